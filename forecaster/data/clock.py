@@ -1,0 +1,94 @@
+"""Between the clock a file is written in and the clock the program works in.
+
+Intervals shorter than a day are worked on in UTC wherever a zone or an offset is known, so that a change of
+daylight-saving time is neither a gap nor a duplicate. Days and longer are calendar steps: they stay on local dates.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecaster.data.reading import RawTable
+from forecaster.data.timestamps import Stamps
+from forecaster.errors import UserError
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How working times are written back. ``zone``: a zone's name or a fixed offset such as ``+01:00``."""
+
+    utc: bool
+    zone: str | None
+    date_only: bool
+
+    def write(self, stamps: pd.DatetimeIndex) -> list[str]:
+        """Working times → the file's local time, ISO 8601; with its offset wherever a zone is known."""
+        if self.utc:
+            local = stamps.tz_localize("UTC").tz_convert(self.zone or "UTC")
+        elif self.zone is not None and not self.date_only:
+            local = stamps.tz_localize(self.zone, ambiguous=np.ones(len(stamps), bool), nonexistent="shift_forward")
+        else:
+            return list(stamps.strftime("%Y-%m-%d" if self.date_only else "%Y-%m-%d %H:%M:%S"))
+        return [stamp.isoformat(sep=" ") for stamp in local]
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain values."""
+        return asdict(self)
+
+
+def working_times(
+    raw: RawTable, name: str, stamps: Stamps, groups: NDArray[np.int64], timezone: str | None
+) -> tuple[pd.DatetimeIndex, Clock, str]:
+    """Written times → working times (n,), the clock to write them back with, and what was decided, in words.
+
+    ``groups`` (n,) numbers the series that each row belongs to: within one series, the second occurrence of a local
+    time is the one after the clock went back.
+    """
+    _check_zone(timezone)
+    zone = timezone
+    if stamps.offsets is not None and timezone is None:
+        minutes = np.unique(stamps.offsets)
+        zone = _fixed(int(minutes[0])) if len(minutes) == 1 else None
+    # one time of day throughout: a calendar step, which stays on local dates
+    if (stamps.wall - stamps.wall.normalize()).nunique() == 1:
+        return stamps.wall, Clock(False, zone, stamps.date_only), "local dates"
+    if stamps.offsets is not None:
+        utc = stamps.wall - pd.to_timedelta(stamps.offsets, unit="min")
+        said = "offsets change and no zone is named (--timezone): forecasts are written in UTC"
+        return utc, Clock(True, zone, False), said if zone is None else f"UTC, written back as {zone}"
+    if timezone is None:
+        return stamps.wall, Clock(False, None, stamps.date_only), "the file's own clock, no zone known"
+    return _localize(raw, name, stamps, groups, timezone), Clock(True, zone, False), f"UTC, written back as {zone}"
+
+
+def _check_zone(timezone: str | None) -> None:
+    if timezone is not None:
+        try:
+            ZoneInfo(timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise UserError(f"--timezone {timezone}: no such time zone; give a name like Europe/Berlin") from error
+
+
+def _fixed(minutes: int) -> str:
+    sign = "-" if minutes < 0 else "+"
+    return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
+def _localize(
+    raw: RawTable, name: str, stamps: Stamps, groups: NDArray[np.int64], timezone: str
+) -> pd.DatetimeIndex:
+    frame = pd.DataFrame({"wall": stamps.wall, "group": groups})
+    first = (frame.groupby(["group", "wall"]).cumcount() == 0).to_numpy()
+    local = stamps.wall.tz_localize(timezone, ambiguous=first, nonexistent="NaT")
+    skipped = np.flatnonzero(local.isna())
+    if len(skipped):
+        row = int(skipped[0])
+        raise UserError(
+            f"{raw.where(row, name)}: {stamps.wall[row]} does not exist in {timezone} (the clock goes forward); "
+            "correct the time or --timezone"
+        )
+    return local.tz_convert("UTC").tz_localize(None)

@@ -1,0 +1,147 @@
+"""The sampling interval of a series: found from its times, and the grid of times that it spans."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecaster.errors import UserError
+
+_DAY = pd.Timedelta(days=1)
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+# the older aliases that people still type
+_OLD_ALIASES = {"M": "ME", "Q": "QE-DEC", "A": "YE-DEC", "Y": "YE-DEC", "H": "h", "T": "min", "S": "s", "W": "W-SUN"}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An interval by its pandas offset alias, such as ``15min``, ``h``, ``D``, ``B``, ``W-TUE``, ``ME`` or ``QS-JAN``.
+
+    Calendar intervals may carry a constant shift within the period (the 15th of a month, 06:00 of a business day):
+    a series' first stamp holds it.
+    """
+
+    alias: str
+
+    @property
+    def offset(self) -> pd.DateOffset:
+        """The pandas offset."""
+        return pd.tseries.frequencies.to_offset(self.alias)
+
+    @property
+    def tick(self) -> pd.Timedelta | None:
+        """The fixed length of one step, or None for a calendar interval."""
+        offset = self.offset
+        return pd.Timedelta(offset.nanos, unit="ns") if isinstance(offset, pd.tseries.offsets.Tick) else None
+
+    @property
+    def period_alias(self) -> str:
+        """The pandas period alias that GluonTS works with."""
+        if self.tick is not None or self.alias == "B" or self.alias.startswith("W-"):
+            return self.alias
+        name, _, anchor = self.offset.name.partition("-")
+        count = "" if self.offset.n == 1 else str(self.offset.n)
+        kind = name.removeprefix("B")[0]
+        if kind == "M" or not anchor:
+            return f"{count}{kind}"
+        # a period is named by the month it ends in, a start offset by the month it begins in
+        month = _MONTHS.index(anchor) - (1 if name.endswith("S") else 0)
+        return f"{count}{kind}-{_MONTHS[month % 12]}"
+
+    @property
+    def season(self) -> int:
+        """Steps in the natural season: a day for shorter steps, a week for days, a year for weeks and longer."""
+        tick = self.tick
+        if tick is not None and tick < _DAY:
+            return int(_DAY / tick) if _DAY % tick == pd.Timedelta(0) else 1
+        if tick is not None:
+            return 7 if tick == _DAY else 1
+        per_year = {"B": 5, "W": 52, "M": 12, "Q": 4, "Y": 1}
+        return max(per_year[self.offset.name.partition("-")[0].removeprefix("B")[:1] or "B"] // self.offset.n, 1)
+
+    def stamps(self, first: pd.Timestamp, periods: int) -> pd.DatetimeIndex:
+        """``periods`` times on the grid, beginning with ``first``."""
+        if self.tick is not None:
+            return pd.date_range(first, periods=periods, freq=self.offset)
+        base = self._base(first)
+        return pd.date_range(base, periods=periods, freq=self.offset) + (first - base)
+
+    def positions(self, stamps: pd.DatetimeIndex) -> NDArray[np.int64]:
+        """The grid index of each time, ``(n,)``, counted from the first; -1 for a time that is off the grid."""
+        first, last = stamps[0], stamps[-1]
+        if self.tick is not None:
+            steps, rest = np.divmod((stamps - first).to_numpy(np.int64), self.tick.value)
+            return np.where(rest == 0, steps, -1).astype(np.int64)
+        base = self._base(first)
+        shift = first - base
+        grid = pd.date_range(base, last - shift, freq=self.offset)
+        return np.asarray(grid.get_indexer(stamps - shift), dtype=np.int64)
+
+    def _base(self, first: pd.Timestamp) -> pd.Timestamp:
+        return self.offset.rollback(first.normalize())
+
+
+def parse_interval(alias: str) -> Interval:
+    """The interval named by ``--freq``."""
+    try:
+        offset = pd.tseries.frequencies.to_offset(_OLD_ALIASES.get(alias, alias))
+        if offset.n < 1:
+            raise ValueError("not a positive step")
+        interval = Interval(offset.freqstr)
+        pd.Period("2020-01-01", freq=interval.period_alias)
+        _ = interval.season
+    except (ValueError, KeyError, AttributeError, IndexError) as error:
+        raise UserError(f"--freq {alias}: no such interval; give one like 15min, h, D, B, W-MON, MS, ME, QE-DEC") from error
+    return interval
+
+
+def find_interval(series: Sequence[pd.DatetimeIndex]) -> Interval | None:
+    """The interval of sorted, unique times (several series share one); None if no two times are known."""
+    steps = np.concatenate([np.diff(stamps.to_numpy(np.int64)) for stamps in series])
+    if len(steps) == 0:
+        return None
+    values, counts = np.unique(steps, return_counts=True)
+    modal = pd.Timedelta(int(values[np.argmax(counts)]), unit="ns")
+    if modal >= pd.Timedelta(days=28):
+        return _find_months(series)
+    if modal == _DAY and _is_business(series):
+        return Interval("B")
+    if modal == 7 * _DAY:
+        return Interval(f"W-{_WEEKDAYS[series[0][0].weekday()]}")
+    return Interval(pd.tseries.frequencies.to_offset(modal).freqstr)
+
+
+def _is_business(series: Sequence[pd.DatetimeIndex]) -> bool:
+    weekdays = np.concatenate([stamps.weekday.to_numpy() for stamps in series])
+    mondays = any(((np.diff(s.to_numpy()) >= np.timedelta64(3, "D")) & (s.weekday[1:] == 0)).any() for s in series)
+    return mondays and bool((weekdays < 5).all())
+
+
+def _find_months(series: Sequence[pd.DatetimeIndex]) -> Interval:
+    stamps = series[int(np.argmax([len(s) for s in series]))]
+    months = (stamps.year * 12 + stamps.month).to_numpy()
+    values, counts = np.unique(np.diff(months), return_counts=True)
+    step = int(values[np.argmax(counts)])
+    days = stamps.normalize()
+    if (days.day == 1).all() or (not days.is_month_end.all() and days.day.max() <= 28):
+        edge = "S"
+    elif (days == days + pd.offsets.BMonthEnd(0)).all() and not days.is_month_end.all():
+        edge = "B"
+    else:
+        edge = "E"
+    month = int(stamps[0].month)
+    business = "B" if edge == "B" else ""
+    letter = "S" if edge == "S" else "E"
+    if step % 12 == 0 and step > 0:
+        return Interval(_times(step // 12, f"{business}Y{letter}-{_MONTHS[month - 1]}"))
+    if step == 3:
+        anchor = _MONTHS[(month - 1) % 3 + (9 if letter == "E" else 0)]
+        return Interval(f"{business}Q{letter}-{anchor}")
+    return Interval(_times(max(step, 1), f"{business}M{letter}"))
+
+
+def _times(count: int, alias: str) -> str:
+    return alias if count == 1 else f"{count}{alias}"

@@ -1,0 +1,92 @@
+"""A configuration's data, ready to learn from: the table, its borders, its scaling and its windows."""
+
+from dataclasses import dataclass
+
+from forecaster.config import DataConfig
+from forecaster.data.catalog import find_dataset, read_dataset
+from forecaster.data.splits import Borders, Part, Scaling, tail_borders
+from forecaster.data.tables import Report, Series, Table, read_table
+from forecaster.data.windows import Windows, cut_windows
+from forecaster.errors import UserError
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything between a file and a model. ``borders`` and ``scaling`` go series by series, as in the table."""
+
+    config: DataConfig
+    table: Table
+    borders: tuple[Borders, ...]
+    scaling: tuple[Scaling, ...]
+
+    @property
+    def channels(self) -> int:
+        """K."""
+        return len(self.table.names)
+
+    @property
+    def original_units(self) -> bool:
+        """Whether metrics are in the file's own units: yes for a user's file, no (z-scores) for the benchmark."""
+        return self.config.dataset is None
+
+    def windows(self, part: Part) -> Windows:
+        """All windows of a part, z-scored."""
+        scaled = [scale.apply(s.values) for scale, s in zip(self.scaling, self.table.series, strict=True)]
+        return cut_windows(scaled, self.borders, part, self.config.lookback, self.config.horizon)
+
+
+def load_table(config: DataConfig, report: Report | None = None) -> Table:
+    """The table that ``data.csv`` or ``data.dataset`` names."""
+    if (config.csv is None) == (config.dataset is None):
+        raise UserError("name the data: either --csv PATH or --dataset NAME (data.csv or data.dataset in a configuration)")
+    if config.dataset is not None:
+        return read_dataset(config.dataset)
+    assert config.csv is not None
+    return read_table(config.csv, config.columns, report)
+
+
+def load_problem(config: DataConfig, table: Table | None = None) -> Problem:
+    """Read, split and fit the scaling on the training rows; refuse what is too short."""
+    table = table if table is not None else load_table(config)
+    borders = []
+    for series in table.series:
+        length = len(series.values)
+        if config.dataset is not None:
+            border = find_dataset(config.dataset).split(length)
+        else:
+            _check_length(config, table, series)
+            border = tail_borders(length, config.horizon)
+        _check_borders(config, border, length)
+        borders.append(border)
+    scaling = tuple(
+        Scaling.fit(series.values[: border.train], _name(table, series), table.names)
+        for series, border in zip(table.series, borders, strict=True)
+    )
+    return Problem(config, table, tuple(borders), scaling)
+
+
+def _name(table: Table, series: Series) -> str:
+    return table.path if series.item_id is None else f"{table.path}, series '{series.item_id}'"
+
+
+def _check_length(config: DataConfig, table: Table, series: Series) -> None:
+    """A window to learn from, and a horizon each to validate and to test on."""
+    rows, floor = len(series.values), 3 * config.horizon + 2
+    needed = floor if config.on_short == "pad" else config.lookback + 3 * config.horizon
+    if rows >= needed:
+        return
+    padded = "" if rows < floor else ", or pad its history with --set data.on_short=pad"
+    raise UserError(
+        f"{_name(table, series)}: {rows} rows, but training with lookback {config.lookback} and horizon {config.horizon} "
+        f"needs {needed} (lookback + horizon to learn from, a horizon to validate and one to test on); "
+        f"give more rows, a smaller --lookback or --horizon{padded}"
+    )
+
+
+def _check_borders(config: DataConfig, border: Borders, length: int) -> None:
+    first_part, validation, test = border.train, border.validation - border.train, border.test - border.validation
+    if min(first_part - 1, validation, test) < config.horizon or border.test > length:
+        raise UserError(
+            f"data set '{config.dataset}': horizon {config.horizon} does not fit its splits "
+            f"({first_part}/{validation}/{test} rows); give a smaller --horizon"
+        )

@@ -1,0 +1,79 @@
+"""Training, validation and test borders of a series, and the scaling fitted on its training rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecaster.errors import UserError
+
+Part = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Borders:
+    """Rows [0, train), [train, validation), [validation, test) of one series. Targets lie inside their own part."""
+
+    train: int
+    validation: int
+    test: int
+
+    def part(self, name: Part) -> tuple[int, int]:
+        """First row and end of a part."""
+        return {
+            "train": (0, self.train),
+            "validation": (self.train, self.validation),
+            "test": (self.validation, self.test),
+        }[name]
+
+
+def share_borders(length: int, train: float, test: float) -> Borders:
+    """The benchmark rule: the first share trains, the last tests, the rest validates."""
+    return Borders(int(train * length), length - int(test * length), length)
+
+
+def tail_borders(length: int, horizon: int) -> Borders:
+    """The rule for a user's own file: the last fifth tests, the tenth before it validates, a horizon each at least."""
+    test = max(int(0.2 * length), horizon)
+    validation = max(int(0.1 * length), horizon)
+    return Borders(length - test - validation, length - test, length)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """z-score per series and channel: ``mean`` and ``std`` (K,), of the training rows; std 1 for a constant channel."""
+
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, values: NDArray[np.float64], where: str, names: tuple[str, ...]) -> "Scaling":
+        """From values (n, K), nan left out, population standard deviation (ddof 0)."""
+        empty = np.flatnonzero(np.isnan(values).all(axis=0))
+        if len(empty):
+            raise UserError(
+                f"{where}: column '{names[int(empty[0])]}' has no value in the {len(values)} rows to be learnt from; "
+                "leave it out with --target"
+            )
+        mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+        # a constant column's deviation is rounding error at most, relative to its size
+        return cls(mean, np.where(std > 1e-12 * np.maximum(np.abs(mean), 1e-300), std, 1.0))
+
+    def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Original units (n, K) → z-scores."""
+        return (values - self.mean) / self.std
+
+    def invert(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """z-scores (…, K) → original units."""
+        return values * self.std + self.mean
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Plain lists."""
+        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Scaling":
+        """The inverse of ``to_json``."""
+        return cls(np.array(content["mean"], dtype=np.float64), np.array(content["std"], dtype=np.float64))

@@ -1,0 +1,188 @@
+"""A column of written times → wall-clock times and, where they are written, offsets from UTC."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecaster.data.reading import Column, RawTable
+from forecaster.errors import UserError
+
+_SHAPE = re.compile(
+    r"^(?P<date>.+?)"
+    r"(?:[T ]\s*(?P<time>\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)(?:\s?(?P<half>[AaPp][Mm]))?"
+    r"\s?(?P<zone>Z|UTC|[+-]\d{2}:?\d{2})?)?$"
+)
+_DATES = (
+    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y",
+    "%d-%b-%Y", "%d %b %Y", "%b %d %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%Y-%m", "%Y/%m", "%b %Y", "%b-%Y",
+    "%B %Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y",
+)  # fmt: skip
+_QUARTER = re.compile(r"^(\d{4})[- ]?Q([1-4])$")
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """``wall`` (n,) as written, without a zone; ``offsets`` (n,) in minutes east of UTC, or None where none are written."""
+
+    wall: pd.DatetimeIndex
+    offsets: NDArray[np.int64] | None
+    style: str
+    date_only: bool
+
+
+def looks_like_time(name: str, column: Column) -> bool:
+    """Whether the first, the middle and the last value of a column are times."""
+    if isinstance(column, pd.DatetimeIndex):
+        return True
+    if isinstance(column, np.ndarray):
+        return False
+    present = [cell for cell in column if cell]
+    if not present:
+        return False
+    if _is_year(name, present):
+        return True
+    probe = [present[0], present[len(present) // 2], present[-1]]
+    # eight bare digits may as well be a count: the name has to say that they are dates
+    if all(cell.isdigit() for cell in probe) and not _named_as_time(name):
+        return False
+    return all(_split(cell) is not None and _formats([cell_date(cell)]) for cell in probe)
+
+
+def _named_as_time(name: str) -> bool:
+    return bool(re.search(r"date|time|year|month|day|week|quarter|^ds$|^t$|stamp|period", name, re.IGNORECASE))
+
+
+def _is_year(name: str, cells: list[str]) -> bool:
+    return _named_as_time(name) and all(re.fullmatch(r"(1[6-9]|20|21)\d\d", cell) for cell in cells)
+
+
+def _split(cell: str) -> re.Match[str] | None:
+    return _SHAPE.match(cell)
+
+
+def cell_date(cell: str) -> str:
+    """The date part of a written time."""
+    match = _split(cell)
+    return match["date"] if match else cell
+
+
+def _formats(dates: list[str]) -> list[str]:
+    """Every known format that reads all of ``dates``."""
+    if all(_QUARTER.match(date) for date in dates):
+        return ["quarter"]
+    if all(re.fullmatch(r"\d{4}", date) for date in dates):
+        return ["%Y"]
+    first = dates[:1]
+    return [f for f in _DATES if not _read_dates(first, f).isna().any() and not _read_dates(dates, f).isna().any()]
+
+
+def _read_dates(dates: list[str], style: str) -> pd.DatetimeIndex:
+    if style == "quarter":
+        found = [_QUARTER.match(date) for date in dates]
+        months = [f"{m[1]}-{3 * int(m[2]) - 2:02d}" if m else "" for m in found]
+        return pd.DatetimeIndex(pd.to_datetime(months, format="%Y-%m", errors="coerce"))
+    if style.startswith("%Y") and len(style) > 2 and style != "%Y%m%d":
+        dates = [date if re.match(r"\d{4}\D", date) else "" for date in dates]
+    if style == "%Y%m%d":
+        dates = [date if re.fullmatch(r"\d{8}", date) else "" for date in dates]
+    return pd.DatetimeIndex(pd.to_datetime(dates, format=style, errors="coerce"))
+
+
+def parse_stamps(raw: RawTable, name: str) -> Stamps:
+    """Read the time column ``name``; one format has to hold for the whole column."""
+    column = raw.columns[name]
+    if isinstance(column, np.ndarray):
+        column = [str(int(v)) if np.isfinite(v) and v == int(v) else str(v) for v in column]
+    if isinstance(column, pd.DatetimeIndex):
+        return _typed_stamps(raw, name, column)
+    parts = [_split(cell) for cell in column]
+    for row, cell in enumerate(column):
+        if not cell:
+            raise UserError(f"{raw.where(row, name)}: the time is missing; fill it in or remove the row")
+    dates = [match["date"] if match else cell for match, cell in zip(parts, column, strict=True)]
+    style = _choose_format(raw, name, dates, list(column))
+    shapes = [(bool(m and m["time"]), bool(m and m["half"]), bool(m and m["zone"])) for m in parts]
+    odd = next((row for row, shape in enumerate(shapes) if shape != shapes[0]), None)
+    if odd is not None:
+        raise UserError(
+            f"{raw.where(odd, name)}: '{column[odd]}' is written otherwise than '{column[0]}' in the first row; "
+            "write all times in one way"
+        )
+    wall = _read_dates(dates, style)
+    has_time, _, has_zone = shapes[0]
+    if has_time:
+        wall = wall + _clock_times(raw, name, list(column), [m for m in parts if m])
+    offsets = np.array([_offset_minutes(m["zone"]) for m in parts if m], dtype=np.int64) if has_zone else None
+    written = style if style == "quarter" else style + (" with a time of day" if has_time else "")
+    return Stamps(wall, offsets, written + (" and offset" if has_zone else ""), not has_time)
+
+
+def _typed_stamps(raw: RawTable, name: str, column: pd.DatetimeIndex) -> Stamps:
+    blank = np.flatnonzero(column.isna())
+    if len(blank):
+        raise UserError(f"{raw.where(int(blank[0]), name)}: the time is missing; fill it in or remove the row")
+    date_only = bool((column == column.normalize()).all())
+    if column.tz is None:
+        return Stamps(column.as_unit("ns"), None, "timestamps", date_only)
+    wall = column.tz_localize(None).as_unit("ns")
+    utc = column.tz_convert("UTC").tz_localize(None).as_unit("ns")
+    offsets = ((wall - utc) // pd.Timedelta(minutes=1)).to_numpy(dtype=np.int64)
+    return Stamps(wall, offsets, "timestamps with a zone", False)
+
+
+def _choose_format(raw: RawTable, name: str, dates: list[str], cells: list[str]) -> str:
+    styles = _formats(dates)
+    if len(styles) > 1:
+        # 03/04/2024: of the two readings take the one whose steps are the more regular
+        spread = {style: _irregularity(_read_dates(dates, style)) for style in styles}
+        styles = sorted(styles, key=spread.__getitem__)
+        if spread[styles[0]] == spread[styles[1]]:
+            raise UserError(
+                f"{raw.path}, column '{name}': '{cells[0]}' can be read as {styles[0]} and as {styles[1]}; "
+                "write the dates as YYYY-MM-DD"
+            )
+    if styles:
+        return styles[0]
+    _refuse_dates(raw, name, dates, cells)
+    raise AssertionError("unreachable: some date fits no format")
+
+
+def _irregularity(wall: pd.DatetimeIndex) -> int:
+    return len(set(np.diff(np.unique(wall.to_numpy())).tolist()))
+
+
+def _refuse_dates(raw: RawTable, name: str, dates: list[str], cells: list[str]) -> None:
+    fitting = _formats(dates[:1])
+    if not fitting:
+        raise UserError(f"{raw.where(0, name)}: '{cells[0]}' is not a time; write times as YYYY-MM-DD HH:MM:SS")
+    # the format that goes furthest tells which row is the odd one
+    row = max(int(np.argmax(_read_dates(dates, style).isna())) for style in fitting)
+    kind = "is written otherwise than" if _formats([dates[row]]) else "is not a time like"
+    raise UserError(
+        f"{raw.where(row, name)}: '{cells[row]}' {kind} '{cells[0]}' in the first row; write all times in one way"
+    )
+
+
+def _clock_times(raw: RawTable, name: str, cells: list[str], parts: list[re.Match[str]]) -> pd.TimedeltaIndex:
+    texts = [m["time"].replace(",", ".") for m in parts]
+    texts = [t if t.count(":") == 2 else t + ":00" for t in texts]
+    times = pd.TimedeltaIndex(pd.to_timedelta(texts, errors="coerce"))
+    if parts[0]["half"]:
+        hours = times.components.hours.to_numpy()
+        noon = np.array([m["half"].lower() == "pm" for m in parts])
+        times = times + pd.to_timedelta(np.where(hours == 12, -12, 0) + 12 * noon, unit="h")
+    bad = np.flatnonzero(times.isna() | (times > pd.Timedelta(hours=24)))
+    if len(bad):
+        row = int(bad[0])
+        raise UserError(f"{raw.where(row, name)}: '{cells[row]}' has no such time of day; correct it")
+    return times
+
+
+def _offset_minutes(zone: str) -> int:
+    if zone in {"Z", "UTC"}:
+        return 0
+    sign = -1 if zone[0] == "-" else 1
+    return sign * (int(zone[1:3]) * 60 + int(zone[-2:]))

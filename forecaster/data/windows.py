@@ -1,0 +1,167 @@
+"""Windows of history and future, cut by vectorised indexing over the concatenated series.
+
+All series lie behind one another in one array, each preceded by ``lookback`` rows of missing values. A window is then
+one index, series of any length can be mixed, and a history shorter than the lookback comes padded and masked by itself.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from forecaster.data.splits import Borders, Part
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows as the models take them. Missing values are 0 in the values and 0 in the mask (1: observed).
+
+    ``past`` (B, K, L) and ``future`` (B, K, H) are z-scores; ``index`` (B,) tells which windows they are.
+    """
+
+    past: Float[Tensor, "B K L"]
+    past_mask: Float[Tensor, "B K L"]
+    future: Float[Tensor, "B K H"]
+    future_mask: Float[Tensor, "B K H"]
+    index: Int[Tensor, " B"]
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "Batch":
+        """The same windows on another device, in another precision."""
+        values = (self.past, self.past_mask, self.future, self.future_mask)
+        return Batch(*(v.to(device, dtype or v.dtype, non_blocking=True) for v in values), self.index.to(device))
+
+    def __len__(self) -> int:
+        return len(self.past)
+
+
+class Windows(Dataset[Batch]):
+    """Every window at stride 1 whose targets lie inside one part of each series. Indexed by a batch of numbers."""
+
+    def __init__(
+        self, series: Sequence[NDArray[np.floating]], parts: Sequence[tuple[int, int]], lookback: int, horizon: int
+    ) -> None:
+        """``series``: arrays (n, K) of z-scores with nan for missing; ``parts``: first row and end of the targets."""
+        self.lookback, self.horizon = lookback, horizon
+        padding = np.full((lookback, series[0].shape[1]), np.nan, dtype=np.float32)
+        pieces, origins, begin = [], [], 0
+        for values, (first, end) in zip(series, parts, strict=True):
+            pieces += [padding, values.astype(np.float32)]
+            # a window's number is the row at which its padded history begins; its first target is `lookback` further
+            origins.append(np.arange(max(first, 1), end - horizon + 1) + begin)
+            begin += lookback + len(values)
+        flat = torch.from_numpy(np.concatenate(pieces))
+        span = lookback + horizon
+        self._values = torch.nan_to_num(flat).unfold(0, span, 1)  # (rows, K, L+H), a view
+        self._mask = (~flat.isnan()).to(flat.dtype).unfold(0, span, 1)
+        self.origins = torch.from_numpy(np.concatenate(origins))
+
+    def __len__(self) -> int:
+        return len(self.origins)
+
+    def __getitem__(self, index: Int[Tensor, " B"]) -> Batch:
+        rows = self.origins[index]
+        values, mask = self._values[rows], self._mask[rows]  # (B, K, L+H), one gather each
+        past, future = values.split([self.lookback, self.horizon], dim=2)
+        past_mask, future_mask = mask.split([self.lookback, self.horizon], dim=2)
+        return Batch(past, past_mask, future, future_mask, index)
+
+
+def cut_windows(
+    series: Sequence[NDArray[np.floating]], borders: Sequence[Borders], part: Part, lookback: int, horizon: int
+) -> Windows:
+    """The windows of one part; a training window has its whole history and its targets in the training rows.
+
+    A series with fewer training rows than lookback + horizon gives padded windows, with half of what there is as their
+    history at least; otherwise every training window has a full history, as in the protocol.
+    """
+    spans = []
+    for border in borders:
+        first, end = border.part(part)
+        if part == "train":
+            room = end - horizon
+            first = lookback if room >= lookback else max(room // 2, 1)
+        spans.append((first, end))
+    return Windows(series, spans, lookback, horizon)
+
+
+def _rank_and_world() -> tuple[int, int]:
+    """Which of how many processes this is, where training is spread over devices."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+class _EpochSampler:
+    """Batches of window numbers in an order that depends on the seed and the epoch alone, so a resumed run meets it too."""
+
+    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+        self.count, self.batch_size, self.seed, self.epoch = count, batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[Int[Tensor, " B"]]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        batches = torch.randperm(self.count, generator=generator).split(self.batch_size)
+        rank, world = _rank_and_world()
+        yield from batches[rank : len(self) * world : world]
+
+    def __len__(self) -> int:
+        _, world = _rank_and_world()
+        return max(-(-self.count // self.batch_size) // world, 1)
+
+
+class _Ordered:
+    """Fixed batches of window numbers, in order."""
+
+    def __init__(self, numbers: Int[Tensor, " n"], batch_size: int) -> None:
+        self.batches = list(numbers.split(batch_size))
+
+    def __iter__(self) -> Iterator[Int[Tensor, " B"]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+def evenly_spaced(count: int, limit: int | None) -> Int[Tensor, " n"]:
+    """All of ``count`` numbers, or ``limit`` of them evenly spaced from the first to the last."""
+    if limit is None or limit >= count:
+        return torch.arange(count)
+    return torch.linspace(0, count - 1, limit, dtype=torch.float64).round().long()
+
+
+def ordered_loader(windows: Windows, batch_size: int, limit: int | None = None) -> DataLoader[Batch]:
+    """Windows in order, all or ``limit`` evenly spaced ones; the last batch may be smaller, none is dropped."""
+    sampler = _Ordered(evenly_spaced(len(windows), limit), batch_size)
+    return DataLoader(windows, sampler=sampler, batch_size=None)
+
+
+class WindowData(pl.LightningDataModule):
+    """The Lightning data module: shuffled training batches and ordered validation batches."""
+
+    def __init__(
+        self, train: Windows, validation: Windows, batch_size: int, seed: int, validation_limit: int | None = None
+    ) -> None:
+        super().__init__()
+        self.train, self.validation = train, validation
+        self.batch_size, self.validation_limit = batch_size, validation_limit
+        self.sampler = _EpochSampler(len(train), batch_size, seed)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Every training window once an epoch, in a seeded order."""
+        return DataLoader(self.train, sampler=self.sampler, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Validation windows, all or evenly spaced ones."""
+        return ordered_loader(self.validation, max(self.batch_size, 64), self.validation_limit)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move a batch to the training device."""
+        return batch.to(device)

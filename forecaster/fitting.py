@@ -1,0 +1,153 @@
+"""The one Lightning module, the Trainer and its callbacks: a model and its windows → trained weights.
+
+A fit can be killed at any moment and continued: every epoch draws its order and its noise from (seed, epoch) alone, and
+each epoch's end leaves a whole checkpoint.
+"""
+
+import logging
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from torch import Tensor
+
+from forecaster.config import TrainerConfig
+from forecaster.data.windows import Batch, WindowData
+from forecaster.errors import UserError
+from forecaster.models import Forecaster
+from forecaster.progress import ProgressLines
+
+EpochMetrics = Callable[[dict[str, float], int], None]
+
+
+class Training(pl.LightningModule):
+    """Any forecaster under Lightning: its loss to train on, its score to stop by, Adam."""
+
+    def __init__(self, model: Forecaster, config: TrainerConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The model's loss."""
+        loss: Tensor = self.model.loss(batch)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """The model's score."""
+        self.log("val/loss", self.model.score(batch), batch_size=len(batch), sync_dist=True)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam with decoupled weight decay (none by default), over what is not frozen."""
+        free = [p for p in self.model.parameters() if p.requires_grad]
+        return torch.optim.AdamW(free, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
+
+
+class _EpochSeed(pl.Callback):
+    """Every epoch's random numbers follow from the seed and the epoch's number, so a resumed epoch draws the same."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        torch.manual_seed(self.seed * 1_000_003 + 7919 * trainer.current_epoch + trainer.global_rank)
+
+
+class _Report(pl.Callback):
+    """Hands each epoch's losses on, to be tracked."""
+
+    def __init__(self, report: EpochMetrics, prefix: str) -> None:
+        self.report, self.prefix = report, prefix
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        losses = {k: float(v) for k, v in trainer.callback_metrics.items() if k in {"train/loss", "val/loss"}}
+        self.report({self.prefix + name: value for name, value in losses.items()}, trainer.current_epoch + 1)
+
+
+class _AtomicCheckpoints(TorchCheckpointIO):
+    """A checkpoint appears whole or not at all, whenever the process is killed."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        partial = f"{path}.part"
+        super().save_checkpoint(checkpoint, partial, storage_options)
+        os.replace(partial, path)
+
+
+def quiet_libraries() -> None:
+    """No banners and tips of the libraries in the output; warnings of our own code stay."""
+    for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(lightning|torch|gluonts|mlflow)(\.|$)")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+def fit(
+    model: Forecaster, data: WindowData, config: TrainerConfig, folder: Path, report: EpochMetrics | None = None
+) -> None:
+    """Train the model's stages one after another, then what of it is not frozen; the best validated weights stay in it.
+
+    ``folder`` keeps the checkpoints. What it already holds is continued from, exactly.
+    """
+    quiet_libraries()
+    stages = [*model.stages(), model]
+    for number, stage in enumerate(stages):
+        if any(p.requires_grad for p in stage.parameters()):
+            prefix = "" if stage is model else "prior/"
+            _fit_stage(stage, data, config, folder / f"stage{number}", report, prefix)
+            stage.requires_grad_(False)
+    model.eval()
+
+
+def make_trainer(config: TrainerConfig, folder: Path, batches: int, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
+    """The Trainer: nothing is written but the checkpoints of ``callbacks``, nothing printed but theirs."""
+    if config.accelerator == "gpu" and not torch.cuda.is_available():
+        raise UserError("--accelerator gpu: no CUDA device is available here; use cpu or auto")
+    return pl.Trainer(
+        accelerator="cuda" if torch.cuda.is_available() and config.accelerator != "cpu" else "cpu",
+        devices=config.devices,
+        precision=config.precision,
+        max_epochs=config.max_epochs,
+        max_steps=config.max_steps,
+        limit_train_batches=min(batches, config.max_steps) if config.max_steps > 0 else batches,
+        gradient_clip_val=config.gradient_clip or None,
+        callbacks=list(callbacks),
+        plugins=[_AtomicCheckpoints()],
+        default_root_dir=folder,
+        deterministic="warn",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
+def _fit_stage(
+    model: Forecaster, data: WindowData, config: TrainerConfig, folder: Path, report: EpochMetrics | None, prefix: str
+) -> None:
+    done = folder / "done.ckpt"
+    if not done.is_file():
+        keep = ModelCheckpoint(
+            folder, "best", monitor="val/loss", save_last=True, enable_version_counter=False, auto_insert_metric_name=False
+        )
+        callbacks = [
+            _EpochSeed(config.seed),
+            EarlyStopping("val/loss", patience=config.patience),
+            keep,
+            ProgressLines(prefix.rstrip("/") or "model"),
+            *([_Report(report, prefix)] if report is not None else []),
+        ]
+        trainer = make_trainer(config, folder, len(data.train_dataloader()), callbacks)
+        last = folder / "last.ckpt"
+        trainer.fit(Training(model, config), data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        if not (folder / "best.ckpt").is_file():
+            raise UserError("training diverged: no finite validation loss; lower trainer.learning_rate")
+        os.replace(folder / "best.ckpt", done)
+    weights = torch.load(done, map_location="cpu", weights_only=True)["state_dict"]
+    model.load_state_dict({name.removeprefix("model."): value for name, value in weights.items()})

@@ -1,0 +1,160 @@
+"""``forecast`` and ``evaluate``: from a reference to a saved model and a file to what is written or printed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from forecaster import tracking
+from forecaster.config import DataConfig
+from forecaster.data.problem import Problem, load_problem, load_table
+from forecaster.data.splits import Part
+from forecaster.data.tables import Report, read_table
+from forecaster.errors import UserError
+from forecaster.evaluation import Scoring, evaluate
+from forecaster.files import check_folder, write_together
+from forecaster.plots import plot_forecast
+from forecaster.predictor import Request, check_table, forecast_table, in_model_order
+from forecaster.saved import SavedModel, load_model, versions
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of the command ``forecast``."""
+
+    reference: str
+    csv: Path
+    output: Path
+    mode: str | None
+    samples: int
+    steps: int | None
+    quantiles: tuple[float, ...]
+    seed: int
+    plot: Path | None
+    accelerator: str | None
+    roles: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: the number of rows and the content of the ``.meta.json``."""
+
+    rows: int
+    meta: dict[str, Any]
+
+
+def find_model(reference: str) -> Path:
+    """A folder, ``runs:/ID/model``, ``models:/NAME/VERSION``, ``models:/NAME@ALIAS``, or ``latest`` → a folder."""
+    if reference == "latest":
+        known = sorted(tracking.MODELS.glob("*/metadata.json"), key=lambda path: path.stat().st_mtime)
+        if not known:
+            raise UserError("--model latest: nothing has been trained yet; train a model first")
+        return known[-1].parent
+    if reference.startswith(("runs:/", "models:/")):
+        return tracking.download_model(reference)
+    return Path(reference)
+
+
+def open_model(reference: str, accelerator: str | None) -> SavedModel:
+    """Find and load a saved model onto the asked-for device."""
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise UserError("--accelerator gpu: no CUDA device is available here; use cpu or auto")
+    device = "cuda" if torch.cuda.is_available() and accelerator != "cpu" else "cpu"
+    return load_model(find_model(reference), device)
+
+
+def forecast(asked: Asked) -> Written:
+    """Forecast and write the table, its ``.meta.json`` and, if asked for, the picture; all of them or none."""
+    saved = open_model(asked.reference, asked.accelerator)
+    for path in (asked.output, *([asked.plot] if asked.plot else [])):
+        check_folder(path.parent)
+    given = {name: value for name, value in asked.roles.items() if value is not None}
+    columns = saved.config.data.columns.model_copy(update=given)
+    # the training file's interval is the model's affair: it is compared, not imposed
+    columns = columns if "freq" in given else columns.model_copy(update={"freq": None})
+    report = Report()
+    table = read_table(asked.csv, columns, report)
+    mode = asked.mode or ("point" if saved.model.distribution == "none" else "probabilistic")
+    request = Request(mode, asked.samples, asked.steps, asked.quantiles, asked.seed)  # type: ignore[arg-type]
+    frame, decisions = forecast_table(saved, table, request)
+    meta = _meta(asked, saved, request, table.digest, report.decisions + decisions)
+    files = {
+        asked.output: lambda path: _write_table(path, frame),
+        asked.output.with_name(asked.output.name + ".meta.json"): lambda path: path.write_text(
+            json.dumps(meta, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        ),
+    }
+    if asked.plot is not None:
+        if asked.plot.suffix.lower() not in {".png", ".svg", ".pdf"}:
+            raise UserError(f"--plot {asked.plot}: cannot draw that kind of file; end the name in .png, .svg or .pdf")
+        files[asked.plot] = lambda path: plot_forecast(path, table, frame, history=3 * saved.config.data.horizon)
+    write_together(files)  # type: ignore[arg-type]
+    return Written(len(frame), meta)
+
+
+def _write_table(path: Path, frame: Any) -> None:
+    if path.suffix.lower() == ".parquet":
+        frame.to_parquet(path, index=False)
+    else:
+        frame.to_csv(path, index=False, float_format="%.8g")
+
+
+def _meta(asked: Asked, saved: SavedModel, request: Request, digest: str, decisions: list[str]) -> dict[str, Any]:
+    sampled = request.mode == "probabilistic" and saved.model.distribution == "samples"
+    own_steps = getattr(saved.config.model, "steps" if sampled else "point_steps", None)
+    return {
+        "model": asked.reference,
+        "model_name": saved.config.model.name,
+        "run_id": saved.metadata.get("run_id"),
+        "trained_on": saved.metadata.get("digest"),
+        "input": str(asked.csv),
+        "input_sha256": digest,
+        "seed": request.seed,
+        "mode": request.mode,
+        "horizon": saved.config.data.horizon,
+        "steps": request.steps if request.steps is not None else own_steps,
+        "samples": request.samples if sampled else None,
+        "quantiles": list(request.quantiles) if request.mode == "probabilistic" else None,
+        "decisions": decisions,
+        "versions": versions(),
+    }
+
+
+def evaluate_saved(
+    reference: str,
+    csv: Path | None,
+    dataset: str | None,
+    split: str,
+    accelerator: str | None,
+    scoring: Mapping[str, Any],
+) -> dict[str, float]:
+    """The metrics of a saved model on a split, named ``test/…`` or ``val/…``, scaled as in its training."""
+    saved = open_model(reference, accelerator)
+    source = _source(saved.config.data, csv, dataset)
+    problem = load_problem(source, in_model_order(saved, _checked(saved, source)))
+    # the model's own scaling where it knows the series, so that the model meets what it was trained on
+    names = [series.item_id or "" for series in problem.table.series]
+    scaling = tuple(saved.scaling.get(n, own) for n, own in zip(names, problem.scaling, strict=True))
+    problem = Problem(problem.config, problem.table, problem.borders, scaling)
+    request = Scoring(**scoring)
+    if request.mode == "probabilistic" and saved.model.distribution == "none":
+        raise UserError(f"model '{saved.config.model.name}' gives a point forecast only; ask for --mode point")
+    saved.model.check_steps(request.steps)
+    part: Part = "test" if split == "test" else "validation"
+    prefix = "test" if split == "test" else "val"
+    return {f"{prefix}/{name}": value for name, value in evaluate(saved.model, problem, part, request).items()}
+
+
+def _source(trained: DataConfig, csv: Path | None, dataset: str | None) -> DataConfig:
+    if csv is None and dataset is None:
+        return trained
+    return trained.model_copy(update={"csv": None if csv is None else str(csv), "dataset": dataset})
+
+
+def _checked(saved: SavedModel, source: DataConfig) -> Any:
+    table = load_table(source)
+    check_table(saved, table)
+    return table

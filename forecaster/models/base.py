@@ -1,0 +1,84 @@
+"""What every forecaster is: a loss over windows, and forecasts from them. It knows nothing of Lightning or of files."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from forecaster.data.windows import Batch
+from forecaster.errors import UserError
+
+Distribution = Literal["none", "samples", "quantiles"]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How samples are drawn: their number, the sampler's steps (None: the model's own), one seed a window.
+
+    With its own seed, a window's samples do not depend on which windows share its batch. ``budget`` bounds the memory of
+    one network call, in bytes.
+    """
+
+    samples: int
+    seeds: Sequence[int]
+    steps: int | None = None
+    budget: int = 256 * 2**20
+
+
+class Forecaster(nn.Module):
+    """Base of all models. ``distribution`` says what the probabilistic forecast consists of."""
+
+    distribution: Distribution = "none"
+
+    def loss(self, batch: Batch) -> Float[Tensor, ""]:
+        """The training loss of a batch."""
+        raise NotImplementedError
+
+    def score(self, batch: Batch) -> Float[Tensor, ""]:
+        """What early stopping watches, lower is better: the loss, unless a model knows better."""
+        return self.loss(batch)
+
+    def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
+        """The deterministic forecast, in z-scores."""
+        raise NotImplementedError
+
+    def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
+        """Sample paths, in z-scores, where ``distribution`` is ``samples``."""
+        raise UserError(f"this model gives no samples (its probabilistic forecast: {self.distribution})")
+
+    def quantiles(self, batch: Batch, levels: Sequence[float]) -> Float[Tensor, "B Q K H"]:
+        """Quantiles, in z-scores, where ``distribution`` is ``quantiles``."""
+        raise UserError(f"this model gives no quantiles of its own (its probabilistic forecast: {self.distribution})")
+
+    def stages(self) -> list["Forecaster"]:
+        """Parts to be trained first, each by itself, and kept as they are then."""
+        return []
+
+    def finish(self, train: Iterable[Batch], validation: Iterable[Batch]) -> None:
+        """Take what is needed from the data after training, for example residuals."""
+
+    def check_steps(self, steps: int | None) -> None:
+        """Refuse a number of sampling steps that the model cannot walk."""
+        if steps is not None:
+            raise UserError("--steps: this model does not sample in steps; leave it out")
+
+
+def masked_mean(errors: Float[Tensor, "*shape"], mask: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """The mean of the observed entries; 0 where none is observed."""
+    return (errors * mask).sum() / mask.sum().clamp(min=1)
+
+
+def path_errors(kind: str, forecast: Tensor, target: Tensor) -> Tensor:
+    """Elementwise absolute (``l1``) or squared (``mse``) errors."""
+    return (forecast - target).abs() if kind == "l1" else (forecast - target) ** 2
+
+
+def empty_future(
+    past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"], horizon: int
+) -> Batch:
+    """Windows to be forecast: the future is unknown."""
+    future = past.new_zeros((*past.shape[:2], horizon))
+    return Batch(past, past_mask, future, future, torch.arange(len(past), device=past.device))

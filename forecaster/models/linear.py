@@ -1,0 +1,95 @@
+"""One linear layer over time (Zeng et al., AAAI 2023), for the mean or the median, and one a quantile."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from forecaster.config import LinearConfig, QuantileLinearConfig
+from forecaster.data.windows import Batch
+from forecaster.errors import UserError
+from forecaster.models.base import Forecaster, masked_mean, path_errors
+from forecaster.networks.norms import frame
+
+
+def with_label(batch: Batch, label: int) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:
+    """y* and its mask: the last ``label`` steps of the history, then the future (M = P + H)."""
+    start = batch.past.shape[2] - label
+    target = torch.cat([batch.past[..., start:], batch.future], dim=2)
+    return target, torch.cat([batch.past_mask[..., start:], batch.future_mask], dim=2)
+
+
+class Linear(Forecaster):
+    """L → P + H, shared by the channels, inside a window normalisation. P is 0 but for a bridge's prior."""
+
+    def __init__(self, config: LinearConfig, lookback: int, horizon: int, label: int = 0) -> None:
+        super().__init__()
+        self.config, self.label = config, label
+        self.layer = nn.Linear(lookback, label + horizon)
+        # the start of Zeng et al.: the plain average of the window
+        nn.init.constant_(self.layer.weight, 1 / lookback)
+
+    def whole(self, batch: Batch) -> Float[Tensor, "B K M"]:
+        """Label and horizon, in z-scores."""
+        window = frame(batch.past, batch.past_mask, self.config.norm)
+        return window.invert(self.layer(window.apply(batch.past) * batch.past_mask))
+
+    def loss(self, batch: Batch) -> Float[Tensor, ""]:
+        """L1 or squared error over label and horizon."""
+        target, mask = with_label(batch, self.label)
+        return masked_mean(path_errors(self.config.loss, self.whole(batch), target), mask)
+
+    def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
+        """The H values after the history."""
+        return self.whole(batch)[..., self.label :]
+
+
+class QuantileLinear(Forecaster):
+    """A linear layer a quantile level; sorted over the levels, so quantiles never cross.
+
+    Sorting is the monotone rearrangement of Chernozhukov, Fernández-Val and Galichon (2010): it never raises the loss.
+    """
+
+    distribution = "quantiles"
+
+    def __init__(self, config: QuantileLinearConfig, lookback: int, horizon: int) -> None:
+        super().__init__()
+        if list(config.levels) != sorted(set(config.levels)) or not 0 < config.levels[0] <= config.levels[-1] < 1:
+            raise UserError("model.levels: quantile levels rise strictly between 0 and 1; correct them")
+        self.config, self.horizon = config, horizon
+        self.layer = nn.Linear(lookback, len(config.levels) * horizon)
+        nn.init.constant_(self.layer.weight, 1 / lookback)
+
+    def _own(self, batch: Batch) -> Float[Tensor, "B Q K H"]:
+        window = frame(batch.past, batch.past_mask, self.config.norm)
+        out = window.invert(self.layer(window.apply(batch.past) * batch.past_mask))
+        return out.unflatten(2, (-1, self.horizon)).transpose(1, 2).sort(dim=1).values
+
+    def loss(self, batch: Batch) -> Float[Tensor, ""]:
+        """Twice the pinball loss, averaged over the levels."""
+        error = batch.future[:, None] - self._own(batch)  # (B, Q, K, H)
+        tau = torch.tensor(self.config.levels, device=error.device, dtype=error.dtype)[:, None, None]
+        pinball = 2 * torch.maximum(tau * error, (tau - 1) * error)
+        return masked_mean(pinball, batch.future_mask[:, None].expand_as(pinball))
+
+    def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
+        """The median."""
+        return self.quantiles(batch, [0.5])[:, 0]
+
+    def quantiles(self, batch: Batch, levels: Sequence[float]) -> Float[Tensor, "B Q K H"]:
+        """Any levels between the lowest and the highest trained one, interpolated linearly."""
+        own = self.config.levels
+        for level in levels:
+            if not own[0] <= level <= own[-1]:
+                raise UserError(
+                    f"--quantiles: {level} lies outside the levels that the model was trained for, {own[0]} to {own[-1]}"
+                )
+        known = torch.tensor(own, dtype=torch.float64)
+        asked = torch.tensor(list(levels), dtype=torch.float64)
+        above = torch.searchsorted(known, asked).clamp(1, max(len(own) - 1, 1)) if len(own) > 1 else asked.long() * 0
+        below = (above - 1).clamp(min=0)
+        share = ((asked - known[below]) / (known[above] - known[below]).clamp(min=1e-12)).clamp(0, 1)
+        values = self._own(batch)
+        weight = share.to(values)[:, None, None]
+        return torch.lerp(values[:, below.to(values.device)], values[:, above.to(values.device)], weight)

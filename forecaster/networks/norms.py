@@ -1,0 +1,46 @@
+"""Window normalisation: each window and channel on its own level and scale, with masked values left out."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from forecaster.config import Norm
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Level and scale of a window, each (B, K, 1). ``apply`` and ``invert`` work on anything (B, K, n)."""
+
+    level: Float[Tensor, "B K 1"]
+    scale: Float[Tensor, "B K 1"]
+
+    def apply(self, values: Float[Tensor, "B K n"]) -> Float[Tensor, "B K n"]:
+        """z-scores → the window's own units."""
+        return (values - self.level) / self.scale
+
+    def invert(self, values: Float[Tensor, "B K n"]) -> Float[Tensor, "B K n"]:
+        """The window's own units → z-scores."""
+        return values * self.scale + self.level
+
+
+def frame(past: Float[Tensor, "B K L"], mask: Float[Tensor, "B K L"], norm: Norm) -> Frame:
+    """The frame of a window by ``norm``: ``none``; ``last`` observed value; ``mean``; ``standard``: mean and deviation.
+
+    ``standard`` is RevIN without its affine part (Kim et al., ICLR 2022): variance plus 1e-5. A channel without an
+    observed value has level 0.
+    """
+    count = mask.sum(2, keepdim=True).clamp(min=1)
+    mean = (past * mask).sum(2, keepdim=True) / count
+    one = torch.ones_like(mean)
+    if norm == "none":
+        return Frame(torch.zeros_like(mean), one)
+    if norm == "last":
+        steps = torch.arange(1, past.shape[2] + 1, device=past.device, dtype=past.dtype)
+        newest = (mask * steps).argmax(2, keepdim=True)
+        return Frame(past.gather(2, newest), one)
+    if norm == "mean":
+        return Frame(mean, one)
+    variance = ((past - mean) ** 2 * mask).sum(2, keepdim=True) / count
+    return Frame(mean, (variance + 1e-5).sqrt())

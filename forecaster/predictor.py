@@ -1,0 +1,210 @@
+"""A saved model → a GluonTS predictor → a table of forecasts in the file's own units, order and clock."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from gluonts.dataset import Dataset
+from gluonts.model.forecast import Forecast, QuantileForecast, SampleForecast
+from gluonts.model.predictor import Predictor
+from numpy.typing import NDArray
+
+from forecaster.data.splits import Scaling
+from forecaster.data.tables import Table
+from forecaster.errors import UserError
+from forecaster.evaluation import Mode
+from forecaster.models import Draws, empty_future
+from forecaster.saved import SavedModel
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a forecast."""
+
+    mode: Mode
+    samples: int = 100
+    steps: int | None = None
+    quantiles: tuple[float, ...] = (0.05, 0.5, 0.95)
+    seed: int = 0
+    batch_size: int = 16
+
+
+class SavedPredictor(Predictor):
+    """A GluonTS predictor over a saved model: entries (K, n) or (n,) in, forecasts of the next H values out.
+
+    Point mode and sampling models give a ``SampleForecast`` (one sample in point mode), quantile models a
+    ``QuantileForecast``; arrays are (H, K), or (H,) for a series with one channel.
+    """
+
+    def __init__(self, saved: SavedModel, request: Request) -> None:
+        super().__init__(prediction_length=saved.config.data.horizon, lead_time=0)
+        self.saved, self.request = saved, request
+        self.decisions: list[str] = []
+
+    def predict(self, dataset: Dataset, num_samples: int | None = None, **kwargs: Any) -> Iterator[Forecast]:
+        """One forecast an entry, in the order of the entries; ``num_samples`` overrides the request's number."""
+        request = self.request if num_samples is None else replace(self.request, samples=num_samples)
+        entries = list(dataset)
+        for begin in range(0, len(entries), request.batch_size):
+            yield from self._batch(entries[begin : begin + request.batch_size], request)
+
+    @torch.no_grad()
+    def _batch(self, entries: Sequence[Mapping[str, Any]], request: Request) -> Iterator[Forecast]:
+        model, lookback = self.saved.model, self.saved.config.data.lookback
+        contexts, scales = [], []
+        for entry in entries:
+            target = np.atleast_2d(np.asarray(entry["target"], dtype=np.float64)).T  # (n, K)
+            scale = self._scaling(entry, target)
+            contexts.append(_context(scale.apply(target), lookback))
+            scales.append(scale)
+        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        flat = torch.from_numpy(np.stack(contexts)).float()  # (B, K, L), nan for missing
+        windows = empty_future(torch.nan_to_num(flat), (~flat.isnan()).float(), self.prediction_length).to(device)
+        seeds = [window_seed(request.seed, entry) for entry in entries]
+        if request.mode == "point":
+            values = model.point(windows, request.steps)[:, None]
+        elif model.distribution == "quantiles":
+            values = model.quantiles(windows, sorted({*request.quantiles, *_MEAN_LEVELS}))
+        else:
+            values = model.samples(windows, Draws(request.samples, seeds, request.steps))
+        arrays = values.double().cpu().numpy().swapaxes(2, 3)  # (B, S, H, K)
+        for entry, scale, array in zip(entries, scales, arrays, strict=True):
+            yield self._forecast(entry, scale.invert(array), request)
+
+    def _forecast(self, entry: Mapping[str, Any], array: NDArray[np.float64], request: Request) -> Forecast:
+        target = np.atleast_2d(np.asarray(entry["target"]))
+        array = array[..., 0] if array.shape[-1] == 1 else array
+        start, item = entry["start"] + target.shape[1], entry.get("item_id")
+        if request.mode == "probabilistic" and self.saved.model.distribution == "quantiles":
+            levels = sorted({*request.quantiles, *_MEAN_LEVELS})
+            own = [levels.index(level) for level in _MEAN_LEVELS]
+            keys = [str(level) for level in levels]
+            return QuantileForecast(np.concatenate([array, array[own].mean(0)[None]]), start, [*keys, "mean"], item)
+        return SampleForecast(array, start, item)
+
+    def _scaling(self, entry: Mapping[str, Any], target: NDArray[np.float64]) -> Scaling:
+        item = str(entry.get("item_id") or "")
+        if item in self.saved.scaling:
+            return self.saved.scaling[item]
+        self.decisions.append(f"series '{item}' was not in the training: scaled by its own values")
+        return Scaling.fit(target, f"series '{item}'", self.saved.schema.names)
+
+
+# the mean of a quantile model is the average of its deciles' midpoints, as good as its levels allow
+_MEAN_LEVELS = tuple(round(0.05 + 0.1 * i, 2) for i in range(10))
+
+
+def _context(values: NDArray[np.float64], lookback: int) -> NDArray[np.float64]:
+    """The last L values, (K, L), missing ones put in front of a shorter history."""
+    recent = values[-lookback:]
+    padding = np.full((lookback - len(recent), values.shape[1]), np.nan)
+    return np.concatenate([padding, recent]).T
+
+
+def window_seed(seed: int, entry: Mapping[str, Any]) -> int:
+    """A window's own seed, from the asked-for seed, the item and the time of its first forecast value."""
+    length = np.atleast_2d(np.asarray(entry["target"])).shape[1]
+    key = f"{seed}|{entry.get('item_id') or ''}|{entry['start'] + length}"
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")
+
+
+def check_request(saved: SavedModel, request: Request) -> None:
+    """Refuse what the model cannot give."""
+    for level in request.quantiles:
+        if not 0 < level < 1:
+            raise UserError(f"--quantiles: {level} does not lie between 0 and 1")
+    if request.samples < 1:
+        raise UserError("--samples: at least 1")
+    if request.mode == "probabilistic" and saved.model.distribution == "none":
+        raise UserError(
+            f"model '{saved.config.model.name}' gives a point forecast only; ask for --mode point, or train "
+            "residual-bootstrap over it"
+        )
+    saved.model.check_steps(request.steps)
+
+
+def check_table(saved: SavedModel, table: Table) -> list[str]:
+    """Refuse a file that the model was not made for; return the decisions taken about it.
+
+    The channels have to be the model's, in whatever order, at the model's interval, with a tenth of the lookback at least.
+    """
+    schema, config = saved.schema, saved.config.data
+    absent = [name for name in schema.names if name not in table.names]
+    extra = [name for name in table.names if name not in schema.names]
+    if absent:
+        raise UserError(f"{table.path}: column '{absent[0]}' is in the model but not in the file; add it")
+    if extra:
+        raise UserError(
+            f"{table.path}: column '{extra[0]}' is in the file but not in the model; leave it out with "
+            f"--target {','.join(schema.names)}"
+        )
+    if table.interval != schema.interval:
+        raise UserError(
+            f"{table.path}: the interval is {table.interval.alias}, but the model was trained on {schema.interval.alias}; "
+            "train a model on this interval, or resample the file"
+        )
+    minimum, decisions = max(2, config.lookback // 10), []
+    for series in table.series:
+        rows, name = len(series.values), "" if series.item_id is None else f"series '{series.item_id}': "
+        if rows < minimum:
+            raise UserError(
+                f"{table.path}: {name}{rows} rows, the model reads {config.lookback} and needs {minimum} at least; add rows"
+            )
+        if rows < config.lookback:
+            decisions.append(f"{name}{rows} rows where the model reads {config.lookback}: the missing ones are masked")
+        recent = series.values[-config.lookback :]
+        if np.isnan(recent).all(axis=0).any():
+            column = table.names[int(np.argmax(np.isnan(recent).all(axis=0)))]
+            raise UserError(
+                f"{table.path}: {name}column '{column}' has no value in the last {len(recent)} rows that the model reads; "
+                "add values"
+            )
+        holes = int(np.isnan(recent).sum())
+        if holes:
+            decisions.append(f"{name}{holes} missing values in the rows that the model reads: masked")
+    return decisions
+
+
+def in_model_order(saved: SavedModel, table: Table) -> Table:
+    """The same table with its channels in the model's order."""
+    order = [table.names.index(name) for name in saved.schema.names]
+    series = tuple(replace(s, values=s.values[:, order]) for s in table.series)
+    return replace(table, names=saved.schema.names, series=series)
+
+
+def forecast_table(saved: SavedModel, table: Table, request: Request) -> tuple[pd.DataFrame, list[str]]:
+    """The long table ``item_id, timestamp, mean[, quantiles…]`` in the file's item and time order, and decisions."""
+    check_request(saved, request)
+    decisions = check_table(saved, table)
+    ordered = in_model_order(saved, table)
+    predictor = SavedPredictor(saved, request)
+    frames = []
+    for series, forecast in zip(table.series, predictor.predict(ordered), strict=True):  # type: ignore[arg-type]
+        grid = table.interval.stamps(series.first, len(series.values) + predictor.prediction_length)
+        stamps = table.clock.write(grid[len(series.values) :])
+        for name in table.names:
+            channel = saved.schema.names.index(name)
+            columns = _columns(forecast, channel, request)
+            label = table.channel_label(series, table.names.index(name))
+            rows = pd.DataFrame({"item_id": label, "timestamp": stamps, **columns})
+            frames.append(rows.iloc[::-1] if table.newest_first else rows)
+    return pd.concat(frames, ignore_index=True), decisions + predictor.decisions
+
+
+def _columns(forecast: Forecast, channel: int, request: Request) -> dict[str, NDArray[np.float64]]:
+    def pick(array: NDArray[np.float64]) -> NDArray[np.float64]:
+        return array if array.ndim == 1 else array[:, channel]
+
+    columns = {"mean": pick(np.asarray(forecast.mean))}
+    if request.mode == "probabilistic":
+        if isinstance(forecast, SampleForecast):
+            # interpolated, as numpy and the metrics do it; GluonTS takes the nearest sample
+            values = np.quantile(forecast.samples, request.quantiles, axis=0)
+        else:
+            values = np.stack([forecast.quantile(str(level)) for level in request.quantiles])
+        columns |= {f"{level:g}": pick(v) for level, v in zip(request.quantiles, values, strict=True)}
+    return columns

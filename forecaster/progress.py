@@ -1,0 +1,54 @@
+"""The training's progress, on standard error."""
+
+import sys
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class ProgressLines(pl.Callback):
+    """A bar while an epoch runs (on a terminal only), and one line when it has ended."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self._console = Console(file=sys.stderr, highlight=False)
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._began = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the bar."""
+        self._began = time.monotonic()
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn(f"{self.title} epoch {trainer.current_epoch + 1}"), BarColumn(), MofNCompleteColumn(),
+                TimeRemainingColumn(), console=self._console, transient=True,
+            )  # fmt: skip
+            self._task = self._bar.add_task("", total=trainer.num_training_batches)
+            self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=batch_idx + 1)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """One line: the epoch's losses and its time."""
+        self._stop()
+        values = {k: float(v) for k, v in trainer.callback_metrics.items() if k in {"train/loss", "val/loss"}}
+        text = "  ".join(f"{name} {value:.5f}" for name, value in sorted(values.items()))
+        self._console.print(f"{self.title} epoch {trainer.current_epoch + 1}: {text}  {time.monotonic() - self._began:.1f} s")
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Take the bar away."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

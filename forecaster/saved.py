@@ -1,0 +1,121 @@
+"""A saved model: a folder of plain files, without pickle and without the training data.
+
+    config.yaml  weights.safetensors  scaling.json  schema.json  metadata.json
+"""
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from forecaster import __version__
+from forecaster.config import Config, check_config, dump_config, read_yaml
+from forecaster.data.intervals import Interval
+from forecaster.data.problem import Problem
+from forecaster.data.splits import Scaling
+from forecaster.errors import UserError
+from forecaster.models import Forecaster, build_model
+
+FORMAT = 1
+FILES = ("config.yaml", "weights.safetensors", "scaling.json", "schema.json", "metadata.json")
+_PACKAGES = ("torch", "lightning", "gluonts", "numpy", "pandas", "mlflow")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a file must look like to be forecast: value columns, layout and interval of the training file."""
+
+    names: tuple[str, ...]
+    layout: str
+    interval: Interval
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"columns": list(self.names), "layout": self.layout, "interval": self.interval.alias}
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A model with all that is needed to forecast from a file. ``scaling``: by item id ('' in a wide file)."""
+
+    folder: Path
+    config: Config
+    model: Forecaster
+    schema: Schema
+    scaling: Mapping[str, Scaling]
+    metadata: Mapping[str, Any]
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"forecaster": __version__, "python": platform.python_version(), **found}
+
+
+def save_model(folder: Path, config: Config, model: Forecaster, problem: Problem, metadata: Mapping[str, Any]) -> None:
+    """Write all files into ``folder``, the weights as CPU tensors."""
+    table = problem.table
+    schema = Schema(table.names, table.report.facts["layout"], table.interval)
+    scaling = {s.item_id or "": scale.to_json() for s, scale in zip(table.series, problem.scaling, strict=True)}
+    (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    safetensors.torch.save_file(weights, folder / "weights.safetensors")
+    _write_json(folder / "scaling.json", scaling)
+    _write_json(folder / "schema.json", schema.to_json())
+    _write_json(folder / "metadata.json", {"format": FORMAT, "versions": versions(), **metadata})
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: damaged ({error}); train or copy the model again") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: damaged (not an object); train or copy the model again")
+    return content
+
+
+def load_model(folder: Path, device: torch.device | str = "cpu") -> SavedModel:
+    """Read a saved model onto ``device``, whichever device it was trained on."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such saved model; give the folder that training printed, a run, or 'latest'")
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise UserError(f"{folder}: incomplete, {name} is missing; train or copy the model again")
+    metadata = _read_json(folder / "metadata.json")
+    if metadata.get("format") != FORMAT:
+        raise UserError(
+            f"{folder}: saved in format {metadata.get('format')}, this program reads format {FORMAT}; "
+            "update the program or train the model again"
+        )
+    config = check_config(read_yaml(folder / "config.yaml"), str(folder / "config.yaml"))
+    try:
+        content = _read_json(folder / "schema.json")
+        schema = Schema(tuple(content["columns"]), content["layout"], Interval(content["interval"]))
+        scaling = {item: Scaling.from_json(s) for item, s in _read_json(folder / "scaling.json").items()}
+        season = schema.interval.season
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{folder}: schema.json or scaling.json is damaged ({error}); train the model again") from error
+    model = build_model(config.model, len(schema.names), config.data.lookback, config.data.horizon, season)
+    _load_weights(folder / "weights.safetensors", model)
+    model.requires_grad_(False)
+    return SavedModel(folder, config, model.to(device).eval(), schema, scaling, metadata)
+
+
+def _load_weights(path: Path, model: Forecaster) -> None:
+    try:
+        model.load_state_dict(safetensors.torch.load_file(path, device="cpu"))
+    except (safetensors.SafetensorError, OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: damaged or of another model ({reason}); train or copy the model again") from error

@@ -1,0 +1,152 @@
+"""The tracking store. This is the only file that imports mlflow."""
+
+import logging
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from forecaster.config import ROOT
+from forecaster.errors import UserError
+
+HOME = ROOT / "mlflow"
+MODELS = HOME / "models"
+CHECKPOINTS = HOME / "checkpoints"
+
+
+def store_uri() -> str:
+    """``MLFLOW_TRACKING_URI``, or the SQLite store of this project."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{HOME / 'mlflow.db'}"
+
+
+def _mlflow() -> Any:
+    """mlflow, quiet, pointed at the store; an unreachable server is told here, before anything else is done."""
+    uri = store_uri()
+    if uri.startswith(("http://", "https://")):
+        try:
+            urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=5).close()
+        except urllib.error.HTTPError:
+            pass  # it answered: a server that guards or lacks this page is there all the same
+        except OSError as error:
+            reason = getattr(error, "reason", error)
+            raise UserError(
+                f"the tracking server {uri} cannot be reached ({reason}); start it, or unset MLFLOW_TRACKING_URI to use "
+                "the local store"
+            ) from error
+    # mlflow installs its own handlers while it is imported, so quieten afterwards
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    import mlflow
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    mlflow.set_tracking_uri(uri)
+    return mlflow
+
+
+class Run:
+    """One open run."""
+
+    def __init__(self, client: Any, run_id: str) -> None:
+        self._client, self.run_id = client, run_id
+
+    def parameters(self, values: Mapping[str, Any]) -> None:
+        """Log flat parameters."""
+        self._client.log_params({key: str(value)[:500] for key, value in values.items()}, run_id=self.run_id)
+
+    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """Log metrics, of an epoch or final."""
+        self._client.log_metrics(dict(values), step=step, run_id=self.run_id)
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Set tags."""
+        for key, value in values.items():
+            self._client.MlflowClient().set_tag(self.run_id, key, value)
+
+    def folder(self, path: Path, name: str) -> None:
+        """Log a folder's files under ``name``."""
+        self._client.MlflowClient().log_artifacts(self.run_id, str(path), name)
+
+    def file(self, path: Path, name: str = "") -> None:
+        """Log a file."""
+        self._client.MlflowClient().log_artifact(self.run_id, str(path), name or None)
+
+
+@contextmanager
+def open_run(experiment: str, name: str | None, run_id: str | None = None) -> Iterator[Run]:
+    """Start a run, or continue ``run_id``. It ends FINISHED, FAILED on an error, KILLED on an interrupt."""
+    mlflow = _mlflow()
+    with _told():
+        local = store_uri().startswith("sqlite:")
+        if mlflow.get_experiment_by_name(experiment) is None:
+            mlflow.create_experiment(experiment, (HOME / "artifacts").as_uri() if local else None)
+        mlflow.set_experiment(experiment)
+        mlflow.start_run(run_id=run_id, run_name=name)
+    status = "FAILED"
+    try:
+        yield Run(mlflow, mlflow.active_run().info.run_id)
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        mlflow.end_run(status)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"the tracking store {store_uri()} refused: {reason}; check MLFLOW_TRACKING_URI") from error
+
+
+def download_model(reference: str) -> Path:
+    """A ``runs:/`` or ``models:/`` reference → a local folder."""
+    mlflow = _mlflow()
+    with _told():
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=reference))
+
+
+def list_runs(experiment: str | None, limit: int) -> list[dict[str, Any]]:
+    """The newest runs: id, name, status, start, parameters and metrics."""
+    mlflow = _mlflow()
+    with _told():
+        names = [experiment] if experiment else [e.name for e in mlflow.search_experiments()]
+        runs = mlflow.search_runs(experiment_names=names, max_results=limit, output_format="list")
+    return [_plain(run) for run in runs]
+
+
+def get_run(run_id: str) -> dict[str, Any]:
+    """One run."""
+    mlflow = _mlflow()
+    with _told():
+        return _plain(mlflow.get_run(run_id))
+
+
+def _plain(run: Any) -> dict[str, Any]:
+    return {
+        "run_id": run.info.run_id,
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "started": run.info.start_time,
+        "params": dict(run.data.params),
+        "metrics": dict(run.data.metrics),
+    }
+
+
+def ui_command(port: int) -> list[str]:
+    """The command that serves the MLflow UI over the store, on this machine only."""
+    import sys
+
+    return [
+        sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store_uri(),
+        "--host", "127.0.0.1", "--port", str(port),
+    ]  # fmt: skip

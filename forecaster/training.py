@@ -1,0 +1,214 @@
+"""One training from the data to the saved model, as one tracked run."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from forecaster import tracking
+from forecaster.config import ROOT, Config, Section, check_config, dump_config
+from forecaster.data.problem import Problem, load_problem
+from forecaster.data.windows import WindowData, ordered_loader
+from forecaster.errors import UserError
+from forecaster.evaluation import Scoring, evaluate
+from forecaster.files import check_folder, check_model_folder, whole_folder
+from forecaster.fitting import fit
+from forecaster.models import Forecaster, build_model
+from forecaster.models.naive import SeasonalNaive
+from forecaster.plots import plot_forecast
+from forecaster.predictor import Request, forecast_table
+from forecaster.saved import load_model, save_model, versions
+
+
+class Job(Section):
+    """What has to be known to go on with an interrupted training, beside its checkpoints."""
+
+    config: dict[str, Any]
+    digest: str
+    experiment: str
+    run_name: str | None
+    run_id: str
+    output: str | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The end of a training. ``baseline`` are seasonal naive's metrics on the same windows."""
+
+    run_id: str
+    folder: Path
+    metrics: dict[str, float]
+    baseline: dict[str, float]
+
+
+def train(config: Config, experiment: str, run_name: str | None, output: Path | None) -> Trained:
+    """Train, evaluate, save and track."""
+    if output is not None:
+        check_model_folder(output)
+    _check_devices(config)
+    problem = load_problem(config.data)
+    for folder in (tracking.MODELS, tracking.CHECKPOINTS):
+        check_folder(folder)
+    with tracking.open_run(experiment, run_name) as run:
+        job = Job(
+            config=config.model_dump(mode="json"), digest=problem.table.digest, experiment=experiment,
+            run_name=run_name, run_id=run.run_id, output=str(output.resolve()) if output else None,
+        )  # fmt: skip
+        folder = tracking.CHECKPOINTS / run.run_id
+        folder.mkdir()
+        (folder / "job.json").write_text(job.model_dump_json(indent=1), encoding="utf-8")
+        _log_start(run, config, problem)
+        return _carry_out(run, job, config, problem)
+
+
+def resume(reference: str) -> Trained:
+    """Go on with an interrupted training, in its own run."""
+    job = _find_job(reference)
+    config = check_config(job.config, f"run {job.run_id}")
+    problem = load_problem(config.data)
+    if problem.table.digest != job.digest:
+        raise UserError(
+            f"{problem.table.path}: not the file that run {job.run_id} was trained on (SHA-256 differs); "
+            "put that file back, or train anew"
+        )
+    with tracking.open_run(job.experiment, job.run_name, job.run_id) as run:
+        return _carry_out(run, job, config, problem)
+
+
+def _find_job(reference: str) -> Job:
+    """The interrupted training of a run id, ``runs:/ID``, its checkpoint folder, or ``latest``."""
+    known = sorted(tracking.CHECKPOINTS.glob("*/job.json"), key=lambda p: p.stat().st_mtime)
+    if reference == "latest":
+        if not known:
+            raise UserError("--resume latest: no interrupted training; give the id of a run that did not end")
+        path = known[-1]
+    else:
+        name = reference.removeprefix("runs:/").split("/")[0]
+        path = next((p for p in known if p.parent.name == name or p.parent == Path(reference).resolve()), Path())
+    if not path.is_file():
+        raise UserError(f"--resume {reference}: no interrupted training of that name; see {tracking.CHECKPOINTS}")
+    try:
+        return Job.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, OSError) as error:
+        raise UserError(f"{path}: damaged; train anew") from error
+
+
+def _check_devices(config: Config) -> None:
+    if config.trainer.accelerator == "gpu" and not torch.cuda.is_available():
+        raise UserError("--accelerator gpu: no CUDA device is available here; use cpu or auto")
+
+
+def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) -> Trained:
+    torch.manual_seed(config.trainer.seed)
+    data, settings = config.data, config.trainer
+    model = build_model(config.model, problem.channels, data.lookback, data.horizon, problem.table.interval.season)
+    windows = WindowData(
+        problem.windows("train"), problem.windows("validation"), settings.batch_size, settings.seed,
+        settings.validation_windows,
+    )  # fmt: skip
+    began = time.monotonic()
+    checkpoints = tracking.CHECKPOINTS / run.run_id
+    fit(model, windows, settings, checkpoints, run.metrics)
+    model.finish(ordered_loader(windows.train, 256), ordered_loader(windows.validation, 256))
+    seconds = time.monotonic() - began
+    if torch.cuda.is_available() and settings.accelerator != "cpu":
+        model.to("cuda")
+    metrics = {**final_metrics(model, problem, config), "train_seconds": seconds}
+    baseline = _baseline(problem)
+    run.metrics(metrics)
+    run.metrics({f"seasonal_naive/{name}": value for name, value in baseline.items()})
+    folder = Path(job.output) if job.output else tracking.MODELS / run.run_id
+    _save(run, folder, config, model, problem, metrics)
+    shutil.rmtree(checkpoints)
+    return Trained(run.run_id, folder, metrics, baseline)
+
+
+def final_metrics(model: Forecaster, problem: Problem, config: Config) -> dict[str, float]:
+    """Validation and test: the point forecast on every window, samples on ``score_windows`` evenly spaced ones."""
+    settings, metrics = config.trainer, {}
+    for part, prefix in (("validation", "val"), ("test", "test")):
+        found = evaluate(model, problem, part, Scoring("point"))
+        if model.distribution != "none" and settings.score_windows:
+            # quantiles cost one pass, so there all windows are scored
+            limit = settings.score_windows if model.distribution == "samples" else None
+            scoring = Scoring("probabilistic", settings.score_samples, limit=limit, seed=settings.seed)
+            drawn = evaluate(model, problem, part, scoring)
+            found |= {**drawn, "windows": found["windows"], "probabilistic_windows": drawn["windows"]}
+        metrics |= {f"{prefix}/{name}": value for name, value in found.items()}
+    return metrics
+
+
+def _baseline(problem: Problem) -> dict[str, float]:
+    naive = SeasonalNaive(problem.table.interval.season, problem.config.horizon)
+    found = evaluate(naive, problem, "test", Scoring("point"))
+    return {f"test/{name}": value for name, value in found.items()}
+
+
+def _save(
+    run: tracking.Run, folder: Path, config: Config, model: Forecaster, problem: Problem, metrics: Mapping[str, float]
+) -> None:
+    """The model to its folder and to the run, with a picture of its forecast past the end of the data."""
+    metadata = {
+        "run_id": run.run_id, "data": problem.table.path, "digest": problem.table.digest, "metrics": dict(metrics),
+        "decisions": problem.table.report.decisions, "code": code_version(),
+    }  # fmt: skip
+    with whole_folder(folder) as partial:
+        save_model(partial, config, model, problem, metadata)
+    run.folder(folder, "model")
+    saved = load_model(folder)
+    mode = "point" if model.distribution == "none" else "probabilistic"
+    request = Request(mode, seed=config.trainer.seed)
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            forecast, _ = forecast_table(saved, problem.table, request)
+        except UserError as error:
+            print(f"no forecast plot: {error}", file=sys.stderr)
+            return
+        picture = Path(scratch) / "forecast.png"
+        plot_forecast(picture, problem.table, forecast, history=3 * config.data.horizon)
+        run.file(picture, "plots")
+        table = Path(scratch) / "forecast.csv"
+        forecast.to_csv(table, index=False, float_format="%.8g")
+        run.file(table, "forecasts")
+
+
+def _log_start(run: tracking.Run, config: Config, problem: Problem) -> None:
+    run.parameters(_flat(config.model_dump(mode="json")))
+    run.parameters({"data.sha256": problem.table.digest, **{f"version.{k}": v for k, v in versions().items()}})
+    run.tags({"model": config.model.name, "dataset": config.data.dataset or problem.table.path, "code": code_version()})
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+        report = {**problem.table.report.facts, "decisions": problem.table.report.decisions}
+        (Path(scratch) / "data.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+        for path in sorted(Path(scratch).iterdir()):
+            run.file(path)
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            found[prefix + key] = value
+    return found
+
+
+def code_version() -> str:
+    """The commit of the code, marked where it is not what was committed; ``unknown`` outside a checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--exclude", "*"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
