@@ -72,7 +72,9 @@ column_options = _options(
     click.option("--item-id", metavar="COL", help="The column that names the series (long files)."),
     click.option("--freq", help="The interval, e.g. 15min, h, D, B, W-MON, MS, ME, QE-DEC."),
     click.option("--timezone", help="The zone of local times, e.g. Europe/Berlin."),
-    click.option("--on-gap", type=click.Choice(["error", "fill"]), help="Missing times: refuse, or take as missing values."),
+    click.option(
+        "--on-gap", type=click.Choice(["error", "fill"]), help="Missing times: refuse, or take as missing values."
+    ),
     click.option("--on-duplicate", type=click.Choice(["error", "first", "last", "mean"]), help="Repeated times."),
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -215,7 +217,13 @@ def forecast(
 @accelerator_option
 @json_option
 def evaluate(
-    reference: str, csv: Path | None, dataset: str | None, split: str, as_json: bool, accelerator: str | None, **scoring: Any
+    reference: str,
+    csv: Path | None,
+    dataset: str | None,
+    split: str,
+    as_json: bool,
+    accelerator: str | None,
+    **scoring: Any,
 ) -> None:
     """Score a saved model on every window of a split."""
     from forecaster import forecasting

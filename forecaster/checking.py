@@ -6,6 +6,7 @@ from typing import Any
 
 from forecaster.config import Columns, DataConfig
 from forecaster.data.problem import load_problem
+from forecaster.data.splits import PARTS
 from forecaster.data.tables import Report, read_table
 from forecaster.errors import UserError
 
@@ -20,7 +21,7 @@ def check_file(path: Path, horizon: int, lookback: int, roles: Mapping[str, Any]
         written = table.clock.write(ahead[[-horizon, -1]])
         outcome["forecasting"] = f"{horizon} steps, {written[0]} to {written[1]}"
         problem = load_problem(DataConfig(csv=str(path), horizon=horizon, lookback=lookback, **roles), table)
-        counts = {part: len(problem.windows(part)) for part in ("train", "validation", "test")}  # type: ignore[arg-type]
+        counts = {part: len(problem.windows(part)) for part in PARTS}
         outcome["training"] = (
             f"lookback {lookback}, horizon {horizon}: "
             + ", ".join(f"{count} {part}" for part, count in counts.items())

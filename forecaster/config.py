@@ -111,10 +111,10 @@ class S2DBMConfig(Section):
 
     ``label``: P, the last steps of the history that the bridge spans too. ``norm``: window normalisation, inverted on
     y, h and samples alike. ``predicts``: ``data`` (the paper) or ``correction`` (ŷ₀ = h + network, which is given h).
-    ``prior``: F is trained ``joint``-ly, through the network's loss (the paper), or ``first``, alone with L1, and then kept.
-    ``self_conditioning``: share of the training batches whose y_t is made from the network's own noise-free prediction. ``s``, ``steps``: the sampler's
-    variance dial (2 is the exact posterior) and its number of steps. ``first_step``: inject the full b_u at the step out
-    of y_T, or σ alone.
+    ``prior``: F is trained ``joint``-ly, through the network's loss (the paper), or ``first``, alone with L1, and kept.
+    ``self_conditioning``: share of the training batches whose y_t is made of the network's own noise-free prediction.
+    ``s``, ``steps``: the sampler's variance dial (2 is the exact posterior) and its number of steps; ``point_steps``: those
+    of the point forecast. ``first_step``: inject the full b_u at the step out of y_T, or σ alone.
     """
 
     name: Literal["s2dbm"] = "s2dbm"

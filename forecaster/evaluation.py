@@ -34,8 +34,7 @@ class _Units:
 
     def __init__(self, problem: Problem, windows: Windows, part: Part) -> None:
         counts = [
-            max(border.part(part)[1] - problem.config.horizon + 1 - border.part(part)[0], 0)
-            for border in problem.borders
+            max(border.part(part)[1] - problem.config.horizon + 1 - border.part(part)[0], 0) for border in problem.borders
         ]
         owners = np.repeat(np.arange(len(counts)), counts) if problem.original_units else np.zeros(len(windows), int)
         if problem.original_units:

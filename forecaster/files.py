@@ -27,7 +27,7 @@ def check_model_folder(path: Path) -> None:
     check_folder(path.parent)
 
 
-def write_together(files: Mapping[Path, Callable[[Path], None]]) -> None:
+def write_together(files: Mapping[Path, Callable[[Path], object]]) -> None:
     """Write every file under a temporary name beside its own, then rename all; on an error none is left behind.
 
     ``files``: path → a function that writes to the (temporary) path it is given.
@@ -58,6 +58,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(path)
         partial.replace(path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); free some space or choose another --output") from error
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); free some space or choose another --output"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

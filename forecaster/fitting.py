@@ -76,7 +76,7 @@ class _AtomicCheckpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         partial = f"{path}.part"
         super().save_checkpoint(checkpoint, partial, storage_options)
-        os.replace(partial, path)
+        Path(partial).replace(path)
 
 
 def quiet_libraries() -> None:
@@ -148,6 +148,6 @@ def _fit_stage(
         trainer.fit(Training(model, config), data, ckpt_path=last if last.is_file() else None, weights_only=True)
         if not (folder / "best.ckpt").is_file():
             raise UserError("training diverged: no finite validation loss; lower trainer.learning_rate")
-        os.replace(folder / "best.ckpt", done)
+        (folder / "best.ckpt").replace(done)
     weights = torch.load(done, map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({name.removeprefix("model."): value for name, value in weights.items()})

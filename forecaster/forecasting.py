@@ -1,7 +1,7 @@
 """``forecast`` and ``evaluate``: from a reference to a saved model and a file to what is written or printed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def forecast(asked: Asked) -> Written:
     request = Request(mode, asked.samples, asked.steps, asked.quantiles, asked.seed)  # type: ignore[arg-type]
     frame, decisions = forecast_table(saved, table, request)
     meta = _meta(asked, saved, request, table.digest, report.decisions + decisions)
-    files = {
+    files: dict[Path, Callable[[Path], object]] = {
         asked.output: lambda path: _write_table(path, frame),
         asked.output.with_name(asked.output.name + ".meta.json"): lambda path: path.write_text(
             json.dumps(meta, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
@@ -91,7 +91,7 @@ def forecast(asked: Asked) -> Written:
         if asked.plot.suffix.lower() not in {".png", ".svg", ".pdf"}:
             raise UserError(f"--plot {asked.plot}: cannot draw that kind of file; end the name in .png, .svg or .pdf")
         files[asked.plot] = lambda path: plot_forecast(path, table, frame, history=3 * saved.config.data.horizon)
-    write_together(files)  # type: ignore[arg-type]
+    write_together(files)
     return Written(len(frame), meta)
 
 

@@ -21,9 +21,7 @@ def plot_forecast(path: Path, table: Table, forecast: pd.DataFrame, history: int
     figure = Figure(figsize=(6.5 * columns, 2.6 * rows + 0.4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    past = {
-        table.channel_label(series, k): (series, k) for series in table.series for k in range(len(table.names))
-    }
+    past = {table.channel_label(series, k): (series, k) for series in table.series for k in range(len(table.names))}
     for axis, label in zip(axes, labels, strict=False):
         series, channel = past[label]
         length = len(series.values)

@@ -183,7 +183,7 @@ def forecast_table(saved: SavedModel, table: Table, request: Request) -> tuple[p
     ordered = in_model_order(saved, table)
     predictor = SavedPredictor(saved, request)
     frames = []
-    for series, forecast in zip(table.series, predictor.predict(ordered), strict=True):  # type: ignore[arg-type]
+    for series, forecast in zip(table.series, predictor.predict(ordered), strict=True):
         grid = table.interval.stamps(series.first, len(series.values) + predictor.prediction_length)
         stamps = table.clock.write(grid[len(series.values) :])
         for name in table.names:

@@ -42,7 +42,9 @@ class ProgressLines(pl.Callback):
         self._stop()
         values = {k: float(v) for k, v in trainer.callback_metrics.items() if k in {"train/loss", "val/loss"}}
         text = "  ".join(f"{name} {value:.5f}" for name, value in sorted(values.items()))
-        self._console.print(f"{self.title} epoch {trainer.current_epoch + 1}: {text}  {time.monotonic() - self._began:.1f} s")
+        self._console.print(
+            f"{self.title} epoch {trainer.current_epoch + 1}: {text}  {time.monotonic() - self._began:.1f} s"
+        )
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Take the bar away."""

@@ -1,6 +1,6 @@
 """A saved model: a folder of plain files, without pickle and without the training data.
 
-    config.yaml  weights.safetensors  scaling.json  schema.json  metadata.json
+config.yaml  weights.safetensors  scaling.json  schema.json  metadata.json
 """
 
 import importlib.metadata

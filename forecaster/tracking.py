@@ -12,7 +12,8 @@ from typing import Any
 from forecaster.config import ROOT
 from forecaster.errors import UserError
 
-HOME = ROOT / "mlflow"
+# the store, the saved models and the checkpoints lie here
+HOME = Path(os.environ.get("FORECASTER_HOME") or ROOT / "mlflow").resolve()
 MODELS = HOME / "models"
 CHECKPOINTS = HOME / "checkpoints"
 
@@ -27,7 +28,7 @@ def _mlflow() -> Any:
     uri = store_uri()
     if uri.startswith(("http://", "https://")):
         try:
-            urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=5).close()
+            urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=5).close()  # noqa: S310 (http or https, just checked)
         except urllib.error.HTTPError:
             pass  # it answered: a server that guards or lacks this page is there all the same
         except OSError as error:

@@ -17,9 +17,10 @@ from pydantic import ValidationError
 from forecaster import tracking
 from forecaster.config import ROOT, Config, Section, check_config, dump_config
 from forecaster.data.problem import Problem, load_problem
+from forecaster.data.splits import Part
 from forecaster.data.windows import WindowData, ordered_loader
 from forecaster.errors import UserError
-from forecaster.evaluation import Scoring, evaluate
+from forecaster.evaluation import Mode, Scoring, evaluate
 from forecaster.files import check_folder, check_model_folder, whole_folder
 from forecaster.fitting import fit
 from forecaster.models import Forecaster, build_model
@@ -134,8 +135,10 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
 
 def final_metrics(model: Forecaster, problem: Problem, config: Config) -> dict[str, float]:
     """Validation and test: the point forecast on every window, samples on ``score_windows`` evenly spaced ones."""
-    settings, metrics = config.trainer, {}
-    for part, prefix in (("validation", "val"), ("test", "test")):
+    settings = config.trainer
+    metrics: dict[str, float] = {}
+    parts: tuple[tuple[Part, str], ...] = (("validation", "val"), ("test", "test"))
+    for part, prefix in parts:
         found = evaluate(model, problem, part, Scoring("point"))
         if model.distribution != "none" and settings.score_windows:
             # quantiles cost one pass, so there all windows are scored
@@ -165,7 +168,7 @@ def _save(
         save_model(partial, config, model, problem, metadata)
     run.folder(folder, "model")
     saved = load_model(folder)
-    mode = "point" if model.distribution == "none" else "probabilistic"
+    mode: Mode = "point" if model.distribution == "none" else "probabilistic"
     request = Request(mode, seed=config.trainer.seed)
     with tempfile.TemporaryDirectory() as scratch:
         try:
@@ -207,7 +210,11 @@ def code_version() -> str:
     """The commit of the code, marked where it is not what was committed; ``unknown`` outside a checkout."""
     try:
         done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--exclude", "*"], cwd=ROOT, capture_output=True, text=True, check=True
+            ["git", "describe", "--always", "--dirty", "--exclude", "*"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -1,5 +1,6 @@
 """The named data sets of ``datasets/catalog.yaml``: fetch, verify, read, split."""
 
+import os
 import shutil
 from functools import cache
 from pathlib import Path
@@ -71,7 +72,7 @@ def fetch(name: str, source: Path | None = None) -> Path:
         raise UserError(f"{origin}: no such file; --from needs the folder that holds {dataset.file}")
     if file_digest(origin) != dataset.sha256:
         raise UserError(f"{origin}: its SHA-256 is not that of data set '{name}'; get the original file")
-    partial = dataset.path.with_suffix(".part")
+    partial = dataset.path.with_suffix(f".{os.getpid()}.part")
     shutil.copyfile(origin, partial)
     partial.replace(dataset.path)
     return dataset.path

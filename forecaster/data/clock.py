@@ -78,9 +78,7 @@ def _fixed(minutes: int) -> str:
     return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
 
 
-def _localize(
-    raw: RawTable, name: str, stamps: Stamps, groups: NDArray[np.int64], timezone: str
-) -> pd.DatetimeIndex:
+def _localize(raw: RawTable, name: str, stamps: Stamps, groups: NDArray[np.int64], timezone: str) -> pd.DatetimeIndex:
     frame = pd.DataFrame({"wall": stamps.wall, "group": groups})
     first = (frame.groupby(["group", "wall"]).cumcount() == 0).to_numpy()
     local = stamps.wall.tz_localize(timezone, ambiguous=first, nonexistent="NaT")

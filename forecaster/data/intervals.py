@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.tseries.offsets import BaseOffset
 
 from forecaster.errors import UserError
 
@@ -27,7 +28,7 @@ class Interval:
     alias: str
 
     @property
-    def offset(self) -> pd.DateOffset:
+    def offset(self) -> BaseOffset:
         """The pandas offset."""
         return pd.tseries.frequencies.to_offset(self.alias)
 
@@ -81,7 +82,7 @@ class Interval:
         return np.asarray(grid.get_indexer(stamps - shift), dtype=np.int64)
 
     def _base(self, first: pd.Timestamp) -> pd.Timestamp:
-        return self.offset.rollback(first.normalize())
+        return pd.Timestamp(self.offset.rollback(first.normalize()))
 
 
 def parse_interval(alias: str) -> Interval:
@@ -111,7 +112,7 @@ def find_interval(series: Sequence[pd.DatetimeIndex]) -> Interval | None:
         return Interval("B")
     if modal == 7 * _DAY:
         return Interval(f"W-{_WEEKDAYS[series[0][0].weekday()]}")
-    return Interval(pd.tseries.frequencies.to_offset(modal).freqstr)
+    return Interval(pd.tseries.frequencies.to_offset(modal).freqstr)  # type: ignore[call-overload]
 
 
 def _is_business(series: Sequence[pd.DatetimeIndex]) -> bool:
@@ -126,9 +127,10 @@ def _find_months(series: Sequence[pd.DatetimeIndex]) -> Interval:
     values, counts = np.unique(np.diff(months), return_counts=True)
     step = int(values[np.argmax(counts)])
     days = stamps.normalize()
-    if (days.day == 1).all() or (not days.is_month_end.all() and days.day.max() <= 28):
+    month_ends = bool((days.day == days.days_in_month).all())
+    if (days.day == 1).all() or (not month_ends and days.day.max() <= 28):
         edge = "S"
-    elif (days == days + pd.offsets.BMonthEnd(0)).all() and not days.is_month_end.all():
+    elif all(pd.offsets.BMonthEnd().is_on_offset(day) for day in days) and not month_ends:
         edge = "B"
     else:
         edge = "E"

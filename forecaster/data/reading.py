@@ -43,7 +43,7 @@ class RawTable:
 
 def file_digest(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -164,7 +164,7 @@ def _find_decimal(columns: dict[str, Column], delimiter: str) -> str:
         return "."
     comma = re.compile(r"[+-]?\d*,\d+")
     point = re.compile(r"[+-]?\d*\.\d+")
-    cells = [cell for column in columns.values() for cell in column]
+    cells = [str(cell) for column in columns.values() for cell in column]
     has_comma = any(comma.fullmatch(cell) for cell in cells)
     return "," if has_comma and not any(point.fullmatch(cell) for cell in cells) else "."
 
@@ -224,10 +224,7 @@ def numbers(raw: RawTable, name: str) -> NDArray[np.float64]:
     column = raw.columns[name]
     if isinstance(column, pd.DatetimeIndex):
         raise UserError(f"{raw.path}, column '{name}': holds dates, not numbers; name the values with --target")
-    if isinstance(column, np.ndarray):
-        values = column
-    else:
-        values = _numbers_from_text(raw, name, column)
+    values = column if isinstance(column, np.ndarray) else _numbers_from_text(raw, name, column)
     infinite = np.flatnonzero(np.isinf(values))
     if len(infinite):
         where = raw.where(int(infinite[0]), name)

@@ -62,9 +62,7 @@ def _find_timestamp(raw: RawTable, columns: Columns) -> str:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise UserError(
-            f"{raw.path}: no column holds times (columns: {_listed(raw.columns)}); name it with --timestamp"
-        )
+        raise UserError(f"{raw.path}: no column holds times (columns: {_listed(raw.columns)}); name it with --timestamp")
     raise UserError(f"{raw.path}: {_listed(found)} could each be the time; choose with --timestamp")
 
 
@@ -86,5 +84,3 @@ def _find_item(raw: RawTable, timestamp: str, columns: Columns) -> str | None:
     if len(texts) == 1 and repeats:
         return texts[0]
     return None
-
-

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from forecaster.errors import UserError
 
 Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)

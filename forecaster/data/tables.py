@@ -101,9 +101,7 @@ def read_table(path: str | Path, columns: Columns, report: Report | None = None,
     ]
     interval = _interval(raw, columns, [times for times, _, _ in pieces])
     report.facts["interval"] = interval.alias
-    series = tuple(
-        _on_grid(raw, columns, interval, item, piece, report) for item, piece in zip(items, pieces, strict=True)
-    )
+    series = tuple(_on_grid(raw, columns, interval, item, piece, report) for item, piece in zip(items, pieces, strict=True))
     table = Table(raw.path, raw.digest, layout.targets, interval, clock, newest_first, series, report)
     _describe(raw, table, values, report)
     return table
@@ -211,9 +209,7 @@ def _interval(raw: RawTable, columns: Columns, times: list[pd.DatetimeIndex]) ->
     return interval
 
 
-def _on_grid(
-    raw: RawTable, columns: Columns, interval: Interval, item: str | None, piece: Piece, report: Report
-) -> Series:
+def _on_grid(raw: RawTable, columns: Columns, interval: Interval, item: str | None, piece: Piece, report: Report) -> Series:
     """The rows laid on the grid; grid points without a row are a gap."""
     times, values, rows = piece
     positions = interval.positions(times)

@@ -76,7 +76,7 @@ def _formats(dates: list[str]) -> list[str]:
     if all(re.fullmatch(r"\d{4}", date) for date in dates):
         return ["%Y"]
     first = dates[:1]
-    return [f for f in _DATES if not _read_dates(first, f).isna().any() and not _read_dates(dates, f).isna().any()]
+    return [f for f in _DATES if not _read_dates(first, f).hasnans and not _read_dates(dates, f).hasnans]
 
 
 def _read_dates(dates: list[str], style: str) -> pd.DatetimeIndex:

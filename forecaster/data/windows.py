@@ -33,8 +33,13 @@ class Batch:
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "Batch":
         """The same windows on another device, in another precision."""
-        values = (self.past, self.past_mask, self.future, self.future_mask)
-        return Batch(*(v.to(device, dtype or v.dtype, non_blocking=True) for v in values), self.index.to(device))
+        return Batch(
+            self.past.to(device, dtype),
+            self.past_mask.to(device, dtype),
+            self.future.to(device, dtype),
+            self.future_mask.to(device, dtype),
+            self.index.to(device),
+        )
 
     def __len__(self) -> int:
         return len(self.past)

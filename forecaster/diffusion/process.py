@@ -10,7 +10,6 @@ The dial ``s`` scales that variance by s/2: 2 is the exact Bayes posterior, 0 is
 No learnable weight, and no knowledge of any network.
 """
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -34,7 +33,6 @@ class Process(nn.Module):
     def steps(self) -> int:
         """T."""
         return len(self.a) - 1
-
 
     def mix(
         self,

@@ -1,6 +1,7 @@
 """The reverse walk over any grid of steps. It knows a process and a denoiser, nothing else."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -35,7 +36,7 @@ def sample(
     """
     starts_noisy = float(process.b[grid[0]]) > 0
     y = process.start(h, noise(0)) if starts_noisy else h * process.g[grid[0]].to(h.dtype)
-    for i, (t, u) in enumerate(zip(grid, grid[1:], strict=False), start=1):
+    for i, (t, u) in enumerate(pairwise(grid), start=1):
         y_0 = predict(y, torch.full((len(y),), t, device=y.device))
         kappa, lam, zeta, sigma = process.coefficients(t, u, s, full_first)
         y = kappa * y + lam * y_0 + zeta * h

@@ -1,10 +1,10 @@
 """Schedules: each diffusion forecaster's path as three coefficient vectors over t = 0…T, in float64.
 
-    symbol   code   in   y_t = a_t·y_0 + g_t·h + b_t·ε                  (arXiv 2411.04491, theorem 1)
-    α̂_t      a      weight of the data
-    γ_t      g      weight of the prior forecast h
-    β_t      b      standard deviation of the noise
-    ᾱ_t      alpha_bar   the product of (1 − β_s) over s ≤ t in the DDPM papers' notation
+symbol   code   in   y_t = a_t·y_0 + g_t·h + b_t·ε                  (arXiv 2411.04491, theorem 1)
+α̂_t      a      weight of the data
+γ_t      g      weight of the prior forecast h
+β_t      b      standard deviation of the noise
+ᾱ_t      alpha_bar   the product of (1 − β_s) over s ≤ t in the DDPM papers' notation
 """
 
 from dataclasses import dataclass

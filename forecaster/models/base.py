@@ -76,9 +76,7 @@ def path_errors(kind: str, forecast: Tensor, target: Tensor) -> Tensor:
     return (forecast - target).abs() if kind == "l1" else (forecast - target) ** 2
 
 
-def empty_future(
-    past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"], horizon: int
-) -> Batch:
+def empty_future(past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"], horizon: int) -> Batch:
     """Windows to be forecast: the future is unknown."""
     future = past.new_zeros((*past.shape[:2], horizon))
     return Batch(past, past_mask, future, future, torch.arange(len(past), device=past.device))

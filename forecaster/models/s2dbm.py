@@ -1,7 +1,7 @@
 """S²DBM: a Brownian bridge from a prior forecast to the future series (Yang et al., arXiv 2411.04491, section 2).
 
-    y*  last P steps of the history, then the H future ones      h = F(x), c = E(x)   linear over time, L → P + H
-    y_t = a_t·y* + g_t·h + b_t·ε                                 ŷ_0 = denoiser(y_t, c, h, t)
+y*  last P steps of the history, then the H future ones      h = F(x), c = E(x)   linear over time, L → P + H
+y_t = a_t·y* + g_t·h + b_t·ε                                 ŷ_0 = denoiser(y_t, c, h, t)
 """
 
 from collections.abc import Callable
@@ -57,9 +57,7 @@ class S2DBM(Forecaster):
         h = self.prior.layer(past)
         return window, (h.detach() if self.config.prior == "first" else h), self.condition(past)
 
-    def _errors(
-        self, batch: Batch, t: Int[Tensor, " B"], noise: Float[Tensor, "B K M"], own: bool
-    ) -> Float[Tensor, ""]:
+    def _errors(self, batch: Batch, t: Int[Tensor, " B"], noise: Float[Tensor, "B K M"], own: bool) -> Float[Tensor, ""]:
         """The loss at steps t, in z-scores; with ``own``, y_t is made of the network's own noise-free prediction."""
         window, h, c = self._encode(batch)
         target, mask = with_label(batch, self.config.label)
@@ -88,9 +86,7 @@ class S2DBM(Forecaster):
         noise = torch.randn(len(batch), batch.past.shape[1], self.length, generator=generator)
         return self._errors(batch, t, noise.to(batch.past), own=False)
 
-    def _walk(
-        self, h: Tensor, c: Tensor, noise: Callable[[int], Tensor], steps: int, s: float
-    ) -> Float[Tensor, "N K M"]:
+    def _walk(self, h: Tensor, c: Tensor, noise: Callable[[int], Tensor], steps: int, s: float) -> Float[Tensor, "N K M"]:
         return sample(
             self.process,
             lambda y_t, t: self.denoiser(y_t, c, h, t),

@@ -55,7 +55,7 @@ class TransformerLayer(nn.Module):
         rate = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=rate)
         x = self.norm_1(x + self.drop(self.out(mixed.transpose(1, 2).reshape(n, length, width))))
-        return self.norm_2(x + self.drop(self.down(self.drop(F.gelu(self.up(x))))))  # type: ignore[no-any-return]
+        return self.norm_2(x + self.drop(self.down(self.drop(F.gelu(self.up(x))))))
 
 
 class ResidualLayer(nn.Module):

@@ -1,0 +1,34 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+# Without a CUDA GPU the CPU build of torch is enough (and several gigabytes smaller).
+TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-index-url https://download.pytorch.org/whl/cpu)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint check bench clean
+demo: .venv/installed
+	@$(BIN)/python tests/demo.py
+
+test: lint
+	$(BIN)/python -m pytest -n 2
+
+check: test
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/installed
+	$(BIN)/python tests/bench.py
+
+.venv/installed: requirements.lock
+	@echo "installing into .venv (a few minutes, once)" >&2
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) --retries 1 --timeout 20 $(TORCH_INDEX) "$$(grep '^torch==' requirements.lock)"
+	$(PIP) -r requirements.lock
+	touch $@
+
+clean:
+	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

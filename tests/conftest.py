@@ -1,0 +1,70 @@
+"""Shapes in signatures are checked while the tests run; the store of every test is its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from jaxtyping import install_import_hook
+
+PACKAGES = ["diffusion", "networks", "models", "metrics", "evaluation", "data.windows"]
+install_import_hook([f"forecaster.{name}" for name in PACKAGES], "beartype.beartype")
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "datasets" / "seattle_weather.csv"
+SHARED = ROOT.parent / "shared" / "data"
+
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the benchmark files are not beside the project")
+
+
+class Cli:
+    """The command line in a process of its own, with a store of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.env = {**os.environ, "FORECASTER_HOME": str(home), "OMP_NUM_THREADS": "1"}
+        self.env.pop("MLFLOW_TRACKING_URI", None)
+
+    def start(self, *args: object, **kwargs: object) -> subprocess.Popen[str]:
+        command = [sys.executable, str(ROOT / "cli.py"), *map(str, args)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, env=self.env, text=True, **pipes, **kwargs)  # type: ignore[call-overload]
+
+    def __call__(self, *args: object, status: int = 0, **kwargs: object) -> subprocess.CompletedProcess[str]:
+        with self.start(*args, **kwargs) as process:
+            out, err = process.communicate()
+        assert process.returncode == status, err
+        return subprocess.CompletedProcess(args, process.returncode, out, err)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def cli(home: Path) -> Cli:
+    return Cli(home)
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    """Write a text file into the test's folder and give its path."""
+
+    def put(text: str, name: str = "data.csv", encoding: str = "utf-8") -> Path:
+        path = tmp_path / name
+        path.write_bytes(text.encode(encoding))
+        return path
+
+    return put
+
+
+def wide_csv(stamps: pd.DatetimeIndex, columns: int = 1, style: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """Column k of row i holds 10·i + k."""
+    values = 10 * np.arange(len(stamps))[:, None] + np.arange(columns)
+    head = "time," + ",".join(f"c{k}" for k in range(columns))
+    rows = [f"{stamp.strftime(style)}," + ",".join(map(str, row)) for stamp, row in zip(stamps, values, strict=True)]
+    return "\n".join([head, *rows]) + "\n"

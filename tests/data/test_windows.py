@@ -1,0 +1,87 @@
+"""Windows over constructed series, where every value tells its place."""
+
+import numpy as np
+import pytest
+import torch
+
+from forecaster.data.splits import Borders, share_borders, tail_borders
+from forecaster.data.windows import WindowData, cut_windows, evenly_spaced, ordered_loader
+
+
+def counting(length: int, channels: int = 2) -> np.ndarray:
+    """Row i holds i, i + 0.5, …"""
+    return np.arange(length)[:, None] + 0.5 * np.arange(channels)
+
+
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+def test_windows_are_every_stretch_of_the_part(part: str) -> None:
+    border = Borders(60, 80, 100)
+    windows = cut_windows([counting(100)], [border], part, lookback=10, horizon=4)
+    batch = windows[torch.arange(len(windows))]
+    first, end = border.part(part)
+    first = max(first, 10)
+    assert batch.future[:, 0, 0].tolist() == list(range(first, end - 4 + 1))
+    for i, t in enumerate(range(first, end - 4 + 1)):
+        assert batch.past[i, 0].tolist() == list(range(t - 10, t))
+        assert batch.future[i, 1].tolist() == [t + 0.5, t + 1.5, t + 2.5, t + 3.5]
+    assert batch.past_mask.all()
+    assert batch.future_mask.all()
+
+
+def test_protocol_counts_every_window() -> None:
+    borders = [Borders(8640, 11520, 14400)]
+    counts = [len(cut_windows([np.zeros((17420, 1))], borders, p, 336, 96)) for p in ("train", "validation", "test")]
+    assert counts == [8640 - 336 - 96 + 1, 2880 - 96 + 1, 2880 - 96 + 1]
+
+
+def test_series_of_unequal_length_do_not_run_into_each_other() -> None:
+    short, long = counting(9), 1000 + counting(50)
+    borders = [Borders(7, 8, 9), Borders(30, 40, 50)]
+    windows = cut_windows([short, long], borders, "train", lookback=8, horizon=2)
+    batch = windows[torch.arange(len(windows))]
+    from_short = batch.future[:, 0, 0] < 1000
+    assert from_short.any()
+    assert (~from_short).any()
+    # a padded history is missing where the series had not begun, and counts up to the target elsewhere
+    for past, mask, future in zip(batch.past[from_short, 0], batch.past_mask[from_short, 0], batch.future[from_short, 0]):
+        t = int(future[0])
+        assert mask.tolist() == [0.0] * (8 - t) + [1.0] * t
+        assert past.tolist() == [0.0] * (8 - t) + list(range(t))
+    assert (batch.past[~from_short] >= 1000).all()
+    assert batch.past_mask[~from_short].all()
+
+
+def test_missing_values_become_mask() -> None:
+    values = counting(40, 1)
+    values[[5, 12], 0] = np.nan
+    windows = cut_windows([values], [Borders(40, 40, 40)], "train", lookback=10, horizon=4)
+    batch = windows[torch.tensor([0])]  # history 0…9, future 10…13
+    assert batch.past_mask[0, 0].tolist() == [1.0] * 5 + [0.0] + [1.0] * 4
+    assert batch.future_mask[0, 0].tolist() == [1.0, 1.0, 0.0, 1.0]
+    assert batch.past[0, 0, 5] == batch.future[0, 0, 2] == 0
+
+
+def test_an_epoch_visits_every_window_once_in_an_order_of_its_own() -> None:
+    windows = cut_windows([counting(100)], [Borders(60, 80, 100)], "train", 10, 4)
+    data = WindowData(windows, windows, batch_size=7, seed=3)
+    orders = []
+    for epoch in (0, 1, 0):
+        data.sampler.set_epoch(epoch)
+        orders.append(torch.cat([batch.index for batch in data.train_dataloader()]).tolist())
+    assert sorted(orders[0]) == list(range(len(windows)))
+    assert orders[0] != orders[1]
+    assert orders[0] == orders[2]
+
+
+def test_ordered_loader_drops_no_window() -> None:
+    windows = cut_windows([counting(100)], [Borders(60, 80, 100)], "test", 10, 4)
+    seen = torch.cat([batch.index for batch in ordered_loader(windows, 5)])
+    assert seen.tolist() == list(range(17))
+    assert evenly_spaced(17, 3).tolist() == [0, 8, 16]
+    assert evenly_spaced(2, 9).tolist() == [0, 1]
+
+
+def test_borders_of_the_protocol_and_of_a_file() -> None:
+    assert share_borders(7588, 0.7, 0.2) == Borders(5311, 6071, 7588)
+    assert tail_borders(1000, 10) == Borders(700, 800, 1000)
+    assert tail_borders(100, 30) == Borders(40, 70, 100)
