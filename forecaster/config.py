@@ -139,13 +139,17 @@ ModelConfig = Annotated[
 
 
 class TrainerConfig(Section):
-    """How a model is trained. ``windows``: how many evenly spaced windows are scored with samples (0: none).
+    """How a model is trained, and how much of it is scored.
 
-    ``validation_windows``: evenly spaced validation windows scored after each epoch (all by default).
+    ``stage_epochs``: the most epochs of a part that is trained first, such as a prior; ``max_epochs`` those of the model.
+    ``validation_windows``: evenly spaced validation windows scored after each epoch (all by default). At the end
+    ``point_windows`` of each split are scored with the point forecast (all by default) and ``score_windows`` with samples
+    (0: none); the metrics ``windows`` and ``probabilistic_windows`` tell the numbers.
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     max_epochs: Positive = 10
+    stage_epochs: Positive = 50
     max_steps: Annotated[int, Field(ge=-1)] = -1
     batch_size: Positive = 32
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
@@ -153,6 +157,7 @@ class TrainerConfig(Section):
     patience: Positive = 3
     gradient_clip: Annotated[float, Field(ge=0)] = 0.0
     validation_windows: Positive | None = None
+    point_windows: Positive | None = None
     score_windows: Annotated[int, Field(ge=0)] = 32
     score_samples: Annotated[int, Field(ge=2)] = 100
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
@@ -251,13 +256,10 @@ def _known_keys(path: Sequence[str]) -> list[str]:
     """The keys of the section that a fault's location lies in."""
     kind: Any = Config
     for part in path[:-1]:
-        if part in kind.model_fields:
+        if hasattr(kind, "model_fields"):
             kind = kind.model_fields[part].annotation
-        else:
-            options = typing.get_args(kind) or typing.get_args(Config.model_fields["model"].annotation)
-            kind = next(option for option in options if option.model_fields["name"].default == part)
-        if not hasattr(kind, "model_fields"):
-            continue
+        else:  # one of several models, told apart by its name
+            kind = next(option for option in typing.get_args(kind) if option.model_fields["name"].default == part)
     return sorted(kind.model_fields)
 
 

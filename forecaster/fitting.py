@@ -1,7 +1,7 @@
 """The one Lightning module, the Trainer and its callbacks: a model and its windows → trained weights.
 
-A fit can be killed at any moment and continued: every epoch draws its order and its noise from (seed, epoch) alone, and
-each epoch's end leaves a whole checkpoint.
+A fit can be killed at any moment and continued: every epoch draws its order from (seed, epoch) alone, every step its
+noise from (seed, step), and each epoch's end leaves a whole checkpoint.
 """
 
 import logging
@@ -49,14 +49,19 @@ class Training(pl.LightningModule):
         return torch.optim.AdamW(free, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
 
 
-class _EpochSeed(pl.Callback):
-    """Every epoch's random numbers follow from the seed and the epoch's number, so a resumed epoch draws the same."""
+class _StepSeed(pl.Callback):
+    """Every step's random numbers follow from the seed and the step's number, so a resumed step draws the same.
+
+    An epoch's start would not do: a run that is resumed at the end of an epoch enters the next one without that hook.
+    """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        torch.manual_seed(self.seed * 1_000_003 + 7919 * trainer.current_epoch + trainer.global_rank)
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        torch.manual_seed(self.seed * 1_000_003 + 7919 * trainer.global_step + trainer.global_rank)
 
 
 class _Report(pl.Callback):
@@ -99,7 +104,9 @@ def fit(
     for number, stage in enumerate(stages):
         if any(p.requires_grad for p in stage.parameters()):
             prefix = "" if stage is model else "prior/"
-            _fit_stage(stage, data, config, folder / f"stage{number}", report, prefix)
+            epochs = config.max_epochs if stage is model else config.stage_epochs
+            settings = config.model_copy(update={"max_epochs": epochs})
+            _fit_stage(stage, data, settings, folder / f"stage{number}", report, prefix)
             stage.requires_grad_(False)
     model.eval()
 
@@ -137,7 +144,7 @@ def _fit_stage(
             folder, "best", monitor="val/loss", save_last=True, enable_version_counter=False, auto_insert_metric_name=False
         )
         callbacks = [
-            _EpochSeed(config.seed),
+            _StepSeed(config.seed),
             EarlyStopping("val/loss", patience=config.patience),
             keep,
             ProgressLines(prefix.rstrip("/") or "model"),

@@ -124,7 +124,7 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
     if torch.cuda.is_available() and settings.accelerator != "cpu":
         model.to("cuda")
     metrics = {**final_metrics(model, problem, config), "train_seconds": seconds}
-    baseline = _baseline(problem)
+    baseline = _baseline(problem, settings.point_windows)
     run.metrics(metrics)
     run.metrics({f"seasonal_naive/{name}": value for name, value in baseline.items()})
     folder = Path(job.output) if job.output else tracking.MODELS / run.run_id
@@ -134,12 +134,12 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
 
 
 def final_metrics(model: Forecaster, problem: Problem, config: Config) -> dict[str, float]:
-    """Validation and test: the point forecast on every window, samples on ``score_windows`` evenly spaced ones."""
+    """Validation and test metrics: the point forecast and the samples, on as many windows as the configuration says."""
     settings = config.trainer
     metrics: dict[str, float] = {}
     parts: tuple[tuple[Part, str], ...] = (("validation", "val"), ("test", "test"))
     for part, prefix in parts:
-        found = evaluate(model, problem, part, Scoring("point"))
+        found = evaluate(model, problem, part, Scoring("point", limit=settings.point_windows))
         if model.distribution != "none" and settings.score_windows:
             # quantiles cost one pass, so there all windows are scored
             limit = settings.score_windows if model.distribution == "samples" else None
@@ -150,9 +150,9 @@ def final_metrics(model: Forecaster, problem: Problem, config: Config) -> dict[s
     return metrics
 
 
-def _baseline(problem: Problem) -> dict[str, float]:
+def _baseline(problem: Problem, limit: int | None) -> dict[str, float]:
     naive = SeasonalNaive(problem.table.interval.season, problem.config.horizon)
-    found = evaluate(naive, problem, "test", Scoring("point"))
+    found = evaluate(naive, problem, "test", Scoring("point", limit=limit))
     return {f"test/{name}": value for name, value in found.items()}
 
 

@@ -60,6 +60,9 @@ class QuantileLinear(Forecaster):
         self.config, self.horizon = config, horizon
         self.layer = nn.Linear(lookback, len(config.levels) * horizon)
         nn.init.constant_(self.layer.weight, 1 / lookback)
+        # a start with the spread of a normal distribution, in the window's own units
+        levels = torch.tensor(config.levels).repeat_interleave(horizon)
+        self.layer.bias.data = torch.distributions.Normal(0.0, 1.0).icdf(levels)
 
     def _own(self, batch: Batch) -> Float[Tensor, "B Q K H"]:
         window = frame(batch.past, batch.past_mask, self.config.norm)

@@ -52,7 +52,9 @@ def test_times_off_the_grid_are_marked() -> None:
     assert parse_interval("M").positions(dates).tolist() == [0, 1, -1]
 
 
-@pytest.mark.parametrize(("alias", "season"), [("15min", 96), ("h", 24), ("D", 7), ("B", 5), ("W-MON", 52), ("ME", 12), ("QS-JAN", 4)])
+@pytest.mark.parametrize(
+    ("alias", "season"), [("15min", 96), ("h", 24), ("D", 7), ("B", 5), ("W-MON", 52), ("ME", 12), ("QS-JAN", 4)]
+)
 def test_seasons(alias: str, season: int) -> None:
     assert parse_interval(alias).season == season
 

@@ -1,0 +1,225 @@
+"""Fits that can be interrupted, repeated, saved and loaded."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import SAMPLE, Cli
+from safetensors.torch import load_file
+
+from forecaster.config import Columns, find_config, load_config
+from forecaster.data.problem import load_problem
+from forecaster.data.tables import read_table
+from forecaster.data.windows import WindowData
+from forecaster.errors import UserError
+from forecaster.files import check_model_folder, whole_folder, write_together
+from forecaster.fitting import fit
+from forecaster.metrics import QUANTILES
+from forecaster.models import Draws, build_model
+from forecaster.predictor import Request, SavedPredictor, forecast_table
+from forecaster.saved import load_model, save_model
+
+TINY = [
+    "data.csv=" + str(SAMPLE), "data.horizon=7", "data.lookback=28", "model.network.layers=1", "model.steps=2",
+    "model.diffusion_steps=5", "trainer.max_steps=8", "trainer.accelerator=cpu", "trainer.validation_windows=32",
+    "model.network.time_embedding=8", "model.network.step_embedding=8",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained():
+    config = load_config(find_config("s2dbm"), TINY)
+    problem = load_problem(config.data)
+    return config, problem
+
+
+def fitted(config, problem, folder: Path):
+    torch.manual_seed(config.trainer.seed)
+    model = build_model(config.model, problem.channels, config.data.lookback, config.data.horizon, 7)
+    data = WindowData(problem.windows("train"), problem.windows("validation"), 32, config.trainer.seed, 32)
+    fit(model, data, config.trainer, folder)
+    return model
+
+
+def test_same_seed_same_weights_other_seed_other_weights(trained, tmp_path) -> None:
+    config, problem = trained
+    first, second = fitted(config, problem, tmp_path / "a"), fitted(config, problem, tmp_path / "b")
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+    other = config.model_copy(update={"trainer": config.trainer.model_copy(update={"seed": 1})})
+    third = fitted(other, problem, tmp_path / "c")
+    assert not torch.equal(first.prior.layer.weight, third.prior.layer.weight)
+
+
+def test_prior_is_trained_first_and_kept(trained, tmp_path) -> None:
+    config, problem = trained
+    model = fitted(config, problem, tmp_path)
+    alone = torch.load(tmp_path / "stage0" / "done.ckpt", weights_only=True)["state_dict"]
+    assert torch.equal(model.prior.layer.weight, alone["model.layer.weight"])
+
+
+def test_saved_model_forecasts_as_before(trained, tmp_path) -> None:
+    config, problem = trained
+    model = fitted(config, problem, tmp_path / "fit")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    save_model(folder, config, model, problem, {"run_id": "x"})
+    saved = load_model(folder)
+    batch = problem.windows("test")[torch.arange(5)]
+    with torch.no_grad():
+        assert torch.equal(saved.model.point(batch), model.point(batch))
+        draws = Draws(3, range(5))
+        assert torch.equal(saved.model.samples(batch, draws), model.samples(batch, draws))
+    weights = load_file(folder / "weights.safetensors")
+    assert all(value.device.type == "cpu" for value in weights.values())
+    assert {p.name for p in folder.iterdir()} == {
+        "config.yaml", "weights.safetensors", "scaling.json", "schema.json", "metadata.json",
+    }  # fmt: skip
+    if torch.cuda.is_available():
+        moved = load_model(folder, "cuda")
+        torch.testing.assert_close(moved.model.point(batch.to("cuda")).cpu(), model.point(batch), rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def saved_folder(trained, tmp_path_factory) -> Path:
+    config, problem = trained
+    base = tmp_path_factory.mktemp("saved")
+    model = fitted(config, problem, base / "fit")
+    (base / "model").mkdir()
+    save_model(base / "model", config, model, problem, {"run_id": "x"})
+    return base / "model"
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "weights.safetensors", "scaling.json", "schema.json", "metadata.json"])
+def test_incomplete_or_damaged_models_are_refused(saved_folder: Path, tmp_path: Path, name: str) -> None:
+    import shutil
+
+    folder = tmp_path / "model"
+    shutil.copytree(saved_folder, folder)
+    (folder / name).write_bytes((folder / name).read_bytes()[:40])
+    with pytest.raises(UserError):
+        load_model(folder)
+    (folder / name).unlink()
+    with pytest.raises(UserError, match=f"incomplete, {name} is missing"):
+        load_model(folder)
+
+
+def test_newer_format_and_foreign_weights_are_refused(saved_folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "model"
+    shutil.copytree(saved_folder, folder)
+    content = json.loads((folder / "metadata.json").read_text())
+    (folder / "metadata.json").write_text(json.dumps({**content, "format": 99}))
+    with pytest.raises(UserError, match="saved in format 99, this program reads format 1"):
+        load_model(folder)
+    (folder / "metadata.json").write_text(json.dumps(content))
+    torch.save({"evil": torch.zeros(1)}, folder / "weights.safetensors")  # a pickle in the weights' place
+    with pytest.raises(UserError, match="damaged or of another model"):
+        load_model(folder)
+
+
+def test_predictor_is_one_of_gluonts(saved_folder: Path) -> None:
+    from gluonts.dataset.split import split
+    from gluonts.ev.metrics import MSE
+    from gluonts.model.evaluation import evaluate_forecasts
+
+    saved = load_model(saved_folder)
+    table = read_table(SAMPLE, Columns())
+    predictor = SavedPredictor(saved, Request("probabilistic", samples=4))
+    _, template = split(table, offset=-14)
+    pairs = template.generate_instances(7, windows=2)
+    forecasts = list(predictor.predict(pairs.input))
+    assert [f.samples.shape for f in forecasts] == [(4, 7, 4)] * 2
+    truth = np.stack([label["target"].T for label in pairs.label])
+    found = evaluate_forecasts(forecasts, test_data=pairs, metrics=[MSE()], axis=None)
+    assert float(found["MSE[mean]"].iloc[0]) == pytest.approx(
+        ((np.stack([f.mean for f in forecasts]) - truth) ** 2).mean(), rel=1e-4
+    )
+
+
+def test_forecast_does_not_depend_on_batches_or_on_the_order_of_series(trained, tmp_path) -> None:
+    config, _ = trained
+    import pandas as pd
+
+    days = pd.date_range("2024-01-01", periods=90)
+    rows = {
+        shop: [f"{d:%Y-%m-%d},{shop},{(n * (i + 3)) % 11 + i}" for n, d in enumerate(days)]
+        for i, shop in enumerate(["zoo", "ark", "elk"])
+    }
+    paths = []
+    for order in (["zoo", "ark", "elk"], ["elk", "zoo", "ark"]):
+        path = tmp_path / f"{order[0]}.csv"
+        path.write_text("day,shop,sales\n" + "\n".join(line for shop in order for line in rows[shop]) + "\n")
+        paths.append(path)
+    long = config.model_copy(update={"data": config.data.model_copy(update={"csv": str(paths[0])})})
+    problem = load_problem(long.data)
+    model = fitted(long, problem, tmp_path / "fit")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    save_model(folder, long, model, problem, {})
+    saved = load_model(folder)
+    results = []
+    for path, batch_size in zip(paths, (16, 1), strict=True):
+        request = Request("probabilistic", samples=9, batch_size=batch_size)
+        found, _ = forecast_table(saved, read_table(path, Columns()), request)
+        assert list(dict.fromkeys(found["item_id"])) == (
+            ["zoo", "ark", "elk"] if batch_size == 16 else ["elk", "zoo", "ark"]
+        )
+        results.append(found.sort_values(["item_id", "timestamp"]).set_index(["item_id", "timestamp"]))
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-4, atol=1e-5)
+    assert list(results[0].columns) == ["mean", "0.05", "0.5", "0.95"]
+
+
+def test_quantile_levels_asked_for_metrics_lie_within_the_models() -> None:
+    levels = load_config(find_config("quantile-linear")).model.levels
+    assert levels[0] <= QUANTILES[0]
+    assert levels[-1] >= QUANTILES[-1]
+
+
+def test_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
+    def fail(path: Path) -> None:
+        path.write_text("half")
+        raise OSError(28, "No space left on device", str(path))
+
+    with pytest.raises(UserError, match="No space left on device"):
+        write_together({tmp_path / "a.csv": lambda p: p.write_text("whole"), tmp_path / "b.json": fail})
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UserError, match="No space left"), whole_folder(tmp_path / "model") as partial:
+        fail(partial / "weights")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="is not a saved model"):
+        check_model_folder(tmp_path)
+
+
+@pytest.mark.parametrize("stage", ["prior epoch 2", "model epoch 2"])
+def test_killed_training_resumes_to_the_same_weights(tmp_path: Path, stage: str) -> None:
+    """SIGKILL in the middle of a stage; the resumed run's weights equal those of one that was never interrupted."""
+    args = [
+        "train", "s2dbm", "--csv", SAMPLE, "--horizon", 7, "--lookback", 28, "--accelerator", "cpu",
+        *(part for setting in TINY[3:] if "max_steps" not in setting for part in ("--set", setting)),
+        "--set", "trainer.max_epochs=4", "--set", "trainer.stage_epochs=4", "--set", "trainer.patience=9", "--set", "trainer.score_windows=0",
+    ]  # fmt: skip
+    whole = Cli(tmp_path / "whole")
+    whole(*args, "--output", tmp_path / "expected")
+    killed = Cli(tmp_path / "killed")
+    with killed.start(*args, "--output", tmp_path / "found") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith(stage):
+                break
+        time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    assert not (tmp_path / "found").exists()
+    done = killed("train", "--resume", "latest", "--json")
+    assert json.loads(done.stdout)["model_dir"] == str(tmp_path / "found")
+    expected, found = (load_file(tmp_path / name / "weights.safetensors") for name in ("expected", "found"))
+    assert expected.keys() == found.keys()
+    for name in expected:
+        assert torch.equal(expected[name], found[name]), name
+    assert not list((tmp_path / "killed" / "checkpoints").iterdir())
