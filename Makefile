@@ -6,8 +6,15 @@ TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-ind
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test lint check bench clean
+# Train on the bundled sample, forecast past its end both ways, draw it, and say where to look.
+SAMPLE := datasets/seattle_weather.csv
 demo: .venv/installed
-	@$(BIN)/python tests/demo.py
+	$(BIN)/python cli.py train configs/s2dbm.yaml --csv $(SAMPLE) --horizon 28 --lookback 112 \
+	    --run-name demo --output demo/model
+	$(BIN)/python cli.py forecast --model demo/model --csv $(SAMPLE) --mode point --output demo/point.csv
+	$(BIN)/python cli.py forecast --model demo/model --csv $(SAMPLE) --mode probabilistic \
+	    --quantiles 0.05,0.25,0.5,0.75,0.95 --output demo/probabilistic.csv --plot demo/forecast.png
+	@echo "the picture: demo/forecast.png    the run in the MLflow UI: $(BIN)/python cli.py ui"
 
 test: lint
 	$(BIN)/python -m pytest -n 2

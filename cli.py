@@ -107,7 +107,7 @@ def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 @click.option("--devices", type=int, help="How many devices.")
 @click.option("--precision", help="32-true, 16-mixed or bf16-mixed.")
 @click.option("--experiment", default="forecaster", show_default=True, help="The MLflow experiment.")
-@click.option("--run-name", help="The MLflow run's name.")
+@click.option("--run-name", help="The MLflow run's name (default: configuration, data and horizon).")
 @click.option("--output", type=click.Path(path_type=Path), help="The folder of the saved model.")
 @click.option("--resume", metavar="REF", help="Go on with an interrupted training: its run id, or latest.")
 @column_options
@@ -136,8 +136,11 @@ def train(
             raise click.UsageError("--resume goes on with the configuration of its run; give nothing else")
         trained = training.resume(resume)
     else:
-        loaded = _train_config(config or model or "s2dbm", given, settings)
-        trained = training.train(loaded, experiment, run_name, output)
+        chosen = config or model or "s2dbm"
+        loaded = _train_config(chosen, given, settings)
+        data = loaded.data.dataset or Path(loaded.data.csv or "").stem
+        name = run_name or f"{Path(chosen).stem} {data} {loaded.data.horizon}"
+        trained = training.train(loaded, experiment, name, output)
     if as_json:
         _print_json({"run_id": trained.run_id, "model_dir": str(trained.folder), "metrics": trained.metrics})
         return
@@ -385,9 +388,9 @@ def ui(port: int) -> None:
     """Open the MLflow UI over the configured store, on this machine only."""
     import subprocess
 
-    from forecaster.tracking import ui_command
+    from forecaster.tracking import ui_command, ui_page
 
-    click.echo(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", err=True)
+    click.echo(f"the runs: {ui_page(port)}  (Ctrl-C ends the server)", err=True)
     sys.exit(subprocess.call(ui_command(port)))
 
 

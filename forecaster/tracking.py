@@ -143,6 +143,15 @@ def _plain(run: Any) -> dict[str, Any]:
     }
 
 
+def ui_page(port: int) -> str:
+    """The page with the table of the newest experiment's runs; MLflow's own start page is about language models."""
+    mlflow = _mlflow()
+    with _told():
+        newest = mlflow.search_experiments(max_results=1, order_by=["last_update_time DESC"])
+    path = f"experiments/{newest[0].experiment_id}/runs" if newest else "experiments"
+    return f"http://127.0.0.1:{port}/#/{path}?workflowType=machine_learning"
+
+
 def ui_command(port: int) -> list[str]:
     """The command that serves the MLflow UI over the store, on this machine only."""
     import sys

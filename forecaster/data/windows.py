@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -60,18 +61,17 @@ class Windows(Dataset[Batch]):
             # a window's number is the row at which its padded history begins; its first target is `lookback` further
             origins.append(np.arange(max(first, 1), end - horizon + 1) + begin)
             begin += lookback + len(values)
-        flat = torch.from_numpy(np.concatenate(pieces))
-        span = lookback + horizon
-        self._values = torch.nan_to_num(flat).unfold(0, span, 1)  # (rows, K, L+H), a view
-        self._mask = (~flat.isnan()).to(flat.dtype).unfold(0, span, 1)
-        self.origins = torch.from_numpy(np.concatenate(origins))
+        flat, span = np.concatenate(pieces), lookback + horizon
+        self._values = sliding_window_view(np.nan_to_num(flat), span, axis=0)  # (rows, K, L+H), a view
+        self._mask = sliding_window_view((~np.isnan(flat)).astype(np.float32), span, axis=0)
+        self.origins = np.concatenate(origins)
 
     def __len__(self) -> int:
         return len(self.origins)
 
     def __getitem__(self, index: Int[Tensor, " B"]) -> Batch:
-        rows = self.origins[index]
-        values, mask = self._values[rows], self._mask[rows]  # (B, K, L+H), one gather each
+        rows = self.origins[index.numpy()]
+        values, mask = torch.from_numpy(self._values[rows]), torch.from_numpy(self._mask[rows])  # (B, K, L+H)
         past, future = values.split([self.lookback, self.horizon], dim=2)
         past_mask, future_mask = mask.split([self.lookback, self.horizon], dim=2)
         return Batch(past, past_mask, future, future_mask, index)

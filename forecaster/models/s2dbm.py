@@ -79,8 +79,12 @@ class S2DBM(Forecaster):
         return self._errors(batch, t, noise, own)
 
     def score(self, batch: Batch) -> Float[Tensor, ""]:
-        """The loss at the steps that the point sampler visits, with the same noise in every epoch."""
-        visited = torch.tensor(step_grid(self.process.steps, self.config.point_steps)[:-1], device=batch.index.device)
+        """The loss at the steps that the two samplers visit, with the same noise in every epoch.
+
+        The point sampler's steps alone would stop at a network that still copies h, whose samples hardly spread.
+        """
+        grids = (step_grid(self.process.steps, count)[:-1] for count in (self.config.point_steps, self.config.steps))
+        visited = torch.tensor([t for grid in grids for t in grid], device=batch.index.device)
         t = visited[batch.index % len(visited)]
         generator = torch.Generator().manual_seed(int(batch.index[0]))
         noise = torch.randn(len(batch), batch.past.shape[1], self.length, generator=generator)

@@ -1,5 +1,7 @@
 """The sampler with oracles in the network's place."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from scipy import stats
@@ -16,7 +18,7 @@ def test_grids_fall_from_the_end_to_zero(total: int) -> None:
         assert grid[0] == total
         assert grid[-1] == 0
         assert len(grid) == steps + 1
-        assert all(t > u for t, u in zip(grid, grid[1:], strict=False))
+        assert all(t > u for t, u in pairwise(grid))
     with pytest.raises(ValueError, match="number of steps"):
         step_grid(total, total + 1)
 

@@ -1,0 +1,210 @@
+"""`make bench`: windows a second, training, forecasts, memory, and what Lightning costs. Prints Markdown tables.
+
+Figures are for this machine and this moment; nothing here asserts anything.
+"""
+
+import platform
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import lightning.pytorch as pl  # noqa: E402
+from gluonts.dataset.loader import TrainDataLoader  # noqa: E402
+from gluonts.itertools import Cyclic  # noqa: E402
+from gluonts.torch.batchify import batchify  # noqa: E402
+from gluonts.transform import AddObservedValuesIndicator, Chain, ExpectedNumInstanceSampler, InstanceSplitter  # noqa: E402
+
+from forecaster.config import find_config, load_config  # noqa: E402
+from forecaster.data.splits import Borders  # noqa: E402
+from forecaster.data.windows import Batch, WindowData, Windows, cut_windows  # noqa: E402
+from forecaster.fitting import Training, make_trainer, quiet_libraries  # noqa: E402
+from forecaster.models import Draws, Forecaster, build_model  # noqa: E402
+
+K, L, H, ROWS = 7, 336, 96, 8640
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def rate(step: Callable[[], int], seconds: float = 3.0) -> float:
+    """Things a second: ``step`` does some and says how many; the first call warms up."""
+    step()
+    _wait()
+    began, count = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        count += step()
+    _wait()
+    return count / (time.perf_counter() - began)
+
+
+def _wait() -> None:
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+
+
+def table(title: str, head: list[str], rows: list[list[str]]) -> None:
+    """A Markdown table."""
+    print(f"\n### {title}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    for row in rows:
+        print(f"| {' | '.join(row)} |", flush=True)
+
+
+def data() -> tuple[np.ndarray, Windows]:
+    """A table of ETTh1's training size, with a daily wave and noise."""
+    generator = np.random.default_rng(0)
+    hours = np.arange(ROWS)[:, None]
+    values = np.sin(2 * np.pi * (hours / 24 + np.arange(K) / K)) + generator.normal(size=(ROWS, K))
+    return values, cut_windows([values], [Borders(ROWS, ROWS, ROWS)], "train", L, H)
+
+
+def loaders(values: np.ndarray, windows: Windows) -> None:
+    """Training windows a second: ours, and GluonTS's own training loader over the same array."""
+    import pandas as pd
+
+    def epochs() -> Iterator[Batch]:
+        loader = WindowData(windows, windows, 64, 0)
+        while True:
+            yield from loader.train_dataloader()
+
+    entry = {"start": pd.Period("2016-07-01", "h"), "target": values.T.astype(np.float32), "item_id": ""}
+    splitter = InstanceSplitter(
+        target_field="target",
+        is_pad_field="is_pad",
+        start_field="start",
+        forecast_start_field="forecast_start",
+        instance_sampler=ExpectedNumInstanceSampler(num_instances=1.0, min_past=L, min_future=H),
+        past_length=L,
+        future_length=H,
+        time_series_fields=["observed"],
+    )
+    transform = Chain([AddObservedValuesIndicator("target", "observed")]) + splitter
+    theirs = iter(TrainDataLoader(Cyclic([entry]), batch_size=64, stack_fn=batchify, transform=transform))
+    ours = epochs()
+    fast = rate(lambda: len(next(ours)))
+    slow = rate(lambda: len(next(theirs)["past_target"]))
+    table("Windows (7 × 432) a second", ["loader", "windows/s"],
+          [["this project", f"{fast:,.0f}"], ["GluonTS TrainDataLoader", f"{slow:,.0f}"], ["ratio", f"{fast / slow:.0f}"]])  # fmt: skip
+
+
+def make(name: str) -> tuple[Forecaster, object]:
+    """A model of a configuration, for the benchmark's shape."""
+    config = load_config(find_config(name))
+    torch.manual_seed(0)
+    return build_model(config.model, K, L, H, 24).to(DEVICE), config.trainer
+
+
+def bare_loop(model: Forecaster, batch: Batch) -> Callable[[], int]:
+    """A training step without Lightning."""
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
+
+    def step() -> int:
+        model.loss(batch).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return len(batch)
+
+    return step
+
+
+def training(windows: Windows) -> None:
+    """Training windows a second of each model."""
+    rows = []
+    for name in ("nlinear", "quantile-linear", "s2dbm", "s2dbm_paper"):
+        model, _ = make(name)
+        batch = windows[torch.arange(32)].to(DEVICE)
+        rows.append([name, f"{rate(bare_loop(model.train(), batch), 6.0):,.0f}"])
+    table("Training windows a second (batches of 32)", ["model", "windows/s"], rows)
+
+
+def overhead(windows: Windows) -> None:
+    """The Lightning step over a bare loop on the same batch, alternating, the median of five."""
+    quiet_libraries()
+    steps, ratios = 40, []
+    for _ in range(5):
+        model, settings = make("s2dbm")
+        batch = windows[torch.arange(32)]
+        clock = _StepClock(3)
+        loader = torch.utils.data.DataLoader([batch] * (steps + 3), batch_size=None)
+        with tempfile.TemporaryDirectory() as folder:
+            limited = settings.model_copy(update={"max_epochs": 1, "max_steps": steps + 3})
+            trainer = make_trainer(limited, Path(folder), steps + 3, [clock])
+            trainer.fit(_OnDevice(model.train(), settings), loader)
+        bare = bare_loop(make("s2dbm")[0].train(), batch.to(DEVICE))
+        for _ in range(3):
+            bare()
+        _wait()
+        began = time.perf_counter()
+        for _ in range(steps):
+            bare()
+        _wait()
+        ratios.append(clock.seconds / (time.perf_counter() - began))
+    overhead_percent = 100 * (float(np.median(ratios)) - 1)
+    rows = [["s2dbm", f"{overhead_percent:+.1f} %"]]
+    table("Lightning step over a bare loop (batch 32, median of five)", ["model", "overhead"], rows)
+
+
+class _OnDevice(Training):
+    """The training module with the move of a batch that the data module makes otherwise."""
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch.to(device)
+
+
+class _StepClock(pl.Callback):
+    """The time of all steps after the first few."""
+
+    def __init__(self, warm: int) -> None:
+        self.warm, self.seconds, self._began = warm, 0.0, 0.0
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:  # type: ignore[no-untyped-def]
+        if batch_idx == self.warm:
+            _wait()
+            self._began = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer, pl_module) -> None:  # type: ignore[no-untyped-def]
+        _wait()
+        self.seconds = time.perf_counter() - self._began
+
+
+@torch.no_grad()
+def forecasts(windows: Windows) -> None:
+    """Point and probabilistic (100 samples) forecasts a second, by the number of steps."""
+    rows = []
+    for name in ("s2dbm", "s2dbm_paper"):
+        model, _ = make(name)
+        model.eval()
+        many, one = windows[torch.arange(32)].to(DEVICE), windows[torch.arange(1)].to(DEVICE)
+        for steps in (1, 5, 10, 50):
+            point = rate(lambda m=model, b=many, s=steps: (m.point(b, s), len(b))[1])  # type: ignore[misc]
+            drawn = rate(lambda m=model, b=one, s=steps: (m.samples(b, Draws(100, [0], s)), 1)[1])  # type: ignore[misc]
+            rows.append([name, str(steps), f"{point:,.1f}", f"{drawn:,.2f}"])
+    table("Forecasts a second (7 channels, horizon 96)", ["model", "steps", "point", "100 samples"], rows)
+
+
+def main() -> None:
+    """Everything, in a few minutes."""
+    gpu = f", {torch.cuda.get_device_name()}" if DEVICE == "cuda" else ""
+    print(
+        f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {torch.get_num_threads()} threads{gpu}, torch {torch.__version__}"
+    )
+    values, windows = data()
+    loaders(values, windows)
+    training(windows)
+    overhead(windows)
+    forecasts(windows)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    rows = [["process (resident)", f"{peak:.2f} GiB"]]
+    if DEVICE == "cuda":
+        rows.append(["GPU (allocated)", f"{torch.cuda.max_memory_allocated() / 2**30:.2f} GiB"])
+    table("Peak memory", ["of", "peak"], rows)
+
+
+if __name__ == "__main__":
+    main()
