@@ -152,7 +152,10 @@ def _fit_stage(
         ]
         trainer = make_trainer(config, folder, len(data.train_dataloader()), callbacks)
         last = folder / "last.ckpt"
-        trainer.fit(Training(model, config), data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        try:
+            trainer.fit(Training(model, config), data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        except SystemExit as stop:  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from stop
         if not (folder / "best.ckpt").is_file():
             raise UserError("training diverged: no finite validation loss; lower trainer.learning_rate")
         (folder / "best.ckpt").replace(done)

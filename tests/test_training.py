@@ -197,6 +197,23 @@ def test_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
         check_model_folder(tmp_path)
 
 
+def test_interrupted_training_is_marked_and_says_how_to_go_on(tmp_path: Path) -> None:
+    cli = Cli(tmp_path / "home")
+    with cli.start("train", "nlinear", "--csv", SAMPLE, "--horizon", 7, "--lookback", 28) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("model epoch 2"):
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert rest.splitlines()[-1] == "interrupted; an unfinished training goes on with: train --resume latest"
+    runs = json.loads(cli("runs", "list", "--json").stdout)["runs"]
+    assert [run["status"] for run in runs] == ["KILLED"]
+    cli("train", "--resume", "latest")
+    assert json.loads(cli("runs", "list", "--json").stdout)["runs"][0]["status"] == "FINISHED"
+
+
 @pytest.mark.parametrize("stage", ["prior epoch 2", "model epoch 2"])
 def test_killed_training_resumes_to_the_same_weights(tmp_path: Path, stage: str) -> None:
     """SIGKILL in the middle of a stage; the resumed run's weights equal those of one that was never interrupted."""
