@@ -141,7 +141,8 @@ ModelConfig = Annotated[
 class TrainerConfig(Section):
     """How a model is trained, and how much of it is scored.
 
-    ``stage_epochs``: the most epochs of a part that is trained first, such as a prior; ``max_epochs`` those of the model.
+    ``stage_epochs``: the most epochs of a part that is trained first, such as a prior; ``max_epochs`` and
+    ``max_steps`` (-1: no limit) are those of the model itself.
     ``validation_windows``: evenly spaced validation windows scored after each epoch (all by default). At the end
     ``point_windows`` of each split are scored with the point forecast (all by default) and ``score_windows`` with samples
     (0: none); the metrics ``windows`` and ``probabilistic_windows`` tell the numbers.

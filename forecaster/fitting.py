@@ -104,8 +104,8 @@ def fit(
     for number, stage in enumerate(stages):
         if any(p.requires_grad for p in stage.parameters()):
             prefix = "" if stage is model else "prior/"
-            epochs = config.max_epochs if stage is model else config.stage_epochs
-            settings = config.model_copy(update={"max_epochs": epochs})
+            budget = {} if stage is model else {"max_epochs": config.stage_epochs, "max_steps": -1}
+            settings = config.model_copy(update=budget)
             _fit_stage(stage, data, settings, folder / f"stage{number}", report, prefix)
             stage.requires_grad_(False)
     model.eval()

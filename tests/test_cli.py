@@ -12,7 +12,7 @@ from conftest import ROOT, SAMPLE, SHARED, Cli, needs_shared
 
 SMALL = ["--horizon", 14, "--lookback", 56, "--accelerator", "cpu"]
 TINY_BRIDGE = [
-    *SMALL, "--set", "trainer.max_steps=6", "--set", "trainer.score_windows=2", "--set", "trainer.score_samples=5",
+    *SMALL, "--set", "trainer.max_steps=6", "--set", "trainer.stage_epochs=2", "--set", "trainer.score_windows=2", "--set", "trainer.score_samples=5",
     "--set", "trainer.validation_windows=32", "--set", "model.steps=3",
 ]  # fmt: skip
 
@@ -335,7 +335,7 @@ def test_nlinear_reaches_the_published_figures(cli: Cli, name: str) -> None:
 def test_bridge_trains_on_every_benchmark_file(cli: Cli, tmp_path, name: str) -> None:
     cli("datasets", "fetch", name, "--from", SHARED)
     trained = json.loads(cli("train", "configs/s2dbm.yaml" if os.getcwd() == str(ROOT) else "s2dbm", "--dataset", name,
-                             "--set", "trainer.max_steps=2", "--set", "trainer.point_windows=4",
+                             "--set", "trainer.max_steps=2", "--set", "trainer.stage_epochs=1", "--set", "trainer.point_windows=4",
                              "--set", "trainer.validation_windows=4", "--set", "trainer.score_windows=0",
                              "--json").stdout)  # fmt: skip
     data = SHARED / {"etth1": "ETTh1.csv", "etth2": "ETTh2.csv", "ettm1": "ETTm1.csv", "ettm2": "ETTm2.csv",

@@ -25,7 +25,7 @@ from forecaster.saved import load_model, save_model
 
 TINY = [
     "data.csv=" + str(SAMPLE), "data.horizon=7", "data.lookback=28", "model.network.layers=1", "model.steps=2",
-    "model.diffusion_steps=5", "trainer.max_steps=8", "trainer.accelerator=cpu", "trainer.validation_windows=32",
+    "model.diffusion_steps=5", "trainer.max_steps=8", "trainer.stage_epochs=1", "trainer.accelerator=cpu", "trainer.validation_windows=32",
     "model.network.time_embedding=8", "model.network.step_embedding=8",
 ]  # fmt: skip
 
