@@ -61,7 +61,7 @@ class _StepSeed(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        torch.manual_seed(self.seed * 1_000_003 + 7919 * trainer.global_step + trainer.global_rank)
+        torch.manual_seed(self.seed * 1_000_003 + 7919 * trainer.global_step)
 
 
 class _Report(pl.Callback):
@@ -113,8 +113,6 @@ def fit(
 
 def make_trainer(config: TrainerConfig, folder: Path, batches: int, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
     """The Trainer: nothing is written but the checkpoints of ``callbacks``, nothing printed but theirs."""
-    if config.accelerator == "gpu" and not torch.cuda.is_available():
-        raise UserError("--accelerator gpu: no CUDA device is available here; use cpu or auto")
     return pl.Trainer(
         accelerator="cuda" if torch.cuda.is_available() and config.accelerator != "cpu" else "cpu",
         devices=config.devices,

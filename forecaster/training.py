@@ -104,6 +104,8 @@ def _find_job(reference: str) -> Job:
 
 
 def _check_devices(config: Config) -> None:
+    if config.trainer.devices > 1:
+        raise UserError("--devices: training on several devices at once is not supported yet; give 1")
     if config.trainer.accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError("--accelerator gpu: no CUDA device is available here; use cpu or auto")
 

@@ -124,10 +124,10 @@ def training(windows: Windows) -> None:
 
 
 def overhead(windows: Windows) -> None:
-    """The Lightning step over a bare loop on the same batch, alternating, the median of five."""
+    """The Lightning step over a bare loop on the same batch, alternating, the median of three."""
     quiet_libraries()
-    steps, ratios = 40, []
-    for _ in range(5):
+    steps, ratios = 20, []
+    for _ in range(3):
         model, settings = make("s2dbm")
         batch = windows[torch.arange(32)]
         clock = _StepClock(3)
@@ -147,7 +147,7 @@ def overhead(windows: Windows) -> None:
         ratios.append(clock.seconds / (time.perf_counter() - began))
     overhead_percent = 100 * (float(np.median(ratios)) - 1)
     rows = [["s2dbm", f"{overhead_percent:+.1f} %"]]
-    table("Lightning step over a bare loop (batch 32, median of five)", ["model", "overhead"], rows)
+    table("Lightning step over a bare loop (batch 32, median of three)", ["model", "overhead"], rows)
 
 
 class _OnDevice(Training):

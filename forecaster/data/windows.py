@@ -95,13 +95,6 @@ def cut_windows(
     return Windows(series, spans, lookback, horizon)
 
 
-def _rank_and_world() -> tuple[int, int]:
-    """Which of how many processes this is, where training is spread over devices."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
-
-
 class _EpochSampler:
     """Batches of window numbers in an order that depends on the seed and the epoch alone, so a resumed run meets it too."""
 
@@ -113,13 +106,10 @@ class _EpochSampler:
 
     def __iter__(self) -> Iterator[Int[Tensor, " B"]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        batches = torch.randperm(self.count, generator=generator).split(self.batch_size)
-        rank, world = _rank_and_world()
-        yield from batches[rank : len(self) * world : world]
+        yield from torch.randperm(self.count, generator=generator).split(self.batch_size)
 
     def __len__(self) -> int:
-        _, world = _rank_and_world()
-        return max(-(-self.count // self.batch_size) // world, 1)
+        return -(-self.count // self.batch_size)
 
 
 class _Ordered:
