@@ -139,11 +139,17 @@ def _fit_stage(
     done = folder / "done.ckpt"
     if not done.is_file():
         keep = ModelCheckpoint(
-            folder, "best", monitor="val/loss", save_last=True, enable_version_counter=False, auto_insert_metric_name=False
+            folder,
+            "best",
+            monitor="val/loss",
+            save_last=True,
+            enable_version_counter=False,
+            auto_insert_metric_name=False,
+            save_on_train_epoch_end=False,
         )
         callbacks = [
             _StepSeed(config.seed),
-            EarlyStopping("val/loss", patience=config.patience),
+            EarlyStopping("val/loss", patience=config.patience, check_on_train_epoch_end=False),
             keep,
             ProgressLines(prefix.rstrip("/") or "model"),
             *([_Report(report, prefix)] if report is not None else []),

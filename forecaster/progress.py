@@ -19,8 +19,10 @@ class ProgressLines(pl.Callback):
         self._task: Any = None
         self._began = 0.0
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the bar."""
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Start the bar with the first batch (a resumed run may enter an epoch without its start)."""
+        if batch_idx > 0:
+            return
         self._began = time.monotonic()
         if self._console.is_terminal:
             self._bar = Progress(
