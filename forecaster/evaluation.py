@@ -12,7 +12,7 @@ from torch import Tensor
 from forecaster.data.problem import Problem
 from forecaster.data.splits import Part
 from forecaster.data.windows import Batch, Windows, ordered_loader
-from forecaster.metrics import QUANTILES, Totals, add_point, add_quantiles, add_samples
+from forecaster.metrics import QUANTILES, Totals, add_path_scores, add_point, add_quantiles, add_samples
 from forecaster.models import Draws, Forecaster
 
 Mode = Literal["point", "probabilistic"]
@@ -77,11 +77,13 @@ def evaluate(model: Forecaster, problem: Problem, part: Part, scoring: Scoring) 
 def _add_probabilistic(
     totals: Totals, model: Forecaster, batch: Batch, scoring: Scoring, units: _Units, y: Tensor, mask: Tensor
 ) -> None:
+    draws = Draws(scoring.samples, _seeds(batch, scoring.seed), scoring.steps)
+    paths = units.restore(model.samples(batch, draws), batch.index)
     if model.distribution == "quantiles":
         add_quantiles(totals, units.restore(model.quantiles(batch, QUANTILES), batch.index), y, mask)
+        add_path_scores(totals, paths, y, mask)
     else:
-        draws = Draws(scoring.samples, _seeds(batch, scoring.seed), scoring.steps)
-        add_samples(totals, units.restore(model.samples(batch, draws), batch.index), y, mask)
+        add_samples(totals, paths, y, mask)
 
 
 def _seeds(batch: Batch, seed: int) -> Sequence[int]:

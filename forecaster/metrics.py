@@ -24,6 +24,17 @@ def crps_from_samples(samples: Float[Tensor, "B S *n"], y: Float[Tensor, "B *n"]
     return (samples - y[:, None]).abs().mean(1) - spread
 
 
+def energy_score(samples: Float[Tensor, "B S *n"], y: Float[Tensor, "B *n"], mask: Float[Tensor, "B *n"]) -> Tensor:
+    """The fair energy score (B,) of m joint paths: mean‖X − y‖ − Σ_i Σ_j ‖X_i − X_j‖ / (2m(m−1)), over what is observed.
+
+    Gneiting and Raftery (2007). The norm is Euclidean over all channels and lead times of a window.
+    """
+    m = samples.shape[1]
+    paths, truth = (samples * mask[:, None]).flatten(2), (y * mask).flatten(1)
+    spread = torch.cdist(paths, paths, compute_mode="donot_use_mm_for_euclid_dist").sum((1, 2)) / (2 * m * (m - 1))
+    return torch.linalg.vector_norm(paths - truth[:, None], dim=2).mean(1) - spread
+
+
 def pinball(quantiles: Float[Tensor, "B Q *n"], y: Float[Tensor, "B *n"], levels: Sequence[float]) -> Tensor:
     """Twice the quantile loss of each level, (B, Q, …)."""
     error = y[:, None] - quantiles
@@ -60,12 +71,18 @@ def add_point(totals: Totals, forecast: Float64[Tensor, "B K H"], y: Tensor, mas
 
 
 def add_samples(totals: Totals, samples: Float64[Tensor, "B S K H"], y: Tensor, mask: Tensor) -> None:
-    """crps, crps_sum (where all channels are observed), and what follows from the samples' quantiles."""
+    """The scores of paths, and what follows from the samples' quantiles."""
+    add_path_scores(totals, samples, y, mask)
+    levels = torch.tensor(QUANTILES, dtype=samples.dtype, device=samples.device)
+    add_quantiles(totals, samples.quantile(levels, dim=1).transpose(0, 1), y, mask)
+
+
+def add_path_scores(totals: Totals, samples: Float64[Tensor, "B S K H"], y: Tensor, mask: Tensor) -> None:
+    """crps; crps_sum, where all channels are observed; energy, over the windows with an observed value."""
     totals.add("crps", crps_from_samples(samples, y), mask)
     together = (mask > 0).all(1).to(mask.dtype)
     totals.add("crps_sum", crps_from_samples(samples.sum(2), y.sum(1)), together)
-    levels = torch.tensor(QUANTILES, dtype=samples.dtype, device=samples.device)
-    add_quantiles(totals, samples.quantile(levels, dim=1).transpose(0, 1), y, mask)
+    totals.add("energy", energy_score(samples, torch.where(mask > 0, y, 0.0), mask.to(y.dtype)), mask.flatten(1).amax(1))
 
 
 def add_quantiles(totals: Totals, quantiles: Float64[Tensor, "B Q K H"], y: Tensor, mask: Tensor) -> None:

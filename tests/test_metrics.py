@@ -7,7 +7,16 @@ import pytest
 import scoringrules
 import torch
 
-from forecaster.metrics import QUANTILES, Totals, add_point, add_quantiles, add_samples, crps_from_samples, pinball
+from forecaster.metrics import (
+    QUANTILES,
+    Totals,
+    add_point,
+    add_quantiles,
+    add_samples,
+    crps_from_samples,
+    energy_score,
+    pinball,
+)
 
 
 def test_crps_is_scoringrules_fair_one() -> None:
@@ -16,6 +25,16 @@ def test_crps_is_scoringrules_fair_one() -> None:
     ours = crps_from_samples(torch.tensor(samples), torch.tensor(y))
     theirs = scoringrules.crps_ensemble(y, samples, m_axis=1, estimator="fair")
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_energy_score_is_scoringrules_fair_one() -> None:
+    generator = np.random.default_rng(0)
+    samples, y = generator.normal(size=(5, 20, 2, 3)), generator.normal(size=(5, 2, 3))
+    ours = energy_score(torch.tensor(samples), torch.tensor(y), torch.ones(5, 2, 3, dtype=torch.float64))
+    flat, m = samples.reshape(5, 20, 6), 20
+    biased = scoringrules.es_ensemble(y.reshape(5, 6), flat)
+    spread = np.linalg.norm(flat[:, :, None] - flat[:, None], axis=-1).sum((1, 2)) / 2
+    np.testing.assert_allclose(ours, biased + spread / m**2 - spread / (m * (m - 1)), rtol=1e-12)
 
 
 def test_crps_of_many_gaussian_samples_is_the_closed_form() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from forecaster.config import LinearConfig, QuantileLinearConfig
 from forecaster.data.windows import Batch
 from forecaster.errors import UserError
-from forecaster.models.base import Forecaster, masked_mean, path_errors
+from forecaster.models.base import Draws, Forecaster, masked_mean, path_errors
 from forecaster.networks.norms import frame
 
 
@@ -97,3 +97,20 @@ class QuantileLinear(Forecaster):
         values = self._own(batch)
         weight = share.to(values)[:, None, None]
         return torch.lerp(values[:, below.to(values.device)], values[:, above.to(values.device)], weight)
+
+    def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
+        """Draws by the inverse of the interpolated distribution function, independent in time and channel.
+
+        The model knows marginals only; below its lowest and above its highest level it gives that quantile itself.
+        """
+        own = self._own(batch)  # (B, Q, K, H)
+        levels = torch.tensor(self.config.levels)
+        drawn = []
+        for row, seed in zip(own, draws.seeds, strict=True):
+            generator = torch.Generator().manual_seed(seed)
+            u = torch.rand(draws.samples, *row.shape[1:], generator=generator)
+            above = torch.searchsorted(levels, u).clamp(1, len(levels) - 1) if len(levels) > 1 else u.long()
+            below = (above - 1).clamp(min=0)
+            share = ((u - levels[below]) / (levels[above] - levels[below]).clamp(min=1e-12)).clamp(0, 1).to(row)
+            drawn.append(torch.lerp(row.gather(0, below.to(row.device)), row.gather(0, above.to(row.device)), share))
+        return torch.stack(drawn)

@@ -71,6 +71,17 @@ def test_quantiles_do_not_cross_and_interpolate() -> None:
         model.quantiles(batch, [0.001])
 
 
+def test_draws_of_a_quantile_model_follow_its_quantiles() -> None:
+    torch.manual_seed(0)
+    model, batch = QuantileLinear(QuantileLinearConfig(), L, H), take(windows(), [0])
+    drawn = model.samples(batch, Draws(20_000, [7]))
+    levels = [0.05, 0.25, 0.5, 0.9]
+    found = drawn[0].quantile(torch.tensor(levels), dim=0)
+    torch.testing.assert_close(found, model.quantiles(batch, levels)[0], atol=0.06, rtol=0)
+    together = torch.corrcoef(drawn[0, :, 0].T) - torch.eye(H)
+    assert together.abs().max() < 0.03  # it knows marginals only
+
+
 def test_bootstrap_adds_whole_paths_of_residuals() -> None:
     config = ResidualBootstrapConfig.model_validate({"base": {"name": "seasonal-naive"}})
     model = ResidualBootstrap(config, SeasonalNaive(3, H), K, H)
