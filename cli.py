@@ -78,6 +78,9 @@ column_options = _options(
     click.option("--on-duplicate", type=click.Choice(["error", "first", "last", "mean"]), help="Repeated times."),
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+conformal_option = click.option(
+    "--conformal", is_flag=True, help="Intervals from the errors on validation, in place of the model's own."
+)
 accelerator_option = click.option("--accelerator", type=click.Choice(["auto", "cpu", "gpu"]), help="Where to compute.")
 COLUMNS = ("timestamp", "target", "item_id", "freq", "timezone", "on_gap", "on_duplicate")
 
@@ -101,6 +104,8 @@ def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 @click.option("--model", metavar="NAME", help="A configuration of configs/ by its name (default: s2dbm).")
 @click.option("--horizon", type=int, help="Steps to forecast.")
 @click.option("--lookback", type=int, help="Steps of history that the model reads.")
+@click.option("--lower", type=float, help="No value lies below it (0 for counts): forecasts are cut off there.")
+@click.option("--upper", type=float, help="No value lies above it.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any configuration key.")
 @click.option("--seed", type=int, help="Seed of all random numbers.")
 @accelerator_option
@@ -157,7 +162,7 @@ def _train_config(name: str, given: Mapping[str, Any], settings: Sequence[str]) 
     if given["dataset"] is not None:
         dataset = find_dataset(given["dataset"])
         overrides |= {"data.lookback": dataset.lookback, "data.horizon": dataset.horizons[0]}
-    for key in ("csv", "dataset", "horizon", "lookback", *COLUMNS):
+    for key in ("csv", "dataset", "horizon", "lookback", "lower", "upper", *COLUMNS):
         if given[key] is not None:
             overrides[f"data.{key}"] = str(given[key]) if key == "csv" else given[key]
     for key in ("seed", "accelerator", "devices", "precision"):
@@ -183,6 +188,7 @@ def _print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) 
 @click.option("--samples", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Sampling steps (default: the model's own).")
 @click.option("--quantiles", default="0.05,0.5,0.95", callback=_levels, show_default=True)
+@conformal_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--plot", type=click.Path(path_type=Path), help="Also draw the forecast (PNG, SVG or PDF).")
 @accelerator_option
@@ -190,12 +196,15 @@ def _print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) 
 @json_option
 def forecast(
     reference: str, csv: Path, output: Path, mode: str | None, samples: int, steps: int | None,
-    quantiles: tuple[float, ...], seed: int, plot: Path | None, accelerator: str | None, as_json: bool, **roles: Any,
+    quantiles: tuple[float, ...], conformal: bool, seed: int, plot: Path | None, accelerator: str | None, as_json: bool,
+    **roles: Any,
 ) -> None:  # fmt: skip
     """Forecast the values after a file's end."""
     from forecaster import forecasting
 
-    asked = forecasting.Asked(reference, csv, output, mode, samples, steps, quantiles, seed, plot, accelerator, roles)
+    asked = forecasting.Asked(
+        reference, csv, output, mode, samples, steps, quantiles, seed, plot, accelerator, conformal, roles
+    )
     written = forecasting.forecast(asked)
     if as_json:
         _print_json(written.meta | {"output": str(output)})
@@ -216,6 +225,7 @@ def forecast(
 @click.option("--samples", type=click.IntRange(2), default=100, show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Sampling steps (default: the model's own).")
 @click.option("--limit", type=click.IntRange(1), help="Score this many evenly spaced windows instead of all.")
+@conformal_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @accelerator_option
 @json_option
@@ -226,12 +236,13 @@ def evaluate(
     split: str,
     as_json: bool,
     accelerator: str | None,
+    conformal: bool,
     **scoring: Any,
 ) -> None:
     """Score a saved model on every window of a split."""
     from forecaster import forecasting
 
-    metrics = forecasting.evaluate_saved(reference, csv, dataset, split, accelerator, scoring)
+    metrics = forecasting.evaluate_saved(reference, csv, dataset, split, accelerator, conformal, scoring)
     if as_json:
         _print_json({"metrics": metrics})
         return

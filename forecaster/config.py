@@ -1,27 +1,21 @@
 """The typed configuration: YAML in and out, unknown keys refused with the nearest that exists."""
 
 import difflib
+import math
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from forecaster.errors import UserError
+from forecaster.model_config import ModelConfig
+from forecaster.sections import Positive, Section
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / "configs"
-
-Positive = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Section(BaseModel):
-    """A section of the configuration."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 class Columns(Section):
@@ -40,6 +34,7 @@ class DataConfig(Columns):
     """What is learnt from: a file or a named data set, and the windows cut from it.
 
     ``on_short``: what to do with a series too short for lookback + 3·horizon: refuse, or pad its windows with a mask.
+    ``lower``, ``upper``: bounds that no value of the series passes (0 for counts); forecasts are cut off there.
     """
 
     csv: str | None = None
@@ -47,6 +42,13 @@ class DataConfig(Columns):
     horizon: Positive = 96
     lookback: Positive = 336
     on_short: Literal["error", "pad"] = "error"
+    lower: float | None = None
+    upper: float | None = None
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The bounds, infinite where there is none."""
+        return -math.inf if self.lower is None else self.lower, math.inf if self.upper is None else self.upper
 
     @property
     def columns(self) -> Columns:
@@ -54,95 +56,12 @@ class DataConfig(Columns):
         return Columns(**{name: getattr(self, name) for name in Columns.model_fields})
 
 
-Norm = Literal["none", "last", "mean", "standard"]
-Loss = Literal["l1", "mse"]
-
-
-class SeasonalNaiveConfig(Section):
-    """The value one season ago. ``season`` in steps; by default the interval's own."""
-
-    name: Literal["seasonal-naive"] = "seasonal-naive"
-    season: Positive | None = None
-
-
-class LinearConfig(Section):
-    """One linear layer over time, shared by the channels (NLinear: ``norm: last``; RLinear: ``norm: standard``)."""
-
-    name: Literal["linear"] = "linear"
-    norm: Norm = "last"
-    loss: Loss = "mse"
-
-
-class QuantileLinearConfig(Section):
-    """A linear layer per quantile, without crossing."""
-
-    name: Literal["quantile-linear"] = "quantile-linear"
-    norm: Norm = "standard"
-    levels: tuple[float, ...] = (0.005, 0.025, *(round(0.05 * i, 2) for i in range(1, 20)), 0.975, 0.995)
-
-
-class ResidualBootstrapConfig(Section):
-    """A point model plus whole residual paths of a split; ``paths`` kept with the model at most."""
-
-    name: Literal["residual-bootstrap"] = "residual-bootstrap"
-    base: Annotated[LinearConfig | SeasonalNaiveConfig, Field(discriminator="name")] = LinearConfig(
-        norm="standard", loss="l1"
-    )
-    residuals: Literal["train", "validation"] = "validation"
-    paths: Positive = 500
-
-
-class NetworkConfig(Section):
-    """CSDI's denoising network without its masks."""
-
-    layers: Positive = 4
-    channels: Positive = 8
-    heads: Positive = 2
-    step_embedding: Positive = 128
-    time_embedding: Positive = 128
-    channel_embedding: Positive = 16
-    feed_forward: Positive = 64
-    dropout: Fraction = 0.0
-    attend_channels: bool = True
-
-
-class S2DBMConfig(Section):
-    """S²DBM (arXiv 2411.04491).
-
-    ``label``: P, the last steps of the history that the bridge spans too. ``norm``: window normalisation, inverted on
-    y, h and samples alike. ``predicts``: ``data`` (the paper) or ``correction`` (ŷ₀ = h + network, which is given h).
-    ``prior``: F is trained ``joint``-ly, through the network's loss (the paper), or ``first``, alone with L1, and kept.
-    ``self_conditioning``: share of the training batches whose y_t is made of the network's own noise-free prediction.
-    ``s``, ``steps``: the sampler's variance dial (2 is the exact posterior) and its number of steps; ``point_steps``: those
-    of the point forecast. ``first_step``: inject the full b_u at the step out of y_T, or σ alone.
-    """
-
-    name: Literal["s2dbm"] = "s2dbm"
-    diffusion_steps: Positive = 50
-    label: Annotated[int, Field(ge=0)] = 48
-    norm: Norm = "none"
-    predicts: Literal["data", "correction"] = "data"
-    loss: Loss = "l1"
-    prior: Literal["joint", "first"] = "joint"
-    self_conditioning: Fraction = 0.0
-    s: Annotated[float, Field(ge=0, le=2)] = 1.0
-    steps: Positive = 50
-    point_steps: Positive = 50
-    first_step: Literal["full", "sigma"] = "sigma"
-    network: NetworkConfig = NetworkConfig()
-
-
-ModelConfig = Annotated[
-    SeasonalNaiveConfig | LinearConfig | QuantileLinearConfig | ResidualBootstrapConfig | S2DBMConfig,
-    Field(discriminator="name"),
-]
-
-
 class TrainerConfig(Section):
     """How a model is trained, and how much of it is scored.
 
     ``stage_epochs``: the most epochs of a part that is trained first, such as a prior; ``max_epochs`` and
-    ``max_steps`` (-1: no limit) are those of the model itself.
+    ``max_steps`` (-1: no limit) are those of the model itself. ``stage_learning_rate`` is that part's own (None: the same).
+    ``epoch_batches``: an epoch, after which validation looks, is so many batches at most (None: all training windows).
     ``validation_windows``: evenly spaced validation windows scored after each epoch (all by default). At the end
     ``point_windows`` of each split are scored with the point forecast (all by default) and ``score_windows`` with samples
     (0: none); the metrics ``windows`` and ``probabilistic_windows`` tell the numbers.
@@ -152,8 +71,10 @@ class TrainerConfig(Section):
     max_epochs: Positive = 10
     stage_epochs: Positive = 50
     max_steps: Annotated[int, Field(ge=-1)] = -1
+    epoch_batches: Positive | None = None
     batch_size: Positive = 32
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    stage_learning_rate: Annotated[float, Field(gt=0)] | None = None
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     patience: Positive = 3
     gradient_clip: Annotated[float, Field(ge=0)] = 0.0
@@ -167,8 +88,9 @@ class TrainerConfig(Section):
 
 
 class Config(Section):
-    """The whole configuration of one training."""
+    """The whole configuration of one training. ``title`` names the model in tables and in the tracking."""
 
+    title: str | None = None
     data: DataConfig = DataConfig()
     model: ModelConfig
     trainer: TrainerConfig = TrainerConfig()
@@ -233,12 +155,10 @@ def check_config(content: Mapping[str, Any], source: str) -> Config:
         return Config.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-    tags = {"linear", "seasonal-naive", "quantile-linear", "residual-bootstrap", "s2dbm"}
-    path = [str(part) for part in first["loc"]]
-    keys = [part for i, part in enumerate(path) if not (part in tags and i in {1, 2})]
+    sections, keys = _walk(first["loc"])
     key = ".".join(keys)
     if first["type"] == "extra_forbidden":
-        known = _known_keys(path)
+        known = sorted(sections.model_fields)
         raise UserError(f"{source}: no configuration key '{key}'{_nearest(keys[-1], known)}; known: {', '.join(known)}")
     raise UserError(f"{source}: configuration key '{key}': {_reason(first)}; correct it")
 
@@ -253,15 +173,30 @@ def _nearest(name: str, known: Sequence[str]) -> str:
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
-def _known_keys(path: Sequence[str]) -> list[str]:
-    """The keys of the section that a fault's location lies in."""
-    kind: Any = Config
-    for part in path[:-1]:
-        if hasattr(kind, "model_fields"):
-            kind = kind.model_fields[part].annotation
-        else:  # one of several models, told apart by its name
-            kind = next(option for option in typing.get_args(kind) if option.model_fields["name"].default == part)
-    return sorted(kind.model_fields)
+def _walk(location: Sequence[str | int]) -> tuple[type[Section], list[str]]:
+    """The section that a fault lies in, and the keys that lead to it: its location without the names of alternatives."""
+    section: type[Section] = Config
+    options: dict[str, type[Section]] = {}
+    keys: list[str] = []
+    for part in map(str, location):
+        if part in options:  # one of several sections, told apart by its name
+            section, options = options[part], {}
+            continue
+        keys.append(part)
+        field = section.model_fields.get(part)
+        kinds = [] if field is None else [k for k in _leaves(field.annotation) if hasattr(k, "model_fields")]
+        options = {k.model_fields["name"].default: k for k in kinds if "name" in k.model_fields}
+        if len(kinds) == 1 and not options:
+            section = kinds[0]
+    return section, keys
+
+
+def _leaves(kind: Any) -> list[Any]:
+    """The classes of a union, however it is nested and annotated."""
+    arguments = typing.get_args(kind)
+    if typing.get_origin(kind) in {typing.Annotated, typing.Literal}:
+        arguments = arguments[:1]
+    return [leaf for argument in arguments for leaf in _leaves(argument)] if arguments else [kind]
 
 
 def dump_config(config: Config) -> str:

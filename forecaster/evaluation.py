@@ -37,20 +37,21 @@ class _Units:
             max(border.part(part)[1] - problem.config.horizon + 1 - border.part(part)[0], 0) for border in problem.borders
         ]
         owners = np.repeat(np.arange(len(counts)), counts) if problem.original_units else np.zeros(len(windows), int)
+        low, high = (torch.tensor(limit, dtype=torch.float64) for limit in problem.config.limits)
+        mean, std = (torch.tensor(np.stack([getattr(s, name) for s in problem.scaling])) for name in ("mean", "std"))
         if problem.original_units:
-            scaling = problem.scaling
-            self.mean = torch.tensor(np.stack([s.mean for s in scaling]))
-            self.std = torch.tensor(np.stack([s.std for s in scaling]))
+            self.mean, self.std, self.low, self.high = mean, std, low.expand_as(mean), high.expand_as(mean)
         else:
-            self.mean = torch.zeros(1, problem.channels, dtype=torch.float64)
-            self.std = torch.ones(1, problem.channels, dtype=torch.float64)
+            self.mean, self.std = torch.zeros_like(mean[:1]), torch.ones_like(mean[:1])
+            self.low, self.high = (low - mean[:1]) / std[:1], (high - mean[:1]) / std[:1]
         self.owners = torch.from_numpy(owners)
 
     def restore(self, values: Tensor, index: Tensor) -> Float64[Tensor, "B *n K H"]:
-        """(B, K, H) or (B, S, K, H) of the windows ``index``."""
+        """(B, K, H) or (B, S, K, H) of the windows ``index``, cut off at the bounds of the data."""
         owner = self.owners[index.cpu()]
         shape = (len(owner), *[1] * (values.ndim - 3), self.mean.shape[1], 1)
-        return values.double().cpu() * self.std[owner].view(shape) + self.mean[owner].view(shape)
+        mean, std, low, high = (each[owner].view(shape) for each in (self.mean, self.std, self.low, self.high))
+        return torch.minimum(torch.maximum(values.double().cpu() * std + mean, low), high)
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ noise from (seed, step), and each epoch's end leaves a whole checkpoint.
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -97,6 +98,8 @@ def fit(
 ) -> None:
     """Train the model's stages one after another, then what of it is not frozen; the best validated weights stay in it.
 
+    After each stage it takes from the data what it needs beside its weights, such as residuals.
+
     ``folder`` keeps the checkpoints. What it already holds is continued from, exactly.
     """
     quiet_libraries()
@@ -104,17 +107,39 @@ def fit(
     for number, stage in enumerate(stages):
         if any(p.requires_grad for p in stage.parameters()):
             prefix = "" if stage is model else "prior/"
-            budget = {} if stage is model else {"max_epochs": config.stage_epochs, "max_steps": -1}
-            settings = config.model_copy(update=budget)
+            settings = config if stage is model else _stage_settings(config)
             _fit_stage(stage, data, settings, folder / f"stage{number}", report, prefix)
             stage.requires_grad_(False)
-    model.eval()
+        stage.eval()
+        stage.finish(data.train, data.validation)
+
+
+def _stage_settings(config: TrainerConfig) -> TrainerConfig:
+    """The budget of a part that is trained first."""
+    rate = config.learning_rate if config.stage_learning_rate is None else config.stage_learning_rate
+    budget = {"max_epochs": config.stage_epochs, "max_steps": -1, "epoch_batches": None, "learning_rate": rate}
+    return config.model_copy(update=budget)
+
+
+def compute_device(config: TrainerConfig) -> torch.device:
+    """Where a configuration computes."""
+    return torch.device("cuda" if torch.cuda.is_available() and config.accelerator != "cpu" else "cpu")
+
+
+@torch.no_grad()
+def validation_score(model: Forecaster, data: WindowData, device: torch.device) -> float:
+    """The mean score over the validation windows, as each epoch's end gives it."""
+    model.to(device).eval()
+    total = sum(float(model.score(batch.to(device))) * len(batch) for batch in data.val_dataloader())
+    model.train()
+    return total / sum(len(batch) for batch in data.val_dataloader())
 
 
 def make_trainer(config: TrainerConfig, folder: Path, batches: int, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
     """The Trainer: nothing is written but the checkpoints of ``callbacks``, nothing printed but theirs."""
+    batches = min(batches, config.epoch_batches or batches)
     return pl.Trainer(
-        accelerator="cuda" if torch.cuda.is_available() and config.accelerator != "cpu" else "cpu",
+        accelerator=compute_device(config).type,
         devices=config.devices,
         precision=config.precision,
         max_epochs=config.max_epochs,
@@ -138,6 +163,8 @@ def _fit_stage(
 ) -> None:
     done = folder / "done.ckpt"
     if not done.is_file():
+        start = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        start_score = validation_score(model, data, compute_device(config))
         keep = ModelCheckpoint(
             folder,
             "best",
@@ -162,6 +189,10 @@ def _fit_stage(
             raise KeyboardInterrupt from stop
         if not (folder / "best.ckpt").is_file():
             raise UserError("training diverged: no finite validation loss; lower trainer.learning_rate")
+        best = keep.best_model_score
+        if best is None or start_score <= float(best):
+            print(f"{prefix}validation: no epoch is better than the start ({start_score:.5g}); kept it", file=sys.stderr)
+            torch.save({"state_dict": start}, folder / "best.ckpt")
         (folder / "best.ckpt").replace(done)
     weights = torch.load(done, map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({name.removeprefix("model."): value for name, value in weights.items()})

@@ -35,6 +35,7 @@ class Asked:
     seed: int
     plot: Path | None
     accelerator: str | None
+    conformal: bool
     roles: Mapping[str, Any]
 
 
@@ -68,7 +69,10 @@ def open_model(reference: str, accelerator: str | None) -> SavedModel:
 
 def forecast(asked: Asked) -> Written:
     """Forecast and write the table, its ``.meta.json`` and, if asked for, the picture; all of them or none."""
+    if asked.conformal and asked.mode == "point":
+        raise UserError("--conformal gives intervals, --mode point has none; leave one of them out")
     saved = open_model(asked.reference, asked.accelerator)
+    saved = saved.conformal() if asked.conformal else saved
     for path in (asked.output, *([asked.plot] if asked.plot else [])):
         check_folder(path.parent)
     given = {name: value for name, value in asked.roles.items() if value is not None}
@@ -104,7 +108,8 @@ def _write_table(path: Path, frame: Any) -> None:
 
 def _meta(asked: Asked, saved: SavedModel, request: Request, digest: str, decisions: list[str]) -> dict[str, Any]:
     sampled = request.mode == "probabilistic" and saved.model.distribution == "samples"
-    own_steps = getattr(saved.config.model, "steps" if sampled else "point_steps", None)
+    sampler = getattr(saved.config.model, "sampler", None)
+    own_steps = getattr(sampler, "steps" if sampled else "point_steps", None)
     return {
         "model": asked.reference,
         "model_name": saved.config.model.name,
@@ -114,6 +119,7 @@ def _meta(asked: Asked, saved: SavedModel, request: Request, digest: str, decisi
         "input_sha256": digest,
         "seed": request.seed,
         "mode": request.mode,
+        "conformal": asked.conformal,
         "horizon": saved.config.data.horizon,
         "steps": request.steps if request.steps is not None else own_steps,
         "samples": request.samples if sampled else None,
@@ -129,10 +135,12 @@ def evaluate_saved(
     dataset: str | None,
     split: str,
     accelerator: str | None,
+    conformal: bool,
     scoring: Mapping[str, Any],
 ) -> dict[str, float]:
     """The metrics of a saved model on a split, named ``test/…`` or ``val/…``, scaled as in its training."""
     saved = open_model(reference, accelerator)
+    saved = saved.conformal() if conformal else saved
     source = _source(saved.config.data, csv, dataset)
     problem = load_problem(source, in_model_order(saved, _checked(saved, source)))
     # the model's own scaling where it knows the series, so that the model meets what it was trained on

@@ -13,6 +13,7 @@ from gluonts.model.forecast import Forecast, QuantileForecast, SampleForecast
 from gluonts.model.predictor import Predictor
 from numpy.typing import NDArray
 
+from forecaster.data.intervals import step_number
 from forecaster.data.splits import Scaling
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
@@ -63,7 +64,9 @@ class SavedPredictor(Predictor):
             scales.append(scale)
         device = next((p.device for p in model.parameters()), torch.device("cpu"))
         flat = torch.from_numpy(np.stack(contexts)).float()  # (B, K, L), nan for missing
-        windows = empty_future(torch.nan_to_num(flat), (~flat.isnan()).float(), self.prediction_length).to(device)
+        times = [step_number(entry["start"]) + np.shape(entry["target"])[-1] for entry in entries]
+        known = (~flat.isnan()).float()
+        windows = empty_future(torch.nan_to_num(flat), known, self.prediction_length, torch.tensor(times)).to(device)
         seeds = [window_seed(request.seed, entry) for entry in entries]
         if request.mode == "point":
             values = model.point(windows, request.steps)[:, None]
@@ -73,7 +76,7 @@ class SavedPredictor(Predictor):
             values = model.samples(windows, Draws(request.samples, seeds, request.steps))
         arrays = values.double().cpu().numpy().swapaxes(2, 3)  # (B, S, H, K)
         for entry, scale, array in zip(entries, scales, arrays, strict=True):
-            yield self._forecast(entry, scale.invert(array), request)
+            yield self._forecast(entry, scale.invert(array).clip(*self.saved.config.data.limits), request)
 
     def _forecast(self, entry: Mapping[str, Any], array: NDArray[np.float64], request: Request) -> Forecast:
         target = np.atleast_2d(np.asarray(entry["target"]))
@@ -121,8 +124,8 @@ def check_request(saved: SavedModel, request: Request) -> None:
         raise UserError("--samples: at least 1")
     if request.mode == "probabilistic" and saved.model.distribution == "none":
         raise UserError(
-            f"model '{saved.config.model.name}' gives a point forecast only; ask for --mode point, or train "
-            "residual-bootstrap over it"
+            f"model '{saved.config.model.name}' gives a point forecast only; ask for --mode point or --conformal "
+            "intervals, or train residual-bootstrap over it"
         )
     saved.model.check_steps(request.steps)
 

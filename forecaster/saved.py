@@ -1,13 +1,14 @@
 """A saved model: a folder of plain files, without pickle and without the training data.
 
-config.yaml  weights.safetensors  scaling.json  schema.json  metadata.json
+config.yaml  weights.safetensors  calibration.safetensors  scaling.json  schema.json  metadata.json
 """
 
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from forecaster.data.problem import Problem
 from forecaster.data.splits import Scaling
 from forecaster.errors import UserError
 from forecaster.models import Forecaster, build_model
+from forecaster.models.conformal import Conformal
 
-FORMAT = 1
-FILES = ("config.yaml", "weights.safetensors", "scaling.json", "schema.json", "metadata.json")
+FORMAT = 2
+FILES = ("config.yaml", "weights.safetensors", "calibration.safetensors", "scaling.json", "schema.json", "metadata.json")
 _PACKAGES = ("torch", "lightning", "gluonts", "numpy", "pandas", "mlflow")
 
 
@@ -43,7 +45,10 @@ class Schema:
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A model with all that is needed to forecast from a file. ``scaling``: by item id ('' in a wide file)."""
+    """A model with all that is needed to forecast from a file. ``scaling``: by item id ('' in a wide file).
+
+    ``errors``: the point forecast's errors on validation windows (n, K, H) in z-scores, for conformal intervals.
+    """
 
     folder: Path
     config: Config
@@ -51,6 +56,12 @@ class SavedModel:
     schema: Schema
     scaling: Mapping[str, Scaling]
     metadata: Mapping[str, Any]
+    errors: torch.Tensor
+
+    def conformal(self) -> "SavedModel":
+        """The same model with conformal intervals in place of its own."""
+        device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
+        return replace(self, model=Conformal(self.model, self.errors).to(device).eval())
 
 
 def versions() -> dict[str, str]:
@@ -59,7 +70,14 @@ def versions() -> dict[str, str]:
     return {"forecaster": __version__, "python": platform.python_version(), **found}
 
 
-def save_model(folder: Path, config: Config, model: Forecaster, problem: Problem, metadata: Mapping[str, Any]) -> None:
+def save_model(
+    folder: Path,
+    config: Config,
+    model: Forecaster,
+    problem: Problem,
+    errors: torch.Tensor,
+    metadata: Mapping[str, Any],
+) -> None:
     """Write all files into ``folder``, the weights as CPU tensors."""
     table = problem.table
     schema = Schema(table.names, table.report.facts["layout"], table.interval)
@@ -67,6 +85,7 @@ def save_model(folder: Path, config: Config, model: Forecaster, problem: Problem
     (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     safetensors.torch.save_file(weights, folder / "weights.safetensors")
+    safetensors.torch.save_file({"errors": errors.contiguous()}, folder / "calibration.safetensors")
     _write_json(folder / "scaling.json", scaling)
     _write_json(folder / "schema.json", schema.to_json())
     _write_json(folder / "metadata.json", {"format": FORMAT, "versions": versions(), **metadata})
@@ -108,14 +127,21 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> SavedModel:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{folder}: schema.json or scaling.json is damaged ({error}); train the model again") from error
     model = build_model(config.model, len(schema.names), config.data.lookback, config.data.horizon, season)
-    _load_weights(folder / "weights.safetensors", model)
-    model.requires_grad_(False)
-    return SavedModel(folder, config, model.to(device).eval(), schema, scaling, metadata)
-
-
-def _load_weights(path: Path, model: Forecaster) -> None:
-    try:
+    with _told(folder / "weights.safetensors") as path:
         model.load_state_dict(safetensors.torch.load_file(path, device="cpu"))
-    except (safetensors.SafetensorError, OSError, RuntimeError) as error:
+    with _told(folder / "calibration.safetensors") as path:
+        errors = safetensors.torch.load_file(path, device="cpu")["errors"]
+        if errors.shape[1:] != (len(schema.names), config.data.horizon):
+            raise RuntimeError(f"errors of shape {tuple(errors.shape)}")
+    model.requires_grad_(False)
+    return SavedModel(folder, config, model.to(device).eval(), schema, scaling, metadata, errors)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[Path]:
+    """Whatever is wrong with a file of tensors, in one line."""
+    try:
+        yield path
+    except (safetensors.SafetensorError, OSError, RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: damaged or of another model ({reason}); train or copy the model again") from error

@@ -15,19 +15,21 @@ import torch
 from pydantic import ValidationError
 
 from forecaster import tracking
-from forecaster.config import ROOT, Config, Section, check_config, dump_config
+from forecaster.config import ROOT, Config, check_config, dump_config
 from forecaster.data.problem import Problem, load_problem
 from forecaster.data.splits import Part
-from forecaster.data.windows import WindowData, ordered_loader
+from forecaster.data.windows import WindowData
 from forecaster.errors import UserError
 from forecaster.evaluation import Mode, Scoring, evaluate
 from forecaster.files import check_folder, check_model_folder, whole_folder
 from forecaster.fitting import fit
 from forecaster.models import Forecaster, build_model
+from forecaster.models.conformal import validation_errors
 from forecaster.models.naive import SeasonalNaive
 from forecaster.plots import plot_forecast
 from forecaster.predictor import Request, forecast_table
 from forecaster.saved import load_model, save_model, versions
+from forecaster.sections import Section
 
 
 class Job(Section):
@@ -121,7 +123,6 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
     began = time.monotonic()
     checkpoints = tracking.CHECKPOINTS / run.run_id
     fit(model, windows, settings, checkpoints, run.metrics)
-    model.finish(ordered_loader(windows.train, 256), ordered_loader(windows.validation, 256))
     seconds = time.monotonic() - began
     if torch.cuda.is_available() and settings.accelerator != "cpu":
         model.to("cuda")
@@ -166,8 +167,9 @@ def _save(
         "run_id": run.run_id, "data": problem.table.path, "digest": problem.table.digest, "metrics": dict(metrics),
         "decisions": problem.table.report.decisions, "code": code_version(),
     }  # fmt: skip
+    errors = validation_errors(model, problem.windows("validation"), config.trainer.point_windows)
     with whole_folder(folder) as partial:
-        save_model(partial, config, model, problem, metadata)
+        save_model(partial, config, model, problem, errors, metadata)
     run.folder(folder, "model")
     saved = load_model(folder)
     mode: Mode = "point" if model.distribution == "none" else "probabilistic"
@@ -189,7 +191,13 @@ def _save(
 def _log_start(run: tracking.Run, config: Config, problem: Problem) -> None:
     run.parameters(_flat(config.model_dump(mode="json")))
     run.parameters({"data.sha256": problem.table.digest, **{f"version.{k}": v for k, v in versions().items()}})
-    run.tags({"model": config.model.name, "dataset": config.data.dataset or problem.table.path, "code": code_version()})
+    run.tags(
+        {
+            "model": config.title or config.model.name,
+            "dataset": config.data.dataset or problem.table.path,
+            "code": code_version(),
+        }
+    )
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / "config.yaml").write_text(dump_config(config), encoding="utf-8")
         report = {**problem.table.report.facts, "decisions": problem.table.report.decisions}

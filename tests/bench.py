@@ -61,7 +61,7 @@ def data() -> tuple[np.ndarray, Windows]:
     generator = np.random.default_rng(0)
     hours = np.arange(ROWS)[:, None]
     values = np.sin(2 * np.pi * (hours / 24 + np.arange(K) / K)) + generator.normal(size=(ROWS, K))
-    return values, cut_windows([values], [Borders(ROWS, ROWS, ROWS)], "train", L, H)
+    return values, cut_windows([values], [Borders(ROWS, ROWS, ROWS)], "train", L, H, [0])
 
 
 def loaders(values: np.ndarray, windows: Windows) -> None:
@@ -97,7 +97,10 @@ def make(name: str) -> tuple[Forecaster, object]:
     """A model of a configuration, for the benchmark's shape."""
     config = load_config(find_config(name))
     torch.manual_seed(0)
-    return build_model(config.model, K, L, H, 24).to(DEVICE), config.trainer
+    model, (_, windows) = build_model(config.model, K, L, H, 24).to(DEVICE), data()
+    for stage in model.stages():
+        stage.finish(windows, windows)
+    return model, config.trainer
 
 
 def bare_loop(model: Forecaster, batch: Batch) -> Callable[[], int]:

@@ -1,19 +1,22 @@
 """The contract of the command line, in processes of its own, on the bundled sample."""
 
 import json
+import math
 import os
 import resource
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, SAMPLE, SHARED, Cli, needs_shared
+from safetensors.torch import load_file
 
 SMALL = ["--horizon", 14, "--lookback", 56, "--accelerator", "cpu"]
 TINY_BRIDGE = [
     *SMALL, "--set", "trainer.max_steps=6", "--set", "trainer.stage_epochs=2", "--set", "trainer.score_windows=2", "--set", "trainer.score_samples=5",
-    "--set", "trainer.validation_windows=32", "--set", "model.steps=3",
+    "--set", "trainer.validation_windows=32", "--set", "model.sampler.steps=3",
 ]  # fmt: skip
 
 
@@ -53,6 +56,45 @@ def test_both_forecasts_come_from_the_same_weights(cli: Cli, bridge: dict, tmp_p
     assert {path.name for path in tmp_path.iterdir()} == {
         "point.csv", "point.csv.meta.json", "fan.parquet", "fan.parquet.meta.json", "fan.png",
     }  # fmt: skip
+
+
+def test_conformal_intervals_come_from_the_errors_on_validation(cli: Cli, bridge: dict, tmp_path) -> None:
+    args = ["forecast", "--model", bridge["model_dir"], "--csv", SAMPLE]
+    cli(*args, "--mode", "point", "--output", tmp_path / "point.csv")
+    cli(*args, "--conformal", "--quantiles", "0.1,0.5,0.9", "--output", tmp_path / "found.csv")
+    found, point = pd.read_csv(tmp_path / "found.csv"), pd.read_csv(tmp_path / "point.csv")
+    errors = load_file(Path(bridge["model_dir"]) / "calibration.safetensors")["errors"][:, 1].sort(dim=0).values  # temp_max
+    rank = math.ceil((len(errors) + 1) * 0.9) - 1
+    scale = json.loads((Path(bridge["model_dir"]) / "scaling.json").read_text())[""]["std"][1]
+    mine = found["item_id"] == "temp_max"
+    shift = (found["0.9"] - point["mean"])[mine].to_numpy()
+    np.testing.assert_allclose(shift, errors[rank].numpy() * scale, rtol=1e-4)
+    assert (found["0.1"] < found["0.9"]).all()
+    assert json.loads((tmp_path / "found.csv.meta.json").read_text())["conformal"] is True
+    refused = cli(*args, "--conformal", "--quantiles", "0.0001", "--output", tmp_path / "no.csv", status=1)
+    assert "--conformal: level 0.0001 needs 9999 validation windows" in refused.stderr
+    assert not (tmp_path / "no.csv").exists()
+    scored = json.loads(cli("evaluate", "--model", bridge["model_dir"], "--mode", "probabilistic", "--conformal",
+                            "--limit", 50, "--json").stdout)["metrics"]  # fmt: skip
+    assert 0.5 < scored["test/coverage/90"] <= 1
+
+
+def test_bounds_are_kept_by_every_forecast(cli: Cli, tmp_path) -> None:
+    """Rain is not negative; unbounded, this model's lower quantiles are."""
+    args = ["train", "residual-bootstrap", "--csv", SAMPLE, "--target", "precipitation", *SMALL,
+            "--set", "model.base={name: seasonal-naive}"]  # fmt: skip
+    for name, bounds in (("free", []), ("kept", ["--lower", 0, "--upper", 56])):
+        cli(*args, *bounds, "--output", tmp_path / name)
+        cli("forecast", "--model", tmp_path / name, "--csv", SAMPLE, "--target", "precipitation", "--quantiles",
+            "0.01,0.99", "--output", tmp_path / f"{name}.csv")  # fmt: skip
+    free, kept = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("free", "kept"))
+    assert free["0.01"].min() < 0
+    assert kept["0.01"].min() == 0
+    assert kept[["mean", "0.99"]].to_numpy().max() <= 56
+    assert (kept["0.99"] > 0).all()
+    refused = cli(*args, "--lower", 1, status=1).stderr
+    assert "column 'precipitation' holds 0 at 2012-01-01" in refused
+    assert "outside 1 to inf; widen the bounds" in refused
 
 
 def test_forecasts_repeat_for_a_seed_and_differ_between_seeds(cli: Cli, bridge: dict, tmp_path) -> None:
@@ -189,7 +231,10 @@ BAD_TRAININGS = [
     (["--csv", SAMPLE, "--horizon", 0], "configuration key 'data.horizon': input should be greater than 0, got 0"),
     (["--csv", SAMPLE, "--horizon", 400], "1461 rows, but training with lookback 336 and horizon 400 needs 1536"),
     (["--csv", SAMPLE, "--target", "rain"], "no column 'rain'; the columns are 'date', 'precipitation'"),
-    (["--csv", SAMPLE, "--set", "model.stepz=1"], "no configuration key 'model.stepz' (did you mean 'steps'?)"),
+    (
+        ["--csv", SAMPLE, "--set", "model.sampler.stepz=1"],
+        "no configuration key 'model.sampler.stepz' (did you mean 'steps'?)",
+    ),
     (["--csv", SAMPLE, "--set", "model.label=500"], "model.label: 500 is more than the lookback of 336; lower it"),
     (["--csv", SAMPLE, "--model", "arima"], "no model 'arima'"),
     (["--csv", SAMPLE, "--output", "/proc/nothing/here"], "cannot be written"),
@@ -296,7 +341,7 @@ def test_check_tells_the_gaps_and_exits_with_1(cli: Cli, tmp_path) -> None:
 def test_every_model_can_be_listed_and_shown(cli: Cli) -> None:
     names = [line.split()[0] for line in cli("models", "list").stdout.splitlines()]
     assert names == sorted(p.stem for p in (ROOT / "configs").glob("*.yaml"))
-    assert "diffusion_steps: 50" in cli("models", "show", "s2dbm").stdout
+    assert "name: diffusion" in cli("models", "show", "s2dbm").stdout
     assert "sha256    f18de3ad" in cli("datasets", "show", "etth1").stdout
 
 

@@ -63,10 +63,14 @@ def test_every_config_makes_a_model_that_learns(path: Path) -> None:
     assert check_config(read_yaml_text(dump_config(config)), "again") == config
     torch.manual_seed(0)
     model = build_model(config.model, channels=2, lookback=96, horizon=24, season=24)
-    from forecaster.data.windows import Batch
+    from forecaster.data.windows import Batch, Windows
 
+    rows = torch.randn(200, 2).numpy()
+    seen = Windows([rows], [(96, 200)], 96, 24, [0])
+    for stage in model.stages():
+        stage.finish(seen, seen)
     past, future = torch.randn(3, 2, 96), torch.randn(3, 2, 24)
-    batch = Batch(past, torch.ones_like(past), future, torch.ones_like(future), torch.arange(3))
+    batch = Batch(past, torch.ones_like(past), future, torch.ones_like(future), torch.arange(3), torch.arange(3))
     assert model.point(batch).shape == future.shape
     if any(p.requires_grad for p in model.parameters()):
         model.loss(batch).backward()
@@ -91,13 +95,13 @@ def test_yaml_cannot_make_objects(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["model.stepz=3"], "no configuration key 'model.stepz' (did you mean 'steps'?)"),
+        (["model.sampler.stepz=3"], "no configuration key 'model.sampler.stepz' (did you mean 'steps'?)"),
         (["model.network.layrs=3"], "no configuration key 'model.network.layrs' (did you mean 'layers'?)"),
         (["trainr.seed=3"], "no configuration key 'trainr' (did you mean 'trainer'?)"),
         (["data.horizon=0"], "configuration key 'data.horizon': input should be greater than 0, got 0"),
         (["data.lookback=-3"], "configuration key 'data.lookback': input should be greater than 0, got -3"),
         (["trainer.max_epochs=many"], "configuration key 'trainer.max_epochs'"),
-        (["model.s=3"], "configuration key 'model.s': input should be less than or equal to 2, got 3"),
+        (["model.sampler.s=3"], "configuration key 'model.sampler.s': input should be less than or equal to 2, got 3"),
         (["model.name=s3dbm"], "configuration key 'model'"),
         (["trainer"], "--set trainer: write KEY=VALUE"),
         (["trainer.seed.deep=1"], "'seed' is a value, not a section"),
@@ -115,6 +119,6 @@ def test_unknown_models_name_the_nearest() -> None:
 
 
 def test_defaults_hold_zero() -> None:
-    config = Config.model_validate({"model": {"name": "s2dbm", "s": 0, "label": 0}})
-    assert config.model.s == 0
+    config = Config.model_validate({"model": {"name": "diffusion", "sampler": {"s": 0}, "label": 0}})
+    assert config.model.sampler.s == 0
     assert config.model.label == 0

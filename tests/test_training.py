@@ -20,13 +20,14 @@ from forecaster.files import check_model_folder, whole_folder, write_together
 from forecaster.fitting import fit
 from forecaster.metrics import QUANTILES
 from forecaster.models import Draws, build_model
+from forecaster.models.conformal import validation_errors
 from forecaster.predictor import Request, SavedPredictor, forecast_table
 from forecaster.saved import load_model, save_model
 
 TINY = [
-    "data.csv=" + str(SAMPLE), "data.horizon=7", "data.lookback=28", "model.network.layers=1", "model.steps=2",
-    "model.diffusion_steps=5", "trainer.max_steps=8", "trainer.stage_epochs=1", "trainer.accelerator=cpu", "trainer.validation_windows=32",
-    "model.network.time_embedding=8", "model.network.step_embedding=8",
+    "data.csv=" + str(SAMPLE), "data.horizon=7", "data.lookback=28", "model.network.layers=1", "model.sampler.steps=2",
+    "model.schedule.steps=5", "trainer.max_steps=8", "trainer.stage_epochs=1", "trainer.accelerator=cpu", "trainer.validation_windows=32",
+    "model.network.width=16", "model.network.step_embedding=8",
 ]  # fmt: skip
 
 
@@ -52,14 +53,14 @@ def test_same_seed_same_weights_other_seed_other_weights(trained, tmp_path) -> N
         assert torch.equal(value, second.state_dict()[name]), name
     other = config.model_copy(update={"trainer": config.trainer.model_copy(update={"seed": 1})})
     third = fitted(other, problem, tmp_path / "c")
-    assert not torch.equal(first.prior.layer.weight, third.prior.layer.weight)
+    assert not torch.equal(first.prior.base.members[0].layer.weight, third.prior.base.members[0].layer.weight)
 
 
 def test_prior_is_trained_first_and_kept(trained, tmp_path) -> None:
     config, problem = trained
     model = fitted(config, problem, tmp_path)
     alone = torch.load(tmp_path / "stage0" / "done.ckpt", weights_only=True)["state_dict"]
-    assert torch.equal(model.prior.layer.weight, alone["model.layer.weight"])
+    assert torch.equal(model.prior.base.members[0].layer.weight, alone["model.layer.weight"])
 
 
 def test_saved_model_forecasts_as_before(trained, tmp_path) -> None:
@@ -67,7 +68,8 @@ def test_saved_model_forecasts_as_before(trained, tmp_path) -> None:
     model = fitted(config, problem, tmp_path / "fit")
     folder = tmp_path / "model"
     folder.mkdir()
-    save_model(folder, config, model, problem, {"run_id": "x"})
+    errors = validation_errors(model, problem.windows("validation"))
+    save_model(folder, config, model, problem, errors, {"run_id": "x"})
     saved = load_model(folder)
     batch = problem.windows("test")[torch.arange(5)]
     with torch.no_grad():
@@ -77,7 +79,7 @@ def test_saved_model_forecasts_as_before(trained, tmp_path) -> None:
     weights = load_file(folder / "weights.safetensors")
     assert all(value.device.type == "cpu" for value in weights.values())
     assert {p.name for p in folder.iterdir()} == {
-        "config.yaml", "weights.safetensors", "scaling.json", "schema.json", "metadata.json",
+        "config.yaml", "weights.safetensors", "calibration.safetensors", "scaling.json", "schema.json", "metadata.json",
     }  # fmt: skip
     if torch.cuda.is_available():
         moved = load_model(folder, "cuda")
@@ -90,11 +92,15 @@ def saved_folder(trained, tmp_path_factory) -> Path:
     base = tmp_path_factory.mktemp("saved")
     model = fitted(config, problem, base / "fit")
     (base / "model").mkdir()
-    save_model(base / "model", config, model, problem, {"run_id": "x"})
+    errors = validation_errors(model, problem.windows("validation"))
+    save_model(base / "model", config, model, problem, errors, {"run_id": "x"})
     return base / "model"
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "weights.safetensors", "scaling.json", "schema.json", "metadata.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["config.yaml", "weights.safetensors", "calibration.safetensors", "scaling.json", "schema.json", "metadata.json"],
+)
 def test_incomplete_or_damaged_models_are_refused(saved_folder: Path, tmp_path: Path, name: str) -> None:
     import shutil
 
@@ -115,7 +121,7 @@ def test_newer_format_and_foreign_weights_are_refused(saved_folder: Path, tmp_pa
     shutil.copytree(saved_folder, folder)
     content = json.loads((folder / "metadata.json").read_text())
     (folder / "metadata.json").write_text(json.dumps({**content, "format": 99}))
-    with pytest.raises(UserError, match="saved in format 99, this program reads format 1"):
+    with pytest.raises(UserError, match="saved in format 99, this program reads format 2"):
         load_model(folder)
     (folder / "metadata.json").write_text(json.dumps(content))
     torch.save({"evil": torch.zeros(1)}, folder / "weights.safetensors")  # a pickle in the weights' place
@@ -161,7 +167,7 @@ def test_forecast_does_not_depend_on_batches_or_on_the_order_of_series(trained, 
     model = fitted(long, problem, tmp_path / "fit")
     folder = tmp_path / "model"
     folder.mkdir()
-    save_model(folder, long, model, problem, {})
+    save_model(folder, long, model, problem, validation_errors(model, problem.windows("validation")), {})
     saved = load_model(folder)
     results = []
     for path, batch_size in zip(paths, (16, 1), strict=True):

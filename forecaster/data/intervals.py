@@ -85,6 +85,11 @@ class Interval:
         return pd.Timestamp(self.offset.rollback(first.normalize()))
 
 
+def step_number(period: pd.Period) -> int:
+    """A period's number in steps of its own length since 1970, so that two files agree on the time of day or year."""
+    return int(period.ordinal // period.freq.n)
+
+
 def parse_interval(alias: str) -> Interval:
     """The interval named by ``--freq``."""
     try:

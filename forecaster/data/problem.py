@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from forecaster.config import DataConfig
 from forecaster.data.catalog import find_dataset, read_dataset
+from forecaster.data.intervals import step_number
 from forecaster.data.splits import Borders, Part, Scaling, tail_borders
 from forecaster.data.tables import Report, Series, Table, read_table
 from forecaster.data.windows import Windows, cut_windows
@@ -32,7 +35,8 @@ class Problem:
     def windows(self, part: Part) -> Windows:
         """All windows of a part, z-scored."""
         scaled = [scale.apply(s.values) for scale, s in zip(self.scaling, self.table.series, strict=True)]
-        return cut_windows(scaled, self.borders, part, self.config.lookback, self.config.horizon)
+        starts = [step_number(self.table.start(s)) for s in self.table.series]
+        return cut_windows(scaled, self.borders, part, self.config.lookback, self.config.horizon, starts)
 
 
 def load_table(config: DataConfig, report: Report | None = None) -> Table:
@@ -49,6 +53,7 @@ def load_problem(config: DataConfig, table: Table | None = None) -> Problem:
     """Read, split and fit the scaling on the training rows; refuse what is too short."""
     table = table if table is not None else load_table(config)
     borders = []
+    _check_bounds(config, table)
     for series in table.series:
         length = len(series.values)
         if config.dataset is not None:
@@ -63,6 +68,23 @@ def load_problem(config: DataConfig, table: Table | None = None) -> Problem:
         for series, border in zip(table.series, borders, strict=True)
     )
     return Problem(config, table, tuple(borders), scaling)
+
+
+def _check_bounds(config: DataConfig, table: Table) -> None:
+    """The values keep the bounds that the forecasts are cut to."""
+    low, high = config.limits
+    if low >= high:
+        raise UserError(f"--lower {low:g} is not below --upper {high:g}; correct them")
+    for series in table.series:
+        for name, column in zip(table.names, series.values.T, strict=True):
+            outside = np.flatnonzero((column < low) | (column > high))
+            if len(outside):
+                value, stamp = column[outside[0]], table.interval.stamps(series.first, len(column))[outside[0]]
+                raise UserError(
+                    f"{_name(table, series)}: column '{name}' holds {value:g} at {stamp} and {len(outside)} "
+                    f"value(s) in all outside {low:g} to {high:g}; widen the bounds, or leave the "
+                    "column out with --target"
+                )
 
 
 def _name(table: Table, series: Series) -> str:

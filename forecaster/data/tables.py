@@ -62,9 +62,13 @@ class Table:
         for series in self.series:
             yield {
                 "item_id": series.item_id or "",
-                "start": pd.Period(series.first, freq=self.interval.period_alias),
+                "start": self.start(series),
                 "target": series.values.T.astype(np.float32),
             }
+
+    def start(self, series: Series) -> pd.Period:
+        """A series' first period."""
+        return pd.Period(series.first, freq=self.interval.period_alias)
 
     def channel_label(self, series: Series, channel: int) -> str:
         """The ``item_id`` of an output row: the item, the column, or both where a long file has several columns."""

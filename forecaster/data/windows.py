@@ -23,7 +23,9 @@ from forecaster.data.splits import Borders, Part
 class Batch:
     """Windows as the models take them. Missing values are 0 in the values and 0 in the mask (1: observed).
 
-    ``past`` (B, K, L) and ``future`` (B, K, H) are z-scores; ``index`` (B,) tells which windows they are.
+    ``past`` (B, K, L) and ``future`` (B, K, H) are z-scores; ``index`` (B,) tells which windows they are, ``time`` (B,)
+    when:
+    the number of the first target's period, in steps since 1970.
     """
 
     past: Float[Tensor, "B K L"]
@@ -31,6 +33,7 @@ class Batch:
     future: Float[Tensor, "B K H"]
     future_mask: Float[Tensor, "B K H"]
     index: Int[Tensor, " B"]
+    time: Int[Tensor, " B"]
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "Batch":
         """The same windows on another device, in another precision."""
@@ -40,6 +43,7 @@ class Batch:
             self.future.to(device, dtype),
             self.future_mask.to(device, dtype),
             self.index.to(device),
+            self.time.to(device),
         )
 
     def __len__(self) -> int:
@@ -50,21 +54,31 @@ class Windows(Dataset[Batch]):
     """Every window at stride 1 whose targets lie inside one part of each series. Indexed by a batch of numbers."""
 
     def __init__(
-        self, series: Sequence[NDArray[np.floating]], parts: Sequence[tuple[int, int]], lookback: int, horizon: int
+        self,
+        series: Sequence[NDArray[np.floating]],
+        parts: Sequence[tuple[int, int]],
+        lookback: int,
+        horizon: int,
+        starts: Sequence[int],
     ) -> None:
-        """``series``: arrays (n, K) of z-scores with nan for missing; ``parts``: first row and end of the targets."""
+        """``series``: arrays (n, K) of z-scores with nan for missing; ``parts``: first row and end of the targets.
+
+        ``starts``: each series' first period, numbered in steps since 1970.
+        """
         self.lookback, self.horizon = lookback, horizon
         padding = np.full((lookback, series[0].shape[1]), np.nan, dtype=np.float32)
-        pieces, origins, begin = [], [], 0
-        for values, (first, end) in zip(series, parts, strict=True):
+        pieces, origins, times, begin = [], [], [], 0
+        for values, (first, end), start in zip(series, parts, starts, strict=True):
             pieces += [padding, values.astype(np.float32)]
             # a window's number is the row at which its padded history begins; its first target is `lookback` further
-            origins.append(np.arange(max(first, 1), end - horizon + 1) + begin)
+            targets = np.arange(max(first, 1), end - horizon + 1)
+            origins.append(targets + begin)
+            times.append(targets + start)
             begin += lookback + len(values)
         flat, span = np.concatenate(pieces), lookback + horizon
         self._values = sliding_window_view(np.nan_to_num(flat), span, axis=0)  # (rows, K, L+H), a view
         self._mask = sliding_window_view((~np.isnan(flat)).astype(np.float32), span, axis=0)
-        self.origins = np.concatenate(origins)
+        self.origins, self.times = np.concatenate(origins), torch.from_numpy(np.concatenate(times))
 
     def __len__(self) -> int:
         return len(self.origins)
@@ -74,11 +88,16 @@ class Windows(Dataset[Batch]):
         values, mask = torch.from_numpy(self._values[rows]), torch.from_numpy(self._mask[rows])  # (B, K, L+H)
         past, future = values.split([self.lookback, self.horizon], dim=2)
         past_mask, future_mask = mask.split([self.lookback, self.horizon], dim=2)
-        return Batch(past, past_mask, future, future_mask, index)
+        return Batch(past, past_mask, future, future_mask, index, self.times[index])
 
 
 def cut_windows(
-    series: Sequence[NDArray[np.floating]], borders: Sequence[Borders], part: Part, lookback: int, horizon: int
+    series: Sequence[NDArray[np.floating]],
+    borders: Sequence[Borders],
+    part: Part,
+    lookback: int,
+    horizon: int,
+    starts: Sequence[int],
 ) -> Windows:
     """The windows of one part; a training window has its whole history and its targets in the training rows.
 
@@ -92,7 +111,7 @@ def cut_windows(
             room = end - horizon
             first = lookback if room >= lookback else max(room // 2, 1)
         spans.append((first, end))
-    return Windows(series, spans, lookback, horizon)
+    return Windows(series, spans, lookback, horizon, starts)
 
 
 class _EpochSampler:

@@ -1,32 +1,64 @@
-"""Network output → ŷ_0. This is the only place that knows what the network predicts."""
+"""Network output → ŷ_0. This is the only place that knows what the network predicts.
 
-from typing import Literal, Protocol
+``data``        the output is ŷ_0                                     (S²DBM, TimeDiff)
+``correction``  the output is ŷ_0 − h                                 (a bridge from a prior that is a forecast of its own)
+``noise``       the output is ε̂, ŷ_0 = (y_t − g_t·h − b_t·ε̂)/a_t     (CSDI, SSSD, TMDM)
+"""
 
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from forecaster.diffusion.process import Process
+from forecaster.errors import UserError
 
-class Network(Protocol):
-    """A denoising network: y_t, the condition c and h, all (B, K, M), and t (B,) → (B, K, M)."""
-
-    def __call__(self, y_t: Tensor, c: Tensor, h: Tensor, t: Tensor) -> Tensor:
-        """The network's output."""
-        ...
-
-
-Predicts = Literal["data", "correction"]
+Predicts = Literal["data", "correction", "noise"]
 
 
 class Denoiser(nn.Module):
-    """The network as a predictor of the data: its output is ŷ_0 (``data``), or ŷ_0 − h (``correction``)."""
+    """A network as a predictor of the data.
 
-    def __init__(self, network: nn.Module, predicts: Predicts) -> None:
+    The network maps (B, K, S, F) features and the step t (B,) to (B, K, S). Its first feature is y_t, the others are given;
+    where they span more positions than the path (S > M), y_t stands at the end.
+    """
+
+    def __init__(self, network: nn.Module, predicts: Predicts, process: Process) -> None:
         super().__init__()
-        self.network, self.predicts = network, predicts
+        if predicts == "noise" and float(process.a[-1]) == 0.0:
+            raise UserError(
+                "model.predicts: noise cannot be turned into data where the path holds nothing of the data any more "
+                "(a_T = 0, as on a bridge); predict data or correction"
+            )
+        self.network, self.predicts, self.process = network, predicts, process
+
+    def output(self, y_t: Tensor, given: Tensor, t: Tensor) -> Float[Tensor, "B K M"]:
+        """What the network says, over the path's positions."""
+        length = y_t.shape[2]
+        placed = F.pad(y_t, (given.shape[2] - length, 0))[..., None]
+        out: Tensor = self.network(torch.cat([placed, given], dim=3), t)
+        return out[..., -length:]
+
+    def target(
+        self, y_0: Float[Tensor, "B K M"], h: Float[Tensor, "B K M"], noise: Float[Tensor, "B K M"]
+    ) -> Float[Tensor, "B K M"]:
+        """What the network should say."""
+        return {"data": y_0, "correction": y_0 - h, "noise": noise}[self.predicts]
 
     def forward(
-        self, y_t: Float[Tensor, "B K M"], c: Float[Tensor, "B K M"], h: Float[Tensor, "B K M"], t: Int[Tensor, " B"]
+        self,
+        y_t: Float[Tensor, "B K M"],
+        h: Float[Tensor, "B K M"],
+        given: Float[Tensor, "B K S G"],
+        t: Int[Tensor, " B"],
     ) -> Float[Tensor, "B K M"]:
         """ŷ_0."""
-        out: Tensor = self.network(y_t, c, h, t)
-        return h + out if self.predicts == "correction" else out
+        out = self.output(y_t, given, t)
+        if self.predicts == "data":
+            return out
+        if self.predicts == "correction":
+            return h + out
+        a, g, b = (c[t].to(out.dtype)[:, None, None] for c in (self.process.a, self.process.g, self.process.b))
+        return (y_t - g * h - b * out) / a

@@ -39,3 +39,15 @@ def ddpm(betas: Float64[Tensor, " T"], pull_to_prior: bool = False) -> Schedule:
 def quadratic_betas(steps: int, first: float = 1e-4, last: float = 0.5) -> Float64[Tensor, " T"]:
     """The noise rates of CSDI and SSSD: evenly spaced in their square roots."""
     return torch.linspace(first**0.5, last**0.5, steps, dtype=torch.float64) ** 2
+
+
+def linear_betas(steps: int, first: float = 1e-4, last: float = 0.1) -> Float64[Tensor, " T"]:
+    """Evenly spaced noise rates (Ho et al., 2020; TimeDiff, TMDM)."""
+    return torch.linspace(first, last, steps, dtype=torch.float64)
+
+
+def cosine_betas(steps: int) -> Float64[Tensor, " T"]:
+    """ᾱ_t ∝ cos²((t/T + .008)/1.008·π/2), the rates capped at .999 (Nichol and Dhariwal, 2021)."""
+    t = torch.arange(steps + 1, dtype=torch.float64) / steps
+    alpha_bar = torch.cos((t + 0.008) / 1.008 * torch.pi / 2) ** 2
+    return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=0.999)

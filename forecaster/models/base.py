@@ -1,14 +1,14 @@
 """What every forecaster is: a loss over windows, and forecasts from them. It knows nothing of Lightning or of files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from forecaster.data.windows import Batch
+from forecaster.data.windows import Batch, Windows
 from forecaster.errors import UserError
 
 Distribution = Literal["none", "samples", "quantiles"]
@@ -53,11 +53,19 @@ class Forecaster(nn.Module):
         """Quantiles, in z-scores, where ``distribution`` is ``quantiles``."""
         raise UserError(f"this model gives no quantiles of its own (its probabilistic forecast: {self.distribution})")
 
+    def whole(self, batch: Batch) -> Float[Tensor, "B K M"]:
+        """The point forecast of a bridge's whole path, label and horizon, in z-scores; without a label, ``point``."""
+        return self.point(batch)
+
+    def paths(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
+        """What a bridge may start from, in z-scores: sample paths, or the point forecast again and again."""
+        return self.whole(batch)[:, None].expand(-1, draws.samples, -1, -1)
+
     def stages(self) -> list["Forecaster"]:
         """Parts to be trained first, each by itself, and kept as they are then."""
         return []
 
-    def finish(self, train: Iterable[Batch], validation: Iterable[Batch]) -> None:
+    def finish(self, train: Windows, validation: Windows) -> None:
         """Take what is needed from the data after training, for example residuals."""
 
     def check_steps(self, steps: int | None) -> None:
@@ -76,7 +84,16 @@ def path_errors(kind: str, forecast: Tensor, target: Tensor) -> Tensor:
     return (forecast - target).abs() if kind == "l1" else (forecast - target) ** 2
 
 
-def empty_future(past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"], horizon: int) -> Batch:
+def empty_future(
+    past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"], horizon: int, time: Int[Tensor, " B"]
+) -> Batch:
     """Windows to be forecast: the future is unknown."""
     future = past.new_zeros((*past.shape[:2], horizon))
-    return Batch(past, past_mask, future, future, torch.arange(len(past), device=past.device))
+    return Batch(past, past_mask, future, future, torch.arange(len(past), device=past.device), time)
+
+
+def with_label(batch: Batch, label: int) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:
+    """y* and its mask: the last ``label`` steps of the history, then the future (M = P + H)."""
+    start = batch.past.shape[2] - label
+    target = torch.cat([batch.past[..., start:], batch.future], dim=2)
+    return target, torch.cat([batch.past_mask[..., start:], batch.future_mask], dim=2)

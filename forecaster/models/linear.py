@@ -6,43 +6,27 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from forecaster.config import LinearConfig, QuantileLinearConfig
 from forecaster.data.windows import Batch
 from forecaster.errors import UserError
-from forecaster.models.base import Draws, Forecaster, masked_mean, path_errors
+from forecaster.model_config import LinearConfig, QuantileLinearConfig
+from forecaster.models.base import Draws, Forecaster, masked_mean
+from forecaster.models.point import PointModel
 from forecaster.networks.norms import frame
 
 
-def with_label(batch: Batch, label: int) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:
-    """y* and its mask: the last ``label`` steps of the history, then the future (M = P + H)."""
-    start = batch.past.shape[2] - label
-    target = torch.cat([batch.past[..., start:], batch.future], dim=2)
-    return target, torch.cat([batch.past_mask[..., start:], batch.future_mask], dim=2)
-
-
-class Linear(Forecaster):
-    """L → P + H, shared by the channels, inside a window normalisation. P is 0 but for a bridge's prior."""
+class Linear(PointModel):
+    """L → P + H, shared by the channels, inside a window normalisation."""
 
     def __init__(self, config: LinearConfig, lookback: int, horizon: int, label: int = 0) -> None:
-        super().__init__()
-        self.config, self.label = config, label
+        super().__init__(config.norm, config.loss, label)
         self.layer = nn.Linear(lookback, label + horizon)
         # the start of Zeng et al.: the plain average of the window
         nn.init.constant_(self.layer.weight, 1 / lookback)
 
-    def whole(self, batch: Batch) -> Float[Tensor, "B K M"]:
-        """Label and horizon, in z-scores."""
-        window = frame(batch.past, batch.past_mask, self.config.norm)
-        return window.invert(self.layer(window.apply(batch.past) * batch.past_mask))
-
-    def loss(self, batch: Batch) -> Float[Tensor, ""]:
-        """L1 or squared error over label and horizon."""
-        target, mask = with_label(batch, self.label)
-        return masked_mean(path_errors(self.config.loss, self.whole(batch), target), mask)
-
-    def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
-        """The H values after the history."""
-        return self.whole(batch)[..., self.label :]
+    def outlook(self, past: Float[Tensor, "B K L"]) -> Float[Tensor, "B K M"]:
+        """One matrix."""
+        out: Tensor = self.layer(past)
+        return out
 
 
 class QuantileLinear(Forecaster):

@@ -16,7 +16,7 @@ def counting(length: int, channels: int = 2) -> np.ndarray:
 @pytest.mark.parametrize("part", ["train", "validation", "test"])
 def test_windows_are_every_stretch_of_the_part(part: str) -> None:
     border = Borders(60, 80, 100)
-    windows = cut_windows([counting(100)], [border], part, lookback=10, horizon=4)
+    windows = cut_windows([counting(100)], [border], part, 10, 4, [1000])
     batch = windows[torch.arange(len(windows))]
     first, end = border.part(part)
     first = max(first, 10)
@@ -26,18 +26,19 @@ def test_windows_are_every_stretch_of_the_part(part: str) -> None:
         assert batch.future[i, 1].tolist() == [t + 0.5, t + 1.5, t + 2.5, t + 3.5]
     assert batch.past_mask.all()
     assert batch.future_mask.all()
+    assert batch.time.tolist() == list(range(1000 + first, 1000 + end - 4 + 1))
 
 
 def test_protocol_counts_every_window() -> None:
     borders = [Borders(8640, 11520, 14400)]
-    counts = [len(cut_windows([np.zeros((17420, 1))], borders, p, 336, 96)) for p in ("train", "validation", "test")]
+    counts = [len(cut_windows([np.zeros((17420, 1))], borders, p, 336, 96, [0])) for p in ("train", "validation", "test")]
     assert counts == [8640 - 336 - 96 + 1, 2880 - 96 + 1, 2880 - 96 + 1]
 
 
 def test_series_of_unequal_length_do_not_run_into_each_other() -> None:
     short, long = counting(9), 1000 + counting(50)
     borders = [Borders(7, 8, 9), Borders(30, 40, 50)]
-    windows = cut_windows([short, long], borders, "train", lookback=8, horizon=2)
+    windows = cut_windows([short, long], borders, "train", 8, 2, [0, 0])
     batch = windows[torch.arange(len(windows))]
     from_short = batch.future[:, 0, 0] < 1000
     assert from_short.any()
@@ -54,7 +55,7 @@ def test_series_of_unequal_length_do_not_run_into_each_other() -> None:
 def test_missing_values_become_mask() -> None:
     values = counting(40, 1)
     values[[5, 12], 0] = np.nan
-    windows = cut_windows([values], [Borders(40, 40, 40)], "train", lookback=10, horizon=4)
+    windows = cut_windows([values], [Borders(40, 40, 40)], "train", 10, 4, [0])
     batch = windows[torch.tensor([0])]  # history 0…9, future 10…13
     assert batch.past_mask[0, 0].tolist() == [1.0] * 5 + [0.0] + [1.0] * 4
     assert batch.future_mask[0, 0].tolist() == [1.0, 1.0, 0.0, 1.0]
@@ -62,7 +63,7 @@ def test_missing_values_become_mask() -> None:
 
 
 def test_an_epoch_visits_every_window_once_in_an_order_of_its_own() -> None:
-    windows = cut_windows([counting(100)], [Borders(60, 80, 100)], "train", 10, 4)
+    windows = cut_windows([counting(100)], [Borders(60, 80, 100)], "train", 10, 4, [0])
     data = WindowData(windows, windows, batch_size=7, seed=3)
     orders = []
     for epoch in (0, 1, 0):
@@ -74,7 +75,7 @@ def test_an_epoch_visits_every_window_once_in_an_order_of_its_own() -> None:
 
 
 def test_ordered_loader_drops_no_window() -> None:
-    windows = cut_windows([counting(100)], [Borders(60, 80, 100)], "test", 10, 4)
+    windows = cut_windows([counting(100)], [Borders(60, 80, 100)], "test", 10, 4, [0])
     seen = torch.cat([batch.index for batch in ordered_loader(windows, 5)])
     assert seen.tolist() == list(range(17))
     assert evenly_spaced(17, 3).tolist() == [0, 8, 16]

@@ -6,9 +6,10 @@ import pytest
 import torch
 from scipy import stats
 
+from forecaster.diffusion.denoiser import Denoiser
 from forecaster.diffusion.process import Process
 from forecaster.diffusion.sampler import sample, step_grid
-from forecaster.diffusion.schedules import bridge, ddpm, quadratic_betas
+from forecaster.diffusion.schedules import bridge, cosine_betas, ddpm, linear_betas, quadratic_betas
 
 
 @pytest.mark.parametrize("total", [1, 7, 50])
@@ -65,3 +66,55 @@ def test_bayes_denoiser_reproduces_gaussian_data(s: float, steps: int) -> None:
     else:
         # fewer or quieter steps give up spread; they never invent any
         assert float(out.std()) < std
+
+
+@pytest.mark.parametrize("predicts", ["data", "correction", "noise"])
+def test_what_the_network_predicts_is_turned_into_the_data(predicts: str) -> None:
+    """A network that says exactly what it should makes ŷ_0 the data, at every step."""
+    torch.manual_seed(0)
+    process = Process(ddpm(quadratic_betas(50), pull_to_prior=True))
+    y_0, h, noise = torch.randn(3, 2, 3, 4, dtype=torch.float64)
+    said: list[torch.Tensor] = []
+
+    class Oracle(torch.nn.Module):
+        def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            assert x.shape == (2, 3, 6, 3)  # y_t stands at the end of longer features
+            assert not x[:, :, :2, 0].any()
+            return torch.nn.functional.pad(said[0], (2, 0))
+
+    denoiser = Denoiser(Oracle(), predicts, process)
+    said.append(denoiser.target(y_0, h, noise))
+    given = torch.zeros(2, 3, 6, 2, dtype=torch.float64)
+    for step in (1, 25, 50):
+        t = torch.full((2,), step)
+        torch.testing.assert_close(denoiser(process.mix(y_0, h, noise, t), h, given, t), y_0, rtol=1e-9, atol=1e-9)
+
+
+def test_implied_noise_is_constant_along_a_deterministic_path() -> None:
+    """With an oracle and s = 0, (y_t − a_t·y_0 − g_t·h)/b_t is the same ε at every step (DDIM's invariant)."""
+    torch.manual_seed(0)
+    for schedule in (ddpm(quadratic_betas(50)), ddpm(linear_betas(50), pull_to_prior=True), ddpm(cosine_betas(50))):
+        process = Process(schedule)
+        y_0, h, noise = torch.randn(3, 2, 3, 4, dtype=torch.float64)
+        seen: list[torch.Tensor] = []
+
+        def predict(y: torch.Tensor, t: torch.Tensor, process=process, y_0=y_0, h=h, seen=seen) -> torch.Tensor:
+            a, g, b = (c[t][:, None, None] for c in (process.a, process.g, process.b))
+            seen.append((y - a * y_0 - g * h) / b)
+            return y_0
+
+        sample(process, predict, h, lambda step, noise=noise: noise, step_grid(50, 10), s=0.0)
+        assert len(seen) == 10
+        for epsilon in seen[1:]:
+            torch.testing.assert_close(epsilon, seen[0], rtol=1e-8, atol=1e-8)
+        # the walk starts without the trace of the data, a_T·y_0, that the marginal still holds
+        torch.testing.assert_close(seen[0], noise - process.a[-1] / process.b[-1] * y_0)
+
+
+@pytest.mark.parametrize("betas", [quadratic_betas(50), linear_betas(50, 1e-4, 0.2), cosine_betas(50)])
+def test_noise_rates_end_in_noise(betas: torch.Tensor) -> None:
+    schedule = ddpm(betas)
+    assert ((betas > 0) & (betas < 1)).all()
+    assert (schedule.a.diff() < 0).all()
+    assert float(schedule.a[0]) == 1.0
+    assert float(schedule.a[-1]) < 0.08

@@ -3,56 +3,101 @@
 import pytest
 import torch
 
-from forecaster.config import LinearConfig, QuantileLinearConfig, ResidualBootstrapConfig, S2DBMConfig
-from forecaster.data.windows import Batch
+from forecaster.data.windows import Batch, Windows
 from forecaster.errors import UserError
+from forecaster.model_config import (
+    AverageConfig,
+    DiffusionConfig,
+    LinearConfig,
+    QuantileLinearConfig,
+    ResidualBootstrapConfig,
+    SamplesObjective,
+    TransformerConfig,
+)
 from forecaster.models import Draws, build_model, empty_future
+from forecaster.models.bootstrap import ResidualBootstrap
+from forecaster.models.diffusion import Diffusion
 from forecaster.models.linear import Linear, QuantileLinear
-from forecaster.models.naive import ResidualBootstrap, SeasonalNaive
-from forecaster.models.s2dbm import S2DBM
+from forecaster.models.naive import SeasonalNaive
+from forecaster.models.scores import sample_score
 
 B, K, L, H = 4, 3, 24, 6
-SMALL = S2DBMConfig.model_validate(
-    {"diffusion_steps": 10, "label": 5, "steps": 4, "point_steps": 3, "norm": "standard", "predicts": "correction",
-     "prior": "first", "network": {"layers": 2, "step_embedding": 16, "time_embedding": 16}}
-)  # fmt: skip
+SMALL = DiffusionConfig.model_validate(
+    {
+        "schedule": {"name": "bridge", "steps": 10},
+        "prior": {"name": "linear", "norm": "standard", "loss": "l1"},
+        "prior_training": "first",
+        "given_prior": True,
+        "network": {"name": "residual", "layers": 2, "step_embedding": 16, "time_embedding": 16},
+        "predicts": "correction",
+        "label": 5,
+        "norm": "standard",
+        "sampler": {"s": 1.0, "steps": 4, "point_steps": 3},
+    }
+)
+
+
+def changed(**changes: object) -> DiffusionConfig:
+    return DiffusionConfig.model_validate(SMALL.model_dump() | changes)
 
 
 def windows(seed: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     past, future = torch.randn(B, K, L, generator=generator), torch.randn(B, K, H, generator=generator)
-    return Batch(past, torch.ones_like(past), future, torch.ones_like(future), torch.arange(B))
+    return Batch(past, torch.ones_like(past), future, torch.ones_like(future), torch.arange(B), 100 * torch.arange(B))
 
 
-def bridge_model(config: S2DBMConfig = SMALL) -> S2DBM:
+def stretch(seed: int = 1, rows: int = 60) -> Windows:
+    """All windows of one noisy series."""
+    values = torch.randn(rows, K, generator=torch.Generator().manual_seed(seed)).numpy()
+    return Windows([values], [(L, rows)], L, H, [0])
+
+
+def diffusion_model(config: DiffusionConfig = SMALL) -> Diffusion:
     torch.manual_seed(0)
-    model = S2DBM(config, K, L, H).eval()
+    model = build_model(config, K, L, H, 6).eval()
+    assert isinstance(model, Diffusion)
     for parameter in model.parameters():  # away from the zero start, so that the network has a say
         torch.nn.init.normal_(parameter, std=0.2)
     return model
 
 
+FIELDS = ("past", "past_mask", "future", "future_mask", "index", "time")
+
+
 def take(batch: Batch, rows: list[int]) -> Batch:
-    return Batch(*(getattr(batch, name)[rows] for name in ("past", "past_mask", "future", "future_mask", "index")))
+    return Batch(*(getattr(batch, name)[rows] for name in FIELDS))
 
 
 def test_seasonal_naive_repeats_the_last_season() -> None:
     past = torch.arange(float(L)).expand(1, 1, L)
-    batch = empty_future(past, torch.ones_like(past), 7)
+    batch = empty_future(past, torch.ones_like(past), 7, torch.zeros(1, dtype=torch.int64))
     assert SeasonalNaive(5, 7).point(batch)[0, 0].tolist() == [19, 20, 21, 22, 23, 19, 20]
     mask = torch.ones_like(past).clone()
     mask[..., [19, 21]] = 0  # one season further back is known
-    assert SeasonalNaive(5, 7).point(empty_future(past, mask, 7))[0, 0].tolist() == [14, 20, 16, 22, 23, 14, 20]
-    assert SeasonalNaive(100, 3).point(empty_future(past, mask, 3))[0, 0].tolist() == [23, 23, 23]
+    assert SeasonalNaive(5, 7).point(empty_future(past, mask, 7, torch.zeros(1, dtype=torch.int64)))[0, 0].tolist() == [
+        14,
+        20,
+        16,
+        22,
+        23,
+        14,
+        20,
+    ]
+    assert SeasonalNaive(100, 3).point(empty_future(past, mask, 3, torch.zeros(1, dtype=torch.int64)))[0, 0].tolist() == [
+        23,
+        23,
+        23,
+    ]
 
 
 @pytest.mark.parametrize("norm", ["last", "mean", "standard"])
 def test_normalised_linear_layer_moves_with_the_level(norm: str) -> None:
     model, batch = Linear(LinearConfig(norm=norm), L, H), windows()
-    lifted = Batch(batch.past + 7, batch.past_mask, batch.future, batch.future_mask, batch.index)
+    lifted = Batch(batch.past + 7, batch.past_mask, batch.future, batch.future_mask, batch.index, batch.time)
     torch.testing.assert_close(model.point(lifted), model.point(batch) + 7)
     if norm == "standard":
-        wide = Batch(batch.past * 10, batch.past_mask, batch.future, batch.future_mask, batch.index)
+        wide = Batch(batch.past * 10, batch.past_mask, batch.future, batch.future_mask, batch.index, batch.time)
         torch.testing.assert_close(model.point(wide), model.point(batch) * 10, rtol=1e-4, atol=1e-4)
 
 
@@ -82,39 +127,109 @@ def test_draws_of_a_quantile_model_follow_its_quantiles() -> None:
     assert together.abs().max() < 0.03  # it knows marginals only
 
 
-def test_bootstrap_adds_whole_paths_of_residuals() -> None:
-    config = ResidualBootstrapConfig.model_validate({"base": {"name": "seasonal-naive"}})
-    model = ResidualBootstrap(config, SeasonalNaive(3, H), K, H)
-    seen, batch = windows(1), windows(2)
-    model.finish([], [seen])
-    residuals = seen.future - SeasonalNaive(3, H).point(seen)
-    torch.testing.assert_close(model.residuals, residuals)
-    drawn = model.samples(batch, Draws(50, [1, 2, 3, 4])) - model.point(batch)[:, None]
-    distance = (drawn[:, :, None] - residuals).abs().amax(dim=(3, 4))
+def bootstrap(windows: Windows | None = None, season: int = 6, **settings: object) -> ResidualBootstrap:
+    config = ResidualBootstrapConfig.model_validate({"base": {"name": "seasonal-naive"}, "residuals": "train", **settings})
+    model = ResidualBootstrap(config, SeasonalNaive(3, H), K, H, season)
+    seen = windows if windows is not None else stretch()
+    model.finish(seen, stretch(2))
+    return model
+
+
+def residuals_of(seen: Windows) -> torch.Tensor:
+    batch = seen[torch.arange(len(seen))]
+    return batch.future - SeasonalNaive(3, H).point(batch)
+
+
+def drawn_paths(model: ResidualBootstrap, batch: Batch, seen: Windows, count: int = 200) -> torch.Tensor:
+    """Which of the windows' residual paths each draw is, (B, S)."""
+    added = model.samples(batch, Draws(count, list(range(len(batch))))) - model.point(batch)[:, None]
+    distance = (added[:, :, None] - residuals_of(seen)).abs().amax(dim=(3, 4))
     assert (distance.amin(2) < 1e-5).all()
-    assert len(distance.argmin(2)[0].unique()) == B
+    return distance.argmin(2)
+
+
+def test_bootstrap_adds_whole_paths_of_residuals() -> None:
+    seen = stretch()
+    found = drawn_paths(bootstrap(seen), windows(), seen)
+    assert len(found[3].unique()) > 20
+
+
+def test_bootstrap_never_draws_a_path_that_overlaps_the_window() -> None:
+    seen = stretch()
+    batch = seen[torch.tensor([3, 20])]
+    found = drawn_paths(bootstrap(seen), batch, seen, 1000)
+    times = seen.times
+    assert ((times[found] - batch.time[:, None]).abs() >= H).all()
+    assert len(found[0].unique()) > 15
+
+
+def test_bootstrap_draws_at_the_same_phase_of_the_season() -> None:
+    seen = stretch()
+    batch = windows()
+    found = drawn_paths(bootstrap(seen, phase_window=1), batch, seen, 1000)
+    apart = (seen.times[found] - batch.time[:, None]) % 6
+    assert set(apart.unique().tolist()) == {0, 1, 5}
+
+
+def test_validation_paths_are_for_what_comes_after_validation() -> None:
+    model = bootstrap(residuals="both")
+    assert model.validated.sum() == len(stretch(2))
+    before, after = torch.tensor([int(model.times.max())]), torch.tensor([int(model.times.max()) + 500])
+    assert (model.chances(before) * model.validated).sum() == 0
+    assert model.chances(after).sum() == len(model.residuals)
+    only = bootstrap(residuals="validation")
+    assert only.chances(before).sum() > 0  # a rule that leaves nothing is given up
+
+
+def test_residuals_grow_with_the_deviation_of_the_window() -> None:
+    batch = windows()
+    wide = Batch(3 * batch.past, batch.past_mask, batch.future, batch.future_mask, batch.index, batch.time)
+    for power in (0.0, 0.5, 1.0):
+        model, draws = bootstrap(scale_power=power), Draws(5, [1, 2, 3, 4])
+        spread = [model.samples(b, draws) - model.point(b)[:, None] for b in (batch, wide)]
+        torch.testing.assert_close(spread[1], 3**power * spread[0], rtol=1e-3, atol=1e-4)
+
+
+def test_the_power_is_chosen_on_validation() -> None:
+    """Where errors are proportional to the history's deviation, the power is 1; where they have nothing to do with it, 0."""
+
+    def series(proportional: bool, seed: int) -> Windows:
+        generator = torch.Generator().manual_seed(seed)
+        swing = torch.exp(2 * torch.sin(torch.arange(1200) / 60))  # a slowly changing deviation
+        noise = torch.randn(1200, K, generator=generator)
+        wave = 3 * (swing - 1)[:, None] * torch.tensor([1.0, -1.0]).repeat(600)[:, None]  # known two steps ahead
+        values = swing[:, None] * noise if proportional else wave + noise
+        return Windows([values.numpy()], [(L, 1200)], L, H, [0])
+
+    for proportional, power in ((True, 1.0), (False, 0.0)):
+        config = ResidualBootstrapConfig(residuals="train", scale_power="auto", paths=400)
+        base = SeasonalNaive(2, H)
+        if proportional:
+            base.point = lambda batch, steps=None: torch.zeros_like(batch.future)
+        model = ResidualBootstrap(config, base, K, H, 6)
+        model.finish(series(proportional, 1), series(proportional, 2))
+        assert float(model.power) == pytest.approx(power, abs=0.25)
 
 
 def test_bootstrap_takes_a_missing_residual_from_the_nearest_path() -> None:
-    model = ResidualBootstrap(ResidualBootstrapConfig(), SeasonalNaive(3, H), K, H)
-    seen = windows(1)
-    mask = seen.future_mask.clone()
-    mask[1, 0, 2] = mask[0, 1, 1] = 0
-    model.finish([], [Batch(seen.past, seen.past_mask, seen.future, mask, seen.index)])
-    residuals = seen.future - SeasonalNaive(3, H).point(seen)
-    assert model.residuals[1, 0, 2] == residuals[0, 0, 2]
-    assert model.residuals[0, 1, 1] == residuals[1, 1, 1]
+    values = torch.randn(60, K, generator=torch.Generator().manual_seed(1)).numpy()
+    values[30, 0] = float("nan")
+    seen = Windows([values], [(L, 60)], L, H, [0])
+    model = bootstrap(seen)
+    assert model.residuals.isfinite().all()
+    row = int((seen.times == 30).nonzero()) - 2  # its third value is missing; the path before has one there
+    assert model.residuals[row, 0, 2] == model.residuals[row - 1, 0, 2]
 
 
 def test_bridge_starts_at_its_prior() -> None:
     torch.manual_seed(0)
-    model, batch = S2DBM(SMALL, K, L, H).eval(), windows()
+    model, batch = build_model(SMALL, K, L, H, 6).eval(), windows()
     torch.testing.assert_close(model.point(batch), model.prior.point(batch))
 
 
 @pytest.mark.parametrize("steps", [1, 3, 10])
 def test_point_forecast_is_bit_for_bit_the_same_and_draws_nothing(steps: int) -> None:
-    model, batch = bridge_model(), windows()
+    model, batch = diffusion_model(), windows()
     state = torch.get_rng_state()
     first, second = model.point(batch, steps), model.point(batch, steps)
     assert torch.equal(first, second)
@@ -122,7 +237,7 @@ def test_point_forecast_is_bit_for_bit_the_same_and_draws_nothing(steps: int) ->
 
 
 def test_samples_depend_on_the_windows_seed_alone() -> None:
-    model, batch, seeds = bridge_model(), windows(), [11, 22, 33, 44]
+    model, batch, seeds = diffusion_model(), windows(), [11, 22, 33, 44]
     whole = model.samples(batch, Draws(5, seeds))
     turned = model.samples(take(batch, [3, 1, 0, 2]), Draws(5, [44, 22, 11, 33]))
     torch.testing.assert_close(turned, whole[[3, 1, 0, 2]], rtol=1e-4, atol=1e-5)
@@ -133,15 +248,22 @@ def test_samples_depend_on_the_windows_seed_alone() -> None:
 
 
 def test_without_noise_samples_are_the_point_forecast() -> None:
-    model, batch = bridge_model(SMALL.model_copy(update={"s": 0.0})), windows()
+    model, batch = diffusion_model(changed(sampler={"s": 0.0, "steps": 3, "point_steps": 3})), windows()
     drawn = model.samples(batch, Draws(3, [1, 2, 3, 4], steps=3))
     torch.testing.assert_close(drawn, model.point(batch, 3)[:, None].expand_as(drawn), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["s2dbm", "linear", "quantile-linear"])
+@pytest.mark.parametrize("name", ["s2dbm", "samples", "history", "linear", "transformer", "quantile-linear"])
 def test_what_is_missing_has_no_say(name: str) -> None:
     """Values under a zero mask may be anything: loss, point forecast and samples stay as they are."""
-    config = {"s2dbm": SMALL, "linear": LinearConfig(norm="standard"), "quantile-linear": QuantileLinearConfig()}[name]
+    config = {
+        "s2dbm": SMALL,
+        "samples": changed(**COMBINATIONS["trained on its samples"]),
+        "history": changed(**COMBINATIONS["history"]),
+        "linear": LinearConfig(norm="standard"),
+        "transformer": TransformerConfig(),
+        "quantile-linear": QuantileLinearConfig(),
+    }[name]
     torch.manual_seed(0)
     model, batch = build_model(config, K, L, H, 6).eval(), windows()
     past_mask, future_mask = batch.past_mask.clone(), batch.future_mask.clone()
@@ -150,7 +272,7 @@ def test_what_is_missing_has_no_say(name: str) -> None:
     for filler in (0.0, 1e3):
         past = torch.where(past_mask > 0, batch.past, filler)
         future = torch.where(future_mask > 0, batch.future, filler)
-        seen = Batch(past, past_mask, future, future_mask, batch.index)
+        seen = Batch(past, past_mask, future, future_mask, batch.index, batch.time)
         torch.manual_seed(5)
         results.append((model.loss(seen), model.point(seen)))
     torch.testing.assert_close(results[0], results[1])
@@ -160,30 +282,111 @@ def test_what_is_missing_has_no_say(name: str) -> None:
 def test_loss_is_the_absolute_error_of_the_data_prediction() -> None:
     """With a network that outputs nothing, ŷ_0 = h whatever t and noise: the loss is the prior's own."""
     torch.manual_seed(0)
-    model, batch = S2DBM(SMALL, K, L, H), windows()
+    model, batch = build_model(SMALL, K, L, H, 6), windows()
     torch.testing.assert_close(model.loss(batch), model.prior.loss(batch))
 
 
 def test_prior_kept_gets_no_gradient_from_the_network() -> None:
-    model, batch = bridge_model(), windows()
+    model, batch = diffusion_model(), windows()
     model.loss(batch).backward()
     assert model.prior.layer.weight.grad is None
-    joint = bridge_model(SMALL.model_copy(update={"prior": "joint"}))
+    joint = diffusion_model(changed(prior_training="joint"))
     joint.loss(batch).backward()
     assert joint.prior.layer.weight.grad is not None
 
 
+DDPM = {"name": "ddpm", "steps": 10}
+ONE_STEP = {"s": 2.0, "steps": 1, "point_steps": 1}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"label": 25}, "model.label"), ({"steps": 11}, "model.steps"), ({"point_steps": 11}, "model.point_steps")],
+    [
+        ({"label": 25}, "model.label: 25 is more than the lookback"),
+        ({"sampler": {"steps": 11, "point_steps": 1}}, "model.sampler.steps: more than"),
+        ({"sampler": {"steps": 1, "point_steps": 11}}, "model.sampler.point_steps: more than"),
+        ({"predicts": "noise"}, "noise cannot be turned into data"),
+        ({"prior": None}, "this schedule ends at the prior"),
+        ({"prior": None, "schedule": DDPM}, "without a prior there is none to see or to correct"),
+        ({"prior": {"name": "residual-bootstrap"}, "prior_training": "joint"}, "set it to first"),
+        ({"prior": {"name": "seasonal-naive"}}, "seasonal naive gives no label"),
+        ({"condition": {"name": "history"}}, "model.label: a network that is given the history"),
+        ({"objective": {"name": "samples"}, "sampler": ONE_STEP}, "all draws would be the same"),
+        ({"network": {"name": "residual", "heads": 3}}, "model.network.heads: has to divide"),
+    ],
 )
-def test_impossible_settings_are_refused(change: dict[str, int], message: str) -> None:
+def test_impossible_settings_are_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        S2DBM(SMALL.model_copy(update=change), K, L, H)
+        build_model(changed(**change), K, L, H, 6)
+
+
+COMBINATIONS = {
+    "bridge, S4 layers": {"network": {"name": "residual", "time": "s4", "layers": 1}},
+    "bridge from a transformer": {"prior": {"name": "transformer", "patch": 6}},
+    "bridge from drawn residuals": {"prior": {"name": "residual-bootstrap"}, "sampler": ONE_STEP},
+    "trained on its samples": {"objective": {"name": "samples"}, "network": {"name": "mixer"}},
+    "noise pulled to the prior": {"schedule": DDPM | {"pull_to_prior": True}, "predicts": "noise"},
+    "cosine, no prior": {"schedule": DDPM | {"betas": "cosine"}, "prior": None, "given_prior": False, "predicts": "data"},
+    "mixup, convolutions": {"condition": {"name": "mixup"}, "network": {"name": "convolution"}},
+    "history": {"condition": {"name": "history", "steps": 12}, "label": 0, "network": {"name": "perceptron"}},
+}
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_parts_combine_freely(name: str) -> None:
+    """Any of them learns, and gives both kinds of forecast from the same weights, one sample not like the other."""
+    config, batch = changed(**COMBINATIONS[name]), windows()
+    model = build_model(config, K, L, H, 6)
+    for stage in model.stages():
+        stage.finish(stretch(), stretch(2))
+    model.loss(batch).backward()
+    trained = [p for n, p in model.named_parameters() if p.grad is not None and n.startswith("denoiser")]
+    assert any(p.grad.abs().max() > 0 for p in trained)
+    model = model.eval()
+    with torch.no_grad():
+        torch.nn.init.normal_(model.denoiser.network.output.weight)  # away from its start, which says nothing
+        assert torch.equal(model.point(batch), model.point(batch))
+        drawn = model.samples(batch, Draws(4, [1, 2, 3, 4]))
+        assert torch.equal(drawn, model.samples(batch, Draws(4, [1, 2, 3, 4])))
+        assert torch.equal(model.score(batch), model.score(batch))
+    assert drawn.shape == (B, 4, K, H)
+    assert drawn.std(1).amin() > 0
+
+
+def test_score_of_samples_is_lowest_for_the_true_distribution() -> None:
+    """Proper: draws of the data's own law beat a shifted, a too wide, a too narrow and a wrongly joined one."""
+    torch.manual_seed(0)
+    weights = SamplesObjective()
+    rows = 4000
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, 1, H) + 0.5 * torch.randn(*shape, K, H)  # the channels move together
+
+    truth, mask = draw(rows), torch.ones(rows, K, H)
+    own = draw(rows, 4)
+    best = sample_score(own, truth, mask, weights)
+    alone = torch.randn(rows, 4, K, H) * 1.25**0.5  # the right marginals, the channels apart
+    for wrong in (own + 0.3, own * 1.5, own * 0.6, alone):
+        assert sample_score(wrong, truth, mask, weights) > best
+
+
+def test_average_is_the_mean_of_its_members() -> None:
+    model, batch = build_model(AverageConfig(), K, L, H, 6), windows()
+    members = [member.point(batch) for member in model.stages()]
+    assert len(members) == 2
+    torch.testing.assert_close(model.point(batch), (members[0] + members[1]) / 2)
+
+
+def test_transformer_reads_the_newest_values() -> None:
+    torch.manual_seed(0)
+    model, batch = build_model(TransformerConfig(patch=7, stride=4, norm="none"), K, L, H, 6).eval(), windows()
+    past = batch.past.clone()
+    past[..., -1] += 1
+    assert (model.point(Batch(past, *(getattr(batch, n) for n in FIELDS[1:]))) != model.point(batch)).any()
 
 
 def test_steps_outside_the_chain_are_refused() -> None:
     with pytest.raises(UserError, match="between 1 and the model's 10"):
-        bridge_model().check_steps(11)
+        diffusion_model().check_steps(11)
     with pytest.raises(UserError, match="does not sample in steps"):
         Linear(LinearConfig(), L, H).check_steps(3)

@@ -1,0 +1,153 @@
+"""Any point model with its own residuals: the honest baseline of every sampler, and a bridge's start that has a spread."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from forecaster.data.windows import Batch, Windows, ordered_loader
+from forecaster.model_config import ResidualBootstrapConfig, SamplesObjective
+from forecaster.models.base import Draws, Forecaster, with_label
+from forecaster.models.scores import sample_score
+from forecaster.networks.norms import frame
+
+# the powers that ``auto`` chooses from
+_POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+class ResidualBootstrap(Forecaster):
+    """A point forecast plus whole residual paths, all channels of one window together, drawn with replacement.
+
+    A path is never drawn for a window whose future overlaps its own: it would tell the answer. Nor is a validation path
+    for a window of training or validation, so that what is trained or chosen there sees what it will see on the test.
+    ``season``: the length of the season in steps, for ``phase_window``.
+    """
+
+    distribution = "samples"
+    residuals: Tensor
+    times: Tensor
+    validated: Tensor
+    scales: Tensor
+    power: Tensor
+
+    def __init__(
+        self,
+        config: ResidualBootstrapConfig,
+        base: Forecaster,
+        channels: int,
+        horizon: int,
+        season: int,
+        label: int = 0,
+    ) -> None:
+        super().__init__()
+        self.config, self.base, self.season, self.label, self.horizon = config, base, season, label, horizon
+        self.register_buffer("residuals", torch.zeros(0, channels, label + horizon))
+        self.register_buffer("times", torch.zeros(0, dtype=torch.int64))
+        self.register_buffer("validated", torch.zeros(0))
+        self.register_buffer("scales", torch.zeros(0, channels, 1))
+        self.register_buffer("power", torch.tensor(0.0 if config.scale_power == "auto" else config.scale_power))
+
+    def stages(self) -> list[Forecaster]:
+        """The point model, if there is anything to train in it."""
+        return [*self.base.stages(), self.base]
+
+    def loss(self, batch: Batch) -> Float[Tensor, ""]:
+        """The base's own."""
+        return self.base.loss(batch)
+
+    def score(self, batch: Batch) -> Float[Tensor, ""]:
+        """The base's own."""
+        return self.base.score(batch)
+
+    def whole(self, batch: Batch) -> Float[Tensor, "B K M"]:
+        """The base's."""
+        return self.base.whole(batch)
+
+    def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
+        """The base's forecast."""
+        return self.base.point(batch, steps)
+
+    @torch.no_grad()
+    def finish(self, train: Windows, validation: Windows) -> None:
+        """Keep evenly spaced residual paths of the configured split, then choose the power that validation likes best.
+
+        A missing entry takes the residual of the nearest kept window at the same channel and lead time.
+        """
+        chosen = {"train": [train], "validation": [validation], "both": [train, validation]}[self.config.residuals]
+        total, paths, times, scales, validated = sum(map(len, chosen)), [], [], [], []
+        device = self.residuals.device
+        for windows in chosen:
+            share = max(round(min(self.config.paths / total, 1) * len(windows)), 1)
+            for cpu_batch in ordered_loader(windows, 256, share):
+                batch = cpu_batch.to(device)
+                target, mask = with_label(batch, self.label)
+                paths.append(torch.where(mask > 0, target - self.whole(batch), torch.nan))
+                times.append(batch.time)
+                scales.append(self._scale(batch))
+                validated.append(torch.full((len(batch),), float(windows is validation), device=device))
+        self.residuals, self.times, self.scales = _fill(torch.cat(paths)), torch.cat(times), torch.cat(scales)
+        self.validated = torch.cat(validated)
+        if self.config.scale_power == "auto":
+            scores = {power: self._score_of(power, validation) for power in _POWERS}
+            self.power.fill_(min(scores, key=lambda power: scores[power]))
+
+    def _score_of(self, power: float, validation: Windows) -> float:
+        """The samples' score on evenly spaced validation windows, with the same draws for every power."""
+        self.power.fill_(power)
+        total = 0.0
+        for cpu_batch in ordered_loader(validation, 64, 256):
+            batch = cpu_batch.to(self.residuals.device)
+            target, mask = with_label(batch, self.label)
+            drawn = self.paths(batch, Draws(32, batch.index.tolist()))
+            total += float(sample_score(drawn, target, mask, SamplesObjective())) * len(batch)
+        return total
+
+    def _scale(self, batch: Batch) -> Float[Tensor, "B K 1"]:
+        """The deviation of each window's history."""
+        return frame(batch.past, batch.past_mask, "standard").scale
+
+    def chances(self, time: Int[Tensor, " B"]) -> Float[Tensor, "B R"]:
+        """1 for the paths that may be drawn for windows at these times, else 0. A rule that leaves none is given up."""
+        apart = self.times - time[:, None]
+        known = (self.validated == 0) | (time > self.times.max())[:, None]
+        phase = apart % self.season
+        width = self.season if self.config.phase_window is None else self.config.phase_window
+        near = torch.minimum(phase, self.season - phase) <= width
+        allowed = torch.ones_like(near)
+        for rule in (apart.abs() >= self.horizon, known, near):
+            stricter = allowed & rule
+            allowed = torch.where(stricter.any(1, keepdim=True), stricter, allowed)
+        return allowed.float()
+
+    def paths(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
+        """The base's path with residual paths added, a window's own seed for each."""
+        chosen = [
+            torch.multinomial(chance, draws.samples, True, generator=torch.Generator().manual_seed(seed))
+            for chance, seed in zip(self.chances(batch.time).cpu(), draws.seeds, strict=True)
+        ]
+        index = torch.stack(chosen).to(self.residuals.device)
+        # a window or a path of a nearly constant channel does not blow the other up
+        ratio = (self._scale(batch)[:, None] / self.scales[index]).clamp(0.1, 10)
+        return self.whole(batch)[:, None] + self.residuals[index] * ratio**self.power
+
+    def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
+        """Paths of the point forecast with residuals added."""
+        return self.paths(batch, draws)[..., self.label :]
+
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:  # type: ignore[no-untyped-def]
+        """The number of paths is the saved model's."""
+        for name in ("residuals", "times", "validated", "scales"):
+            saved, own = state_dict.get(prefix + name), getattr(self, name)
+            if saved is not None and saved.ndim == own.ndim:
+                setattr(self, name, own.new_zeros(saved.shape))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _fill(paths: Float[Tensor, "R K M"]) -> Float[Tensor, "R K M"]:
+    """Missing entries ← the nearest path that has them: the one before, else the one after, else 0."""
+    rows = torch.arange(len(paths), device=paths.device)[:, None, None]
+    known = ~paths.isnan()
+    before = torch.where(known, rows, -1).cummax(0).values
+    after = torch.where(known, rows, len(paths)).flip(0).cummin(0).values.flip(0)
+    source = torch.where(before >= 0, before, after)
+    filled = paths.gather(0, source.clamp(max=len(paths) - 1))
+    return torch.nan_to_num(filled)

@@ -1,0 +1,97 @@
+"""CSDI's denoising network (Tashiro et al., NeurIPS 2021): a gated residual stack.
+
+In each layer one layer over time, attention or S4 (SSSD: Alcaraz and Strodthoff, 2022), and one over the channels.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from forecaster.model_config import ResidualNetworkConfig
+from forecaster.networks.layers import StepEmbedding, TransformerLayer, sinusoid
+from forecaster.ssm.s4 import S4
+
+
+class StateSpaceLayer(nn.Module):
+    """S4 forwards and backwards in time, a position-wise layer, added to the input and normalised."""
+
+    def __init__(self, width: int, state: int, dropout: float) -> None:
+        super().__init__()
+        self.ahead, self.back = S4(width, state), S4(width, state)
+        self.out, self.norm, self.drop = nn.Linear(2 * width, width), nn.LayerNorm(width), nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "N S C"]) -> Float[Tensor, "N S C"]:
+        """Over the second axis."""
+        u = x.transpose(1, 2)  # (N, C, S)
+        both = torch.cat([self.ahead(u), self.back(u.flip(2)).flip(2)], dim=1).transpose(1, 2)
+        mixed: Tensor = self.norm(x + self.drop(self.out(F.gelu(both))))
+        return mixed
+
+
+class ResidualLayer(nn.Module):
+    """Step embedding in, a layer over time and one over channels, side information, gate; residual and skip out."""
+
+    def __init__(self, config: ResidualNetworkConfig, side: int) -> None:
+        super().__init__()
+        width = config.channels
+        self.step = nn.Linear(config.step_embedding, width)
+        self.side, self.mid = nn.Linear(side, 2 * width), nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, 2 * width)
+        attention = (width, config.heads, config.feed_forward, config.dropout)
+        self.time = (
+            TransformerLayer(*attention)
+            if config.time == "attention"
+            else StateSpaceLayer(width, config.state, config.dropout)
+        )
+        self.across = TransformerLayer(*attention) if config.attend_channels else None
+
+    def forward(
+        self, x: Float[Tensor, "B K S C"], step: Float[Tensor, "B E"], side: Float[Tensor, "K S D"]
+    ) -> tuple[Float[Tensor, "B K S C"], Float[Tensor, "B K S C"]]:
+        """The next layer's input and this layer's share of the output."""
+        b, k, m, c = x.shape
+        y = x + self.step(step)[:, None, None]
+        y = self.time(y.reshape(b * k, m, c)).view(b, k, m, c)
+        if self.across is not None and k > 1:
+            y = self.across(y.transpose(1, 2).reshape(b * m, k, c)).view(b, m, k, c).transpose(1, 2)
+        gate, content = (self.mid(y) + self.side(side)).chunk(2, dim=-1)
+        residual, skip = self.out(gate.sigmoid() * content.tanh()).chunk(2, dim=-1)
+        return (x + residual) / math.sqrt(2), skip
+
+
+class ResidualNetwork(nn.Module):
+    """Features side by side → a gated residual stack → one value a channel and position.
+
+    ``steps``: T; ``variates``: K; ``length``: S; ``features``: F. Memory of a forward pass: about 40·B·K·S·C·4 bytes.
+    """
+
+    time: Tensor
+
+    def __init__(self, config: ResidualNetworkConfig, steps: int, variates: int, length: int, features: int) -> None:
+        super().__init__()
+        self.memory = 40 * config.channels
+        self.register_buffer("time", sinusoid(torch.arange(float(length)), config.time_embedding), persistent=False)
+        self.names = nn.Embedding(variates, config.channel_embedding)
+        self.step = StepEmbedding(steps, config.step_embedding)
+        self.input = nn.Linear(features, config.channels)
+        side = config.time_embedding + config.channel_embedding
+        self.layers = nn.ModuleList(ResidualLayer(config, side) for _ in range(config.layers))
+        self.hidden, self.output = nn.Linear(config.channels, config.channels), nn.Linear(config.channels, 1)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, x: Float[Tensor, "B K S F"], t: Int[Tensor, " B"]) -> Float[Tensor, "B K S"]:
+        """The network's output; what it stands for is the denoiser's affair."""
+        _, k, m, _ = x.shape
+        y = F.relu(self.input(x))  # (B, K, S, C)
+        step = self.step(t)
+        side = torch.cat([self.time.expand(k, m, -1), self.names.weight[:, None].expand(k, m, -1)], dim=-1)
+        total = torch.zeros_like(y)
+        for layer in self.layers:
+            y, skip = layer(y, step, side)
+            total = total + skip
+        out: Tensor = self.output(F.relu(self.hidden(total / math.sqrt(len(self.layers)))))
+        return out.squeeze(-1)

@@ -1,0 +1,33 @@
+"""What every state-space layer offers, so that a forecaster or a denoiser can be built on any of them."""
+
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Layer(Protocol):
+    """A causal linear map from H features to H·M, with a state that carries everything the past has to say.
+
+    ``rate`` multiplies the step Δ, so a layer trained on one sampling interval reads a series sampled ``rate`` times more
+    coarsely. States are opaque tensors: take them from ``initial``, ``run`` or ``step``. ``run`` on the two parts of a
+    sequence, or ``run`` and then ``step``, gives what ``forward`` gives on the whole.
+    """
+
+    def __call__(self, u: Float[Tensor, "B H L"], rate: float = 1.0) -> Float[Tensor, "B HM L"]:
+        """The training path: the output for a whole sequence, from rest."""
+        ...
+
+    def run(
+        self, u: Float[Tensor, "B H L"], state: Tensor | None = None, rate: float = 1.0
+    ) -> tuple[Float[Tensor, "B HM L"], Tensor]:
+        """The output from ``state`` (rest if None), and the state after the last input."""
+        ...
+
+    def step(self, u: Float[Tensor, "B H"], state: Tensor, rate: float = 1.0) -> tuple[Float[Tensor, "B HM"], Tensor]:
+        """One step of the recurrence; its cost does not depend on how long the past is."""
+        ...
+
+    def initial(self, batch: int) -> Tensor:
+        """The state at rest."""
+        ...
