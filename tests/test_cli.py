@@ -193,7 +193,7 @@ BAD_TRAININGS = [
     (["--csv", SAMPLE, "--set", "model.label=500"], "model.label: 500 is more than the lookback of 336; lower it"),
     (["--csv", SAMPLE, "--model", "arima"], "no model 'arima'"),
     (["--csv", SAMPLE, "--output", "/proc/nothing/here"], "cannot be written"),
-    (["--csv", SAMPLE, "--devices", 2], "training on several devices at once is not supported yet"),
+    (["--csv", SAMPLE, "--devices", 0], "configuration key 'trainer.devices': input should be greater than 0, got 0"),
     (["--resume", "latest"], "--resume latest: no interrupted training"),
 ]
 
