@@ -30,8 +30,8 @@ def fail(rank: int, send, how: str) -> None:
 
 def test_processes_compute_together() -> None:
     found = []
-    run_in_group(3, "gloo", add_up, (0.5,), lambda *values: found.append(values))
-    assert sorted(found) == [(0, 3.0), (1, 3.0), (2, 3.0)]
+    run_in_group(2, "gloo", add_up, (0.5,), lambda *values: found.append(values))
+    assert sorted(found) == [(0, 1.5), (1, 1.5)]
 
 
 @pytest.mark.parametrize(

@@ -271,9 +271,10 @@ def test_two_processes_train_one_model_in_one_run(tmp_path: Path) -> None:
     (run,) = json.loads(cli("runs", "list", "--json").stdout)["runs"]
     assert (run["run_id"], run["status"], run["params"]["trainer.devices"]) == (trained["run_id"], "FINISHED", "2")
     assert f"val/loss {run['metrics']['val/loss']:.5f} " in done.stderr.splitlines()[-1]
-    out = tmp_path / "forecast.csv"
-    cli("forecast", "--model", trained["model_dir"], "--csv", SAMPLE, "--samples", 4, "--output", out)
-    assert np.isfinite(np.loadtxt(out, delimiter=",", skiprows=1, usecols=range(2, 6))).all()
+    forecast, _ = forecast_table(
+        load_model(tmp_path / "expected"), read_table(SAMPLE, Columns()), Request("probabilistic", 4)
+    )
+    assert np.isfinite(forecast[["mean", "0.05", "0.95"]]).all(axis=None)
     kill_at(cli, "model epoch 2", *args, "--output", tmp_path / "found")
     cli("train", "--resume", "latest")
     assert_same_weights(tmp_path / "expected", tmp_path / "found")
