@@ -109,7 +109,7 @@ def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any configuration key.")
 @click.option("--seed", type=int, help="Seed of all random numbers.")
 @accelerator_option
-@click.option("--devices", type=int, help="How many devices.")
+@click.option("--devices", type=int, help="How many GPUs, or processes on the CPU; each takes batches of its own.")
 @click.option("--precision", help="32-true, 16-mixed or bf16-mixed.")
 @click.option("--experiment", default="forecaster", show_default=True, help="The MLflow experiment.")
 @click.option("--run-name", help="The MLflow run's name (default: configuration, data and horizon).")

@@ -1,9 +1,13 @@
 """The one Lightning module, the Trainer and its callbacks: a model and its windows → trained weights.
 
 A fit can be killed at any moment and continued: every epoch draws its order from (seed, epoch) alone, every step its
-noise from (seed, step), and each epoch's end leaves a whole checkpoint.
+noise from (seed, step, device), and each epoch's end leaves a whole checkpoint.
+
+On several devices the fit, and nothing else, runs in one process a device. Gradients and losses are averaged over them;
+the checkpoints are what comes back.
 """
 
+import copy
 import logging
 import os
 import sys
@@ -15,14 +19,17 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from forecaster.config import TrainerConfig
-from forecaster.data.windows import Batch, WindowData
+from forecaster.data.windows import Batch, Share, WindowData
 from forecaster.errors import UserError
 from forecaster.models import Forecaster
-from forecaster.progress import ProgressLines
+from forecaster.processes import run_in_group
+from forecaster.progress import ProgressLines, tidy_terminal
 
 EpochMetrics = Callable[[dict[str, float], int], None]
 
@@ -37,7 +44,7 @@ class Training(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The model's loss."""
         loss: Tensor = self.model.loss(batch)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -50,8 +57,8 @@ class Training(pl.LightningModule):
         return torch.optim.AdamW(free, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
 
 
-class _StepSeed(pl.Callback):
-    """Every step's random numbers follow from the seed and the step's number, so a resumed step draws the same.
+class StepSeed(pl.Callback):
+    """Every step's random numbers follow from seed, step and device alone, so a resumed step draws the same.
 
     An epoch's start would not do: a run that is resumed at the end of an epoch enters the next one without that hook.
     """
@@ -62,7 +69,8 @@ class _StepSeed(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        torch.manual_seed(self.seed * 1_000_003 + 7919 * trainer.global_step)
+        """Set the seed of this step."""
+        torch.manual_seed(self.seed * 1_000_003 + 7919 * trainer.global_step + 104_729 * trainer.global_rank)
 
 
 class _Report(pl.Callback):
@@ -91,6 +99,7 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(lightning|torch|gluonts|mlflow)(\.|$)")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of the processes that a fit starts
 
 
 def fit(
@@ -103,10 +112,36 @@ def fit(
     ``folder`` keeps the checkpoints. What it already holds is continued from, exactly.
     """
     quiet_libraries()
+    if config.devices > 1 and any(p.requires_grad for p in model.parameters()):
+        listen = report if report is not None else (lambda losses, epoch: None)
+        backend = "nccl" if on_cuda(config) else "gloo"
+        try:
+            run_in_group(config.devices, backend, _fit_share, (model, data, config, folder), listen)
+        except BaseException:
+            tidy_terminal()
+            raise
+    _fit_stages(model, data, config, folder, report)
+    model.eval()
+
+
+def _fit_share(
+    rank: int, send: EpochMetrics, model: Forecaster, data: WindowData, config: TrainerConfig, folder: Path
+) -> None:
+    """One device's part of the fit, in a process of its own."""
+    quiet_libraries()
+    data.take(Share(rank, config.devices))
+    own = copy.deepcopy(model)  # what the processes were given is one memory
+    _fit_stages(own, data, config, folder, send)
+
+
+def _fit_stages(
+    model: Forecaster, data: WindowData, config: TrainerConfig, folder: Path, report: EpochMetrics | None
+) -> None:
+    """What is done already is only loaded: for the parent of several processes that is everything."""
     stages = [*model.stages(), model]
     for number, stage in enumerate(stages):
         if any(p.requires_grad for p in stage.parameters()):
-            prefix = "" if stage is model else "prior/"
+            prefix = "" if stage is model else f"prior{number + 1}/"
             settings = config if stage is model else _stage_settings(config)
             _fit_stage(stage, data, settings, folder / f"stage{number}", report, prefix)
             stage.requires_grad_(False)
@@ -121,33 +156,25 @@ def _stage_settings(config: TrainerConfig) -> TrainerConfig:
     return config.model_copy(update=budget)
 
 
-def compute_device(config: TrainerConfig) -> torch.device:
-    """Where a configuration computes."""
-    return torch.device("cuda" if torch.cuda.is_available() and config.accelerator != "cpu" else "cpu")
-
-
-@torch.no_grad()
-def validation_score(model: Forecaster, data: WindowData, device: torch.device) -> float:
-    """The mean score over the validation windows, as each epoch's end gives it."""
-    model.to(device).eval()
-    total = sum(float(model.score(batch.to(device))) * len(batch) for batch in data.val_dataloader())
-    model.train()
-    return total / sum(len(batch) for batch in data.val_dataloader())
+def on_cuda(config: TrainerConfig) -> bool:
+    """Whether a CUDA device is to be used, and is there."""
+    return config.accelerator != "cpu" and torch.cuda.is_available()
 
 
 def make_trainer(config: TrainerConfig, folder: Path, batches: int, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
     """The Trainer: nothing is written but the checkpoints of ``callbacks``, nothing printed but theirs."""
     batches = min(batches, config.epoch_batches or batches)
     return pl.Trainer(
-        accelerator=compute_device(config).type,
+        accelerator="cuda" if on_cuda(config) else "cpu",
         devices=config.devices,
+        strategy=DDPStrategy(broadcast_buffers=False, find_unused_parameters=True) if config.devices > 1 else "auto",
         precision=config.precision,
         max_epochs=config.max_epochs,
         max_steps=config.max_steps,
         limit_train_batches=min(batches, config.max_steps) if config.max_steps > 0 else batches,
         gradient_clip_val=config.gradient_clip or None,
         callbacks=list(callbacks),
-        plugins=[_AtomicCheckpoints()],
+        plugins=[_AtomicCheckpoints(), *([LightningEnvironment()] if config.devices > 1 else [])],
         default_root_dir=folder,
         deterministic="warn",
         logger=False,
@@ -164,7 +191,6 @@ def _fit_stage(
     done = folder / "done.ckpt"
     if not done.is_file():
         start = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        start_score = validation_score(model, data, compute_device(config))
         keep = ModelCheckpoint(
             folder,
             "best",
@@ -174,25 +200,29 @@ def _fit_stage(
             auto_insert_metric_name=False,
             save_on_train_epoch_end=False,
         )
-        callbacks = [
-            _StepSeed(config.seed),
+        callbacks: list[pl.Callback] = [
+            StepSeed(config.seed),
             EarlyStopping("val/loss", patience=config.patience, check_on_train_epoch_end=False),
             keep,
-            ProgressLines(prefix.rstrip("/") or "model"),
-            *([_Report(report, prefix)] if report is not None else []),
         ]
+        if data.share.rank == 0:
+            callbacks.append(ProgressLines(prefix.rstrip("/") or "model"))
+            callbacks += [_Report(report, prefix)] if report is not None else []
         trainer = make_trainer(config, folder, len(data.train_dataloader()), callbacks)
-        last = folder / "last.ckpt"
+        last, training = folder / "last.ckpt", Training(model, config)
         try:
-            trainer.fit(Training(model, config), data, ckpt_path=last if last.is_file() else None, weights_only=True)
+            [begun] = trainer.validate(training, data, verbose=False)
+            trainer.fit(training, data, ckpt_path=last if last.is_file() else None, weights_only=True)
         except SystemExit as stop:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from stop
-        if not (folder / "best.ckpt").is_file():
+        best = folder / "best.ckpt"
+        if trainer.is_global_zero and best.is_file():
+            if begun["val/loss"] <= float(keep.best_model_score or torch.inf):
+                print(f"{prefix}validation: no epoch is better than the start; kept it", file=sys.stderr)
+                torch.save({"state_dict": start}, best)
+            best.replace(done)
+        trainer.strategy.barrier()
+        if not done.is_file():
             raise UserError("training diverged: no finite validation loss; lower trainer.learning_rate")
-        best = keep.best_model_score
-        if best is None or start_score <= float(best):
-            print(f"{prefix}validation: no epoch is better than the start ({start_score:.5g}); kept it", file=sys.stderr)
-            torch.save({"state_dict": start}, folder / "best.ckpt")
-        (folder / "best.ckpt").replace(done)
     weights = torch.load(done, map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({name.removeprefix("model."): value for name, value in weights.items()})

@@ -6,7 +6,9 @@ from typing import Any
 
 import lightning.pytorch as pl
 from rich.console import Console
+from rich.control import Control
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import ControlType
 
 
 class ProgressLines(pl.Callback):
@@ -56,3 +58,9 @@ class ProgressLines(pl.Callback):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def tidy_terminal() -> None:
+    """Take away the bar of a process that was ended before it could do so itself."""
+    console = Console(stderr=True)
+    console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2), ControlType.SHOW_CURSOR))

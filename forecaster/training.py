@@ -15,14 +15,14 @@ import torch
 from pydantic import ValidationError
 
 from forecaster import tracking
-from forecaster.config import ROOT, Config, check_config, dump_config
+from forecaster.config import ROOT, Config, TrainerConfig, check_config, dump_config
 from forecaster.data.problem import Problem, load_problem
 from forecaster.data.splits import Part
 from forecaster.data.windows import WindowData
 from forecaster.errors import UserError
 from forecaster.evaluation import Mode, Scoring, evaluate
 from forecaster.files import check_folder, check_model_folder, whole_folder
-from forecaster.fitting import fit
+from forecaster.fitting import fit, on_cuda
 from forecaster.models import Forecaster, build_model
 from forecaster.models.conformal import validation_errors
 from forecaster.models.naive import SeasonalNaive
@@ -57,7 +57,7 @@ def train(config: Config, experiment: str, run_name: str | None, output: Path | 
     """Train, evaluate, save and track."""
     if output is not None:
         check_model_folder(output)
-    _check_devices(config)
+    check_devices(config.trainer)
     problem = load_problem(config.data)
     for folder in (tracking.MODELS, tracking.CHECKPOINTS):
         check_folder(folder)
@@ -77,6 +77,7 @@ def resume(reference: str) -> Trained:
     """Go on with an interrupted training, in its own run."""
     job = _find_job(reference)
     config = check_config(job.config, f"run {job.run_id}")
+    check_devices(config.trainer)
     problem = load_problem(config.data)
     if problem.table.digest != job.digest:
         raise UserError(
@@ -105,11 +106,16 @@ def _find_job(reference: str) -> Job:
         raise UserError(f"{path}: damaged; train anew") from error
 
 
-def _check_devices(config: Config) -> None:
-    if config.trainer.devices > 1:
-        raise UserError("--devices: training on several devices at once is not supported yet; give 1")
-    if config.trainer.accelerator == "gpu" and not torch.cuda.is_available():
+def check_devices(settings: TrainerConfig) -> None:
+    """Refuse devices that are not here; processes on the CPU may be more than it has cores."""
+    if settings.accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError("--accelerator gpu: no CUDA device is available here; use cpu or auto")
+    if on_cuda(settings) and settings.devices > torch.cuda.device_count():
+        there = torch.cuda.device_count()
+        raise UserError(
+            f"--devices {settings.devices}: the number of CUDA devices here is {there}; give {there} at most, "
+            "or --accelerator cpu"
+        )
 
 
 def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) -> Trained:
@@ -124,7 +130,7 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
     checkpoints = tracking.CHECKPOINTS / run.run_id
     fit(model, windows, settings, checkpoints, run.metrics)
     seconds = time.monotonic() - began
-    if torch.cuda.is_available() and settings.accelerator != "cpu":
+    if on_cuda(settings):
         model.to("cuda")
     metrics = {**final_metrics(model, problem, config), "train_seconds": seconds}
     baseline = _baseline(problem, settings.point_windows)

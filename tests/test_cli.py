@@ -117,7 +117,7 @@ def test_references_and_the_tracked_run(cli: Cli, bridge: dict, tmp_path) -> Non
     assert (run["name"], run["status"]) == ("tiny", "FINISHED")
     assert run["params"]["data.sha256"] == json.loads((tmp_path / "run.csv.meta.json").read_text())["trained_on"]
     assert run["metrics"]["test/mse"] == pytest.approx(bridge["metrics"]["test/mse"])
-    assert {"train/loss", "val/loss", "prior/val/loss"} <= set(run["metrics"])
+    assert {"train/loss", "val/loss", "prior1/val/loss"} <= set(run["metrics"])
     table = cli("runs", "compare", bridge["run_id"], bridge["run_id"]).stdout
     assert "test/mse" in table
 
@@ -238,7 +238,7 @@ BAD_TRAININGS = [
     (["--csv", SAMPLE, "--set", "model.label=500"], "model.label: 500 is more than the lookback of 336; lower it"),
     (["--csv", SAMPLE, "--model", "arima"], "no model 'arima'"),
     (["--csv", SAMPLE, "--output", "/proc/nothing/here"], "cannot be written"),
-    (["--csv", SAMPLE, "--devices", 2], "training on several devices at once is not supported yet"),
+    (["--csv", SAMPLE, "--devices", 0], "configuration key 'trainer.devices': input should be greater than 0, got 0"),
     (["--resume", "latest"], "--resume latest: no interrupted training"),
 ]
 

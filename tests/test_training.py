@@ -4,6 +4,7 @@ import json
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,14 +12,16 @@ import torch
 from conftest import SAMPLE, Cli
 from safetensors.torch import load_file
 
-from forecaster.config import Columns, find_config, load_config
+from forecaster import training
+from forecaster.config import Columns, TrainerConfig, find_config, load_config
 from forecaster.data.problem import load_problem
 from forecaster.data.tables import read_table
-from forecaster.data.windows import WindowData
+from forecaster.data.windows import WindowData, Windows
 from forecaster.errors import UserError
 from forecaster.files import check_model_folder, whole_folder, write_together
-from forecaster.fitting import fit
+from forecaster.fitting import StepSeed, fit
 from forecaster.metrics import QUANTILES
+from forecaster.model_config import LinearConfig
 from forecaster.models import Draws, build_model
 from forecaster.models.conformal import validation_errors
 from forecaster.predictor import Request, SavedPredictor, forecast_table
@@ -226,29 +229,98 @@ def test_interrupted_training_is_marked_and_says_how_to_go_on(tmp_path: Path) ->
     assert json.loads(cli("runs", "list", "--json").stdout)["runs"][0]["status"] == "FINISHED"
 
 
-@pytest.mark.parametrize("stage", ["prior epoch 2", "model epoch 2"])
-def test_killed_training_resumes_to_the_same_weights(tmp_path: Path, stage: str) -> None:
-    """SIGKILL in the middle of a stage; the resumed run's weights equal those of one that was never interrupted."""
-    args = [
-        "train", "s2dbm", "--csv", SAMPLE, "--horizon", 7, "--lookback", 28, "--accelerator", "cpu",
-        *(part for setting in TINY[3:] if "max_steps" not in setting for part in ("--set", setting)),
-        "--set", "trainer.max_epochs=4", "--set", "trainer.stage_epochs=4", "--set", "trainer.patience=9", "--set", "trainer.score_windows=0",
-    ]  # fmt: skip
-    whole = Cli(tmp_path / "whole")
-    whole(*args, "--output", tmp_path / "expected")
-    killed = Cli(tmp_path / "killed")
-    with killed.start(*args, "--output", tmp_path / "found") as process:
+def kill_at(cli: Cli, line: str, *args: object) -> None:
+    """SIGKILL as soon as the training has printed a line that begins so."""
+    with cli.start(*args) as process:
         assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith(stage):
+        for text in process.stderr:
+            if text.startswith(line):
                 break
         time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
+
+
+def assert_same_weights(expected: Path, found: Path) -> None:
+    ours, theirs = (load_file(folder / "weights.safetensors") for folder in (expected, found))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert torch.equal(ours[name], theirs[name]), name
+
+
+SHORT = [
+    "train", "s2dbm", "--csv", SAMPLE, "--horizon", 7, "--lookback", 28, "--accelerator", "cpu",
+    *(part for setting in TINY[3:] if "max_steps" not in setting for part in ("--set", setting)),
+    "--set", "trainer.max_epochs=4", "--set", "trainer.stage_epochs=4", "--set", "trainer.patience=9", "--set", "trainer.score_windows=0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", ["prior2 epoch 2", "model epoch 2"])
+def test_killed_training_resumes_to_the_same_weights(tmp_path: Path, stage: str) -> None:
+    """SIGKILL in the middle of a stage; the resumed run's weights equal those of one that was never interrupted."""
+    Cli(tmp_path / "whole")(*SHORT, "--output", tmp_path / "expected")
+    killed = Cli(tmp_path / "killed")
+    kill_at(killed, stage, *SHORT, "--output", tmp_path / "found")
     assert not (tmp_path / "found").exists()
     done = killed("train", "--resume", "latest", "--json")
     assert json.loads(done.stdout)["model_dir"] == str(tmp_path / "found")
-    expected, found = (load_file(tmp_path / name / "weights.safetensors") for name in ("expected", "found"))
-    assert expected.keys() == found.keys()
-    for name in expected:
-        assert torch.equal(expected[name], found[name]), name
+    assert_same_weights(tmp_path / "expected", tmp_path / "found")
     assert not list((tmp_path / "killed" / "checkpoints").iterdir())
+
+
+def test_two_processes_train_one_model_in_one_run(tmp_path: Path) -> None:
+    """As on one device: one run, one line an epoch, the same weights again, after SIGKILL too."""
+    cli, args = Cli(tmp_path / "home"), [*SHORT, "--devices", 2, "--set", "trainer.point_windows=4"]
+    done = cli(*args, "--output", tmp_path / "expected", "--json")
+    epochs = [f"{part} epoch {n}" for part in ("prior1", "prior2", "model") for n in range(1, 5)]
+    lines = [line for line in done.stderr.splitlines() if " epoch " in line and ":" in line.split("epoch")[1]]
+    assert [line.split(":")[0] for line in lines] == epochs
+    trained = json.loads(done.stdout)
+    assert np.isfinite(list(trained["metrics"].values())).all()
+    (run,) = json.loads(cli("runs", "list", "--json").stdout)["runs"]
+    assert (run["run_id"], run["status"], run["params"]["trainer.devices"]) == (trained["run_id"], "FINISHED", "2")
+    assert f"val/loss {run['metrics']['val/loss']:.5f} " in lines[-1]
+    forecast, _ = forecast_table(
+        load_model(tmp_path / "expected"), read_table(SAMPLE, Columns()), Request("probabilistic", 4)
+    )
+    assert np.isfinite(forecast[["mean", "0.05", "0.95"]]).all(axis=None)
+    kill_at(cli, "model epoch 2", *args, "--output", tmp_path / "found")
+    cli("train", "--resume", "latest")
+    assert_same_weights(tmp_path / "expected", tmp_path / "found")
+
+
+def test_two_devices_train_as_one_with_their_batches_together(tmp_path: Path) -> None:
+    """A squared error over equal batches: the mean of two gradients is the gradient of all, and so is the loss."""
+    series = np.random.default_rng(0).standard_normal((500, 2))
+    train, validation = (Windows([series], [part], 20, 5, [0]) for part in ((20, 24 + 128), (200, 304)))
+    models, losses = [], []
+    for devices in (1, 2):
+        torch.manual_seed(0)
+        model = build_model(LinearConfig(), 2, 20, 5, 7)
+        data = WindowData(train, validation, 32 // devices, 0)
+        config = TrainerConfig(max_epochs=3, accelerator="cpu", devices=devices)
+        fit(model, data, config, tmp_path / str(devices), lambda found, epoch: losses.append((epoch, *found.values())))
+        models.append(model.layer.weight)
+    torch.testing.assert_close(*models, rtol=1e-4, atol=1e-6)
+    assert len(losses) == 6
+    np.testing.assert_allclose(losses[:3], losses[3:], rtol=1e-5)
+
+
+def test_every_device_and_step_draws_noise_of_its_own() -> None:
+    drawn = set()
+    for rank in range(3):
+        for step in range(50):
+            trainer = SimpleNamespace(global_step=step, global_rank=rank)
+            StepSeed(5).on_train_batch_start(trainer, None, None, 0)
+            drawn.add(torch.rand(()).item())
+    assert len(drawn) == 150
+
+
+def test_more_gpus_than_there_are_is_refused(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    message = "--devices 3: the number of CUDA devices here is 2; give 2 at most, or --accelerator cpu"
+    for accelerator in ("auto", "gpu"):
+        with pytest.raises(UserError, match=message):
+            training.check_devices(TrainerConfig(accelerator=accelerator, devices=3))
+    training.check_devices(TrainerConfig(accelerator="gpu", devices=2))
+    training.check_devices(TrainerConfig(accelerator="cpu", devices=3))

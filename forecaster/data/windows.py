@@ -6,6 +6,7 @@ one index, series of any length can be mixed, and a history shorter than the loo
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -75,10 +76,22 @@ class Windows(Dataset[Batch]):
             origins.append(targets + begin)
             times.append(targets + start)
             begin += lookback + len(values)
-        flat, span = np.concatenate(pieces), lookback + horizon
-        self._values = sliding_window_view(np.nan_to_num(flat), span, axis=0)  # (rows, K, L+H), a view
-        self._mask = sliding_window_view((~np.isnan(flat)).astype(np.float32), span, axis=0)
+        self._flat = np.concatenate(pieces)  # (rows, K)
         self.origins, self.times = np.concatenate(origins), torch.from_numpy(np.concatenate(times))
+        self._cut()
+
+    def _cut(self) -> None:
+        span = self.lookback + self.horizon
+        self._values = sliding_window_view(np.nan_to_num(self._flat), span, axis=0)  # (rows, K, L+H), a view
+        self._mask = sliding_window_view((~np.isnan(self._flat)).astype(np.float32), span, axis=0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process is given: the rows; each view over them would be sent as the large array it stands for."""
+        return {name: value for name, value in vars(self).items() if name not in {"_values", "_mask"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._cut()
 
     def __len__(self) -> int:
         return len(self.origins)
@@ -114,21 +127,41 @@ def cut_windows(
     return Windows(series, spans, lookback, horizon, starts)
 
 
-class _EpochSampler:
-    """Batches of window numbers in an order that depends on the seed and the epoch alone, so a resumed run meets it too."""
+@dataclass(frozen=True)
+class Share:
+    """The part of the windows that is one device's: number ``rank`` of ``devices``."""
 
-    def __init__(self, count: int, batch_size: int, seed: int) -> None:
-        self.count, self.batch_size, self.seed, self.epoch = count, batch_size, seed, 0
+    rank: int = 0
+    devices: int = 1
+
+    def of(self, numbers: Int[Tensor, " n"]) -> Int[Tensor, " m"]:
+        """Every ``devices``-th number; the first ones are met again at the end where the shares would not be equal."""
+        size = self.size(len(numbers))
+        return numbers[(self.rank + self.devices * torch.arange(size)) % len(numbers)]
+
+    def size(self, count: int) -> int:
+        """The length of a share of ``count`` numbers."""
+        return -(-count // self.devices)
+
+
+class _EpochSampler:
+    """Batches of window numbers in an order that depends on the seed and the epoch alone, so a resumed run meets it too.
+
+    Several devices share that order out, so that their n-th batches together are the n-th stretch of it.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int, share: Share) -> None:
+        self.count, self.batch_size, self.seed, self.share, self.epoch = count, batch_size, seed, share, 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[Int[Tensor, " B"]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        yield from torch.randperm(self.count, generator=generator).split(self.batch_size)
+        yield from self.share.of(torch.randperm(self.count, generator=generator)).split(self.batch_size)
 
     def __len__(self) -> int:
-        return -(-self.count // self.batch_size)
+        return -(-self.share.size(self.count) // self.batch_size)
 
 
 class _Ordered:
@@ -151,22 +184,30 @@ def evenly_spaced(count: int, limit: int | None) -> Int[Tensor, " n"]:
     return torch.linspace(0, count - 1, limit, dtype=torch.float64).round().long()
 
 
-def ordered_loader(windows: Windows, batch_size: int, limit: int | None = None) -> DataLoader[Batch]:
+def ordered_loader(
+    windows: Windows, batch_size: int, limit: int | None = None, share: Share | None = None
+) -> DataLoader[Batch]:
     """Windows in order, all or ``limit`` evenly spaced ones; the last batch may be smaller, none is dropped."""
-    sampler = _Ordered(evenly_spaced(len(windows), limit), batch_size)
+    numbers = evenly_spaced(len(windows), limit)
+    sampler = _Ordered(numbers if share is None else share.of(numbers), batch_size)
     return DataLoader(windows, sampler=sampler, batch_size=None)
 
 
 class WindowData(pl.LightningDataModule):
-    """The Lightning data module: shuffled training batches and ordered validation batches."""
+    """The Lightning data module: shuffled training batches and ordered validation batches, all or one device's share."""
 
     def __init__(
         self, train: Windows, validation: Windows, batch_size: int, seed: int, validation_limit: int | None = None
     ) -> None:
         super().__init__()
         self.train, self.validation = train, validation
-        self.batch_size, self.validation_limit = batch_size, validation_limit
-        self.sampler = _EpochSampler(len(train), batch_size, seed)
+        self.batch_size, self.seed, self.validation_limit = batch_size, seed, validation_limit
+        self.take(Share())
+
+    def take(self, share: Share) -> None:
+        """Give from now on this share of each epoch; ``batch_size`` is a share's own."""
+        self.share = share
+        self.sampler = _EpochSampler(len(self.train), self.batch_size, self.seed, share)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Every training window once an epoch, in a seeded order."""
@@ -174,7 +215,7 @@ class WindowData(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Validation windows, all or evenly spaced ones."""
-        return ordered_loader(self.validation, max(self.batch_size, 64), self.validation_limit)
+        return ordered_loader(self.validation, max(self.batch_size, 64), self.validation_limit, self.share)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch to the training device."""

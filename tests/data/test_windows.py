@@ -1,11 +1,13 @@
 """Windows over constructed series, where every value tells its place."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 from forecaster.data.splits import Borders, share_borders, tail_borders
-from forecaster.data.windows import WindowData, cut_windows, evenly_spaced, ordered_loader
+from forecaster.data.windows import Share, WindowData, cut_windows, evenly_spaced, ordered_loader
 
 
 def counting(length: int, channels: int = 2) -> np.ndarray:
@@ -86,3 +88,38 @@ def test_borders_of_the_protocol_and_of_a_file() -> None:
     assert share_borders(7588, 0.7, 0.2) == Borders(5311, 6071, 7588)
     assert tail_borders(1000, 10) == Borders(700, 800, 1000)
     assert tail_borders(100, 30) == Borders(40, 70, 100)
+
+
+@pytest.mark.parametrize(("devices", "batch_size"), [(2, 7), (3, 4), (64, 3)])
+def test_devices_share_every_epoch_out(devices: int, batch_size: int) -> None:
+    """Every window once, but for the first of the order, which fill the shares up; all take the same number of batches."""
+    windows = cut_windows([counting(100)], [Borders(60, 80, 100)], "train", 10, 4, [0])
+    whole = WindowData(windows, windows, batch_size, seed=3)
+    order = torch.cat([batch.index for batch in whole.train_dataloader()]).tolist()
+    data = [WindowData(windows, windows, batch_size, seed=3) for _ in range(devices)]
+    for rank, each in enumerate(data):
+        each.take(Share(rank, devices))
+    steps = list(zip(*(each.train_dataloader() for each in data), strict=True))
+    assert len(steps) == len(data[0].train_dataloader())
+    met: list[int] = []
+    for step in steps:  # what the devices see in one step is one stretch of the order
+        together = sorted(int(i) for batch in step for i in batch.index)
+        stretch = [order[n % len(order)] for n in range(len(met), len(met) + len(together))]
+        assert together == sorted(stretch)
+        assert len({len(batch) for batch in step}) == 1
+        met += stretch
+    assert set(met) == set(range(len(windows)))
+    assert len(met) - len(windows) < devices
+    scored = [torch.cat([batch.index for batch in each.val_dataloader()]).tolist() for each in data]
+    assert {i for share in scored for i in share} == set(range(len(windows)))
+    assert len({len(share) for share in scored}) == 1
+
+
+def test_windows_reach_another_process_as_they_are_and_small() -> None:
+    values = counting(400)
+    values[7, 0] = np.nan
+    windows = cut_windows([values], [Borders(300, 350, 400)], "train", 100, 40, [0])
+    sent = pickle.dumps(windows)
+    assert len(sent) < 3 * 500 * 2 * 8
+    for ours, theirs in zip(vars(windows[torch.arange(9)]).values(), vars(pickle.loads(sent)[torch.arange(9)]).values()):
+        assert torch.equal(ours, theirs)
