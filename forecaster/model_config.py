@@ -66,8 +66,7 @@ class ResidualBootstrapConfig(Section):
 
     ``phase_window``: draw only paths whose place in the season is at most so many steps from the window's (None: any).
     ``scale_power``: residuals grow with the ratio of the two windows' deviations to this power: 0 not at all, 1 in
-    proportion;
-    ``auto`` takes what scores best on validation.
+    proportion. ``spread``: all residuals are multiplied by it. ``auto`` takes what scores best on validation.
     """
 
     name: Literal["residual-bootstrap"] = "residual-bootstrap"
@@ -76,6 +75,7 @@ class ResidualBootstrapConfig(Section):
     paths: Positive = 500
     phase_window: Annotated[int, Field(ge=0)] | None = None
     scale_power: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = 0.0
+    spread: Annotated[float, Field(gt=0)] | Literal["auto"] = 1.0
 
 
 class BridgeConfig(Section):

@@ -1,5 +1,7 @@
 """Any point model with its own residuals: the honest baseline of every sampler, and a bridge's start that has a spread."""
 
+import itertools
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -10,8 +12,8 @@ from forecaster.models.base import Draws, Forecaster, with_label
 from forecaster.models.scores import sample_score
 from forecaster.networks.norms import frame
 
-# the powers that ``auto`` chooses from
-_POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# what ``auto`` chooses from; never less than the residuals were, since intervals that are too narrow cost more
+_POWERS, _SPREADS = (0.0, 0.25, 0.5, 0.75, 1.0), (1.0, 1.1, 1.2, 1.35, 1.5)
 
 
 class ResidualBootstrap(Forecaster):
@@ -28,6 +30,7 @@ class ResidualBootstrap(Forecaster):
     validated: Tensor
     scales: Tensor
     power: Tensor
+    spread: Tensor
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class ResidualBootstrap(Forecaster):
         self.register_buffer("validated", torch.zeros(0))
         self.register_buffer("scales", torch.zeros(0, channels, 1))
         self.register_buffer("power", torch.tensor(0.0 if config.scale_power == "auto" else config.scale_power))
+        self.register_buffer("spread", torch.tensor(1.0 if config.spread == "auto" else config.spread))
 
     def stages(self) -> list[Forecaster]:
         """The point model, if there is anything to train in it."""
@@ -68,7 +72,7 @@ class ResidualBootstrap(Forecaster):
 
     @torch.no_grad()
     def finish(self, train: Windows, validation: Windows) -> None:
-        """Keep evenly spaced residual paths of the configured split, then choose the power that validation likes best.
+        """Keep evenly spaced residual paths of the configured split, then choose what validation likes best.
 
         A missing entry takes the residual of the nearest kept window at the same channel and lead time.
         """
@@ -86,13 +90,19 @@ class ResidualBootstrap(Forecaster):
                 validated.append(torch.full((len(batch),), float(windows is validation), device=device))
         self.residuals, self.times, self.scales = _fill(torch.cat(paths)), torch.cat(times), torch.cat(scales)
         self.validated = torch.cat(validated)
-        if self.config.scale_power == "auto":
-            scores = {power: self._score_of(power, validation) for power in _POWERS}
-            self.power.fill_(min(scores, key=lambda power: scores[power]))
+        powers = _POWERS if self.config.scale_power == "auto" else (self.config.scale_power,)
+        spreads = _SPREADS if self.config.spread == "auto" else (self.config.spread,)
+        if len(powers) * len(spreads) > 1:
+            scores = {pair: self._score_of(*pair, validation) for pair in itertools.product(powers, spreads)}
+            self._set(*min(scores, key=lambda pair: scores[pair]))
 
-    def _score_of(self, power: float, validation: Windows) -> float:
-        """The samples' score on evenly spaced validation windows, with the same draws for every power."""
+    def _set(self, power: float, spread: float) -> None:
         self.power.fill_(power)
+        self.spread.fill_(spread)
+
+    def _score_of(self, power: float, spread: float, validation: Windows) -> float:
+        """The samples' score on evenly spaced validation windows, with the same draws for every choice."""
+        self._set(power, spread)
         total = 0.0
         for cpu_batch in ordered_loader(validation, 64, 256):
             batch = cpu_batch.to(self.residuals.device)
@@ -127,7 +137,7 @@ class ResidualBootstrap(Forecaster):
         index = torch.stack(chosen).to(self.residuals.device)
         # a window or a path of a nearly constant channel does not blow the other up
         ratio = (self._scale(batch)[:, None] / self.scales[index]).clamp(0.1, 10)
-        return self.whole(batch)[:, None] + self.residuals[index] * ratio**self.power
+        return self.whole(batch)[:, None] + self.residuals[index] * ratio**self.power * self.spread
 
     def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
         """Paths of the point forecast with residuals added."""
