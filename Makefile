@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SAMPLE := datasets/seattle_weather.csv
 demo: .venv/installed
 	$(BIN)/python cli.py train configs/s2dbm.yaml --csv $(SAMPLE) --horizon 28 --lookback 112 \
-	    --set trainer.learning_rate=0.001 --run-name demo --output demo/model
+	    --lower precipitation=0,wind=0 --run-name demo --output demo/model
 	$(BIN)/python cli.py forecast --model demo/model --csv $(SAMPLE) --mode point --output demo/point.csv
 	$(BIN)/python cli.py forecast --model demo/model --csv $(SAMPLE) --mode probabilistic \
 	    --quantiles 0.05,0.25,0.5,0.75,0.95 --output demo/probabilistic.csv --plot demo/forecast.png

@@ -66,6 +66,16 @@ def _levels(ctx: click.Context, param: click.Parameter, value: str) -> tuple[flo
         raise click.BadParameter("numbers between 0 and 1, separated by commas") from error
 
 
+def _bounds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | dict[str, float] | None:
+    if value is None:
+        return None
+    try:
+        pairs = [part.rpartition("=") for part in value.split(",")]
+        return {name.strip(): float(text) for name, _, text in pairs} if "=" in value else float(value)
+    except ValueError as error:
+        raise click.BadParameter("a number for all columns, or COL=NUMBER, separated by commas") from error
+
+
 column_options = _options(
     click.option("--timestamp", metavar="COL", help="The time column."),
     click.option("--target", metavar="COL[,COL…]", callback=_names, help="The value columns."),
@@ -104,8 +114,13 @@ def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 @click.option("--model", metavar="NAME", help="A configuration of configs/ by its name (default: s2dbm).")
 @click.option("--horizon", type=int, help="Steps to forecast.")
 @click.option("--lookback", type=int, help="Steps of history that the model reads.")
-@click.option("--lower", type=float, help="No value lies below it (0 for counts): forecasts are cut off there.")
-@click.option("--upper", type=float, help="No value lies above it.")
+@click.option(
+    "--lower",
+    metavar="X|COL=X,…",
+    callback=_bounds,
+    help="No value lies below (0 for counts): forecasts are cut off there.",
+)
+@click.option("--upper", metavar="X|COL=X,…", callback=_bounds, help="No value lies above.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any configuration key.")
 @click.option("--seed", type=int, help="Seed of all random numbers.")
 @accelerator_option

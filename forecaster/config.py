@@ -34,7 +34,7 @@ class DataConfig(Columns):
     """What is learnt from: a file or a named data set, and the windows cut from it.
 
     ``on_short``: what to do with a series too short for lookback + 3·horizon: refuse, or pad its windows with a mask.
-    ``lower``, ``upper``: bounds that no value of the series passes (0 for counts); forecasts are cut off there.
+    ``lower``, ``upper``: bounds of all columns or by column (0 for counts); forecasts are cut off there.
     """
 
     csv: str | None = None
@@ -42,13 +42,20 @@ class DataConfig(Columns):
     horizon: Positive = 96
     lookback: Positive = 336
     on_short: Literal["error", "pad"] = "error"
-    lower: float | None = None
-    upper: float | None = None
+    lower: float | dict[str, float] | None = None
+    upper: float | dict[str, float] | None = None
 
-    @property
-    def limits(self) -> tuple[float, float]:
-        """The bounds, infinite where there is none."""
-        return -math.inf if self.lower is None else self.lower, math.inf if self.upper is None else self.upper
+    def limits(self, names: Sequence[str]) -> tuple[list[float], list[float]]:
+        """The bounds of each column, infinite where there is none."""
+        low, high = (
+            {} if b is None else b if isinstance(b, dict) else dict.fromkeys(names, b) for b in (self.lower, self.upper)
+        )
+        for name in {**low, **high}:
+            if name not in names:
+                raise UserError(
+                    f"--lower, --upper: no value column '{name}'{_nearest(name, names)}; there are {', '.join(names)}"
+                )
+        return [low.get(n, -math.inf) for n in names], [high.get(n, math.inf) for n in names]
 
     @property
     def columns(self) -> Columns:

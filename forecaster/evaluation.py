@@ -37,7 +37,7 @@ class _Units:
             max(border.part(part)[1] - problem.config.horizon + 1 - border.part(part)[0], 0) for border in problem.borders
         ]
         owners = np.repeat(np.arange(len(counts)), counts) if problem.original_units else np.zeros(len(windows), int)
-        low, high = (torch.tensor(limit, dtype=torch.float64) for limit in problem.config.limits)
+        low, high = (torch.tensor(b, dtype=torch.float64) for b in problem.config.limits(problem.table.names))
         mean, std = (torch.tensor(np.stack([getattr(s, name) for s in problem.scaling])) for name in ("mean", "std"))
         if problem.original_units:
             self.mean, self.std, self.low, self.high = mean, std, low.expand_as(mean), high.expand_as(mean)

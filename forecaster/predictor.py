@@ -76,7 +76,9 @@ class SavedPredictor(Predictor):
             values = model.samples(windows, Draws(request.samples, seeds, request.steps))
         arrays = values.double().cpu().numpy().swapaxes(2, 3)  # (B, S, H, K)
         for entry, scale, array in zip(entries, scales, arrays, strict=True):
-            yield self._forecast(entry, scale.invert(array).clip(*self.saved.config.data.limits), request)
+            yield self._forecast(
+                entry, scale.invert(array).clip(*self.saved.config.data.limits(self.saved.schema.names)), request
+            )
 
     def _forecast(self, entry: Mapping[str, Any], array: NDArray[np.float64], request: Request) -> Forecast:
         target = np.atleast_2d(np.asarray(entry["target"]))

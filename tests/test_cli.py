@@ -83,7 +83,7 @@ def test_bounds_are_kept_by_every_forecast(cli: Cli, tmp_path) -> None:
     """Rain is not negative; unbounded, this model's lower quantiles are."""
     args = ["train", "residual-bootstrap", "--csv", SAMPLE, "--target", "precipitation", *SMALL,
             "--set", "model.base={name: seasonal-naive}"]  # fmt: skip
-    for name, bounds in (("free", []), ("kept", ["--lower", 0, "--upper", 56])):
+    for name, bounds in (("free", []), ("kept", ["--lower", "precipitation=0", "--upper", 56])):
         cli(*args, *bounds, "--output", tmp_path / name)
         cli("forecast", "--model", tmp_path / name, "--csv", SAMPLE, "--target", "precipitation", "--quantiles",
             "0.01,0.99", "--output", tmp_path / f"{name}.csv")  # fmt: skip
@@ -92,6 +92,7 @@ def test_bounds_are_kept_by_every_forecast(cli: Cli, tmp_path) -> None:
     assert kept["0.01"].min() == 0
     assert kept[["mean", "0.99"]].to_numpy().max() <= 56
     assert (kept["0.99"] > 0).all()
+    assert "no value column 'rain'" in cli(*args, "--lower", "rain=0", status=1).stderr
     refused = cli(*args, "--lower", 1, status=1).stderr
     assert "column 'precipitation' holds 0 at 2012-01-01" in refused
     assert "outside 1 to inf; widen the bounds" in refused

@@ -72,11 +72,12 @@ def load_problem(config: DataConfig, table: Table | None = None) -> Problem:
 
 def _check_bounds(config: DataConfig, table: Table) -> None:
     """The values keep the bounds that the forecasts are cut to."""
-    low, high = config.limits
-    if low >= high:
-        raise UserError(f"--lower {low:g} is not below --upper {high:g}; correct them")
+    bounds = list(zip(table.names, *config.limits(table.names), strict=True))
+    for name, low, high in bounds:
+        if low >= high:
+            raise UserError(f"column '{name}': --lower {low:g} is not below --upper {high:g}; correct them")
     for series in table.series:
-        for name, column in zip(table.names, series.values.T, strict=True):
+        for (name, low, high), column in zip(bounds, series.values.T, strict=True):
             outside = np.flatnonzero((column < low) | (column > high))
             if len(outside):
                 value, stamp = column[outside[0]], table.interval.stamps(series.first, len(column))[outside[0]]
