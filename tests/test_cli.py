@@ -58,6 +58,21 @@ def test_both_forecasts_come_from_the_same_weights(cli: Cli, bridge: dict, tmp_p
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("member", ["csdi", "sssd", "timediff", "tmdm", "cddpm", "s2dbm_paper"])
+def test_every_member_trains_and_gives_both_forecasts(cli: Cli, member: str, tmp_path) -> None:
+    settings = ["max_steps=2", "stage_epochs=1", "score_windows=0", "point_windows=4", "validation_windows=8"]
+    cli("train", member, "--csv", SAMPLE, *SMALL, "--target", "temp_max,wind", "--output", tmp_path / "model",
+        "--set", "model.schedule.steps=4", "--set", "model.sampler={s: 2.0, steps: 4, point_steps: 2}",
+        *(part for setting in settings for part in ("--set", f"trainer.{setting}")))  # fmt: skip
+    for mode in ("point", "probabilistic"):
+        cli("forecast", "--model", tmp_path / "model", "--csv", SAMPLE, "--target", "temp_max,wind", "--mode", mode,
+            "--samples", 9, "--output", tmp_path / f"{mode}.csv")  # fmt: skip
+        found = pd.read_csv(tmp_path / f"{mode}.csv")
+        assert len(found) == 2 * 14
+        assert np.isfinite(found.drop(columns=["item_id", "timestamp"])).all(axis=None)
+    assert (found["0.05"] < found["0.95"]).all()
+
+
 def test_conformal_intervals_come_from_the_errors_on_validation(cli: Cli, bridge: dict, tmp_path) -> None:
     args = ["forecast", "--model", bridge["model_dir"], "--csv", SAMPLE]
     cli(*args, "--mode", "point", "--output", tmp_path / "point.csv")
