@@ -92,6 +92,10 @@ conformal_option = click.option(
     "--conformal", is_flag=True, help="Intervals from the errors on validation, in place of the model's own."
 )
 accelerator_option = click.option("--accelerator", type=click.Choice(["auto", "cpu", "gpu"]), help="Where to compute.")
+resample_option = click.option(
+    "--resample-rate", type=click.IntRange(1), default=1, metavar="R",
+    help="The file's interval is R times the model's: state-space models read it with steps R times as long.",
+)  # fmt: skip
 COLUMNS = ("timestamp", "target", "item_id", "freq", "timezone", "on_gap", "on_duplicate")
 
 
@@ -198,7 +202,9 @@ def _print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) 
 @main.command()
 @click.option("--model", "reference", required=True, metavar="REF", help="A saved model's folder, runs:/ID/model, latest.")
 @click.option("--csv", type=click.Path(path_type=Path), required=True, help="The file whose last rows are the history.")
-@click.option("--output", type=click.Path(path_type=Path), default=Path("forecast.csv"), show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), help="Default: forecast.csv; with --stream, standard output.")
+@click.option("--stream", is_flag=True, help="Then read further rows from standard input and forecast after each.")
+@resample_option
 @click.option("--mode", type=click.Choice(["point", "probabilistic"]), help="Default: probabilistic if the model can.")
 @click.option("--samples", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Sampling steps (default: the model's own).")
@@ -210,23 +216,31 @@ def _print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) 
 @column_options
 @json_option
 def forecast(
-    reference: str, csv: Path, output: Path, mode: str | None, samples: int, steps: int | None,
+    reference: str, csv: Path, output: Path | None, stream: bool, resample_rate: int, mode: str | None, samples: int,
+    steps: int | None,
     quantiles: tuple[float, ...], conformal: bool, seed: int, plot: Path | None, accelerator: str | None, as_json: bool,
     **roles: Any,
 ) -> None:  # fmt: skip
-    """Forecast the values after a file's end."""
+    """Forecast the values after a file's end, and with --stream after every row that follows it on standard input."""
+    if stream and plot is not None:
+        raise click.UsageError("--stream forecasts many times; give --plot without it")
     from forecaster import forecasting
 
     asked = forecasting.Asked(
-        reference, csv, output, mode, samples, steps, quantiles, seed, plot, accelerator, conformal, roles
+        reference, csv, output, mode, samples, steps, quantiles, seed, plot, accelerator, conformal, resample_rate, roles
     )
+    if stream:
+        lines = click.get_text_stream("stdin", encoding="utf-8-sig", errors="replace")
+        say = lambda decision: click.echo(f"note: {decision}", err=True)  # noqa: E731
+        forecasting.stream(asked, lines, lambda text: click.echo(text, nl=False), say, as_json)
+        return
     written = forecasting.forecast(asked)
     if as_json:
-        _print_json(written.meta | {"output": str(output)})
+        _print_json(written.meta | {"output": str(written.output)})
         return
     for decision in written.meta["decisions"]:
         click.echo(f"note: {decision}", err=True)
-    click.echo(f"{output}: {written.rows} rows, {written.meta['mode']}, {written.meta['horizon']} steps ahead")
+    click.echo(f"{written.output}: {written.rows} rows, {written.meta['mode']}, {written.meta['horizon']} steps ahead")
     if plot is not None:
         click.echo(str(plot))
 
@@ -241,6 +255,7 @@ def forecast(
 @click.option("--steps", type=click.IntRange(1), help="Sampling steps (default: the model's own).")
 @click.option("--limit", type=click.IntRange(1), help="Score this many evenly spaced windows instead of all.")
 @conformal_option
+@resample_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @accelerator_option
 @json_option
@@ -252,12 +267,13 @@ def evaluate(
     as_json: bool,
     accelerator: str | None,
     conformal: bool,
+    resample_rate: int,
     **scoring: Any,
 ) -> None:
     """Score a saved model on every window of a split."""
     from forecaster import forecasting
 
-    metrics = forecasting.evaluate_saved(reference, csv, dataset, split, accelerator, conformal, scoring)
+    metrics = forecasting.evaluate_saved(reference, csv, dataset, split, accelerator, conformal, resample_rate, scoring)
     if as_json:
         _print_json({"metrics": metrics})
         return

@@ -1,18 +1,18 @@
 """``forecast`` and ``evaluate``: from a reference to a saved model and a file to what is written or printed."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from forecaster import tracking
+from forecaster import streaming, tracking
 from forecaster.config import DataConfig
 from forecaster.data.problem import Problem, load_problem, load_table
 from forecaster.data.splits import Part
-from forecaster.data.tables import Report, read_table
+from forecaster.data.tables import Report, Table, read_table
 from forecaster.errors import UserError
 from forecaster.evaluation import Scoring, evaluate
 from forecaster.files import check_folder, write_together
@@ -27,7 +27,7 @@ class Asked:
 
     reference: str
     csv: Path
-    output: Path
+    output: Path | None
     mode: str | None
     samples: int
     steps: int | None
@@ -36,13 +36,15 @@ class Asked:
     plot: Path | None
     accelerator: str | None
     conformal: bool
+    resample_rate: int
     roles: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: the number of rows and the content of the ``.meta.json``."""
+    """What was written: where, the number of rows and the content of the ``.meta.json``."""
 
+    output: Path
     rows: int
     meta: dict[str, Any]
 
@@ -67,36 +69,82 @@ def open_model(reference: str, accelerator: str | None) -> SavedModel:
     return load_model(find_model(reference), device)
 
 
-def forecast(asked: Asked) -> Written:
-    """Forecast and write the table, its ``.meta.json`` and, if asked for, the picture; all of them or none."""
+@dataclass(frozen=True)
+class _Prepared:
+    """The model, the file and what is wanted of them."""
+
+    saved: SavedModel
+    table: Table
+    request: Request
+    fill: bool
+
+
+def _prepare(asked: Asked) -> _Prepared:
     if asked.conformal and asked.mode == "point":
         raise UserError("--conformal gives intervals, --mode point has none; leave one of them out")
     saved = open_model(asked.reference, asked.accelerator)
+    saved = saved.resampled(asked.resample_rate) if asked.resample_rate > 1 else saved
     saved = saved.conformal() if asked.conformal else saved
-    for path in (asked.output, *([asked.plot] if asked.plot else [])):
-        check_folder(path.parent)
+    for path in (asked.output, asked.plot):
+        if path is not None:
+            check_folder(path.parent)
     given = {name: value for name, value in asked.roles.items() if value is not None}
     columns = saved.config.data.columns.model_copy(update=given)
     # the training file's interval is the model's affair: it is compared, not imposed
     columns = columns if "freq" in given else columns.model_copy(update={"freq": None})
-    report = Report()
-    table = read_table(asked.csv, columns, report)
+    table = read_table(asked.csv, columns, Report())
     mode = asked.mode or ("point" if saved.model.distribution == "none" else "probabilistic")
     request = Request(mode, asked.samples, asked.steps, asked.quantiles, asked.seed)  # type: ignore[arg-type]
-    frame, decisions = forecast_table(saved, table, request)
-    meta = _meta(asked, saved, request, table.digest, report.decisions + decisions)
+    return _Prepared(saved, table, request, columns.on_gap == "fill")
+
+
+def forecast(asked: Asked) -> Written:
+    """Forecast and write the table, its ``.meta.json`` and, if asked for, the picture; all of them or none."""
+    made = _prepare(asked)
+    saved, table, output = made.saved, made.table, asked.output if asked.output is not None else Path("forecast.csv")
+    frame, decisions = forecast_table(saved, table, made.request)
+    meta = _meta(asked, made, decisions)
     files: dict[Path, Callable[[Path], object]] = {
-        asked.output: lambda path: _write_table(path, frame),
-        asked.output.with_name(asked.output.name + ".meta.json"): lambda path: path.write_text(
-            json.dumps(meta, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        ),
+        output: lambda path: _write_table(path, frame),
+        _meta_path(output): lambda path: _write_meta(path, meta),
     }
     if asked.plot is not None:
         if asked.plot.suffix.lower() not in {".png", ".svg", ".pdf"}:
             raise UserError(f"--plot {asked.plot}: cannot draw that kind of file; end the name in .png, .svg or .pdf")
         files[asked.plot] = lambda path: plot_forecast(path, table, frame, history=3 * saved.config.data.horizon)
     write_together(files)
-    return Written(len(frame), meta)
+    return Written(output, len(frame), meta)
+
+
+def stream(
+    asked: Asked, lines: Iterable[str], out: Callable[[str], object], say: Callable[[str], object], as_json: bool
+) -> None:
+    """Forecast after each of ``lines``, to ``out`` or to the output, each row's forecast whole; ``say`` gets decisions."""
+    if asked.output is not None and asked.output.suffix.lower() == ".parquet":
+        raise UserError(f"{asked.output}: --stream writes text, row after row; end the name in .csv or .json")
+    made = _prepare(asked)
+    take, decisions = streaming.follow(made.saved, made.table, made.request, made.fill)
+    for decision in made.table.report.decisions + decisions:
+        say(decision)
+    texts = streaming.forecasts(take, lines, streaming.as_json if as_json else streaming.as_csv)
+    if asked.output is None:
+        for text in texts:
+            out(text)
+    else:
+        meta = _meta(asked, made, decisions)
+        write_together({_meta_path(asked.output): lambda path: _write_meta(path, meta)})
+        with asked.output.open("w", encoding="utf-8") as file:
+            for text in texts:
+                file.write(text)
+                file.flush()
+
+
+def _meta_path(output: Path) -> Path:
+    return output.with_name(output.name + ".meta.json")
+
+
+def _write_meta(path: Path, meta: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(meta, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _write_table(path: Path, frame: Any) -> None:
@@ -106,7 +154,8 @@ def _write_table(path: Path, frame: Any) -> None:
         frame.to_csv(path, index=False, float_format="%.8g")
 
 
-def _meta(asked: Asked, saved: SavedModel, request: Request, digest: str, decisions: list[str]) -> dict[str, Any]:
+def _meta(asked: Asked, made: _Prepared, decisions: list[str]) -> dict[str, Any]:
+    saved, request = made.saved, made.request
     sampled = request.mode == "probabilistic" and saved.model.distribution == "samples"
     sampler = getattr(saved.config.model, "sampler", None)
     own_steps = getattr(sampler, "steps" if sampled else "point_steps", None)
@@ -116,7 +165,7 @@ def _meta(asked: Asked, saved: SavedModel, request: Request, digest: str, decisi
         "run_id": saved.metadata.get("run_id"),
         "trained_on": saved.metadata.get("digest"),
         "input": str(asked.csv),
-        "input_sha256": digest,
+        "input_sha256": made.table.digest,
         "seed": request.seed,
         "mode": request.mode,
         "conformal": asked.conformal,
@@ -124,7 +173,8 @@ def _meta(asked: Asked, saved: SavedModel, request: Request, digest: str, decisi
         "steps": request.steps if request.steps is not None else own_steps,
         "samples": request.samples if sampled else None,
         "quantiles": list(request.quantiles) if request.mode == "probabilistic" else None,
-        "decisions": decisions,
+        "resample_rate": asked.resample_rate,
+        "decisions": made.table.report.decisions + decisions,
         "versions": versions(),
     }
 
@@ -136,10 +186,12 @@ def evaluate_saved(
     split: str,
     accelerator: str | None,
     conformal: bool,
+    resample_rate: int,
     scoring: Mapping[str, Any],
 ) -> dict[str, float]:
     """The metrics of a saved model on a split, named ``test/…`` or ``val/…``, scaled as in its training."""
     saved = open_model(reference, accelerator)
+    saved = saved.resampled(resample_rate) if resample_rate > 1 else saved
     saved = saved.conformal() if conformal else saved
     source = _source(saved.config.data, csv, dataset)
     problem = load_problem(source, in_model_order(saved, _checked(saved, source)))
@@ -149,7 +201,8 @@ def evaluate_saved(
     problem = Problem(problem.config, problem.table, problem.borders, scaling)
     request = Scoring(**scoring)
     if request.mode == "probabilistic" and saved.model.distribution == "none":
-        raise UserError(f"model '{saved.config.model.name}' gives a point forecast only; ask for --mode point")
+        cause = f"model '{saved.config.model.name}'" if saved.rate == 1 else "--resample-rate"
+        raise UserError(f"{cause} gives a point forecast only; ask for --mode point")
     saved.model.check_steps(request.steps)
     part: Part = "test" if split == "test" else "validation"
     prefix = "test" if split == "test" else "val"

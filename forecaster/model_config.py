@@ -40,12 +40,43 @@ class TransformerConfig(Section):
     dropout: Fraction = 0.2
 
 
+# the levels of a quantile forecast
+_LEVELS = (0.005, 0.025, *(round(0.05 * i, 2) for i in range(1, 20)), 0.975, 0.995)
+
+
+class StateSpaceConfig(Section):
+    """A residual stack of state-space layers over the lookback; a head on the last position emits all steps at once.
+
+    ``layer``: one of LSSL, S4, S4D and S5, with their perturbed starts; ``width`` features with ``state`` numbers each.
+    ``output``: a ``point`` forecast trained by ``loss``, ``quantiles`` at ``levels``, or ``student-t``. ``mix``: all
+    channels
+    enter together; else they share one channel's model. ``norm``: ``running`` level and scale, with a time constant of
+    ``memory`` lookbacks, can be streamed; ``standard``, over the whole window, cannot. ``dt_min``, ``dt_max``: the steps Δ
+    at the start.
+    """
+
+    name: Literal["state-space"] = "state-space"
+    layer: Literal["lssl", "lssl-fixed", "s4", "s4d", "s5", "s4-ptd", "s5-ptd"] = "s4d"
+    output: Literal["point", "quantiles", "student-t"] = "point"
+    loss: Loss = "l1"
+    levels: tuple[float, ...] = _LEVELS
+    norm: Literal["running", "standard"] = "running"
+    memory: Annotated[float, Field(gt=0)] = 0.5
+    mix: bool = False
+    width: Positive = 32
+    layers: Positive = 2
+    state: Positive = 32
+    dropout: Fraction = 0.1
+    dt_min: Annotated[float, Field(gt=0)] = 1e-3
+    dt_max: Annotated[float, Field(gt=0)] = 1e-1
+
+
 class QuantileLinearConfig(Section):
     """A linear layer per quantile, without crossing."""
 
     name: Literal["quantile-linear"] = "quantile-linear"
     norm: Norm = "standard"
-    levels: tuple[float, ...] = (0.005, 0.025, *(round(0.05 * i, 2) for i in range(1, 20)), 0.975, 0.995)
+    levels: tuple[float, ...] = _LEVELS
 
 
 class AverageConfig(Section):
@@ -58,7 +89,7 @@ class AverageConfig(Section):
     )
 
 
-PointConfig = LinearConfig | TransformerConfig | AverageConfig | SeasonalNaiveConfig
+PointConfig = LinearConfig | TransformerConfig | StateSpaceConfig | AverageConfig | SeasonalNaiveConfig
 
 
 class ResidualBootstrapConfig(Section):

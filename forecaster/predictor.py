@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from forecaster.data.intervals import step_number
 from forecaster.data.splits import Scaling
-from forecaster.data.tables import Table
+from forecaster.data.tables import Series, Table
 from forecaster.errors import UserError
 from forecaster.evaluation import Mode
-from forecaster.models import Draws, empty_future
+from forecaster.models import Draws, Forecaster, empty_future
 from forecaster.saved import SavedModel
 
 
@@ -32,6 +32,15 @@ class Request:
     quantiles: tuple[float, ...] = (0.05, 0.5, 0.95)
     seed: int = 0
     batch_size: int = 16
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What is known of a series where its history ends: its item, its first period to come, its scaling."""
+
+    item_id: str | None
+    start: pd.Period
+    scale: Scaling
 
 
 class SavedPredictor(Predictor):
@@ -53,46 +62,50 @@ class SavedPredictor(Predictor):
         for begin in range(0, len(entries), request.batch_size):
             yield from self._batch(entries[begin : begin + request.batch_size], request)
 
-    @torch.no_grad()
     def _batch(self, entries: Sequence[Mapping[str, Any]], request: Request) -> Iterator[Forecast]:
-        model, lookback = self.saved.model, self.saved.config.data.lookback
-        contexts, scales = [], []
+        contexts, origins = [], []
         for entry in entries:
             target = np.atleast_2d(np.asarray(entry["target"], dtype=np.float64)).T  # (n, K)
-            scale = self._scaling(entry, target)
-            contexts.append(_context(scale.apply(target), lookback))
-            scales.append(scale)
+            scale = self.scaling(entry.get("item_id"), target)
+            contexts.append(context(scale.apply(target), self.saved.config.data.lookback))
+            origins.append(Origin(entry.get("item_id"), entry["start"] + len(target), scale))
+        return self.forecasts(self.saved.model, np.stack(contexts), origins, request)
+
+    @torch.no_grad()
+    def forecasts(
+        self, model: Forecaster, histories: NDArray[np.float64], origins: Sequence[Origin], request: Request
+    ) -> Iterator[Forecast]:
+        """The forecasts of ``model`` from histories (B, K, L) in z-scores, nan for missing."""
         device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        flat = torch.from_numpy(np.stack(contexts)).float()  # (B, K, L), nan for missing
-        times = [step_number(entry["start"]) + np.shape(entry["target"])[-1] for entry in entries]
-        known = (~flat.isnan()).float()
-        windows = empty_future(torch.nan_to_num(flat), known, self.prediction_length, torch.tensor(times)).to(device)
-        seeds = [window_seed(request.seed, entry) for entry in entries]
+        past, known = observed(histories)
+        times = torch.tensor([step_number(origin.start) for origin in origins])
+        windows = empty_future(past, known, self.prediction_length, times).to(device)
         if request.mode == "point":
             values = model.point(windows, request.steps)[:, None]
         elif model.distribution == "quantiles":
             values = model.quantiles(windows, sorted({*request.quantiles, *_MEAN_LEVELS}))
         else:
+            seeds = [window_seed(request.seed, origin) for origin in origins]
             values = model.samples(windows, Draws(request.samples, seeds, request.steps))
         arrays = values.double().cpu().numpy().swapaxes(2, 3)  # (B, S, H, K)
-        for entry, scale, array in zip(entries, scales, arrays, strict=True):
-            yield self._forecast(
-                entry, scale.invert(array).clip(*self.saved.config.data.limits(self.saved.schema.names)), request
-            )
+        for origin, array in zip(origins, arrays, strict=True):
+            limits = self.saved.config.data.limits(self.saved.schema.names)
+            inverted = origin.scale.invert(array).clip(*limits)
+            yield self._forecast(origin, inverted, request, model.distribution == "quantiles")
 
-    def _forecast(self, entry: Mapping[str, Any], array: NDArray[np.float64], request: Request) -> Forecast:
-        target = np.atleast_2d(np.asarray(entry["target"]))
+    def _forecast(self, origin: Origin, array: NDArray[np.float64], request: Request, quantiles: bool) -> Forecast:
         array = array[..., 0] if array.shape[-1] == 1 else array
-        start, item = entry["start"] + target.shape[1], entry.get("item_id")
-        if request.mode == "probabilistic" and self.saved.model.distribution == "quantiles":
+        if request.mode == "probabilistic" and quantiles:
             levels = sorted({*request.quantiles, *_MEAN_LEVELS})
             own = [levels.index(level) for level in _MEAN_LEVELS]
             keys = [str(level) for level in levels]
-            return QuantileForecast(np.concatenate([array, array[own].mean(0)[None]]), start, [*keys, "mean"], item)
-        return SampleForecast(array, start, item)
+            values = np.concatenate([array, array[own].mean(0)[None]])
+            return QuantileForecast(values, origin.start, [*keys, "mean"], origin.item_id)
+        return SampleForecast(array, origin.start, origin.item_id)
 
-    def _scaling(self, entry: Mapping[str, Any], target: NDArray[np.float64]) -> Scaling:
-        item = str(entry.get("item_id") or "")
+    def scaling(self, item_id: str | None, target: NDArray[np.float64]) -> Scaling:
+        """The series' own of the training, or else from its values (n, K)."""
+        item = item_id or ""
         if item in self.saved.scaling:
             return self.saved.scaling[item]
         self.decisions.append(f"series '{item}' was not in the training: scaled by its own values")
@@ -103,17 +116,22 @@ class SavedPredictor(Predictor):
 _MEAN_LEVELS = tuple(round(0.05 + 0.1 * i, 2) for i in range(10))
 
 
-def _context(values: NDArray[np.float64], lookback: int) -> NDArray[np.float64]:
+def context(values: NDArray[np.float64], lookback: int) -> NDArray[np.float64]:
     """The last L values, (K, L), missing ones put in front of a shorter history."""
     recent = values[-lookback:]
     padding = np.full((lookback - len(recent), values.shape[1]), np.nan)
     return np.concatenate([padding, recent]).T
 
 
-def window_seed(seed: int, entry: Mapping[str, Any]) -> int:
+def observed(histories: NDArray[np.float64], dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values with 0 for what is missing, and the mask."""
+    flat = torch.from_numpy(histories).to(dtype)
+    return torch.nan_to_num(flat), (~flat.isnan()).to(dtype)
+
+
+def window_seed(seed: int, origin: Origin) -> int:
     """A window's own seed, from the asked-for seed, the item and the time of its first forecast value."""
-    length = np.atleast_2d(np.asarray(entry["target"])).shape[1]
-    key = f"{seed}|{entry.get('item_id') or ''}|{entry['start'] + length}"
+    key = f"{seed}|{origin.item_id or ''}|{origin.start}"
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")
 
 
@@ -124,6 +142,8 @@ def check_request(saved: SavedModel, request: Request) -> None:
             raise UserError(f"--quantiles: {level} does not lie between 0 and 1")
     if request.samples < 1:
         raise UserError("--samples: at least 1")
+    if request.mode == "probabilistic" and saved.rate != 1:
+        raise UserError("--resample-rate gives a point forecast only; ask for --mode point")
     if request.mode == "probabilistic" and saved.model.distribution == "none":
         raise UserError(
             f"model '{saved.config.model.name}' gives a point forecast only; ask for --mode point or --conformal "
@@ -148,9 +168,11 @@ def check_table(saved: SavedModel, table: Table) -> list[str]:
             f"--target {','.join(schema.names)}"
         )
     if table.interval != schema.interval:
+        known, remedy = "the model was trained on", "train a model on this interval, or resample the file"
+        if saved.rate != 1:
+            known, remedy = f"--resample-rate {saved.rate} makes the model's", "give the ratio of the two intervals"
         raise UserError(
-            f"{table.path}: the interval is {table.interval.alias}, but the model was trained on {schema.interval.alias}; "
-            "train a model on this interval, or resample the file"
+            f"{table.path}: the interval is {table.interval.alias}, but {known} {schema.interval.alias}; {remedy}"
         )
     minimum, decisions = max(2, config.lookback // 10), []
     for series in table.series:
@@ -190,14 +212,24 @@ def forecast_table(saved: SavedModel, table: Table, request: Request) -> tuple[p
     frames = []
     for series, forecast in zip(table.series, predictor.predict(ordered), strict=True):
         grid = table.interval.stamps(series.first, len(series.values) + predictor.prediction_length)
-        stamps = table.clock.write(grid[len(series.values) :])
-        for name in table.names:
-            channel = saved.schema.names.index(name)
-            columns = _columns(forecast, channel, request)
-            label = table.channel_label(series, table.names.index(name))
-            rows = pd.DataFrame({"item_id": label, "timestamp": stamps, **columns})
-            frames.append(rows.iloc[::-1] if table.newest_first else rows)
+        frames += series_rows(saved.schema.names, table, series, forecast, grid[len(series.values) :], request)
     return pd.concat(frames, ignore_index=True), decisions + predictor.decisions
+
+
+def series_rows(
+    channels: Sequence[str], table: Table, series: Series, forecast: Forecast, grid: pd.DatetimeIndex, request: Request
+) -> list[pd.DataFrame]:
+    """The rows of a series' forecast at the times ``grid``, a frame for each of the file's columns in its order.
+
+    ``channels``: the model's order.
+    """
+    stamps, frames = table.clock.write(grid), []
+    for name in table.names:
+        columns = _columns(forecast, channels.index(name), request)
+        label = table.channel_label(series, table.names.index(name))
+        rows = pd.DataFrame({"item_id": label, "timestamp": stamps, **columns})
+        frames.append(rows.iloc[::-1] if table.newest_first else rows)
+    return frames
 
 
 def _columns(forecast: Forecast, channel: int, request: Request) -> dict[str, NDArray[np.float64]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import safetensors
 import safetensors.torch
 import torch
@@ -57,9 +58,26 @@ class SavedModel:
     scaling: Mapping[str, Scaling]
     metadata: Mapping[str, Any]
     errors: torch.Tensor
+    rate: int = 1
+
+    def resampled(self, rate: int) -> "SavedModel":
+        """The same weights for files sampled ``rate`` times more coarsely; it reads as long a time, in fewer rows."""
+        tick, data = self.schema.interval.tick, self.config.data
+        if tick is None:
+            raise UserError(
+                f"--resample-rate {rate}: the model was trained on {self.schema.interval.alias}, which is a step of the "
+                "calendar; only intervals of a fixed length can be resampled"
+            )
+        self.model.resample(rate)
+        coarse = Interval(pd.tseries.frequencies.to_offset(rate * tick).freqstr)  # type: ignore[call-overload]
+        data = data.model_copy(update={"lookback": -(-data.lookback // rate)})
+        config = self.config.model_copy(update={"data": data})
+        return replace(self, config=config, schema=replace(self.schema, interval=coarse), rate=rate)
 
     def conformal(self) -> "SavedModel":
         """The same model with conformal intervals in place of its own."""
+        if self.rate != 1:
+            raise UserError("--conformal: the errors kept are of the training's interval; leave it out, or --resample-rate")
         device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
         return replace(self, model=Conformal(self.model, self.errors).to(device).eval())
 

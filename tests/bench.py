@@ -28,6 +28,9 @@ from forecaster.data.splits import Borders  # noqa: E402
 from forecaster.data.windows import Batch, WindowData, Windows, cut_windows  # noqa: E402
 from forecaster.fitting import Training, make_trainer, quiet_libraries  # noqa: E402
 from forecaster.models import Draws, Forecaster, build_model  # noqa: E402
+from forecaster.ssm.diagonal import S4D  # noqa: E402
+from forecaster.ssm.lssl import LSSL  # noqa: E402
+from forecaster.ssm.s4 import S4  # noqa: E402
 
 K, L, H, ROWS = 7, 336, 96, 8640
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -191,6 +194,103 @@ def forecasts(windows: Windows) -> None:
     table("Forecasts a second (7 channels, horizon 96)", ["model", "steps", "point", "100 samples"], rows)
 
 
+@torch.no_grad()
+def state_space() -> None:
+    """The kernel of each layer against L and N, one step, and S4's kernel over a walk through a dense recurrence."""
+    kinds = {"S4D": S4D, "S4": S4, "LSSL": LSSL}
+    for title, cells in (
+        ("Kernel, ms, of 16 features against L (N = 64)", [(length, 64) for length in (256, 1024, 4096, 16384)]),
+        ("Kernel, ms, of 16 features against N (L = 1024)", [(1024, n) for n in (16, 32, 64, 128)]),
+    ):
+        rows = []
+        for name, kind in kinds.items():
+            times = []
+            for length, n in cells:
+                layer = kind(16, n).to(DEVICE)
+                times.append(f"{1000 / rate(lambda a=layer, b=length: (a.kernel(b), 1)[1], 0.5):.2f}")  # type: ignore[misc]
+            rows.append([name, *times])
+        table(title, ["layer", *(str(length if "against L" in title else n) for length, n in cells)], rows)
+    rows = []
+    for name, kind in kinds.items():
+        times = []
+        for n in (16, 32, 64, 128):
+            layer = kind(16, n).to(DEVICE)
+            u, state = torch.randn(1, 16, device=DEVICE), layer.initial(1)
+            times.append(f"{1000 / rate(lambda a=layer, b=u, c=state: (a.step(b, c), 1)[1], 0.5):.2f}")  # type: ignore[misc]
+        rows.append([name, *times])
+    table("One step, ms, of 16 features against N", ["layer", "16", "32", "64", "128"], rows)
+    layer, length = S4(16, 64).to(DEVICE), 16384
+    A, x = layer.system().dense(), torch.randn(16, 64, 1, device=DEVICE)
+    fast = 1 / rate(lambda: (layer.kernel(length), 1)[1], 1.0)
+    slow = length / rate(lambda: (A @ x, 1)[1], 1.0)
+    table("A kernel of length 16384, 16 features, N = 64", ["way", "seconds"],
+          [["S4", f"{fast:.3f}"], ["a walk through the dense recurrence", f"{slow:.3f}"], ["ratio", f"{slow / fast:.0f}"]])  # fmt: skip
+
+
+class _Recall:
+    """Noise after a value that is held for twenty steps, ``length`` steps back: that value is asked for at the end."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __call__(self, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        u = torch.zeros(batch, 2, self.length, device=DEVICE)
+        value = torch.rand(batch, device=DEVICE) * 2 - 1
+        u[:, 0] = 0.1 * torch.randn(batch, self.length, device=DEVICE)
+        u[:, 0, :20], u[:, 1, :20] = value[:, None], 1.0
+        return u, value
+
+
+class _LastOutput(torch.nn.Module):
+    """Two channels → features → a state-space layer → GELU → one number, at the last position."""
+
+    def __init__(self, layer: torch.nn.Module, width: int) -> None:
+        super().__init__()
+        self.enter, self.layer = torch.nn.Linear(2, width), layer
+        self.out = torch.nn.Sequential(torch.nn.GELU(), torch.nn.Linear(width, 1))
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        y = self.layer(self.enter(u.mT).mT)[..., -1]
+        return self.out(30 * y)[..., 0]  # twenty of 2000 steps fill little of the state
+
+
+class _Window(torch.nn.Module):
+    """One linear layer over the last 336 steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(2 * L, 1)
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        return self.layer(u[..., -L:].flatten(1))[..., 0]
+
+
+def long_memory(length: int = 2000, steps: int = 300, width: int = 8) -> None:
+    """A value to be recalled from 2000 steps back: the error's variance over the value's own (1: nothing was recalled)."""
+    task, rows, near = _Recall(length), [], {"dt_min": 0.2 / length, "dt_max": 5.0 / length}
+    models = {
+        "LSSL": lambda: _LastOutput(LSSL(width, 32, **near), width),
+        "S4": lambda: _LastOutput(S4(width, 32, **near), width),
+        "linear, 336 steps": _Window,
+    }
+    for name, build in models.items():
+        torch.manual_seed(0)
+        model = build().to(DEVICE)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        began = time.perf_counter()
+        for _ in range(steps):
+            u, value = task(32)
+            loss = ((model(u) - value) ** 2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        with torch.no_grad():
+            u, value = task(512)
+            share = float(((model(u) - value) ** 2).mean() / value.var())
+        rows.append([name, f"{share:.3f}", f"{time.perf_counter() - began:.0f}"])
+    table(f"A value recalled from {length} steps back", ["model", "error / variance", "seconds"], rows)
+
+
 def main() -> None:
     """Everything, in a few minutes."""
     gpu = f", {torch.cuda.get_device_name()}" if DEVICE == "cuda" else ""
@@ -202,6 +302,8 @@ def main() -> None:
     training(windows)
     overhead(windows)
     forecasts(windows)
+    state_space()
+    long_memory()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     rows = [["process (resident)", f"{peak:.2f} GiB"]]
     if DEVICE == "cuda":

@@ -33,9 +33,11 @@ class Cli:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(command, env=self.env, text=True, **pipes, **kwargs)  # type: ignore[call-overload]
 
-    def __call__(self, *args: object, status: int = 0, **kwargs: object) -> subprocess.CompletedProcess[str]:
-        with self.start(*args, **kwargs) as process:
-            out, err = process.communicate()
+    def __call__(
+        self, *args: object, status: int = 0, input: str | None = None, **kwargs: object
+    ) -> subprocess.CompletedProcess[str]:
+        with self.start(*args, stdin=subprocess.PIPE, **kwargs) as process:
+            out, err = process.communicate(input)
         assert process.returncode == status, err
         return subprocess.CompletedProcess(args, process.returncode, out, err)
 

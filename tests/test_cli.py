@@ -1,5 +1,6 @@
 """The contract of the command line, in processes of its own, on the bundled sample."""
 
+import io
 import json
 import math
 import os
@@ -10,8 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner, Result
 from conftest import ROOT, SAMPLE, SHARED, Cli, needs_shared
 from safetensors.torch import load_file
+
+from cli import main
 
 SMALL = ["--horizon", 14, "--lookback", 56, "--accelerator", "cpu"]
 TINY_BRIDGE = [
@@ -415,3 +419,116 @@ def test_bridge_trains_on_every_benchmark_file(cli: Cli, tmp_path, name: str) ->
         assert stamps.iloc[0] - pd.to_datetime(raw.iloc[-1, 0]) == stamps.diff().iloc[-1]
         assert np.isfinite(found["mean"]).all()
     shutil.rmtree(trained["model_dir"])
+
+
+def inside(*args: object, status: int = 0, input: str | None = None) -> Result:
+    """The command line in this process, which is quicker."""
+    done = CliRunner().invoke(main, [str(arg) for arg in args], input=input)
+    assert done.exit_code == status, done.output
+    return done
+
+
+@pytest.fixture(scope="module")
+def streamed(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[str]]:
+    """A small state-space model, a history, and the rows that follow it."""
+    folder = tmp_path_factory.mktemp("stream")
+    cli("train", "s4d", "--csv", SAMPLE, *SMALL, "--set", "trainer.max_steps=3", "--set", "trainer.validation_windows=8",
+        "--set", "trainer.point_windows=40", "--set", "model.width=6", "--set", "model.state=8",
+        "--output", folder / "model")  # fmt: skip
+    lines = SAMPLE.read_text().splitlines()
+    (folder / "history.csv").write_text("\n".join(lines[:1402]) + "\n")
+    return folder / "model", folder / "history.csv", [lines[0], *lines[1402:]]
+
+
+def test_a_streamed_forecast_is_that_of_the_whole_history(
+    cli: Cli, streamed: tuple[Path, Path, list[str]], tmp_path
+) -> None:
+    import torch
+
+    from forecaster.data.splits import Scaling
+    from forecaster.models import empty_future
+    from forecaster.saved import load_model
+
+    model, history, rows = streamed
+    args = ["forecast", "--model", model, "--csv", history, "--stream"]
+    done = cli(*args, input="\n".join(rows) + "\n")
+    found = pd.read_csv(io.StringIO(done.stdout))
+    assert list(found.columns) == ["origin", "item_id", "timestamp", "mean"]
+    assert list(dict.fromkeys(found["origin"])) == [row[:10] for row in rows[1:]]
+    last = found[found["origin"] == "2015-12-31"]
+    saved = load_model(model)
+    scaling: Scaling = saved.scaling[""]
+    values = pd.read_csv(SAMPLE).iloc[1401 - 56 :, 1:].to_numpy()
+    past = torch.from_numpy(scaling.apply(values).T[None]).float()
+    point = saved.model.point(empty_future(past, torch.ones_like(past), 14, torch.zeros(1, dtype=torch.int64)))
+    expected = scaling.invert(point[0].T.double().numpy())
+    np.testing.assert_allclose(last["mean"].to_numpy().reshape(4, 14), expected.T, rtol=1e-4, atol=1e-4)
+    assert last["timestamp"].tolist()[:14] == [f"2016-01-{day:02d}" for day in range(1, 15)]
+    # the same without the header, as JSON lines, into a file, and with intervals
+    out = tmp_path / "out.json"
+    inside(*args, "--json", "--output", out, input="\n".join(rows[1:3]) + "\n")
+    objects = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [o["origin"] for o in objects] == [row[:10] for row in rows[1:3]]
+    second = found[(found["origin"] == objects[1]["origin"]) & (found["item_id"] == "wind")]
+    np.testing.assert_allclose(objects[1]["forecast"]["wind"]["mean"], second["mean"], rtol=1e-6)
+    assert json.loads((tmp_path / "out.json.meta.json").read_text())["mode"] == "point"
+    fan = inside(*args, "--conformal", "--quantiles", "0.4,0.6", input=rows[1] + "\n").stdout
+    assert fan.splitlines()[0] == "origin,item_id,timestamp,mean,0.4,0.6"
+
+
+BAD_ROWS = [
+    (["2015-11-02,0,1,2"], "line 1: 4 fields where the header has 5; mend the line"),
+    (["2015-11-02,0,1,2,x"], "line 1, column 'wind': 'x' is not a number"),
+    (["02.11.2015,0,1,2,3"], "line 1, column 'date': '02.11.2015' is not a time written as %Y-%m-%d"),
+    (["2015-11-04,0,1,2,3"], "line 1: 2015-11-04 where 2015-11-02 is next; send the rows between, or give --on-gap fill"),
+    (["2015-11-02,0,1,2,3", "", "2015-11-02,0,1,2,3"], "line 3: 2015-11-02 is not after 2015-11-02, the last row read"),
+]
+
+
+@pytest.mark.parametrize(("rows", "message"), BAD_ROWS)
+def test_bad_rows_are_told_with_their_line(streamed: tuple[Path, Path, list[str]], rows: list[str], message: str) -> None:
+    model, history, _ = streamed
+    done = inside("forecast", "--model", model, "--csv", history, "--stream", input="\n".join(rows) + "\n", status=1)
+    assert f"error: standard input, {message}" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout.count("\n") == (0 if len(rows) == 1 else 1 + 4 * 14)
+
+
+def test_rows_left_out_are_missing_values_if_asked_for(streamed: tuple[Path, Path, list[str]]) -> None:
+    model, history, rows = streamed
+    args = ["forecast", "--model", model, "--csv", history, "--stream", "--on-gap", "fill"]
+    blank = [rows[1], rows[2][:10] + ",,,,", rows[3]]
+    left, sent = (inside(*args, input="\n".join(lines) + "\n").stdout for lines in ([rows[1], rows[3]], blank))
+    assert left.splitlines()[-56:] == sent.splitlines()[-56:]
+
+
+def test_models_that_cannot_stream_or_resample_are_refused(bridge: dict) -> None:
+    args = ["forecast", "--model", bridge["model_dir"], "--csv", SAMPLE]
+    assert "cannot take in rows one at a time (--stream); train a state-space" in inside(*args, "--stream", status=1).stderr
+    assert "knows one sampling interval only" in inside(*args, "--resample-rate", 2, status=1).stderr
+
+
+def test_a_coarser_file_is_forecast_with_a_longer_step(streamed: tuple[Path, Path, list[str]], tmp_path) -> None:
+    model = streamed[0]
+    lines = SAMPLE.read_text().splitlines()
+    path, out = tmp_path / "coarse.csv", tmp_path / "out.csv"
+    path.write_text("\n".join([lines[0], *lines[1::2]]) + "\n")
+    args = ["forecast", "--model", model, "--output", out, "--resample-rate"]
+    inside(*args, 2, "--csv", path)
+    found = pd.read_csv(out)
+    assert len(found) == 4 * 14
+    stamps = pd.to_datetime(found["timestamp"][:14])
+    assert set(stamps.diff().dropna()) == {pd.Timedelta(days=2)}
+    assert found["mean"].notna().all()
+    scored = json.loads(
+        inside("evaluate", "--model", model, "--csv", path, "--resample-rate", 2, "--limit", 4, "--json").stdout
+    )
+    assert np.isfinite(scored["metrics"]["test/mse"])
+    refused = inside(*args, 3, "--csv", path, status=1).stderr
+    assert "the interval is 2D, but --resample-rate 3 makes the model's 3D; give the ratio of the two intervals" in refused
+    both = inside(*args, 2, "--csv", path, "--conformal", status=1).stderr
+    assert "--conformal: the errors kept are of the training's interval" in both
+    assert (
+        "--resample-rate gives a point forecast only"
+        in inside(*args, 2, "--csv", path, "--mode", "probabilistic", status=1).stderr
+    )

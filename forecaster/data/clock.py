@@ -35,6 +35,20 @@ class Clock:
             return list(stamps.strftime("%Y-%m-%d" if self.date_only else "%Y-%m-%d %H:%M:%S"))
         return [stamp.isoformat(sep=" ") for stamp in local]
 
+    def read(self, wall: pd.Timestamp, offset: int | None, expected: pd.Timestamp) -> pd.Timestamp | None:
+        """A local time → the working time; of the two that a clock put back can mean, the expected one.
+
+        ``offset`` in minutes east of UTC where it is written. None for a time that the clock skips.
+        """
+        if not self.utc:
+            return wall
+        if offset is not None:
+            return wall - pd.Timedelta(minutes=offset)
+        walls = pd.DatetimeIndex([wall, wall])
+        both = walls.tz_localize(self.zone, ambiguous=np.array([True, False]), nonexistent="NaT").dropna()
+        found = list(both.tz_convert("UTC").tz_localize(None))
+        return next((stamp for stamp in found if stamp == expected), found[0] if found else None)
+
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values."""
         return asdict(self)

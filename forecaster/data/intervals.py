@@ -70,6 +70,11 @@ class Interval:
         base = self._base(first)
         return pd.date_range(base, periods=periods, freq=self.offset) + (first - base)
 
+    def after(self, first: pd.Timestamp, stamp: pd.Timestamp) -> pd.Timestamp:
+        """The time that follows ``stamp`` on the grid that begins with ``first``."""
+        shift = pd.Timedelta(0) if self.tick is not None else first - self._base(first)
+        return stamp - shift + self.offset + shift
+
     def positions(self, stamps: pd.DatetimeIndex) -> NDArray[np.int64]:
         """The grid index of each time, ``(n,)``, counted from the first; -1 for a time that is off the grid."""
         first, last = stamps[0], stamps[-1]

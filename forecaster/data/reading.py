@@ -34,6 +34,8 @@ class RawTable:
     decimal: str
     digest: str
     notes: tuple[str, ...]
+    header: tuple[str, ...] = ()
+    delimiter: str = ""
 
     def where(self, row: int, column: str | None = None) -> str:
         """The place of a cell in words: ``data.csv, line 7, column 'x'``."""
@@ -129,7 +131,7 @@ def _read_csv(path: Path, content: bytes, digest: str) -> RawTable:
     decimal = _find_decimal(columns, delimiter)
     if decimal == ",":
         notes.append("decimal comma")
-    return RawTable(str(path), columns, places, "line", decimal, digest, tuple(notes))
+    return RawTable(str(path), columns, places, "line", decimal, digest, tuple(notes), tuple(names), delimiter)
 
 
 def _check_shape(path: Path, names: list[str], header_line: int, body: list[tuple[int, list[str]]]) -> None:

@@ -17,6 +17,7 @@ from forecaster.data.clock import Clock, working_times
 from forecaster.data.intervals import Interval, find_interval, parse_interval
 from forecaster.data.reading import RawTable, numbers, read_file
 from forecaster.data.roles import Layout, find_layout
+from forecaster.data.rows import RowFormat, row_format
 from forecaster.data.timestamps import parse_stamps
 from forecaster.errors import UserError
 
@@ -53,6 +54,7 @@ class Table:
     newest_first: bool
     series: tuple[Series, ...]
     report: Report
+    rows: RowFormat | None = None
 
     def __len__(self) -> int:
         return len(self.series)
@@ -106,7 +108,9 @@ def read_table(path: str | Path, columns: Columns, report: Report | None = None,
     interval = _interval(raw, columns, [times for times, _, _ in pieces])
     report.facts["interval"] = interval.alias
     series = tuple(_on_grid(raw, columns, interval, item, piece, report) for item, piece in zip(items, pieces, strict=True))
-    table = Table(raw.path, raw.digest, layout.targets, interval, clock, newest_first, series, report)
+    table = Table(
+        raw.path, raw.digest, layout.targets, interval, clock, newest_first, series, report, row_format(raw, layout, stamps)
+    )
     _describe(raw, table, values, report)
     return table
 

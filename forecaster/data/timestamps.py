@@ -91,8 +91,8 @@ def _read_dates(dates: list[str], style: str) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(pd.to_datetime(dates, format=style, errors="coerce"))
 
 
-def parse_stamps(raw: RawTable, name: str) -> Stamps:
-    """Read the time column ``name``; one format has to hold for the whole column."""
+def parse_stamps(raw: RawTable, name: str, known: str | None = None) -> Stamps:
+    """Read the time column ``name``; one format has to hold for the whole column, the ``known`` style if there is one."""
     column = raw.columns[name]
     if isinstance(column, np.ndarray):
         column = [str(int(v)) if np.isfinite(v) and v == int(v) else str(v) for v in column]
@@ -103,7 +103,7 @@ def parse_stamps(raw: RawTable, name: str) -> Stamps:
         if not cell:
             raise UserError(f"{raw.where(row, name)}: the time is missing; fill it in or remove the row")
     dates = [match["date"] if match else cell for match, cell in zip(parts, column, strict=True)]
-    style = _choose_format(raw, name, dates, list(column))
+    style = _choose_format(raw, name, dates, list(column)) if known is None else _known_format(raw, name, dates, known)
     shapes = [(bool(m and m["time"]), bool(m and m["half"]), bool(m and m["zone"])) for m in parts]
     odd = next((row for row, shape in enumerate(shapes) if shape != shapes[0]), None)
     if odd is not None:
@@ -148,6 +148,16 @@ def _choose_format(raw: RawTable, name: str, dates: list[str], cells: list[str])
         return styles[0]
     _refuse_dates(raw, name, dates, cells)
     raise AssertionError("unreachable: some date fits no format")
+
+
+def _known_format(raw: RawTable, name: str, dates: list[str], known: str) -> str:
+    style = known.removesuffix(" and offset").removesuffix(" with a time of day")
+    bad = np.flatnonzero(_read_dates(dates, style).isna())
+    if len(bad):
+        raise UserError(
+            f"{raw.where(int(bad[0]), name)}: '{dates[int(bad[0])]}' is not a time written as {style}; correct it"
+        )
+    return style
 
 
 def _irregularity(wall: pd.DatetimeIndex) -> int:

@@ -9,17 +9,19 @@ from forecaster.model_config import (
     QuantileLinearConfig,
     ResidualBootstrapConfig,
     SeasonalNaiveConfig,
+    StateSpaceConfig,
     TransformerConfig,
 )
-from forecaster.models.base import Draws, Forecaster, empty_future
+from forecaster.models.base import Draws, Forecaster, Live, empty_future
 from forecaster.models.bootstrap import ResidualBootstrap
 from forecaster.models.diffusion import Diffusion
 from forecaster.models.linear import Linear, QuantileLinear
 from forecaster.models.naive import SeasonalNaive
 from forecaster.models.point import Average
+from forecaster.models.state_space import StateSpace
 from forecaster.models.transformer import Transformer
 
-__all__ = ["Draws", "Forecaster", "build_model", "empty_future"]
+__all__ = ["Draws", "Forecaster", "Live", "build_model", "empty_future"]
 
 
 def build_model(config: ModelConfig, channels: int, lookback: int, horizon: int, season: int, label: int = 0) -> Forecaster:
@@ -36,11 +38,14 @@ def build_model(config: ModelConfig, channels: int, lookback: int, horizon: int,
             return Linear(config, lookback, horizon, label)
         case TransformerConfig():
             return Transformer(config, lookback, horizon, label)
+        case StateSpaceConfig():
+            return StateSpace(config, channels, lookback, horizon, label)
         case AverageConfig():
             return Average([build_model(m, channels, lookback, horizon, season, label) for m in config.members])
         case QuantileLinearConfig():
             return QuantileLinear(config, lookback, horizon)
         case ResidualBootstrapConfig():
+            _check_point(config.base, "model.base")
             base = build_model(config.base, channels, lookback, horizon, season, label)
             return ResidualBootstrap(config, base, channels, horizon, season, label)
         case DiffusionConfig():
@@ -48,5 +53,12 @@ def build_model(config: ModelConfig, channels: int, lookback: int, horizon: int,
                 raise UserError(f"model.label: {config.label} is more than the lookback of {lookback}; lower it")
             prior = None
             if config.prior is not None:
+                _check_point(config.prior, "model.prior")
                 prior = build_model(config.prior, channels, lookback, horizon, season, config.label)
             return Diffusion(config, prior, channels, lookback, horizon)
+
+
+def _check_point(config: ModelConfig, key: str) -> None:
+    """What others build on gives paths, not distributions."""
+    if isinstance(config, StateSpaceConfig) and config.output != "point":
+        raise UserError(f"{key}.output: {config.output} cannot be built on; set it to point")

@@ -61,6 +61,16 @@ class Forecaster(nn.Module):
         """What a bridge may start from, in z-scores: sample paths, or the point forecast again and again."""
         return self.whole(batch)[:, None].expand(-1, draws.samples, -1, -1)
 
+    def live(self, past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"]) -> "Live":
+        """This model after a history, to be given further rows one at a time."""
+        raise UserError("this model cannot take in rows one at a time (--stream); train a state-space model, such as s4d")
+
+    def resample(self, rate: int) -> None:
+        """From now on, read series sampled ``rate`` times more coarsely than the training's."""
+        raise UserError(
+            "this model knows one sampling interval only (--resample-rate); train a state-space model, such as s4d"
+        )
+
     def stages(self) -> list["Forecaster"]:
         """Parts to be trained first, each by itself, and kept as they are then."""
         return []
@@ -72,6 +82,14 @@ class Forecaster(nn.Module):
         """Refuse a number of sampling steps that the model cannot walk."""
         if steps is not None:
             raise UserError("--steps: this model does not sample in steps; leave it out")
+
+
+class Live(Forecaster):
+    """A model with a memory of what it has read: its forecasts follow from that, whatever the history in a batch."""
+
+    def take(self, values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"]) -> None:
+        """Read one more row."""
+        raise NotImplementedError
 
 
 def masked_mean(errors: Float[Tensor, "*shape"], mask: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from forecaster.data.windows import Batch
-from forecaster.errors import UserError
 from forecaster.model_config import LinearConfig, QuantileLinearConfig
 from forecaster.models.base import Draws, Forecaster, masked_mean
+from forecaster.models.levels import between, check_levels, draw, pinball
 from forecaster.models.point import PointModel
 from forecaster.networks.norms import frame
 
@@ -39,8 +39,7 @@ class QuantileLinear(Forecaster):
 
     def __init__(self, config: QuantileLinearConfig, lookback: int, horizon: int) -> None:
         super().__init__()
-        if list(config.levels) != sorted(set(config.levels)) or not 0 < config.levels[0] <= config.levels[-1] < 1:
-            raise UserError("model.levels: quantile levels rise strictly between 0 and 1; correct them")
+        check_levels(config.levels)
         self.config, self.horizon = config, horizon
         self.layer = nn.Linear(lookback, len(config.levels) * horizon)
         nn.init.constant_(self.layer.weight, 1 / lookback)
@@ -56,10 +55,8 @@ class QuantileLinear(Forecaster):
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Twice the pinball loss, averaged over the levels."""
-        error = batch.future[:, None] - self._own(batch)  # (B, Q, K, H)
-        tau = torch.tensor(self.config.levels, device=error.device, dtype=error.dtype)[:, None, None]
-        pinball = 2 * torch.maximum(tau * error, (tau - 1) * error)
-        return masked_mean(pinball, batch.future_mask[:, None].expand_as(pinball))
+        errors = pinball(self._own(batch), batch.future, self.config.levels)
+        return masked_mean(errors, batch.future_mask[:, None].expand_as(errors))
 
     def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """The median."""
@@ -67,34 +64,8 @@ class QuantileLinear(Forecaster):
 
     def quantiles(self, batch: Batch, levels: Sequence[float]) -> Float[Tensor, "B Q K H"]:
         """Any levels between the lowest and the highest trained one, interpolated linearly."""
-        own = self.config.levels
-        for level in levels:
-            if not own[0] <= level <= own[-1]:
-                raise UserError(
-                    f"--quantiles: {level} lies outside the levels that the model was trained for, {own[0]} to {own[-1]}"
-                )
-        known = torch.tensor(own, dtype=torch.float64)
-        asked = torch.tensor(list(levels), dtype=torch.float64)
-        above = torch.searchsorted(known, asked).clamp(1, max(len(own) - 1, 1)) if len(own) > 1 else asked.long() * 0
-        below = (above - 1).clamp(min=0)
-        share = ((asked - known[below]) / (known[above] - known[below]).clamp(min=1e-12)).clamp(0, 1)
-        values = self._own(batch)
-        weight = share.to(values)[:, None, None]
-        return torch.lerp(values[:, below.to(values.device)], values[:, above.to(values.device)], weight)
+        return between(self._own(batch), self.config.levels, levels)
 
     def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
-        """Draws by the inverse of the interpolated distribution function, independent in time and channel.
-
-        The model knows marginals only; below its lowest and above its highest level it gives that quantile itself.
-        """
-        own = self._own(batch)  # (B, Q, K, H)
-        levels = torch.tensor(self.config.levels)
-        drawn = []
-        for row, seed in zip(own, draws.seeds, strict=True):
-            generator = torch.Generator().manual_seed(seed)
-            u = torch.rand(draws.samples, *row.shape[1:], generator=generator)
-            above = torch.searchsorted(levels, u).clamp(1, len(levels) - 1) if len(levels) > 1 else u.long()
-            below = (above - 1).clamp(min=0)
-            share = ((u - levels[below]) / (levels[above] - levels[below]).clamp(min=1e-12)).clamp(0, 1).to(row)
-            drawn.append(torch.lerp(row.gather(0, below.to(row.device)), row.gather(0, above.to(row.device)), share))
-        return torch.stack(drawn)
+        """Draws from the marginals, independent in time and channel."""
+        return draw(self._own(batch), self.config.levels, draws)

@@ -5,11 +5,11 @@ length. Depth log₂ L, work and memory O(L) for each mode.
 """
 
 import torch
-from jaxtyping import Complex
+from jaxtyping import Inexact
 from torch import Tensor
 
 
-def scan(a: Complex[Tensor, "m L"], b: Complex[Tensor, "B m L"]) -> Complex[Tensor, "B m L"]:
+def scan(a: Inexact[Tensor, "m L"], b: Inexact[Tensor, "B m L"]) -> Inexact[Tensor, "B m L"]:
     """x_0 = b_0, x_k = a_k x_{k−1} + b_k. (An initial state x belongs in b_0, as a_0 x + b_0.)"""
     if b.shape[-1] == 1:
         return b

@@ -1,0 +1,65 @@
+"""One further row of a file, as text → its item, its time and its values, read by the rules that the file was read by."""
+
+import csv
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecaster.data.reading import RawTable, numbers
+from forecaster.data.roles import Layout
+from forecaster.data.timestamps import Stamps, parse_stamps
+from forecaster.errors import UserError
+
+
+@dataclass(frozen=True)
+class Row:
+    """``where`` it stands; ``item`` (None in a wide file); the time as written, ``offset`` in minutes; ``values`` (K,)."""
+
+    where: str
+    item: str | None
+    wall: pd.Timestamp
+    offset: int | None
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RowFormat:
+    """How a CSV file writes its rows: the header's names, marks, the columns' roles and the style of its times."""
+
+    header: tuple[str, ...]
+    delimiter: str
+    decimal: str
+    layout: Layout
+    style: str
+
+    def parse(self, line: str, number: int, source: str) -> Row | None:
+        """The row on line ``number`` of ``source``; None for a blank line and for a header on the first."""
+        try:
+            cells = [cell.strip() for cell in next(csv.reader([line], delimiter=self.delimiter), [])]
+        except csv.Error as error:
+            raise UserError(f"{source}, line {number}: not a well-formed CSV row ({error}); check its quotes") from error
+        if not any(cells) or (number == 1 and tuple(cells) == self.header):
+            return None
+        if len(cells) != len(self.header):
+            raise UserError(
+                f"{source}, line {number}: {len(cells)} fields where the header has {len(self.header)}; "
+                "mend the line (a missing or an unquoted delimiter)"
+            )
+        columns = {name: [cell] for name, cell in zip(self.header, cells, strict=True)}
+        raw = RawTable(source, dict(columns), np.array([number]), "line", self.decimal, "", ())
+        name, item = self.layout.timestamp, self.layout.item_id
+        stamps = parse_stamps(raw, name, self.style)
+        if stamps.style != self.style:
+            raise UserError(f"{raw.where(0, name)}: '{columns[name][0]}' is not written as {self.style}; correct it")
+        values = np.concatenate([numbers(raw, target) for target in self.layout.targets])
+        offset = None if stamps.offsets is None else int(stamps.offsets[0])
+        return Row(raw.where(0), None if item is None else columns[item][0], stamps.wall[0], offset, values)
+
+
+def row_format(raw: RawTable, layout: Layout, stamps: Stamps) -> RowFormat | None:
+    """The format of a CSV file's rows; None for other files."""
+    if not raw.delimiter:
+        return None
+    return RowFormat(raw.header, raw.delimiter, raw.decimal, layout, stamps.style)

@@ -1,0 +1,115 @@
+"""What a network's last features stand for: a path, quantiles that do not cross, or a Student-t distribution a step."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from forecaster.model_config import Loss, StateSpaceConfig
+from forecaster.models.base import Distribution, Draws, path_errors
+from forecaster.models.levels import between, check_levels, draw, pinball
+from forecaster.networks.norms import Frame
+
+
+class Head:
+    """One path (``size`` P = 1). Raw numbers (B, P, K, M) are in the window's own units, all others in z-scores."""
+
+    distribution: Distribution = "none"
+    size = 1
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+
+    def invert(self, raw: Float[Tensor, "B P K M"], window: Frame) -> Float[Tensor, "B P K M"]:
+        """The forecast's numbers from the network's."""
+        return raw * window.scale[:, None] + window.level[:, None]
+
+    def errors(self, numbers: Float[Tensor, "B P K M"], target: Float[Tensor, "B K M"]) -> Float[Tensor, "B E K M"]:
+        """What training makes small: the absolute or the squared error."""
+        return path_errors(self.loss, numbers, target[:, None])
+
+    def point(self, numbers: Float[Tensor, "B P K M"]) -> Float[Tensor, "B K M"]:
+        """The deterministic forecast."""
+        return numbers[:, 0]
+
+    def quantiles(self, numbers: Float[Tensor, "B P K M"], levels: Sequence[float]) -> Float[Tensor, "B Q K M"]:
+        """Where ``distribution`` is ``quantiles``."""
+        raise NotImplementedError
+
+    def samples(self, numbers: Float[Tensor, "B P K M"], draws: Draws) -> Float[Tensor, "B S K M"]:
+        """Where there is a distribution."""
+        raise NotImplementedError
+
+
+class Quantiles(Head):
+    """The quantiles at ``levels``, sorted, so that they never cross (see ``QuantileLinear``)."""
+
+    distribution = "quantiles"
+
+    def __init__(self, levels: Sequence[float]) -> None:
+        check_levels(levels)
+        self.levels, self.size = levels, len(levels)
+
+    def invert(self, raw: Float[Tensor, "B P K M"], window: Frame) -> Float[Tensor, "B P K M"]:
+        """Around a normal distribution's quantiles, in the window's own units; then sorted."""
+        normal = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(self.levels)).to(raw)
+        found = super().invert(raw + normal[:, None, None], window)
+        # sorting is faster where the levels lie side by side
+        return found.movedim(1, -1).sort(dim=-1).values.movedim(-1, 1)
+
+    def errors(self, numbers: Float[Tensor, "B P K M"], target: Float[Tensor, "B K M"]) -> Float[Tensor, "B E K M"]:
+        """Twice the pinball loss."""
+        return pinball(numbers, target, self.levels)
+
+    def point(self, numbers: Float[Tensor, "B P K M"]) -> Float[Tensor, "B K M"]:
+        """The median."""
+        return between(numbers, self.levels, [0.5])[:, 0]
+
+    def quantiles(self, numbers: Float[Tensor, "B P K M"], levels: Sequence[float]) -> Float[Tensor, "B Q K M"]:
+        """Interpolated between the levels."""
+        return between(numbers, self.levels, levels)
+
+    def samples(self, numbers: Float[Tensor, "B P K M"], draws: Draws) -> Float[Tensor, "B S K M"]:
+        """Independent in time and channel."""
+        return draw(numbers, self.levels, draws)
+
+
+class StudentT(Head):
+    """Location, scale and degrees of freedom (more than 2, so that there is a variance) of every step and channel."""
+
+    distribution = "samples"
+    size = 3
+
+    def __init__(self) -> None:
+        pass
+
+    def invert(self, raw: Float[Tensor, "B P K M"], window: Frame) -> Float[Tensor, "B P K M"]:
+        """The location as a path; the scale grows with the window's."""
+        loc = raw[:, 0] * window.scale + window.level
+        scale = (F.softplus(raw[:, 1]) + 1e-3) * window.scale
+        return torch.stack([loc, scale, 2 + 1e-3 + F.softplus(raw[:, 2])], dim=1)
+
+    def errors(self, numbers: Float[Tensor, "B P K M"], target: Float[Tensor, "B K M"]) -> Float[Tensor, "B E K M"]:
+        """The negative log-likelihood."""
+        loc, scale, df = numbers.unbind(1)
+        return -torch.distributions.StudentT(df, loc, scale).log_prob(target)[:, None]
+
+    def samples(self, numbers: Float[Tensor, "B P K M"], draws: Draws) -> Float[Tensor, "B S K M"]:
+        """Independent in time and channel, a seed for each window."""
+        drawn = []
+        for row, seed in zip(numbers, draws.seeds, strict=True):
+            loc, scale, df = row.unbind(0)
+            shape = (draws.samples, *df.shape)
+            t = np.random.default_rng(seed).standard_t(df.double().cpu().numpy(), size=shape)
+            drawn.append(loc + scale * torch.from_numpy(t).to(scale))
+        return torch.stack(drawn)
+
+
+def make_head(config: StateSpaceConfig) -> Head:
+    """The head of a configuration."""
+    if config.output == "quantiles":
+        return Quantiles(config.levels)
+    return StudentT() if config.output == "student-t" else Head(config.loss)

@@ -1,0 +1,60 @@
+"""Forecasts that are quantiles at fixed levels: the loss, levels in between, and draws."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from forecaster.errors import UserError
+from forecaster.models.base import Draws
+
+
+def check_levels(levels: Sequence[float]) -> None:
+    """Refuse levels that do not rise strictly between 0 and 1."""
+    if list(levels) != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1:
+        raise UserError("model.levels: quantile levels rise strictly between 0 and 1; correct them")
+
+
+def pinball(
+    quantiles: Float[Tensor, "B Q K H"], target: Float[Tensor, "B K H"], levels: Sequence[float]
+) -> Float[Tensor, "B Q K H"]:
+    """Twice the pinball loss of each entry."""
+    error = target[:, None] - quantiles
+    tau = torch.tensor(levels, device=error.device, dtype=error.dtype)[:, None, None]
+    return 2 * torch.maximum(tau * error, (tau - 1) * error)
+
+
+def between(
+    quantiles: Float[Tensor, "B Q K H"], own: Sequence[float], levels: Sequence[float]
+) -> Float[Tensor, "B Q2 K H"]:
+    """Any levels between the lowest and the highest of one's own, interpolated linearly."""
+    for level in levels:
+        if not own[0] <= level <= own[-1]:
+            raise UserError(
+                f"--quantiles: {level} lies outside the levels that the model was trained for, {own[0]} to {own[-1]}"
+            )
+    known = torch.tensor(own, dtype=torch.float64)
+    asked = torch.tensor(list(levels), dtype=torch.float64)
+    above = torch.searchsorted(known, asked).clamp(1, max(len(own) - 1, 1)) if len(own) > 1 else asked.long() * 0
+    below = (above - 1).clamp(min=0)
+    share = ((asked - known[below]) / (known[above] - known[below]).clamp(min=1e-12)).clamp(0, 1)
+    weight = share.to(quantiles)[:, None, None]
+    return torch.lerp(quantiles[:, below.to(quantiles.device)], quantiles[:, above.to(quantiles.device)], weight)
+
+
+def draw(quantiles: Float[Tensor, "B Q K H"], own: Sequence[float], draws: Draws) -> Float[Tensor, "B S K H"]:
+    """Draws by the inverse of the interpolated distribution function, independent in time and channel.
+
+    The model knows marginals only; below its lowest and above its highest level it gives that quantile itself.
+    """
+    levels = torch.tensor(own)
+    drawn = []
+    for row, seed in zip(quantiles, draws.seeds, strict=True):
+        generator = torch.Generator().manual_seed(seed)
+        u = torch.rand(draws.samples, *row.shape[1:], generator=generator)
+        above = torch.searchsorted(levels, u).clamp(1, len(levels) - 1) if len(levels) > 1 else u.long()
+        below = (above - 1).clamp(min=0)
+        share = ((u - levels[below]) / (levels[above] - levels[below]).clamp(min=1e-12)).clamp(0, 1).to(row)
+        drawn.append(torch.lerp(row.gather(0, below.to(row.device)), row.gather(0, above.to(row.device)), share))
+    return torch.stack(drawn)

@@ -1,0 +1,202 @@
+"""State-space forecasters: streaming is reading everything, at any rate; what their outputs mean."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from forecaster.data.windows import Batch
+from forecaster.errors import UserError
+from forecaster.model_config import DiffusionConfig, LinearConfig, ResidualBootstrapConfig, StateSpaceConfig
+from forecaster.models import Draws, build_model, empty_future
+from forecaster.models.state_space import StateSpace
+from forecaster.networks import running
+
+B, K, L, H = 3, 2, 40, 12
+LAYERS = ["lssl", "lssl-fixed", "s4", "s4d", "s5", "s4-ptd", "s5-ptd"]
+
+
+def make(dtype: torch.dtype = torch.float32, **settings: object) -> StateSpace:
+    torch.manual_seed(0)
+    config = StateSpaceConfig.model_validate({"layer": "s4d", "width": 6, "state": 8, **settings})
+    model = build_model(config, K, L, H, 6).to(dtype).eval()
+    assert isinstance(model, StateSpace)
+    return model
+
+
+def windows(length: int = L, dtype: torch.dtype = torch.float32) -> Batch:
+    """Noise around levels that drift apart, with holes."""
+    generator = torch.Generator().manual_seed(1)
+    past = torch.randn(B, K, length, generator=generator, dtype=dtype) + torch.arange(length) / 10
+    mask = (torch.rand(B, K, length, generator=generator) > 0.2).to(dtype)
+    future = torch.randn(B, K, H, generator=generator, dtype=dtype)
+    return Batch(past * mask, mask, future, torch.ones_like(future), torch.arange(B), torch.arange(B))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-4), (torch.float64, 1e-9)])
+@torch.no_grad()
+def test_streaming_is_reading_the_whole_history(layer: str, dtype: torch.dtype, near: float) -> None:
+    model, batch = make(dtype, layer=layer), windows(3 * L, dtype)
+    live = model.live(batch.past[..., :L], batch.past_mask[..., :L])
+    for k in range(L, 3 * L):
+        live.take(batch.past[..., k], batch.past_mask[..., k])
+    nothing = empty_future(batch.past[..., :1], batch.past_mask[..., :1], H, batch.time)
+    torch.testing.assert_close(live.point(nothing), model.point(batch), rtol=near, atol=near)
+
+
+@pytest.mark.parametrize("mix", [False, True])
+@pytest.mark.parametrize("split", [1, 17, L - 1])
+@torch.no_grad()
+def test_a_split_anywhere_gives_the_same(mix: bool, split: int) -> None:
+    model, batch = make(torch.float64, mix=mix), windows(dtype=torch.float64)
+    memory = None
+    for part in (slice(0, split), slice(split, L)):
+        memory = model.read(batch.past[..., part], batch.past_mask[..., part], memory)
+    found = model.head.point(model.emit(memory.features, memory.frame))
+    torch.testing.assert_close(found, model.point(batch), rtol=1e-9, atol=1e-9)
+
+
+@torch.no_grad()
+def test_memory_does_not_grow() -> None:
+    model, batch = make(), windows(3 * L)
+    sizes = [
+        [tuple(t.shape) for t in (*memory.states, memory.features, memory.moments)]
+        for memory in (model.read(batch.past[..., :n], batch.past_mask[..., :n]) for n in (1, 3 * L))
+    ]
+    assert sizes[0] == sizes[1]
+
+
+def test_running_moments_are_those_of_a_loop() -> None:
+    batch, decay = windows(), 0.9
+    found = running.run(batch.past, batch.past_mask, decay, running.at_rest(batch.past))
+    level, scale = running.level_scale(found, batch.past.double())
+    x, m = batch.past[1, 0].double().numpy(), batch.past_mask[1, 0].numpy()
+    for t in (0, 5, L - 1):
+        weight = m[: t + 1] * decay ** np.arange(t, -1, -1)
+        if weight.sum() == 0:
+            continue
+        mean = np.average(x[: t + 1], weights=weight)
+        variance = np.average((x[: t + 1] - mean) ** 2, weights=weight)
+        assert float(level[1, 0, t]) == pytest.approx(mean, rel=1e-9, abs=1e-9)
+        assert float(scale[1, 0, t]) == pytest.approx((variance + 1e-5) ** 0.5, rel=1e-9)
+    moments = running.at_rest(batch.past)
+    for t in range(L):
+        moments = running.step(batch.past[..., t], batch.past_mask[..., t], decay, moments)
+        torch.testing.assert_close(moments, found[..., t], rtol=1e-12, atol=1e-12)
+
+
+@torch.no_grad()
+def test_forecasts_move_with_level_and_scale() -> None:
+    model, batch = make(torch.float64), windows(dtype=torch.float64)
+    lifted = Batch((1000 * batch.past + 7) * batch.past_mask, batch.past_mask, batch.future, batch.future_mask, batch.index, batch.time)  # fmt: skip
+    torch.testing.assert_close(model.point(lifted), 1000 * model.point(batch) + 7, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"output": "quantiles"}, {"output": "student-t"}, {"mix": True}, {"norm": "standard"}]
+)
+def test_what_is_missing_has_no_say(settings: dict[str, object]) -> None:
+    model, batch = make(**settings), windows()
+    future_mask = batch.future_mask.clone()
+    future_mask[1, 1, 3:] = 0
+    results = []
+    for filler in (0.0, 1e3):
+        past = torch.where(batch.past_mask > 0, batch.past, filler)
+        future = torch.where(future_mask > 0, batch.future, filler)
+        seen = Batch(past, batch.past_mask, future, future_mask, batch.index, batch.time)
+        results.append((model.loss(seen), model.point(seen)))
+    torch.testing.assert_close(results[0], results[1])
+    assert results[0][0].isfinite()
+
+
+@torch.no_grad()
+def test_a_history_without_a_value_is_no_obstacle() -> None:
+    model = make()
+    empty = torch.zeros(1, K, L)
+    assert model.point(empty_future(empty, empty, H, torch.zeros(1, dtype=torch.int64))).isfinite().all()
+
+
+@torch.no_grad()
+def test_quantiles_do_not_cross_and_the_median_is_the_point() -> None:
+    model, batch = make(output="quantiles"), windows()
+    torch.nn.init.normal_(model.out[-1].bias, std=3.0)  # raw quantiles in disorder
+    found = model.quantiles(batch, [0.01, 0.05, 0.3, 0.5, 0.975])
+    assert (found.diff(dim=1) >= 0).all()
+    torch.testing.assert_close(found[:, 3], model.point(batch))
+    assert model.samples(batch, Draws(7, [1, 2, 3])).shape == (B, 7, K, H)
+
+
+@torch.no_grad()
+def test_student_t_samples_have_its_quantiles() -> None:
+    model, batch = make(output="student-t"), windows()
+    loc, scale, df = (each[0].double().numpy() for each in model._numbers(batch).unbind(1))
+    drawn = model.samples(batch, Draws(20_000, [1, 2, 3]))[0].numpy()
+    for level in (0.05, 0.5, 0.9):
+        expected = stats.t.ppf(level, df, loc, scale)
+        assert np.abs(np.quantile(drawn, level, axis=0) - expected).max() < 0.1 * scale.max()
+    loss = -stats.t.logpdf(batch.future[0].numpy(), df, loc, scale)
+    one = Batch(*(getattr(batch, n)[:1] for n in ("past", "past_mask", "future", "future_mask", "index", "time")))
+    assert float(model.loss(one)) == pytest.approx(loss.mean(), rel=1e-5)
+
+
+@torch.no_grad()
+def test_a_distribution_streams_too() -> None:
+    for output in ("quantiles", "student-t"):
+        model, batch = make(torch.float64, output=output), windows(dtype=torch.float64)
+        live = model.live(batch.past[..., :-1], batch.past_mask[..., :-1])
+        live.take(batch.past[..., -1], batch.past_mask[..., -1])
+        draws = Draws(5, [1, 2, 3])
+        torch.testing.assert_close(live.samples(batch, draws), model.samples(batch, draws), rtol=1e-9, atol=1e-9)
+        if output == "quantiles":
+            torch.testing.assert_close(live.quantiles(batch, [0.2]), model.quantiles(batch, [0.2]), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("layer", ["lssl", "s4", "s4d", "s5"])
+@torch.no_grad()
+def test_a_coarser_sampling_needs_a_longer_step_only(layer: str) -> None:
+    """A slow signal read at every row, and at every second one with rate 2: the same forecast for the same times."""
+    model = make(torch.float64, layer=layer, dt_min=1e-3, dt_max=1e-2)
+    times = torch.arange(400, dtype=torch.float64)
+    wave = torch.sin(times / 30).expand(1, 1, -1).expand(1, K, -1)
+    fine = model.point(empty_future(wave, torch.ones_like(wave), H, torch.zeros(1, dtype=torch.int64)))
+    coarse = wave[..., 1::2]
+    batch = empty_future(coarse, torch.ones_like(coarse), H, torch.zeros(1, dtype=torch.int64))
+    unscaled = model.point(batch)[..., : H // 2]
+    model.resample(2)
+    found = model.point(batch)
+    assert found.shape == (1, K, H)
+    torch.testing.assert_close(found[..., : H // 2], fine[..., 1::2], rtol=0.05, atol=0.05)
+    right, wrong = ((each - fine[..., 1::2]).abs().max() for each in (found[..., : H // 2], unscaled))
+    assert right < wrong / 2
+    first, second = model.read(coarse, torch.ones_like(coarse)), found[..., : H // 2]
+    again = model.roll(model.read(second, torch.ones_like(second), first))
+    torch.testing.assert_close(found[..., H // 2 :], again[..., : H // 2], rtol=1e-9, atol=1e-9)
+
+
+def test_what_cannot_be_is_refused() -> None:
+    past = torch.zeros(1, K, L)
+    standard = make(norm="standard")
+    for use in (lambda: standard.live(past, past), lambda: standard.resample(2)):
+        with pytest.raises(UserError, match="norm standard needs the whole window"):
+            use()
+    with pytest.raises(UserError, match="more than the horizon of 12"):
+        make().resample(13)
+    linear = build_model(LinearConfig(), K, L, H, 6)
+    with pytest.raises(UserError, match="cannot take in rows one at a time"):
+        linear.live(past, past)
+    with pytest.raises(UserError, match="knows one sampling interval only"):
+        linear.resample(2)
+    quantiles = StateSpaceConfig(output="quantiles")
+    with pytest.raises(UserError, match=r"model\.base\.output: quantiles cannot be built on; set it to point"):
+        build_model(ResidualBootstrapConfig(base=quantiles), K, L, H, 6)
+    with pytest.raises(UserError, match=r"model\.prior\.output"):
+        build_model(DiffusionConfig(prior=quantiles, label=0), K, L, H, 6)
+
+
+def test_it_can_be_a_prior_with_a_label() -> None:
+    config = DiffusionConfig.model_validate({"prior": {"name": "state-space", "width": 4, "state": 4}, "label": 5})
+    model, batch = build_model(config, K, L, H, 6), windows()
+    assert model.prior.whole(batch).shape == (B, K, 5 + H)
+    model.loss(batch).backward()
+    assert model.prior.embed.weight.grad is not None
