@@ -66,8 +66,8 @@ class DataConfig(Columns):
 class TrainerConfig(Section):
     """How a model is trained, and how much of it is scored.
 
-    ``stage_epochs``: the most epochs of a part that is trained first, such as a prior; ``max_epochs`` and
-    ``max_steps`` (-1: no limit) are those of the model itself. ``stage_learning_rate`` is that part's own (None: the same).
+    ``stage_epochs``: the most epochs of a part that is trained first, such as a prior, ``stage_learning_rate`` its own rate
+    (None: the same); ``max_epochs`` and ``max_steps`` (rounded up to whole epochs) are those of the model itself.
     ``epoch_batches``: an epoch, after which validation looks, is so many batches at most (None: all training windows).
     ``validation_windows``: evenly spaced validation windows scored after each epoch (all by default). At the end
     ``point_windows`` of each split are scored with the point forecast (all by default) and ``score_windows`` with samples
@@ -77,7 +77,7 @@ class TrainerConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     max_epochs: Positive = 10
     stage_epochs: Positive = 50
-    max_steps: Annotated[int, Field(ge=-1)] = -1
+    max_steps: Positive | None = None
     epoch_batches: Positive | None = None
     batch_size: Positive = 32
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3

@@ -59,7 +59,7 @@ def evaluate(model: Forecaster, problem: Problem, part: Part, scoring: Scoring) 
     """The metrics of a model on the windows of a part, without prefix; ``windows`` counts them."""
     windows = problem.windows(part)
     units, totals, count = _Units(problem, windows, part), Totals(), 0
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = model.device
     model.eval()
     for cpu_batch in ordered_loader(windows, 256 if scoring.mode == "point" else 16, scoring.limit):
         batch = cpu_batch.to(device)

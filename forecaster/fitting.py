@@ -152,7 +152,7 @@ def _fit_stages(
 def _stage_settings(config: TrainerConfig) -> TrainerConfig:
     """The budget of a part that is trained first."""
     rate = config.learning_rate if config.stage_learning_rate is None else config.stage_learning_rate
-    budget = {"max_epochs": config.stage_epochs, "max_steps": -1, "epoch_batches": None, "learning_rate": rate}
+    budget = {"max_epochs": config.stage_epochs, "max_steps": None, "epoch_batches": None, "learning_rate": rate}
     return config.model_copy(update=budget)
 
 
@@ -163,15 +163,17 @@ def on_cuda(config: TrainerConfig) -> bool:
 
 def make_trainer(config: TrainerConfig, folder: Path, batches: int, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
     """The Trainer: nothing is written but the checkpoints of ``callbacks``, nothing printed but theirs."""
-    batches = min(batches, config.epoch_batches or batches)
+    batches, epochs = min(batches, config.epoch_batches or batches), config.max_epochs
+    if config.max_steps is not None:
+        batches = min(batches, config.max_steps)
+        epochs = min(epochs, -(-config.max_steps // batches))  # it is at an epoch's end that validation looks
     return pl.Trainer(
         accelerator="cuda" if on_cuda(config) else "cpu",
         devices=config.devices,
         strategy=DDPStrategy(broadcast_buffers=False, find_unused_parameters=True) if config.devices > 1 else "auto",
         precision=config.precision,
-        max_epochs=config.max_epochs,
-        max_steps=config.max_steps,
-        limit_train_batches=min(batches, config.max_steps) if config.max_steps > 0 else batches,
+        max_epochs=epochs,
+        limit_train_batches=batches,
         gradient_clip_val=config.gradient_clip or None,
         callbacks=list(callbacks),
         plugins=[_AtomicCheckpoints(), *([LightningEnvironment()] if config.devices > 1 else [])],
@@ -217,7 +219,8 @@ def _fit_stage(
             raise KeyboardInterrupt from stop
         best = folder / "best.ckpt"
         if trainer.is_global_zero and best.is_file():
-            if begun["val/loss"] <= float(keep.best_model_score or torch.inf):
+            score = keep.best_model_score
+            if score is None or begun["val/loss"] <= float(score):
                 print(f"{prefix}validation: no epoch is better than the start; kept it", file=sys.stderr)
                 torch.save({"state_dict": start}, best)
             best.replace(done)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from forecaster.sections import Fraction, Positive, Section, Weight
+from forecaster.sections import Even, Fraction, Positive, Section, Weight
 
 Norm = Literal["none", "last", "mean", "standard"]
 Loss = Literal["l1", "mse"]
@@ -83,7 +83,9 @@ class AverageConfig(Section):
     """The plain average of several point models, each trained by itself."""
 
     name: Literal["average"] = "average"
-    members: tuple[Annotated[LinearConfig | TransformerConfig, Field(discriminator="name")], ...] = (
+    members: Annotated[
+        tuple[Annotated[LinearConfig | TransformerConfig, Field(discriminator="name")], ...], Field(min_length=1)
+    ] = (
         LinearConfig(norm="standard", loss="l1"),
         LinearConfig(norm="last", loss="l1"),
     )
@@ -160,8 +162,8 @@ class ResidualNetworkConfig(Section):
     channels: Positive = 8
     heads: Positive = 2
     state: Positive = 16
-    step_embedding: Positive = 128
-    time_embedding: Positive = 128
+    step_embedding: Even = 128
+    time_embedding: Even = 128
     channel_embedding: Positive = 16
     feed_forward: Positive = 64
     dropout: Fraction = 0.0
@@ -174,7 +176,7 @@ class ConvolutionConfig(Section):
     width: Positive = 64
     layers: Positive = 4
     kernel: Positive = 5
-    step_embedding: Positive = 128
+    step_embedding: Even = 128
     dropout: Fraction = 0.1
 
 
@@ -192,7 +194,7 @@ class MixerConfig(Section):
     name: Literal["mixer"] = "mixer"
     width: Positive = 128
     layers: Positive = 2
-    step_embedding: Positive = 32
+    step_embedding: Even = 32
     dropout: Fraction = 0.5
 
 

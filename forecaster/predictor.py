@@ -76,14 +76,15 @@ class SavedPredictor(Predictor):
         self, model: Forecaster, histories: NDArray[np.float64], origins: Sequence[Origin], request: Request
     ) -> Iterator[Forecast]:
         """The forecasts of ``model`` from histories (B, K, L) in z-scores, nan for missing."""
-        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        device = model.device
         past, known = observed(histories)
         times = torch.tensor([step_number(origin.start) for origin in origins])
         windows = empty_future(past, known, self.prediction_length, times).to(device)
         if request.mode == "point":
             values = model.point(windows, request.steps)[:, None]
         elif model.distribution == "quantiles":
-            values = model.quantiles(windows, sorted({*request.quantiles, *_MEAN_LEVELS}))
+            # the last one is the mean
+            values = torch.cat([model.quantiles(windows, request.quantiles), model.mean(windows)[:, None]], dim=1)
         else:
             seeds = [window_seed(request.seed, origin) for origin in origins]
             values = model.samples(windows, Draws(request.samples, seeds, request.steps))
@@ -96,11 +97,8 @@ class SavedPredictor(Predictor):
     def _forecast(self, origin: Origin, array: NDArray[np.float64], request: Request, quantiles: bool) -> Forecast:
         array = array[..., 0] if array.shape[-1] == 1 else array
         if request.mode == "probabilistic" and quantiles:
-            levels = sorted({*request.quantiles, *_MEAN_LEVELS})
-            own = [levels.index(level) for level in _MEAN_LEVELS]
-            keys = [str(level) for level in levels]
-            values = np.concatenate([array, array[own].mean(0)[None]])
-            return QuantileForecast(values, origin.start, [*keys, "mean"], origin.item_id)
+            keys = [*(str(level) for level in request.quantiles), "mean"]
+            return QuantileForecast(array, origin.start, keys, origin.item_id)
         return SampleForecast(array, origin.start, origin.item_id)
 
     def scaling(self, item_id: str | None, target: NDArray[np.float64]) -> Scaling:
@@ -110,10 +108,6 @@ class SavedPredictor(Predictor):
             return self.saved.scaling[item]
         self.decisions.append(f"series '{item}' was not in the training: scaled by its own values")
         return Scaling.fit(target, f"series '{item}'", self.saved.schema.names)
-
-
-# the mean of a quantile model is the average of its deciles' midpoints, as good as its levels allow
-_MEAN_LEVELS = tuple(round(0.05 + 0.1 * i, 2) for i in range(10))
 
 
 def context(values: NDArray[np.float64], lookback: int) -> NDArray[np.float64]:

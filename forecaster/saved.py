@@ -78,8 +78,7 @@ class SavedModel:
         """The same model with conformal intervals in place of its own."""
         if self.rate != 1:
             raise UserError("--conformal: the errors kept are of the training's interval; leave it out, or --resample-rate")
-        device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
-        return replace(self, model=Conformal(self.model, self.errors).to(device).eval())
+        return replace(self, model=Conformal(self.model, self.errors).to(self.model.device).eval())
 
 
 def versions() -> dict[str, str]:

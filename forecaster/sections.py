@@ -6,10 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Even = Annotated[int, Field(gt=0, multiple_of=2)]
 Weight = Annotated[float, Field(ge=0)]
 
 
 class Section(BaseModel):
     """A section of the configuration: unknown keys are refused, and nothing changes after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)

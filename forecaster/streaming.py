@@ -40,7 +40,7 @@ class _Follower:
         self.last = table.interval.stamps(history.first, len(history.values))[-1]
         self.start = table.start(history) + len(history.values)
         core = saved.model.model if isinstance(saved.model, Conformal) else saved.model
-        self.device = next((p.device for p in core.parameters()), torch.device("cpu"))
+        self.device = core.device
         window = context(self.scale.apply(history.values), saved.config.data.lookback)
         past, mask = observed(window[None])
         with torch.no_grad():

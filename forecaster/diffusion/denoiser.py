@@ -60,5 +60,5 @@ class Denoiser(nn.Module):
             return out
         if self.predicts == "correction":
             return h + out
-        a, g, b = (c[t].to(out.dtype)[:, None, None] for c in (self.process.a, self.process.g, self.process.b))
-        return (y_t - g * h - b * out) / a
+        a, g, b = (c[t].to(y_t.dtype)[:, None, None] for c in (self.process.a, self.process.g, self.process.b))
+        return (y_t - g * h - b * out.to(y_t.dtype)) / a

@@ -1,5 +1,7 @@
 """What every forecaster is: a loss over windows, and forecasts from them. It knows nothing of Lightning or of files."""
 
+import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -28,10 +30,21 @@ class Draws:
     budget: int = 256 * 2**20
 
 
+def generator(*parts: int | str) -> torch.Generator:
+    """A source of random numbers of its own for every tuple of parts (torch looks at 32 bits of a seed only)."""
+    digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
+
+
 class Forecaster(nn.Module):
     """Base of all models. ``distribution`` says what the probabilistic forecast consists of."""
 
     distribution: Distribution = "none"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, or else what was taken from the data."""
+        return next((t.device for t in itertools.chain(self.parameters(), self.buffers())), torch.device("cpu"))
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """The training loss of a batch."""
@@ -70,6 +83,10 @@ class Forecaster(nn.Module):
         raise UserError(
             "this model knows one sampling interval only (--resample-rate); train a state-space model, such as s4d"
         )
+
+    def mean(self, batch: Batch) -> Float[Tensor, "B K H"]:
+        """The mean of quantile models: the average over the deciles' midpoints, as good as their levels allow."""
+        return self.quantiles(batch, [round(0.05 + 0.1 * i, 2) for i in range(10)]).mean(1)
 
     def stages(self) -> list["Forecaster"]:
         """Parts to be trained first, each by itself, and kept as they are then."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from forecaster.data.windows import Batch, Windows, ordered_loader
 from forecaster.model_config import ResidualBootstrapConfig, SamplesObjective
-from forecaster.models.base import Draws, Forecaster, with_label
+from forecaster.models.base import Draws, Forecaster, generator, with_label
 from forecaster.models.scores import sample_score
 from forecaster.networks.norms import frame
 
@@ -116,28 +116,35 @@ class ResidualBootstrap(Forecaster):
         return frame(batch.past, batch.past_mask, "standard").scale
 
     def chances(self, time: Int[Tensor, " B"]) -> Float[Tensor, "B R"]:
-        """1 for the paths that may be drawn for windows at these times, else 0. A rule that leaves none is given up."""
+        """1 for the paths that may be drawn for windows at these times, else 0.
+
+        Where all overlap the window, all are 0; any other rule that leaves none is given up.
+        """
         apart = self.times - time[:, None]
         known = (self.validated == 0) | (time > self.times.max())[:, None]
         phase = apart % self.season
         width = self.season if self.config.phase_window is None else self.config.phase_window
         near = torch.minimum(phase, self.season - phase) <= width
-        allowed = torch.ones_like(near)
-        for rule in (apart.abs() >= self.horizon, known, near):
+        allowed = apart.abs() >= self.horizon + self.label
+        for rule in (known, near):
             stricter = allowed & rule
             allowed = torch.where(stricter.any(1, keepdim=True), stricter, allowed)
         return allowed.float()
 
     def paths(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
         """The base's path with residual paths added, a window's own seed for each."""
+        chances = self.chances(batch.time)
+        any_path = chances.any(1)  # without a path that may be drawn the forecast has no spread
+        chances = torch.where(any_path[:, None], chances, 1.0)
         chosen = [
-            torch.multinomial(chance, draws.samples, True, generator=torch.Generator().manual_seed(seed))
-            for chance, seed in zip(self.chances(batch.time).cpu(), draws.seeds, strict=True)
+            torch.multinomial(chance, draws.samples, True, generator=generator(seed, "residuals"))
+            for chance, seed in zip(chances.cpu(), draws.seeds, strict=True)
         ]
         index = torch.stack(chosen).to(self.residuals.device)
         # a window or a path of a nearly constant channel does not blow the other up
         ratio = (self._scale(batch)[:, None] / self.scales[index]).clamp(0.1, 10)
-        return self.whole(batch)[:, None] + self.residuals[index] * ratio**self.power * self.spread
+        drawn = self.residuals[index] * ratio**self.power * self.spread
+        return self.whole(batch)[:, None] + drawn * any_path[:, None, None, None]
 
     def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
         """Paths of the point forecast with residuals added."""

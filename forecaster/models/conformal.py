@@ -9,7 +9,7 @@ from torch import Tensor
 
 from forecaster.data.windows import Batch, Windows, ordered_loader
 from forecaster.errors import UserError
-from forecaster.models.base import Draws, Forecaster
+from forecaster.models.base import Draws, Forecaster, generator
 
 # validation windows kept at most, evenly spaced: enough for levels of a thousandth
 KEPT = 1000
@@ -18,7 +18,7 @@ KEPT = 1000
 @torch.no_grad()
 def validation_errors(model: Forecaster, validation: Windows, limit: int | None = None) -> Float[Tensor, "n K H"]:
     """The point forecast's errors on evenly spaced validation windows, in z-scores, nan where the truth is missing."""
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = model.device
     errors = []
     for cpu_batch in ordered_loader(validation, 256, min(KEPT, KEPT if limit is None else limit)):
         batch = cpu_batch.to(device)
@@ -71,11 +71,15 @@ class Conformal(Forecaster):
     def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
         """Whole error paths added, a missing error taken as none."""
         chosen = [
-            torch.randint(len(self.errors), (draws.samples,), generator=torch.Generator().manual_seed(seed))
-            for seed in draws.seeds
+            torch.randint(len(self.errors), (draws.samples,), generator=generator(seed, "path")) for seed in draws.seeds
         ]
         return self.point(batch)[:, None] + self.errors[torch.stack(chosen).to(self.errors.device)]
 
+    def mean(self, batch: Batch) -> Float[Tensor, "B K H"]:
+        """The point forecast."""
+        return self.point(batch)
+
     def check_steps(self, steps: int | None) -> None:
-        """The model's own."""
-        self.model.check_steps(steps)
+        """The errors are those of the model's own steps."""
+        if steps is not None:
+            raise UserError("--conformal: the errors on validation are those of the model's own steps; leave --steps out")

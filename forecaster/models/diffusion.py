@@ -13,7 +13,7 @@ from forecaster.diffusion.sampler import sample, step_grid
 from forecaster.diffusion.schedules import Schedule, bridge, cosine_betas, ddpm, linear_betas, quadratic_betas
 from forecaster.errors import UserError
 from forecaster.model_config import BridgeConfig, DDPMConfig, DiffusionConfig, PathObjective, SamplesObjective
-from forecaster.models.base import Draws, Forecaster, masked_mean, path_errors, with_label
+from forecaster.models.base import Draws, Forecaster, generator, masked_mean, path_errors, with_label
 from forecaster.models.scores import sample_score
 from forecaster.networks.build import build_network
 from forecaster.networks.conditions import build_condition
@@ -105,9 +105,9 @@ class Diffusion(Forecaster):
         sampler = self.config.sampler
         grids = (step_grid(self.process.steps, count)[:-1] for count in (sampler.point_steps, sampler.steps))
         visited = torch.tensor([t for grid in grids for t in grid], device=batch.index.device)
-        t = visited[batch.index % len(visited)]
-        generator = torch.Generator().manual_seed(int(batch.index[0]))
-        noise = torch.randn(len(batch), batch.past.shape[1], self.length, generator=generator).to(batch.past)
+        t = visited[torch.arange(len(batch), device=visited.device) % len(visited)]
+        source = generator(int(batch.index[0]), "score")
+        noise = torch.randn(len(batch), batch.past.shape[1], self.length, generator=source).to(batch.past)
         return self._path_loss(batch, t, noise, seeds, self.config.objective)
 
     def _path_loss(
@@ -200,8 +200,11 @@ def _check(config: DiffusionConfig, prior: Forecaster | None, process: Process) 
         raise UserError("model.given_prior, model.predicts: without a prior there is none to see or to correct; name one")
     if prior is not None and config.prior_training == "joint" and prior.stages():
         raise UserError("model.prior_training: residuals are known once the prior is trained; set it to first")
+    objective = config.objective
+    if isinstance(objective, SamplesObjective) and objective.energy + objective.crps + objective.crps_sum == 0:
+        raise UserError("model.objective: energy, crps and crps_sum are all 0, so samples are not scored; raise one")
     spread = ends_in_noise or (prior is not None and prior.distribution != "none")
-    if isinstance(config.objective, SamplesObjective) and not spread and (sampler.s == 0 or sampler.steps == 1):
+    if isinstance(objective, SamplesObjective) and not spread and (sampler.s == 0 or sampler.steps == 1):
         raise UserError(
             "model.objective: all draws would be the same, since this path starts without noise and draws none; give "
             "model.sampler more steps and s > 0, or a prior with a spread (residual-bootstrap)"
@@ -220,8 +223,7 @@ class _WindowNoise:
         windows = (self.rows // count).unique_consecutive()
         drawn = []
         for window in windows.tolist():
-            generator = torch.Generator().manual_seed((self.draws.seeds[window] + step * 1_000_003) % 2**63)
-            noise = torch.randn(count, *shape, generator=generator)
+            noise = torch.randn(count, *shape, generator=generator(self.draws.seeds[window], "step", step))
             mine = self.rows[(self.rows // count) == window] % count
             drawn.append(noise[mine])
         return torch.cat(drawn).to(self.like)

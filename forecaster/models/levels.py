@@ -7,13 +7,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from forecaster.errors import UserError
-from forecaster.models.base import Draws
+from forecaster.models.base import Draws, generator
 
 
 def check_levels(levels: Sequence[float]) -> None:
     """Refuse levels that do not rise strictly between 0 and 1."""
-    if list(levels) != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1:
+    if not levels or list(levels) != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1:
         raise UserError("model.levels: quantile levels rise strictly between 0 and 1; correct them")
+    if levels[0] > 0.025 or levels[-1] < 0.975:
+        raise UserError("model.levels: have to reach from 0.025 to 0.975 at least, which the metrics ask for; add levels")
 
 
 def pinball(
@@ -51,8 +53,7 @@ def draw(quantiles: Float[Tensor, "B Q K H"], own: Sequence[float], draws: Draws
     levels = torch.tensor(own)
     drawn = []
     for row, seed in zip(quantiles, draws.seeds, strict=True):
-        generator = torch.Generator().manual_seed(seed)
-        u = torch.rand(draws.samples, *row.shape[1:], generator=generator)
+        u = torch.rand(draws.samples, *row.shape[1:], generator=generator(seed, "levels"))
         above = torch.searchsorted(levels, u).clamp(1, len(levels) - 1) if len(levels) > 1 else u.long()
         below = (above - 1).clamp(min=0)
         share = ((u - levels[below]) / (levels[above] - levels[below]).clamp(min=1e-12)).clamp(0, 1).to(row)

@@ -56,7 +56,9 @@ class Block(nn.Module):
 
     def forward(self, x: Float[Tensor, "N L W"], rate: float, last: bool) -> Float[Tensor, "N *n W"]:
         """From rest, by convolution; ``last``: the last position alone."""
-        y = self.layer(self.norm(x).transpose(1, 2), rate)
+        u = self.norm(x).transpose(1, 2).to(self.norm.weight.dtype)
+        with torch.autocast(u.device.type, enabled=False):  # its kernel is complex, which half precision is not
+            y = self.layer(u, rate)
         return self._add(x[:, -1], y[..., -1]) if last else self._add(x, y.transpose(1, 2))
 
     def run(self, x: Float[Tensor, "N L W"], state: Tensor | None, rate: float) -> tuple[Float[Tensor, "N L W"], Tensor]:

@@ -26,7 +26,9 @@ class StateSpaceLayer(nn.Module):
     def forward(self, x: Float[Tensor, "N S C"]) -> Float[Tensor, "N S C"]:
         """Over the second axis."""
         u = x.transpose(1, 2)  # (N, C, S)
-        both = torch.cat([self.ahead(u), self.back(u.flip(2)).flip(2)], dim=1).transpose(1, 2)
+        with torch.autocast(u.device.type, enabled=False):  # its kernel is complex, which half precision is not
+            u = u.to(self.ahead.D.dtype)
+            both = torch.cat([self.ahead(u), self.back(u.flip(2)).flip(2)], dim=1).transpose(1, 2)
         mixed: Tensor = self.norm(x + self.drop(self.out(F.gelu(both))))
         return mixed
 

@@ -47,6 +47,11 @@ def test_levels_beyond_the_errors_are_refused() -> None:
         model.quantiles(zero_forecast(1), [0.05])
 
 
+def test_steps_other_than_the_models_own_are_refused() -> None:
+    with pytest.raises(UserError, match="leave --steps out"):
+        Conformal(SeasonalNaive(1, H), torch.randn(18, K, H)).check_steps(3)
+
+
 def test_errors_are_those_of_the_point_forecast_on_validation() -> None:
     values = torch.arange(30.0).repeat(K, 1).T.numpy().copy()
     values[20, 1] = float("nan")

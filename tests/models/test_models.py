@@ -12,6 +12,7 @@ from forecaster.model_config import (
     QuantileLinearConfig,
     ResidualBootstrapConfig,
     SamplesObjective,
+    StateSpaceConfig,
     TransformerConfig,
 )
 from forecaster.models import Draws, build_model, empty_future
@@ -161,6 +162,33 @@ def test_bootstrap_never_draws_a_path_that_overlaps_the_window() -> None:
     times = seen.times
     assert ((times[found] - batch.time[:, None]).abs() >= H).all()
     assert len(found[0].unique()) > 15
+
+
+def test_bootstrap_without_a_path_that_may_be_drawn_has_no_spread() -> None:
+    """All paths overlap the window: the only ones left would tell the answer."""
+    seen = stretch(rows=L + H + 3)
+    batch = seen[torch.tensor([0, 3])]
+    model = bootstrap(seen)
+    assert model.chances(batch.time).sum() == 0
+    drawn = model.samples(batch, Draws(5, [1, 2]))
+    torch.testing.assert_close(drawn, model.point(batch)[:, None].expand_as(drawn))
+
+
+def test_seeds_that_differ_beyond_32_bits_draw_otherwise() -> None:
+    batch, model = windows(), bootstrap()
+    first, second = (model.samples(batch, Draws(5, [high * 2**32 + i for i in range(B)])) for high in (0, 1))
+    assert not torch.equal(first, second)
+
+
+def test_half_precision_reaches_no_complex_kernel() -> None:
+    batch = windows()
+    for config in (changed(**COMBINATIONS["bridge, S4 layers"]), StateSpaceConfig(layer="s4", width=8, state=8)):
+        torch.manual_seed(0)
+        model = build_model(config, K, L, H, 6)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model.loss(batch)
+        loss.backward()
+        assert loss.isfinite()
 
 
 def test_bootstrap_draws_at_the_same_phase_of_the_season() -> None:
