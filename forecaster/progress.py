@@ -19,7 +19,7 @@ class ProgressLines(pl.Callback):
         self._console = Console(file=sys.stderr, highlight=False)
         self._bar: Progress | None = None
         self._task: Any = None
-        self._began = 0.0
+        self._began: float | None = None
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
         """Start the bar with the first batch (a resumed run may enter an epoch without its start)."""
@@ -42,13 +42,16 @@ class ProgressLines(pl.Callback):
             self._bar.update(self._task, completed=batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """One line: the epoch's losses and its time."""
+        """One line: the epoch's losses and its time; none for an epoch that a resumed run enters at its end."""
         self._stop()
+        if self._began is None:
+            return
         values = {k: float(v) for k, v in trainer.callback_metrics.items() if k in {"train/loss", "val/loss"}}
         text = "  ".join(f"{name} {value:.5f}" for name, value in sorted(values.items()))
         self._console.print(
             f"{self.title} epoch {trainer.current_epoch + 1}: {text}  {time.monotonic() - self._began:.1f} s"
         )
+        self._began = None
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Take the bar away."""

@@ -1,6 +1,7 @@
 """Any point model with its own residuals: the honest baseline of every sampler, and a bridge's start that has a spread."""
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -93,23 +94,22 @@ class ResidualBootstrap(Forecaster):
         powers = _POWERS if self.config.scale_power == "auto" else (self.config.scale_power,)
         spreads = _SPREADS if self.config.spread == "auto" else (self.config.spread,)
         if len(powers) * len(spreads) > 1:
-            scores = {pair: self._score_of(*pair, validation) for pair in itertools.product(powers, spreads)}
-            self._set(*min(scores, key=lambda pair: scores[pair]))
+            self._choose(list(itertools.product(powers, spreads)), validation)
 
-    def _set(self, power: float, spread: float) -> None:
-        self.power.fill_(power)
-        self.spread.fill_(spread)
-
-    def _score_of(self, power: float, spread: float, validation: Windows) -> float:
-        """The samples' score on evenly spaced validation windows, with the same draws for every choice."""
-        self._set(power, spread)
-        total = 0.0
+    def _choose(self, pairs: Sequence[tuple[float, float]], validation: Windows) -> None:
+        """The power and spread that score best on evenly spaced validation windows, with the same draws for all."""
+        totals = dict.fromkeys(pairs, 0.0)
         for cpu_batch in ordered_loader(validation, 64, 256):
             batch = cpu_batch.to(self.residuals.device)
             target, mask = with_label(batch, self.label)
-            drawn = self.paths(batch, Draws(32, batch.index.tolist()))
-            total += float(sample_score(drawn, target, mask, SamplesObjective())) * len(batch)
-        return total
+            middle = self.whole(batch)[:, None]
+            residuals, ratio = self._drawn(batch, Draws(32, batch.index.tolist()))
+            for power, spread in pairs:
+                paths = middle + residuals * ratio**power * spread
+                totals[power, spread] += float(sample_score(paths, target, mask, SamplesObjective())) * len(batch)
+        power, spread = min(totals, key=lambda pair: totals[pair])
+        self.power.fill_(power)
+        self.spread.fill_(spread)
 
     def _scale(self, batch: Batch) -> Float[Tensor, "B K 1"]:
         """The deviation of each window's history."""
@@ -131,8 +131,8 @@ class ResidualBootstrap(Forecaster):
             allowed = torch.where(stricter.any(1, keepdim=True), stricter, allowed)
         return allowed.float()
 
-    def paths(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
-        """The base's path with residual paths added, a window's own seed for each."""
+    def _drawn(self, batch: Batch, draws: Draws) -> tuple[Float[Tensor, "B S K M"], Float[Tensor, "B S K 1"]]:
+        """Residual paths by each window's own seed, and the deviation of the window over that of the path's history."""
         chances = self.chances(batch.time)
         any_path = chances.any(1)  # without a path that may be drawn the forecast has no spread
         chances = torch.where(any_path[:, None], chances, 1.0)
@@ -143,8 +143,12 @@ class ResidualBootstrap(Forecaster):
         index = torch.stack(chosen).to(self.residuals.device)
         # a window or a path of a nearly constant channel does not blow the other up
         ratio = (self._scale(batch)[:, None] / self.scales[index]).clamp(0.1, 10)
-        drawn = self.residuals[index] * ratio**self.power * self.spread
-        return self.whole(batch)[:, None] + drawn * any_path[:, None, None, None]
+        return self.residuals[index] * any_path[:, None, None, None], ratio
+
+    def paths(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
+        """The base's path with residual paths added."""
+        residuals, ratio = self._drawn(batch, draws)
+        return self.whole(batch)[:, None] + residuals * ratio**self.power * self.spread
 
     def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
         """Paths of the point forecast with residuals added."""

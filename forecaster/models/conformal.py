@@ -31,8 +31,7 @@ class Conformal(Forecaster):
 
     The quantile at level τ is the point forecast plus the ⌈(n+1)τ⌉-th smallest of n validation errors above the median, the
     ⌊(n+1)τ⌋-th below it, so that a central interval holds its level or more wherever the errors to come are exchangeable
-    with
-    those of validation. Neighbouring windows overlap and series drift, so that is a help and no warrant.
+    with those of validation. Neighbouring windows overlap and series drift, so that is a help and no warrant.
     """
 
     distribution = "quantiles"

@@ -72,10 +72,10 @@ class Diffusion(Forecaster):
 
     def _drawn_prior(self, batch: Batch, window: Frame, draws: Draws) -> Float[Tensor, "B S K M"]:
         """h as often as samples are drawn: a draw of the prior's own distribution, where it has one."""
-        if self.prior is None or self.prior.distribution == "none":
+        if self.prior is None:
             return self._point_prior(batch, window)[:, None].expand(-1, draws.samples, -1, -1)
-        paths = self.prior.paths(batch, draws)
-        return ((paths - window.level[:, None]) / window.scale[:, None]).detach()
+        h = (self.prior.paths(batch, draws) - window.level[:, None]) / window.scale[:, None]
+        return h.detach() if self.config.prior_training == "first" else h
 
     def _given(self, condition: Float[Tensor, "n K S C"], h: Float[Tensor, "n K M"]) -> Float[Tensor, "n K S G"]:
         """What the network is given beside y_t: the condition, and h where it may see it."""

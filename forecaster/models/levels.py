@@ -38,9 +38,9 @@ def between(
             )
     known = torch.tensor(own, dtype=torch.float64)
     asked = torch.tensor(list(levels), dtype=torch.float64)
-    above = torch.searchsorted(known, asked).clamp(1, max(len(own) - 1, 1)) if len(own) > 1 else asked.long() * 0
-    below = (above - 1).clamp(min=0)
-    share = ((asked - known[below]) / (known[above] - known[below]).clamp(min=1e-12)).clamp(0, 1)
+    above = torch.searchsorted(known, asked).clamp(1, len(own) - 1)
+    below = above - 1
+    share = ((asked - known[below]) / (known[above] - known[below])).clamp(0, 1)
     weight = share.to(quantiles)[:, None, None]
     return torch.lerp(quantiles[:, below.to(quantiles.device)], quantiles[:, above.to(quantiles.device)], weight)
 
@@ -54,8 +54,8 @@ def draw(quantiles: Float[Tensor, "B Q K H"], own: Sequence[float], draws: Draws
     drawn = []
     for row, seed in zip(quantiles, draws.seeds, strict=True):
         u = torch.rand(draws.samples, *row.shape[1:], generator=generator(seed, "levels"))
-        above = torch.searchsorted(levels, u).clamp(1, len(levels) - 1) if len(levels) > 1 else u.long()
-        below = (above - 1).clamp(min=0)
-        share = ((u - levels[below]) / (levels[above] - levels[below]).clamp(min=1e-12)).clamp(0, 1).to(row)
+        above = torch.searchsorted(levels, u).clamp(1, len(levels) - 1)
+        below = above - 1
+        share = ((u - levels[below]) / (levels[above] - levels[below])).clamp(0, 1).to(row)
         drawn.append(torch.lerp(row.gather(0, below.to(row.device)), row.gather(0, above.to(row.device)), share))
     return torch.stack(drawn)
