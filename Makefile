@@ -5,7 +5,7 @@ BIN := .venv/bin
 TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint check bench clean
+.PHONY: demo test test-slow lint check bench clean
 # Train on the bundled sample, forecast past its end both ways, draw it, and say where to look.
 SAMPLE := datasets/seattle_weather.csv
 demo: .venv/installed
@@ -17,7 +17,10 @@ demo: .venv/installed
 	@echo "the picture: demo/forecast.png    the run in the MLflow UI: $(BIN)/python cli.py ui"
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -n 2 -m slow
 
 check: test
 

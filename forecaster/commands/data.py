@@ -1,0 +1,84 @@
+"""The commands about data: ``check`` and ``datasets``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from forecaster.commands.options import column_options, json_option, print_json
+
+
+@click.command()
+@click.option("--csv", type=click.Path(path_type=Path), required=True)
+@click.option("--horizon", type=click.IntRange(1), default=96, show_default=True, help="What training would be asked for.")
+@click.option("--lookback", type=click.IntRange(1), default=336, show_default=True)
+@column_options
+@json_option
+def check(csv: Path, horizon: int, lookback: int, as_json: bool, **roles: Any) -> None:
+    """Say what is found in a file, and what training and forecasting would do with it."""
+    from forecaster.checking import check_file
+
+    found = check_file(csv, horizon, lookback, {k: v for k, v in roles.items() if v is not None})
+    if as_json:
+        print_json(found)
+    else:
+        for key, value in found.items():
+            if isinstance(value, dict):
+                value = [f"{name}: {text}" for name, text in value.items()]
+            if isinstance(value, list):
+                for item in value:
+                    click.echo(f"{key + ':':<16} {item}")
+            elif value is not None:
+                click.echo(f"{key + ':':<16} {value}")
+    if found["refused"] is not None:
+        click.get_current_context().exit(1)
+
+
+@click.group()
+def datasets() -> None:
+    """The named data sets."""
+
+
+@datasets.command("list")
+@json_option
+def datasets_list(as_json: bool) -> None:
+    """Names, intervals, and whether they are here."""
+    from forecaster.data.catalog import catalog
+
+    if as_json:
+        print_json({name: entry.model_dump(mode="json") for name, entry in catalog().items()})
+        return
+    rows = [[n, d.interval, "here" if d.path.is_file() else "-", d.about] for n, d in catalog().items()]
+    for name, interval, here, about in [["name", "interval", "file", "about"], *rows]:
+        click.echo(f"{name:<9} {interval:<8} {here:<5} {about}")
+
+
+@datasets.command("show")
+@click.argument("name")
+@json_option
+def datasets_show(name: str, as_json: bool) -> None:
+    """Everything known of one data set."""
+    from forecaster.data.catalog import find_dataset
+
+    entry = find_dataset(name).model_dump(mode="json")
+    if as_json:
+        print_json({name: entry})
+        return
+    for key, value in entry.items():
+        click.echo(f"{key:<9} {value}")
+
+
+@datasets.command("fetch")
+@click.argument("name")
+@click.option("--from", "source", type=click.Path(path_type=Path), help="Take the file from a folder.")
+@json_option
+def datasets_fetch(name: str, source: Path | None, as_json: bool) -> None:
+    """Download a data set (or take it from a folder) and verify it; NAME may be 'all'."""
+    from forecaster.data.catalog import catalog, fetch
+
+    found = {each: str(fetch(each, source)) for each in (catalog() if name == "all" else [name])}
+    if as_json:
+        print_json(found)
+    else:
+        for path in found.values():
+            click.echo(path)

@@ -1,0 +1,80 @@
+"""What the commands share: options, the reading of their values, and printing."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def options_of(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, in their order."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def names(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Names separated by commas."""
+    return None if value is None else tuple(name.strip() for name in value.split(","))
+
+
+def levels(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float, ...]:
+    """Quantile levels separated by commas, sorted."""
+    try:
+        return tuple(sorted({float(level) for level in value.split(",")}))
+    except ValueError as error:
+        raise click.BadParameter("numbers between 0 and 1, separated by commas") from error
+
+
+def bounds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | dict[str, float] | None:
+    """One number, or COL=NUMBER separated by commas."""
+    if value is None:
+        return None
+    try:
+        pairs = [part.rpartition("=") for part in value.split(",")]
+        return {name.strip(): float(text) for name, _, text in pairs} if "=" in value else float(value)
+    except ValueError as error:
+        raise click.BadParameter("a number for all columns, or COL=NUMBER, separated by commas") from error
+
+
+column_options = options_of(
+    click.option("--timestamp", metavar="COL", help="The time column."),
+    click.option("--target", metavar="COL[,COL…]", callback=names, help="The value columns."),
+    click.option("--item-id", metavar="COL", help="The column that names the series (long files)."),
+    click.option("--freq", help="The interval, e.g. 15min, h, D, B, W-MON, MS, ME, QE-DEC."),
+    click.option("--timezone", help="The zone of local times, e.g. Europe/Berlin."),
+    click.option(
+        "--on-gap", type=click.Choice(["error", "fill"]), help="Missing times: refuse, or take as missing values."
+    ),
+    click.option("--on-duplicate", type=click.Choice(["error", "first", "last", "mean"]), help="Repeated times."),
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+conformal_option = click.option(
+    "--conformal", is_flag=True, help="Intervals from the errors on validation, in place of the model's own."
+)
+accelerator_option = click.option("--accelerator", type=click.Choice(["auto", "cpu", "gpu"]), help="Where to compute.")
+resample_option = click.option(
+    "--resample-rate", type=click.IntRange(1), default=1, metavar="R",
+    help="The file's interval is R times the model's: state-space models read it with steps R times as long.",
+)  # fmt: skip
+COLUMNS = ("timestamp", "target", "item_id", "freq", "timezone", "on_gap", "on_duplicate")
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """One JSON object on standard output."""
+    click.echo(json.dumps(content, ensure_ascii=False))
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Left-aligned first column, the rest to the right; plain text, however narrow the terminal."""
+    widths = [max(len(str(row[i])) for row in [head, *rows]) for i in range(len(head))]
+    for row in [head, *rows]:
+        cells = [cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        click.echo("  ".join(cells).rstrip())

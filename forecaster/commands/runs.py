@@ -1,0 +1,65 @@
+"""The commands about tracked runs: ``runs`` and ``ui``."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from forecaster.commands.options import json_option, print_json, print_table
+
+
+@click.group()
+def runs() -> None:
+    """The tracked runs."""
+
+
+@runs.command("list")
+@click.option("--experiment", help="One experiment only.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@json_option
+def runs_list(experiment: str | None, limit: int, as_json: bool) -> None:
+    """The newest runs."""
+    from forecaster.tracking import list_runs
+
+    found = list_runs(experiment, limit)
+    if as_json:
+        print_json({"runs": found})
+        return
+    shown = ("test/mse", "test/mae", "test/crps", "test/coverage/90")
+    rows = []
+    for run in found:
+        data = run["params"].get("data.dataset") or Path(run["params"].get("data.csv", "-")).name
+        metrics = [f"{run['metrics'][m]:.4g}" if m in run["metrics"] else "" for m in shown]
+        rows.append([run["run_id"], run["name"], run["status"], run["params"].get("model.name", "-"), data, *metrics])
+    print_table(["run", "name", "status", "model", "data", *shown], rows)
+
+
+@runs.command("compare")
+@click.argument("run_ids", nargs=-1, required=True, metavar="RUN RUN…")
+@json_option
+def runs_compare(run_ids: tuple[str, ...], as_json: bool) -> None:
+    """Runs side by side: the parameters that differ, and the final metrics."""
+    from forecaster.tracking import get_run
+
+    found = [get_run(run_id) for run_id in run_ids]
+    if as_json:
+        print_json({"runs": found})
+        return
+    keys = sorted({key for run in found for key in run["params"]})
+    differing = [key for key in keys if len({run["params"].get(key) for run in found}) > 1]
+    rows = [[key, *(run["params"].get(key, "") for run in found)] for key in differing]
+    for name in sorted({m for run in found for m in run["metrics"] if m.startswith(("val/", "test/"))}):
+        rows.append([name, *(f"{r['metrics'][name]:.5g}" if name in r["metrics"] else "" for r in found)])
+    print_table(["", *(run["name"] for run in found)], [[str(cell)[:44] for cell in row] for row in rows])
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+def ui(port: int) -> None:
+    """Open the MLflow UI over the configured store, on this machine only."""
+    import subprocess
+
+    from forecaster.tracking import ui_command, ui_page
+
+    click.echo(f"the runs: {ui_page(port)}  (Ctrl-C ends the server)", err=True)
+    sys.exit(subprocess.call(ui_command(port)))

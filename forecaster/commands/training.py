@@ -1,0 +1,105 @@
+"""The command ``train``."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from forecaster.commands.options import (
+    COLUMNS,
+    accelerator_option,
+    bounds,
+    column_options,
+    json_option,
+    print_json,
+    print_table,
+)
+
+
+@click.command()
+@click.argument("config", required=False)
+@click.option("--csv", type=click.Path(path_type=Path), help="The file to learn from.")
+@click.option("--dataset", metavar="NAME", help="A named data set, by its published protocol.")
+@click.option("--model", metavar="NAME", help="A configuration of configs/ by its name (default: s2dbm).")
+@click.option("--horizon", type=int, help="Steps to forecast.")
+@click.option("--lookback", type=int, help="Steps of history that the model reads.")
+@click.option(
+    "--lower",
+    metavar="X|COL=X,…",
+    callback=bounds,
+    help="No value lies below (0 for counts): forecasts are cut off there.",
+)
+@click.option("--upper", metavar="X|COL=X,…", callback=bounds, help="No value lies above.")
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any configuration key.")
+@click.option("--seed", type=int, help="Seed of all random numbers.")
+@accelerator_option
+@click.option("--devices", type=int, help="How many GPUs, or processes on the CPU; each takes batches of its own.")
+@click.option("--precision", help="32-true, 16-mixed or bf16-mixed.")
+@click.option("--experiment", default="forecaster", show_default=True, help="The MLflow experiment.")
+@click.option("--run-name", help="The MLflow run's name (default: configuration, data and horizon).")
+@click.option("--output", type=click.Path(path_type=Path), help="The folder of the saved model.")
+@click.option("--resume", metavar="REF", help="Go on with an interrupted training: its run id, or latest.")
+@column_options
+@json_option
+def train(
+    config: str | None,
+    model: str | None,
+    settings: tuple[str, ...],
+    experiment: str,
+    run_name: str | None,
+    output: Path | None,
+    resume: str | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Train a model: CONFIG is a YAML file or a name in configs/ (see: models list)."""
+    if config is not None and model is not None:
+        raise click.UsageError("give CONFIG or --model, not both")
+    from forecaster import training
+    from forecaster.fitting import quiet_libraries
+
+    quiet_libraries()
+    if resume is not None:
+        others = [n for n, v in given.items() if v is not None] + [n for n, v in {"CONFIG": config or model}.items() if v]
+        if others or settings or output:
+            raise click.UsageError("--resume goes on with the configuration of its run; give nothing else")
+        trained = training.resume(resume)
+    else:
+        chosen = config or model or "s2dbm"
+        loaded = _train_config(chosen, given, settings)
+        data = loaded.data.dataset or Path(loaded.data.csv or "").stem
+        name = run_name or f"{Path(chosen).stem} {data} {loaded.data.horizon}"
+        trained = training.train(loaded, experiment, name, output)
+    if as_json:
+        print_json({"run_id": trained.run_id, "model_dir": str(trained.folder), "metrics": trained.metrics})
+        return
+    _print_metrics(trained.metrics, trained.baseline)
+    click.echo(f"run    {trained.run_id}\nmodel  {trained.folder}")
+
+
+def _train_config(name: str, given: Mapping[str, Any], settings: Sequence[str]) -> Any:
+    """The configuration: the file, then the data set's protocol, then the options, then --set."""
+    from forecaster.config import find_config, load_config
+    from forecaster.data.catalog import find_dataset
+
+    overrides: dict[str, Any] = {}
+    if given["dataset"] is not None:
+        dataset = find_dataset(given["dataset"])
+        overrides |= {"data.lookback": dataset.lookback, "data.horizon": dataset.horizons[0]}
+    for key in ("csv", "dataset", "horizon", "lookback", "lower", "upper", *COLUMNS):
+        if given[key] is not None:
+            overrides[f"data.{key}"] = str(given[key]) if key == "csv" else given[key]
+    for key in ("seed", "accelerator", "devices", "precision"):
+        if given[key] is not None:
+            overrides[f"trainer.{key}"] = given[key]
+    return load_config(find_config(name), settings, overrides)
+
+
+def _print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> None:
+    names = dict.fromkeys(name.partition("/")[2] for name in metrics if name.startswith(("val/", "test/")))
+    rows = []
+    for name in names:
+        values = (metrics.get(f"val/{name}"), metrics.get(f"test/{name}"), baseline.get(f"test/{name}"))
+        rows.append([name, *("" if v is None else f"{v:.5g}" for v in values)])
+    print_table(["metric", "val", "test", "seasonal naive, test"], rows)
