@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from jaxtyping import install_import_hook
 
 PACKAGES = ["diffusion", "networks", "ssm", "models", "metrics", "evaluation", "data.windows"]
@@ -40,6 +41,12 @@ class Cli:
             out, err = process.communicate(input)
         assert process.returncode == status, err
         return subprocess.CompletedProcess(args, process.returncode, out, err)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    """Every test draws the same numbers, whichever ran before it."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
