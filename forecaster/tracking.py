@@ -77,15 +77,18 @@ class Run:
 
 
 @contextmanager
-def open_run(experiment: str, name: str | None, run_id: str | None = None) -> Iterator[Run]:
-    """Start a run, or continue ``run_id``. It ends FINISHED, FAILED on an error, KILLED on an interrupt."""
+def open_run(experiment: str, name: str | None, run_id: str | None = None, parent: str | None = None) -> Iterator[Run]:
+    """Start a run, or continue ``run_id``. It ends FINISHED, FAILED on an error, KILLED on an interrupt.
+
+    ``parent``: the id of the run that it is a part of, such as a benchmark's.
+    """
     mlflow = _mlflow()
     with _told():
         local = store_uri().startswith("sqlite:")
         if mlflow.get_experiment_by_name(experiment) is None:
             mlflow.create_experiment(experiment, (HOME / "artifacts").as_uri() if local else None)
         mlflow.set_experiment(experiment)
-        mlflow.start_run(run_id=run_id, run_name=name)
+        mlflow.start_run(run_id=run_id, run_name=name, nested=parent is not None, parent_run_id=parent)
     status = "FAILED"
     try:
         yield Run(mlflow, mlflow.active_run().info.run_id)
@@ -125,6 +128,24 @@ def list_runs(experiment: str | None, limit: int) -> list[dict[str, Any]]:
     return [_plain(run) for run in runs]
 
 
+def find_runs(experiment: str, tags: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """All runs of an experiment that have these tags, the newest first; none where there is no such experiment."""
+    mlflow = _mlflow()
+    with _told():
+        if mlflow.get_experiment_by_name(experiment) is None:
+            return []
+        runs = mlflow.search_runs(experiment_names=[experiment], output_format="list")
+    found = [_plain(run) for run in runs]
+    return [run for run in found if (tags or {}).items() <= run["tags"].items()]
+
+
+def log_metrics(run_id: str, values: Mapping[str, float]) -> None:
+    """Add metrics to a run that has ended."""
+    mlflow = _mlflow()
+    with _told():
+        mlflow.log_metrics(dict(values), run_id=run_id)
+
+
 def get_run(run_id: str) -> dict[str, Any]:
     """One run."""
     mlflow = _mlflow()
@@ -139,6 +160,7 @@ def _plain(run: Any) -> dict[str, Any]:
         "status": run.info.status,
         "started": run.info.start_time,
         "params": dict(run.data.params),
+        "tags": dict(run.data.tags),
         "metrics": dict(run.data.metrics),
     }
 

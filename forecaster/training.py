@@ -53,15 +53,19 @@ class Trained:
     baseline: dict[str, float]
 
 
-def train(config: Config, experiment: str, run_name: str | None, output: Path | None) -> Trained:
-    """Train, evaluate, save and track."""
+def train(
+    config: Config, experiment: str, run_name: str | None, output: Path | None, parent: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Trained:  # fmt: skip
+    """Train, evaluate, save and track; as a part of the run ``parent``, with further tags, if there are any."""
     if output is not None:
         check_model_folder(output)
     check_devices(config.trainer)
     problem = load_problem(config.data)
     for folder in (tracking.MODELS, tracking.CHECKPOINTS):
         check_folder(folder)
-    with tracking.open_run(experiment, run_name) as run:
+    with tracking.open_run(experiment, run_name, parent=parent) as run:
+        run.tags(tags or {})
         job = Job(
             config=config.model_dump(mode="json"), digest=problem.table.digest, experiment=experiment,
             run_name=run_name, run_id=run.run_id, output=str(output.resolve()) if output else None,

@@ -1,0 +1,232 @@
+"""A benchmark: the cells of a suite run one after another, each a run in MLflow, and the table made from those runs.
+
+The tracking store is the only memory: what has a finished run is not run again, what was interrupted goes on.
+"""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from forecaster import tracking, training
+from forecaster.errors import UserError
+from forecaster.files import check_folder, write_together
+from forecaster.forecasting import evaluate_saved
+from forecaster.markdown import best_in_bold, markdown_table, mean_and_spread, put_between
+from forecaster.suites import Cell, Suite, find_suite, lay_out, published_rows, step_metric
+
+# one row of a table: what these name is not a figure
+KEYS = ("data", "horizon", "model", "steps")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of the command ``benchmark``. ``minutes``: no cell is begun after so long."""
+
+    suite: str
+    models: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    minutes: float | None = None
+    output: Path | None = None
+    into: Path | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of a benchmark: how many of its cells have a result, what failed, and where the table is."""
+
+    done: int
+    cells: int
+    failures: list[str]
+    text: str
+    markdown: Path
+    csv: Path
+
+
+def benchmark(asked: Asked) -> Finished:
+    """Run what is missing of a suite, and write the table of all that there is."""
+    name, suite = find_suite(asked.suite)
+    cells = lay_out(suite, asked.models, asked.data)
+    folder = asked.output or tracking.HOME / "benchmarks"
+    check_folder(folder)
+    if asked.into is not None:
+        put_between(asked.into, name, "")  # refuses now what it could not fill in the end
+    experiment = f"benchmark {name}"
+    known = _runs(experiment)
+    missing = [cell for cell in cells if not _is_done(suite, known.get(cell.key))]
+    failures: list[str] = []
+    if missing:
+        parents = tracking.find_runs(experiment, {"suite": name})
+        with tracking.open_run(experiment, name, parents[0]["run_id"] if parents else None) as parent:
+            parent.tags({"suite": name})
+            failures = _run_all(suite, missing, known, experiment, parent.run_id, asked.minutes)
+    known = _runs(experiment)
+    rows = [row for cell in lay_out(suite, (), ()) for row in _rows(suite, cell, known.get(cell.key))]
+    text = _text(asked, suite, rows)
+    markdown, csv = folder / f"{name}.md", folder / f"{name}.csv"
+    frame = pd.DataFrame(rows)
+    write_together(
+        {
+            markdown: lambda path: path.write_text(text, encoding="utf-8"),
+            csv: lambda path: frame.to_csv(path, index=False, float_format="%.8g"),
+        }
+    )
+    if asked.into is not None:
+        put_between(asked.into, name, text)
+    done = sum(_is_done(suite, known.get(cell.key)) for cell in cells)
+    return Finished(done, len(cells), failures, text, markdown, csv)
+
+
+def _runs(experiment: str) -> dict[str, dict[str, Any]]:
+    """The runs of cells by their key, of several with one key the finished one, else the newest."""
+    found: dict[str, dict[str, Any]] = {}
+    for run in reversed(tracking.find_runs(experiment)):  # the newest last
+        key = run["tags"].get("cell")
+        if key is not None and (key not in found or found[key]["status"] != "FINISHED"):
+            found[key] = run
+    return found
+
+
+def _is_done(suite: Suite, run: Mapping[str, Any] | None) -> bool:
+    if run is None or run["status"] != "FINISHED":
+        return False
+    return all(step_metric(metric, n) in run["metrics"] for n in suite.steps for metric in _step_metrics(suite))
+
+
+def _run_all(
+    suite: Suite, cells: Sequence[Cell], known: Mapping[str, Mapping[str, Any]], experiment: str, parent: str,
+    minutes: float | None,
+) -> list[str]:  # fmt: skip
+    """Run the cells until the time is up; a cell that is refused does not keep the others from running."""
+    failures, began = [], time.monotonic()
+    for number, cell in enumerate(cells, start=1):
+        if minutes is not None and time.monotonic() - began > 60 * minutes:
+            print(f"the time is up: {len(cells) - number + 1} cell(s) left for the next call", file=sys.stderr)
+            break
+        print(f"[{number}/{len(cells)}] {cell.title}", file=sys.stderr)
+        try:
+            _run(suite, cell, known.get(cell.key), experiment, parent)
+        except UserError as error:
+            failures.append(f"{cell.title}: {error}")
+            print(f"failed: {error}", file=sys.stderr)
+    return failures
+
+
+def _run(suite: Suite, cell: Cell, run: Mapping[str, Any] | None, experiment: str, parent: str) -> None:
+    if run is not None and run["status"] == "FINISHED":
+        run_id = run["run_id"]
+    elif run is not None and (tracking.CHECKPOINTS / run["run_id"] / "job.json").is_file():
+        run_id = training.resume(run["run_id"]).run_id
+    else:
+        tags = {"cell": cell.key, "suite_model": cell.model, "suite_data": cell.data, "machine": machine()}
+        run_id = training.train(cell.config, experiment, cell.title, None, parent, tags).run_id
+    for n in suite.steps:
+        scores = _score(suite, f"runs:/{run_id}/model", n, cell.config.trainer.seed)
+        tracking.log_metrics(run_id, {step_metric(metric, n): scores[f"test/{metric}"] for metric in _step_metrics(suite)})
+
+
+def _step_metrics(suite: Suite) -> list[str]:
+    return [m for m in suite.metrics if m not in {"train_seconds", "windows", "probabilistic_windows"}]
+
+
+def _score(suite: Suite, model: str, steps: int, seed: int) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for mode in ("point", "probabilistic"):
+        scoring = {"mode": mode, "steps": steps, "limit": suite.score_windows, "seed": seed}
+        found |= evaluate_saved(model, None, None, "test", None, False, 1, scoring)
+    return found
+
+
+def machine() -> str:
+    """What a time or a speed was measured on."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{os.cpu_count()} {platform.machine()} cores"
+
+
+def _rows(suite: Suite, cell: Cell, run: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """The figures of a cell: one row, or one a number of steps."""
+    if run is None or not _is_done(suite, run):
+        return
+    config, metrics, tags = cell.config, run["metrics"], run["tags"]
+    about = {
+        "data": cell.data, "horizon": config.data.horizon, "model": cell.model, "seed": config.trainer.seed,
+    }  # fmt: skip
+    run_facts = {
+        "train_seconds": metrics.get("train_seconds"), "run_id": run["run_id"], "code": tags.get("code"),
+        "machine": tags.get("machine"), "date": pd.Timestamp(run["started"], unit="ms").strftime("%Y-%m-%d"),
+    }  # fmt: skip
+    if suite.steps:
+        for n in suite.steps:
+            yield about | {"steps": n} | {m: metrics.get(step_metric(m, n)) for m in _step_metrics(suite)} | run_facts
+    else:
+        yield about | {m: metrics.get(f"test/{m}") for m in suite.metrics} | run_facts
+
+
+def _text(asked: Asked, suite: Suite, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table and what it was made by, as Markdown."""
+    if not rows:
+        return f"{suite.about}\n\nNothing has been run yet.\n"
+    frame = pd.DataFrame(rows)
+    by = [key for key in KEYS if key in frame]
+    grouped = frame.groupby(by, sort=False)
+    shown = grouped[list(_shown(suite))].agg(["mean", "std"])
+    counts = grouped["seed"].count()
+    cells = {
+        metric: {key: mean_and_spread(row["mean"], row["std"], suite.digits) for key, row in shown[metric].iterrows()}
+        for metric in _shown(suite)
+    }
+    for metric in _shown(suite):
+        if not metric.startswith(("coverage", "width")):
+            best_in_bold(cells[metric], {key: row["mean"] for key, row in shown[metric].iterrows()}, by)
+    facts = {key: ", ".join(sorted({str(v) for v in frame[key].dropna()})) for key in ("date", "code", "machine")}
+    seconds = grouped["train_seconds"].mean()
+    table = (_by_models if suite.columns == "models" else _by_metrics)(suite, by, cells, counts, seconds)
+    seeds = ", ".join(str(s) for s in sorted(frame["seed"].unique()))
+    command = f"python cli.py benchmark {asked.suite}"
+    return (
+        f"{suite.about}\n\n{table}\n\n"
+        f"`{command}`: {facts['date']}, code {facts['code']}, {facts['machine']}, torch {torch.__version__.split('+')[0]}, "
+        f"seed(s) {seeds}; ± is the standard deviation over the seeds.\n"
+        + "".join(f"{name}: {p.source}.\n" for name, p in suite.published.items())
+    )
+
+
+def _shown(suite: Suite) -> list[str]:
+    return _step_metrics(suite) if suite.steps else list(suite.metrics)
+
+
+def _by_metrics(suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str]], counts: Any, seconds: Any) -> str:
+    rows = [
+        [*map(str, key), str(counts[key]), *(cells[metric][key] for metric in cells), f"{seconds[key]:.0f}"]
+        for key in counts.index
+    ]
+    return markdown_table([*by, "seeds", *cells, "s a training"], rows)
+
+
+def _by_models(suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str]], counts: Any, seconds: Any) -> str:
+    """Rows are data and horizon; a cell holds the metrics of a model, the published ones last."""
+    models = list(dict.fromkeys(key[2] for key in counts.index))
+    places = list(dict.fromkeys(key[:2] for key in counts.index))
+    published = {(r["data"], r["horizon"], r["model"]): r for r in published_rows(suite)}
+    rows = []
+    for place in places:
+        row = [*map(str, place)]
+        for model in models:
+            key = (*place, model)
+            row.append("/".join(cells[m][key] for m in cells) if key in counts.index else "–")
+        for name in suite.published:
+            known = published.get((*place, name))
+            row.append("/".join(mean_and_spread(known[m], None, suite.digits) for m in cells) if known else "–")
+        rows.append(row)
+    times = [f"{seconds[[k for k in counts.index if k[2] == model]].mean():.0f}" for model in models]
+    rows.append(["s a training", "", *times, *("" for _ in suite.published)])
+    head = ["data", "horizon", *models, *suite.published]
+    return f"{'/'.join(cells)}\n\n" + markdown_table(head, rows)

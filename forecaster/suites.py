@@ -1,0 +1,146 @@
+"""A suite of a benchmark: models × data × horizons × seeds, read from YAML and laid out as cells, one training each."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from forecaster.config import CONFIGS, Config, find_config, load_config, read_yaml
+from forecaster.data.catalog import find_dataset
+from forecaster.data.reading import file_digest
+from forecaster.errors import UserError
+from forecaster.sections import Positive, Section
+
+SUITES = CONFIGS / "suites"
+
+
+class Entry(Section):
+    """A model: a configuration of ``configs/`` (by default the one of the model's own name), with some keys set anew."""
+
+    config: str | None = None
+    set: dict[str, Any] = Field(default_factory=dict)
+
+
+class Source(Section):
+    """A data set of the catalogue, or a file, with the horizons asked of it (of a data set: its shortest by default)."""
+
+    csv: str | None = None
+    lookback: Positive | None = None
+    horizons: tuple[Positive, ...] | Literal["all"] | None = None
+
+
+class Published(Section):
+    """Figures of others, to hold the table against: data set → horizon → metric → value."""
+
+    source: str
+    values: dict[str, dict[int, dict[str, float]]]
+
+
+class Suite(Section):
+    """What is run, and how it is laid out.
+
+    ``set``: keys set for all models, such as the budget of a training. ``steps``: numbers of network calls that each saved
+    model is scored with on the test windows (``score``: samples and, evenly spaced, windows), beside its own.
+    ``columns``: whether the table's columns are the models (several metrics to a cell) or the metrics.
+    """
+
+    about: str
+    models: dict[str, Entry]
+    data: dict[str, Source]
+    seeds: tuple[int, ...] = (0,)
+    set: dict[str, Any] = Field(default_factory=dict)
+    steps: tuple[Positive, ...] = ()
+    score_windows: Positive = 128
+    columns: Literal["models", "metrics"] = "metrics"
+    metrics: tuple[str, ...] = ("mse", "mae")
+    digits: Positive = 3
+    published: dict[str, Published] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of a suite, and the key by which its run is found again: a digest of configuration and data."""
+
+    model: str
+    data: str
+    config: Config
+    key: str
+
+    @property
+    def title(self) -> str:
+        """Its run's name."""
+        return f"{self.model} {self.data} {self.config.data.horizon} seed {self.config.trainer.seed}"
+
+
+def find_suite(name: str) -> tuple[str, Suite]:
+    """A suite of ``configs/suites``, or a YAML file: its name and content."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in SUITES.glob("*.yaml")))
+        raise UserError(f"no suite '{name}'; give a YAML file, or one of {known}")
+    try:
+        return path.stem, Suite.model_validate(read_yaml(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: key '{key}': {first['msg'].lower()}; correct it") from error
+
+
+def lay_out(suite: Suite, models: tuple[str, ...], data: tuple[str, ...]) -> list[Cell]:
+    """The cells of the suite, seed by seed so that every model has its first figure early; only those asked for, if any."""
+    for asked, known, what in ((models, suite.models, "model"), (data, suite.data, "data set")):
+        for name in asked:
+            if name not in known:
+                raise UserError(f"the suite has no {what} '{name}'; it has {', '.join(known)}")
+    sources = [(name, source) for name, source in suite.data.items() if not data or name in data]
+    chosen = [(name, entry) for name, entry in suite.models.items() if not models or name in models]
+    return [
+        _cell(suite, model, entry, name, source, horizon, seed)
+        for seed in suite.seeds
+        for name, source in sources
+        for horizon in _horizons(name, source)
+        for model, entry in chosen
+    ]
+
+
+def _horizons(name: str, source: Source) -> tuple[int, ...]:
+    if isinstance(source.horizons, tuple):
+        return source.horizons
+    if source.csv is not None:
+        raise UserError(f"data '{name}' of the suite: a file needs its horizons; give them")
+    known = find_dataset(name).horizons
+    return known if source.horizons == "all" else known[:1]
+
+
+def _cell(suite: Suite, model: str, entry: Entry, name: str, source: Source, horizon: int, seed: int) -> Cell:
+    overrides: dict[str, Any] = {"data.horizon": horizon, "trainer.seed": seed}
+    if source.csv is not None:
+        overrides["data.csv"], digest = source.csv, file_digest(Path(source.csv))
+    else:
+        dataset = find_dataset(name)
+        if not dataset.path.is_file():
+            raise UserError(f"data set '{name}' is not here; fetch it first: python cli.py datasets fetch {name}")
+        overrides |= {"data.dataset": name, "data.lookback": dataset.lookback}
+        digest = dataset.sha256
+    if source.lookback is not None:
+        overrides["data.lookback"] = source.lookback
+    config = load_config(find_config(entry.config or model), overrides={**overrides, **suite.set, **entry.set})
+    content = json.dumps([config.model_dump(mode="json"), digest], sort_keys=True)
+    return Cell(model, name, config, hashlib.sha256(content.encode()).hexdigest()[:16])
+
+
+def step_metric(metric: str, steps: int) -> str:
+    """The name of a test metric at a number of network calls."""
+    return f"steps/{steps}/{metric}"
+
+
+def published_rows(suite: Suite) -> Iterator[Mapping[str, Any]]:
+    """The figures of others as rows of the table."""
+    for name, published in suite.published.items():
+        for data, horizons in published.values.items():
+            for horizon, metrics in horizons.items():
+                yield {"model": name, "data": data, "horizon": horizon, **metrics}
