@@ -1,4 +1,4 @@
-"""Rolling evaluation: every window of a split, point or probabilistic."""
+"""Rolling evaluation: the windows of a split, point or probabilistic, summed batch by batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,86 +6,171 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int
 from torch import Tensor
 
 from forecaster.data.problem import Problem
 from forecaster.data.splits import Part
-from forecaster.data.windows import Batch, Windows, ordered_loader
-from forecaster.metrics import QUANTILES, Totals, add_path_scores, add_point, add_quantiles, add_samples
+from forecaster.data.windows import Batch, Windows, evenly_spaced, loader_of
+from forecaster.metrics import QUANTILES, quantiles_of_ranked, seasonal_errors
 from forecaster.models import Draws, Forecaster
+from forecaster.totals import Totals, Truth, add_paths, add_pit_of_quantiles, add_point, add_quantiles, add_samples
 
 Mode = Literal["point", "probabilistic"]
+# numbers in one array of sample paths: what bounds the memory of a batch
+_PATHS = 2**23
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """What is scored: which mode, how many samples and steps, and how many evenly spaced windows (None: all)."""
+    """What is scored: which mode, how many samples and steps, and which windows.
+
+    ``stride``: every so many-th window of each series, the last one among them; ``limit``: of those as many evenly spaced
+    ones (None: all). ``full`` adds to a probabilistic evaluation the point forecast's metrics and what costs more: the
+    variogram score, PIT and rank histograms.
+    """
 
     mode: Mode = "point"
     samples: int = 100
     steps: int | None = None
     limit: int | None = None
     seed: int = 0
+    stride: int = 1
+    full: bool = False
 
 
-class _Units:
-    """Back from z-scores to the scale that metrics are reported on."""
+class Units:
+    """Back from z-scores to the scale that metrics are reported on: z-scores still for the benchmark's data sets."""
 
-    def __init__(self, problem: Problem, windows: Windows, part: Part) -> None:
-        counts = [
-            max(border.part(part)[1] - problem.config.horizon + 1 - border.part(part)[0], 0) for border in problem.borders
-        ]
-        owners = np.repeat(np.arange(len(counts)), counts) if problem.original_units else np.zeros(len(windows), int)
-        low, high = (torch.tensor(b, dtype=torch.float64) for b in problem.config.limits(problem.table.names))
+    def __init__(self, problem: Problem, windows: Windows, device: torch.device) -> None:
         mean, std = (torch.tensor(np.stack([getattr(s, name) for s in problem.scaling])) for name in ("mean", "std"))
-        if problem.original_units:
-            self.mean, self.std, self.low, self.high = mean, std, low.expand_as(mean), high.expand_as(mean)
-        else:
-            self.mean, self.std = torch.zeros_like(mean[:1]), torch.ones_like(mean[:1])
-            self.low, self.high = (low - mean[:1]) / std[:1], (high - mean[:1]) / std[:1]
-        self.owners = torch.from_numpy(owners)
+        low, high = (
+            torch.tensor(b, dtype=torch.float64).expand_as(mean) for b in problem.config.limits(problem.table.names)
+        )
+        scale = np.stack(
+            [
+                seasonal_errors(series.values[: border.train], problem.table.interval.season)
+                for series, border in zip(problem.table.series, problem.borders, strict=True)
+            ]
+        )
+        self.mean, self.std, self.low, self.high, self.scale = mean, std, low, high, torch.from_numpy(scale)
+        if not problem.original_units:
+            self.low, self.high, self.scale = (low - mean) / std, (high - mean) / std, self.scale / std
+            self.mean, self.std = torch.zeros_like(mean), torch.ones_like(std)
+        self.owners = windows.owners
+        for name, value in vars(self).items():
+            setattr(self, name, value.to(device))
 
-    def restore(self, values: Tensor, index: Tensor) -> Float64[Tensor, "B *n K H"]:
+    def of(self, values: Tensor, index: Int[Tensor, " B"], ndim: int) -> Tensor:
+        """The rows (N, K) of the windows' series, to be laid over (B, …, K, H)."""
+        return values[self.owners[index]].view(len(index), *[1] * (ndim - 3), -1, 1)
+
+    def restore(self, values: Tensor, index: Int[Tensor, " B"]) -> Float64[Tensor, "B *n K H"]:
         """(B, K, H) or (B, S, K, H) of the windows ``index``, cut off at the bounds of the data."""
-        owner = self.owners[index.cpu()]
-        shape = (len(owner), *[1] * (values.ndim - 3), self.mean.shape[1], 1)
-        mean, std, low, high = (each[owner].view(shape) for each in (self.mean, self.std, self.low, self.high))
-        return torch.minimum(torch.maximum(values.double().cpu() * std + mean, low), high)
+        mean, std, low, high = (self.of(each, index, values.ndim) for each in (self.mean, self.std, self.low, self.high))
+        return torch.minimum(torch.maximum(values.double() * std + mean, low), high)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The sums over all windows that were scored, their numbers (W,), and how far off each window was.
+
+    ``errors`` (W,): the mean of a window's absolute errors, or its CRPS, in standard deviations of the training rows, so
+    that channels and series of any unit can be compared; nan for a window without one observed value.
+    """
+
+    totals: Totals
+    numbers: Int[Tensor, " W"]
+    errors: Float64[Tensor, " W"]
+
+    def pooled(self) -> dict[str, float]:
+        """The metrics over everything, without prefix; ``windows`` counts the windows."""
+        return {**self.totals.pooled(), "windows": float(len(self.numbers))}
+
+
+def evaluate(model: Forecaster, problem: Problem, part: Part, scoring: Scoring) -> dict[str, float]:
+    """The pooled metrics of a model on the windows of a part."""
+    return evaluate_in_full(model, problem, problem.windows(part), scoring).pooled()
+
+
+def chosen(windows: Windows, scoring: Scoring) -> Int[Tensor, " W"]:
+    """The numbers of the windows that are scored."""
+    last = torch.zeros(int(windows.owners.max()) + 1, dtype=torch.long)
+    last.scatter_reduce_(0, windows.owners, windows.rows, "amax")
+    numbers = torch.nonzero((last[windows.owners] - windows.rows) % scoring.stride == 0)[:, 0]
+    return numbers[evenly_spaced(len(numbers), scoring.limit)]
 
 
 @torch.no_grad()
-def evaluate(model: Forecaster, problem: Problem, part: Part, scoring: Scoring) -> dict[str, float]:
-    """The metrics of a model on the windows of a part, without prefix; ``windows`` counts them."""
-    windows = problem.windows(part)
-    units, totals, count = _Units(problem, windows, part), Totals(), 0
+def evaluate_in_full(
+    model: Forecaster, problem: Problem, windows: Windows, scoring: Scoring, batch_size: int | None = None
+) -> Evaluation:
+    """Score a model on windows of the problem. ``batch_size`` changes time and memory, not the result."""
     device = model.device
     model.eval()
-    for cpu_batch in ordered_loader(windows, 256 if scoring.mode == "point" else 16, scoring.limit):
+    units, numbers = Units(problem, windows, device), chosen(windows, scoring)
+    totals, errors = Totals(len(problem.table), units.scale), []
+    for cpu_batch in loader_of(windows, numbers, batch_size or _batch_size(problem, scoring)):
         batch = cpu_batch.to(device)
-        y, mask = units.restore(batch.future, batch.index), batch.future_mask.cpu()
-        if scoring.mode == "point":
-            add_point(totals, units.restore(model.point(batch, scoring.steps), batch.index), y, mask)
+        y = units.restore(batch.future, batch.index)
+        truth = Truth(y, batch.future_mask, units.owners[batch.index])
+        totals.add_truth(truth)
+        if scoring.mode == "probabilistic":
+            error = _add_probabilistic(totals, truth, model, batch, scoring, units)
+            if scoring.full:
+                add_point(totals, truth, units.restore(model.point(batch), batch.index))
         else:
-            _add_probabilistic(totals, model, batch, scoring, units, y, mask)
-        count += len(batch)
-    found = totals.means()
-    if "mse" in found:
-        found["rmse"] = found["mse"] ** 0.5
-    return {**found, "windows": float(count)}
+            error = add_point(totals, truth, units.restore(model.point(batch, scoring.steps), batch.index))
+        scaled = error / units.of(units.std, batch.index, 3)
+        errors.append((scaled.sum((1, 2)) / batch.future_mask.sum((1, 2))).cpu())
+    return Evaluation(totals, numbers, torch.cat(errors))
+
+
+def _batch_size(problem: Problem, scoring: Scoring) -> int:
+    if scoring.mode == "point":
+        return 256
+    return min(max(_PATHS // (scoring.samples * problem.channels * problem.config.horizon), 1), 16)
 
 
 def _add_probabilistic(
-    totals: Totals, model: Forecaster, batch: Batch, scoring: Scoring, units: _Units, y: Tensor, mask: Tensor
-) -> None:
+    totals: Totals, truth: Truth, model: Forecaster, batch: Batch, scoring: Scoring, units: Units
+) -> Tensor:
+    """Each entry's CRPS."""
     draws = Draws(scoring.samples, _seeds(batch, scoring.seed), scoring.steps)
     paths = units.restore(model.samples(batch, draws), batch.index)
-    if model.distribution == "quantiles":
-        add_quantiles(totals, units.restore(model.quantiles(batch, QUANTILES), batch.index), y, mask)
-        add_path_scores(totals, paths, y, mask)
-    else:
-        add_samples(totals, paths, y, mask)
+    if model.distribution != "quantiles":
+        return add_samples(totals, truth, paths, scoring.full)
+    quantiles = units.restore(model.quantiles(batch, QUANTILES), batch.index)
+    add_quantiles(totals, truth, quantiles)
+    if scoring.full:
+        add_pit_of_quantiles(totals, truth, quantiles)
+    return add_paths(totals, truth, paths, paths.sort(dim=1).values, scoring.full)
 
 
 def _seeds(batch: Batch, seed: int) -> Sequence[int]:
     return [seed * 2**32 + int(index) for index in batch.index]
+
+
+def interval_ends(model: Forecaster, batch: Batch, scoring: Scoring, units: Units) -> Float64[Tensor, "B 2 K H"]:
+    """The 5 % and 95 % quantiles that were scored."""
+    if model.distribution == "quantiles":
+        return units.restore(model.quantiles(batch, (0.05, 0.95)), batch.index)
+    paths = model.samples(batch, Draws(scoring.samples, _seeds(batch, scoring.seed), scoring.steps))
+    return quantiles_of_ranked(units.restore(paths, batch.index).sort(dim=1).values, (0.05, 0.95))
+
+
+def worst_windows(found: Evaluation, windows: Windows, count: int = 6) -> Int[Tensor, " n"]:
+    """The numbers of the windows that are furthest off, worst first; of those whose targets overlap, the worst."""
+    kept: list[int] = []
+    for place in torch.argsort(torch.nan_to_num(found.errors, -1.0), descending=True, stable=True).tolist():
+        number = int(found.numbers[place])
+        apart = all(
+            windows.owners[number] != windows.owners[other]
+            or abs(int(windows.rows[number] - windows.rows[other])) >= windows.horizon
+            for other in kept
+        )
+        if apart and found.errors[place].isfinite():
+            kept.append(number)
+        if len(kept) == count:
+            break
+    return torch.tensor(kept, dtype=torch.long)

@@ -1,4 +1,4 @@
-"""``forecast`` and ``evaluate``: from a reference to a saved model and a file to what is written or printed."""
+"""``forecast``: from a reference to a saved model and a file to what is written."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -9,15 +9,11 @@ from typing import Any
 import torch
 
 from forecaster import streaming, tracking
-from forecaster.config import DataConfig
-from forecaster.data.problem import Problem, load_problem, load_table
-from forecaster.data.splits import Part
 from forecaster.data.tables import Report, Table, read_table
 from forecaster.errors import UserError
-from forecaster.evaluation import Scoring, evaluate
 from forecaster.files import check_folder, write_together
 from forecaster.plots import plot_forecast
-from forecaster.predictor import Request, check_table, forecast_table, in_model_order
+from forecaster.predictor import Request, forecast_table
 from forecaster.saved import SavedModel, load_model, versions
 
 
@@ -177,45 +173,3 @@ def _meta(asked: Asked, made: _Prepared, decisions: list[str]) -> dict[str, Any]
         "decisions": made.table.report.decisions + decisions,
         "versions": versions(),
     }
-
-
-def evaluate_saved(
-    reference: str,
-    csv: Path | None,
-    dataset: str | None,
-    split: str,
-    accelerator: str | None,
-    conformal: bool,
-    resample_rate: int,
-    scoring: Mapping[str, Any],
-) -> dict[str, float]:
-    """The metrics of a saved model on a split, named ``test/…`` or ``val/…``, scaled as in its training."""
-    saved = open_model(reference, accelerator)
-    saved = saved.resampled(resample_rate) if resample_rate > 1 else saved
-    saved = saved.conformal() if conformal else saved
-    source = _source(saved.config.data, csv, dataset)
-    problem = load_problem(source, in_model_order(saved, _checked(saved, source)))
-    # the model's own scaling where it knows the series, so that the model meets what it was trained on
-    names = [series.item_id or "" for series in problem.table.series]
-    scaling = tuple(saved.scaling.get(n, own) for n, own in zip(names, problem.scaling, strict=True))
-    problem = Problem(problem.config, problem.table, problem.borders, scaling)
-    request = Scoring(**scoring)
-    if request.mode == "probabilistic" and saved.model.distribution == "none":
-        cause = f"model '{saved.config.model.name}'" if saved.rate == 1 else "--resample-rate"
-        raise UserError(f"{cause} gives a point forecast only; ask for --mode point")
-    saved.model.check_steps(request.steps)
-    part: Part = "test" if split == "test" else "validation"
-    prefix = "test" if split == "test" else "val"
-    return {f"{prefix}/{name}": value for name, value in evaluate(saved.model, problem, part, request).items()}
-
-
-def _source(trained: DataConfig, csv: Path | None, dataset: str | None) -> DataConfig:
-    if csv is None and dataset is None:
-        return trained
-    return trained.model_copy(update={"csv": None if csv is None else str(csv), "dataset": dataset})
-
-
-def _checked(saved: SavedModel, source: DataConfig) -> Any:
-    table = load_table(source)
-    check_table(saved, table)
-    return table

@@ -1,9 +1,13 @@
-"""Pictures of forecasts."""
+"""Pictures of forecasts and of their evaluation."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecaster.data.tables import Table
 
@@ -12,15 +16,8 @@ _MOST_PANELS = 8
 
 def plot_forecast(path: Path, table: Table, forecast: pd.DataFrame, history: int) -> None:
     """One panel a series (the first eight): the last ``history`` values, the mean, and the fan of quantiles."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     labels = list(dict.fromkeys(forecast["item_id"]))[:_MOST_PANELS]
-    columns = 1 if len(labels) < 3 else 2
-    rows = -(-len(labels) // columns)
-    figure = Figure(figsize=(6.5 * columns, 2.6 * rows + 0.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure, axes = _panels(len(labels))
     past = {table.channel_label(series, k): (series, k) for series in table.series for k in range(len(table.names))}
     for axis, label in zip(axes, labels, strict=False):
         series, channel = past[label]
@@ -42,10 +39,102 @@ def plot_forecast(path: Path, table: Table, forecast: pd.DataFrame, history: int
         axis.set_title(label, fontsize=10, loc="left")
         axis.tick_params(labelsize=8)
         axis.margins(x=0.01)
-    for axis in axes[len(labels) :]:
-        axis.set_visible(False)
     axes[0].legend(fontsize=8, loc="upper left", frameon=False)
     total = len(np.unique(forecast["item_id"]))
     if total > len(labels):
         figure.suptitle(f"the first {len(labels)} of {total} series", fontsize=9)
+    figure.savefig(path, dpi=110)
+
+
+def _panels(count: int) -> tuple[Any, NDArray[Any]]:
+    """A figure of ``count`` axes, in two columns where there are three or more."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = 1 if count < 3 else 2
+    rows = -(-count // columns)
+    figure = Figure(figsize=(6.5 * columns, 2.6 * rows + 0.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes[count:]:
+        axis.set_visible(False)
+    return figure, axes
+
+
+def plot_leads(path: Path, metrics: Mapping[str, Mapping[str, Sequence[float] | None]]) -> None:
+    """One panel a metric: its curve over the lead times, for each model that has it."""
+    figure, axes = _panels(len(metrics))
+    for axis, (name, curves) in zip(axes, metrics.items(), strict=False):
+        for (label, curve), colour in zip(curves.items(), ("#1f77b4", "#999"), strict=False):
+            if curve is not None:
+                axis.plot(
+                    range(1, len(curve) + 1),
+                    curve,
+                    color=colour,
+                    lw=1.4,
+                    label=label,
+                    marker="." if len(curve) == 1 else None,
+                )
+        if name.startswith("coverage/"):
+            axis.axhline(float(name.partition("/")[2]) / 100, color="#444", lw=0.8, ls="--")
+        axis.set_title(name, fontsize=10, loc="left")
+        axis.set_xlabel("steps ahead", fontsize=8)
+        axis.tick_params(labelsize=8)
+    axes[0].legend(fontsize=8, frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def plot_pit(path: Path, shares: Sequence[float]) -> None:
+    """The PIT histogram: level if the distributions are right, ∪ if too narrow, ∩ if too wide, sloped if biased."""
+    figure, (axis,) = _panels(1)
+    axis.bar((np.arange(len(shares)) + 0.5) / len(shares), shares, width=0.95 / len(shares), color="#1f77b4")
+    axis.axhline(1 / len(shares), color="#444", lw=0.8, ls="--", label="calibrated")
+    axis.set_xlabel("probability that the forecast gave to values below the truth (PIT)", fontsize=8)
+    axis.set_ylabel("share of values", fontsize=8)
+    axis.legend(fontsize=8, frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def plot_reliability(path: Path, shares: Sequence[float]) -> None:
+    """How much of the truth lies below each quantile, from the PIT histogram's shares."""
+    figure, (axis,) = _panels(1)
+    figure.set_size_inches(4.5, 4.5)
+    levels = np.arange(1, len(shares)) / len(shares)
+    axis.plot([0, 1], [0, 1], color="#444", lw=0.8, ls="--", label="calibrated")
+    axis.plot(levels, np.cumsum(shares)[:-1], color="#1f77b4", marker=".", lw=1.4, label="forecast")
+    axis.set_xlabel("level of the quantile", fontsize=8)
+    axis.set_ylabel("share of the truth below it", fontsize=8)
+    axis.set_aspect("equal")
+    axis.legend(fontsize=8, frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One channel of one window: times and values of history (n) and future (H); ``ends`` (2, H) of the 90 % interval."""
+
+    title: str
+    past_stamps: pd.DatetimeIndex
+    stamps: pd.DatetimeIndex
+    past: NDArray[np.float64]
+    truth: NDArray[np.float64]
+    forecast: NDArray[np.float64]
+    ends: NDArray[np.float64] | None
+
+
+def plot_windows(path: Path, panels: Sequence[Panel]) -> None:
+    """History, truth, forecast and interval of each window; no picture without one."""
+    if not panels:
+        return
+    figure, axes = _panels(len(panels))
+    for axis, panel in zip(axes, panels, strict=False):
+        axis.plot(panel.past_stamps, panel.past, color="#444", lw=1)
+        axis.plot(panel.stamps, panel.truth, color="#444", lw=1, ls=":", marker=".", ms=3, label="truth")
+        if panel.ends is not None:
+            axis.fill_between(panel.stamps, *panel.ends, color="#1f77b4", alpha=0.25, lw=0, label="90 % interval")
+        axis.plot(panel.stamps, panel.forecast, color="#1f77b4", lw=1.4, label="forecast")
+        axis.set_title(panel.title, fontsize=10, loc="left")
+        axis.tick_params(labelsize=8)
+        axis.margins(x=0.01)
+    axes[0].legend(fontsize=8, loc="upper left", frameon=False)
     figure.savefig(path, dpi=110)

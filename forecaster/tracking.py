@@ -1,10 +1,12 @@
 """The tracking store. This is the only file that imports mlflow."""
 
 import logging
+import math
 import os
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,18 @@ class Run:
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
         """Log metrics, of an epoch or final."""
         self._client.log_metrics(dict(values), step=step, run_id=self.run_id)
+
+    def curves(self, values: Mapping[str, Sequence[float]]) -> None:
+        """Log each list as a metric of the steps 1, 2, …; what is not finite is left out."""
+        entities, now = self._client.entities, int(time.time() * 1000)
+        points = [
+            entities.Metric(name, float(value), now, step)
+            for name, curve in values.items()
+            for step, value in enumerate(curve, start=1)
+            if math.isfinite(value)
+        ]
+        for begin in range(0, len(points), 1000):  # as many as one request may hold
+            self._client.MlflowClient().log_batch(self.run_id, metrics=points[begin : begin + 1000])
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags."""

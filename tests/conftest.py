@@ -11,7 +11,7 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-PACKAGES = ["diffusion", "networks", "ssm", "models", "metrics", "evaluation", "data.windows"]
+PACKAGES = ["diffusion", "networks", "ssm", "models", "metrics", "totals", "evaluation", "data.windows"]
 install_import_hook([f"forecaster.{name}" for name in PACKAGES], "beartype.beartype")
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -3,7 +3,7 @@
 import io
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -68,7 +68,9 @@ def forecast(
 @click.option("--model", "reference", required=True, metavar="REF", help="A saved model's folder, runs:/ID/model, latest.")
 @click.option("--csv", type=click.Path(path_type=Path), help="A file of the user's (default: what was trained on).")
 @click.option("--dataset", metavar="NAME", help="A named data set.")
-@click.option("--split", type=click.Choice(["test", "validation"]), default="test", show_default=True)
+@click.option("--split", type=click.Choice(["test", "validation"]), help="Default: test.")
+@click.option("--origins", type=click.IntRange(1), help="In place of a split: the last N origins of the file --csv.")
+@click.option("--stride", type=click.IntRange(1), help="Steps from one of the origins to the next (default: the horizon).")
 @click.option("--mode", type=click.Choice(["point", "probabilistic"]), default="point", show_default=True)
 @click.option("--samples", type=click.IntRange(2), default=100, show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Sampling steps (default: the model's own).")
@@ -76,27 +78,43 @@ def forecast(
 @conformal_option
 @resample_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--experiment", default="forecaster", show_default=True, help="The MLflow experiment.")
+@click.option("--run-name", help="The MLflow run's name (default: model, data and split).")
 @accelerator_option
+@column_options
 @json_option
 def evaluate(
-    reference: str,
-    csv: Path | None,
-    dataset: str | None,
-    split: str,
-    as_json: bool,
-    accelerator: str | None,
-    conformal: bool,
-    resample_rate: int,
-    **scoring: Any,
-) -> None:
-    """Score a saved model on every window of a split."""
-    from forecaster import forecasting
+    reference: str, csv: Path | None, dataset: str | None, split: str | None, origins: int | None, stride: int | None,
+    mode: Literal["point", "probabilistic"], samples: int, steps: int | None, limit: int | None, conformal: bool,
+    resample_rate: int, seed: int, experiment: str, run_name: str | None, accelerator: str | None, as_json: bool,
+    **roles: Any,
+) -> None:  # fmt: skip
+    """Score a saved model on every window of a split, or on the last origins of a file, beside seasonal naive."""
+    if origins is not None and (csv is None or split is not None):
+        raise click.UsageError("--origins takes the end of a file: give it with --csv and without --split")
+    if origins is None and stride is not None:
+        raise click.UsageError("--stride is the distance between --origins; give both")
+    from forecaster import report
+    from forecaster.evaluation import Scoring
 
-    metrics = forecasting.evaluate_saved(reference, csv, dataset, split, accelerator, conformal, resample_rate, scoring)
+    scoring = Scoring(mode, samples, steps, limit, seed, full=True)
+    rolling = None if origins is None else report.Rolling(origins, stride)
+    asked = report.Asked(
+        reference, csv, dataset, split or "test", rolling, scoring, conformal, resample_rate, accelerator, experiment,
+        run_name, roles,
+    )  # fmt: skip
+    found = report.evaluate_saved(asked, _note)
     if as_json:
-        print_json({"metrics": metrics})
+        print_json(
+            {"run_id": found.run_id, "metrics": found.metrics, "seasonal_naive": found.baseline, "season": found.season}
+        )
         return
-    print_table(["metric", "value"], [[name, f"{value:.6g}"] for name, value in metrics.items()])
+    rows = [
+        [name, f"{value:.6g}", f"{found.baseline[name]:.6g}" if name in found.baseline else ""]
+        for name, value in found.metrics.items()
+    ]
+    print_table(["metric", "value", "seasonal naive"], rows)
+    click.echo(f"{found.about}; season {found.season}\nrun    {found.run_id}")
 
 
 def _note(decision: str) -> None:

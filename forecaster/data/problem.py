@@ -70,6 +70,30 @@ def load_problem(config: DataConfig, table: Table | None = None) -> Problem:
     return Problem(config, table, tuple(borders), scaling)
 
 
+def rolling_problem(config: DataConfig, table: Table, origins: int, stride: int) -> Problem:
+    """The last ``origins`` origins of each series, ``stride`` steps apart, as the test part; all before it is training.
+
+    The targets of the last one end with the file. Its windows at other distances belong to the test part, too.
+    """
+    _check_bounds(config, table)
+    # as much of the history as a forecast of this file would need
+    minimum, borders = max(2, config.lookback // 10), []
+    for series in table.series:
+        length, span = len(series.values), config.horizon + (origins - 1) * stride
+        if length < minimum + span:
+            raise UserError(
+                f"{_name(table, series)}: {length} rows, but --origins {origins} --stride {stride} with horizon "
+                f"{config.horizon} needs {minimum + span} ({minimum} of them before the first origin); give fewer origins, "
+                "a smaller stride, or more rows"
+            )
+        borders.append(Borders(length - span, length - span, length))
+    scaling = tuple(
+        Scaling.fit(series.values[: border.train], _name(table, series), table.names)
+        for series, border in zip(table.series, borders, strict=True)
+    )
+    return Problem(config, table, tuple(borders), scaling)
+
+
 def _check_bounds(config: DataConfig, table: Table) -> None:
     """The values keep the bounds that the forecasts are cut to."""
     bounds = list(zip(table.names, *config.limits(table.names), strict=True))

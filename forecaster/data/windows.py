@@ -64,20 +64,24 @@ class Windows(Dataset[Batch]):
     ) -> None:
         """``series``: arrays (n, K) of z-scores with nan for missing; ``parts``: first row and end of the targets.
 
-        ``starts``: each series' first period, numbered in steps since 1970.
+        ``starts``: each series' first period, numbered in steps since 1970. ``owners`` and ``rows`` tell of each window
+        the number of its series and the row of its first target in it.
         """
         self.lookback, self.horizon = lookback, horizon
         padding = np.full((lookback, series[0].shape[1]), np.nan, dtype=np.float32)
-        pieces, origins, times, begin = [], [], [], 0
+        pieces, origins, rows, times, begin = [], [], [], [], 0
         for values, (first, end), start in zip(series, parts, starts, strict=True):
             pieces += [padding, values.astype(np.float32)]
             # a window's number is the row at which its padded history begins; its first target is `lookback` further
             targets = np.arange(max(first, 1), end - horizon + 1)
             origins.append(targets + begin)
+            rows.append(targets)
             times.append(targets + start)
             begin += lookback + len(values)
         self._flat = np.concatenate(pieces)  # (rows, K)
         self.origins, self.times = np.concatenate(origins), torch.from_numpy(np.concatenate(times))
+        self.rows = torch.from_numpy(np.concatenate(rows))
+        self.owners = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(each) for each in rows]))
         self._cut()
 
     def _cut(self) -> None:
@@ -189,8 +193,12 @@ def ordered_loader(
 ) -> DataLoader[Batch]:
     """Windows in order, all or ``limit`` evenly spaced ones; the last batch may be smaller, none is dropped."""
     numbers = evenly_spaced(len(windows), limit)
-    sampler = _Ordered(numbers if share is None else share.of(numbers), batch_size)
-    return DataLoader(windows, sampler=sampler, batch_size=None)
+    return loader_of(windows, numbers if share is None else share.of(numbers), batch_size)
+
+
+def loader_of(windows: Windows, numbers: Int[Tensor, " n"], batch_size: int) -> DataLoader[Batch]:
+    """The windows of these numbers, in their order."""
+    return DataLoader(windows, sampler=_Ordered(numbers, batch_size), batch_size=None)
 
 
 class WindowData(pl.LightningDataModule):
