@@ -16,9 +16,11 @@ import pandas as pd
 import torch
 
 from forecaster import tracking, training
+from forecaster.data.problem import load_problem
 from forecaster.errors import UserError
+from forecaster.evaluation import Mode, Scoring, evaluate
 from forecaster.files import check_folder, write_together
-from forecaster.forecasting import evaluate_saved
+from forecaster.forecasting import open_model
 from forecaster.markdown import best_in_bold, markdown_table, mean_and_spread, put_between
 from forecaster.suites import Cell, Suite, find_suite, lay_out, published_rows, step_metric
 
@@ -129,7 +131,7 @@ def _run(suite: Suite, cell: Cell, run: Mapping[str, Any] | None, experiment: st
         run_id = training.train(cell.config, experiment, cell.title, None, parent, tags).run_id
     for n in suite.steps:
         scores = _score(suite, f"runs:/{run_id}/model", n, cell.config.trainer.seed)
-        tracking.log_metrics(run_id, {step_metric(metric, n): scores[f"test/{metric}"] for metric in _step_metrics(suite)})
+        tracking.log_metrics(run_id, {step_metric(metric, n): scores[metric] for metric in _step_metrics(suite)})
 
 
 def _step_metrics(suite: Suite) -> list[str]:
@@ -137,10 +139,13 @@ def _step_metrics(suite: Suite) -> list[str]:
 
 
 def _score(suite: Suite, model: str, steps: int, seed: int) -> dict[str, float]:
+    """The metrics of a saved model on the test windows at a number of network calls."""
+    saved = open_model(model, None)
+    problem = load_problem(saved.config.data)
     found: dict[str, float] = {}
-    for mode in ("point", "probabilistic"):
-        scoring = {"mode": mode, "steps": steps, "limit": suite.score_windows, "seed": seed}
-        found |= evaluate_saved(model, None, None, "test", None, False, 1, scoring)
+    modes: tuple[Mode, ...] = ("point", "probabilistic")
+    for mode in modes:
+        found |= evaluate(saved.model, problem, "test", Scoring(mode, 100, steps, suite.score_windows, seed))
     return found
 
 

@@ -253,7 +253,7 @@ class DiffusionConfig(Section):
         norm="none", loss="l1"
     )
     prior_training: Literal["joint", "first"] = "joint"
-    condition: Annotated[EncodedConfig | HistoryConfig | MixupConfig, Field(discriminator="name")] = EncodedConfig()
+    condition: Annotated[EncodedConfig | HistoryConfig | MixupConfig, Field(discriminator="name")] | None = EncodedConfig()
     given_prior: bool = False
     network: Annotated[
         ResidualNetworkConfig | ConvolutionConfig | PerceptronConfig | MixerConfig, Field(discriminator="name")

@@ -102,7 +102,7 @@ def open_run(experiment: str, name: str | None, run_id: str | None = None, paren
         if mlflow.get_experiment_by_name(experiment) is None:
             mlflow.create_experiment(experiment, (HOME / "artifacts").as_uri() if local else None)
         mlflow.set_experiment(experiment)
-        mlflow.start_run(run_id=run_id, run_name=name, nested=parent is not None, parent_run_id=parent)
+        mlflow.start_run(run_id=run_id, run_name=name, nested=True, parent_run_id=parent)
     status = "FAILED"
     try:
         yield Run(mlflow, mlflow.active_run().info.run_id)

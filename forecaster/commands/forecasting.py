@@ -13,6 +13,7 @@ from forecaster.commands.options import (
     conformal_option,
     json_option,
     levels,
+    note,
     print_json,
     print_table,
     resample_option,
@@ -51,14 +52,14 @@ def forecast(
     )
     if stream:
         lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace")
-        forecasting.stream(asked, lines, lambda text: click.echo(text, nl=False), _note, as_json)
+        forecasting.stream(asked, lines, lambda text: click.echo(text, nl=False), note, as_json)
         return
     written = forecasting.forecast(asked)
     if as_json:
         print_json(written.meta | {"output": str(written.output)})
         return
     for decision in written.meta["decisions"]:
-        _note(decision)
+        note(decision)
     click.echo(f"{written.output}: {written.rows} rows, {written.meta['mode']}, {written.meta['horizon']} steps ahead")
     if plot is not None:
         click.echo(str(plot))
@@ -94,16 +95,16 @@ def evaluate(
         raise click.UsageError("--origins takes the end of a file: give it with --csv and without --split")
     if origins is None and stride is not None:
         raise click.UsageError("--stride is the distance between --origins; give both")
-    from forecaster import report
+    from forecaster import evaluating
     from forecaster.evaluation import Scoring
 
     scoring = Scoring(mode, samples, steps, limit, seed, full=True)
-    rolling = None if origins is None else report.Rolling(origins, stride)
-    asked = report.Asked(
+    rolling = None if origins is None else evaluating.Rolling(origins, stride)
+    asked = evaluating.Asked(
         reference, csv, dataset, split or "test", rolling, scoring, conformal, resample_rate, accelerator, experiment,
         run_name, roles,
     )  # fmt: skip
-    found = report.evaluate_saved(asked, _note)
+    found = evaluating.evaluate_saved(asked, note)
     if as_json:
         print_json(
             {"run_id": found.run_id, "metrics": found.metrics, "seasonal_naive": found.baseline, "season": found.season}
@@ -115,7 +116,3 @@ def evaluate(
     ]
     print_table(["metric", "value", "seasonal naive"], rows)
     click.echo(f"{found.about}; season {found.season}\nrun    {found.run_id}")
-
-
-def _note(decision: str) -> None:
-    click.echo(f"note: {decision}", err=True)

@@ -55,6 +55,14 @@ column_options = options_of(
     ),
     click.option("--on-duplicate", type=click.Choice(["error", "first", "last", "mean"]), help="Repeated times."),
 )
+bounds_option = options_of(
+    click.option(
+        "--lower", metavar="X|COL=X,…", callback=bounds,
+        help="No value lies below (0 for counts): forecasts are cut off there.",
+    ),
+    click.option("--upper", metavar="X|COL=X,…", callback=bounds, help="No value lies above."),
+)  # fmt: skip
+settings_option = click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any configuration key.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 conformal_option = click.option(
     "--conformal", is_flag=True, help="Intervals from the errors on validation, in place of the model's own."
@@ -78,3 +86,8 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in [head, *rows]:
         cells = [cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
         click.echo("  ".join(cells).rstrip())
+
+
+def note(text: str) -> None:
+    """What people should know, on standard error."""
+    click.echo(f"note: {text}", err=True)

@@ -9,11 +9,12 @@ import click
 from forecaster.commands.options import (
     COLUMNS,
     accelerator_option,
-    bounds,
+    bounds_option,
     column_options,
     json_option,
     print_json,
     print_table,
+    settings_option,
 )
 
 
@@ -24,14 +25,8 @@ from forecaster.commands.options import (
 @click.option("--model", metavar="NAME", help="A configuration of configs/ by its name (default: s2dbm).")
 @click.option("--horizon", type=int, help="Steps to forecast.")
 @click.option("--lookback", type=int, help="Steps of history that the model reads.")
-@click.option(
-    "--lower",
-    metavar="X|COL=X,…",
-    callback=bounds,
-    help="No value lies below (0 for counts): forecasts are cut off there.",
-)
-@click.option("--upper", metavar="X|COL=X,…", callback=bounds, help="No value lies above.")
-@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any configuration key.")
+@bounds_option
+@settings_option
 @click.option("--seed", type=int, help="Seed of all random numbers.")
 @accelerator_option
 @click.option("--devices", type=int, help="How many GPUs, or processes on the CPU; each takes batches of its own.")
@@ -67,7 +62,7 @@ def train(
         trained = training.resume(resume)
     else:
         chosen = config or model or "s2dbm"
-        loaded = _train_config(chosen, given, settings)
+        loaded = train_config(chosen, given, settings)
         data = loaded.data.dataset or Path(loaded.data.csv or "").stem
         name = run_name or f"{Path(chosen).stem} {data} {loaded.data.horizon}"
         trained = training.train(loaded, experiment, name, output)
@@ -78,22 +73,28 @@ def train(
     click.echo(f"run    {trained.run_id}\nmodel  {trained.folder}")
 
 
-def _train_config(name: str, given: Mapping[str, Any], settings: Sequence[str]) -> Any:
+def train_config(name: str, given: Mapping[str, Any], settings: Sequence[str]) -> Any:
     """The configuration: the file, then the data set's protocol, then the options, then --set."""
     from forecaster.config import find_config, load_config
+
+    return load_config(find_config(name), settings, overrides(given))
+
+
+def overrides(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the options set in a configuration."""
     from forecaster.data.catalog import find_dataset
 
-    overrides: dict[str, Any] = {}
-    if given["dataset"] is not None:
+    found: dict[str, Any] = {}
+    if given.get("dataset") is not None:
         dataset = find_dataset(given["dataset"])
-        overrides |= {"data.lookback": dataset.lookback, "data.horizon": dataset.horizons[0]}
+        found |= {"data.lookback": dataset.lookback, "data.horizon": dataset.horizons[0]}
     for key in ("csv", "dataset", "horizon", "lookback", "lower", "upper", *COLUMNS):
-        if given[key] is not None:
-            overrides[f"data.{key}"] = str(given[key]) if key == "csv" else given[key]
+        if given.get(key) is not None:
+            found[f"data.{key}"] = str(given[key]) if key == "csv" else given[key]
     for key in ("seed", "accelerator", "devices", "precision"):
-        if given[key] is not None:
-            overrides[f"trainer.{key}"] = given[key]
-    return load_config(find_config(name), settings, overrides)
+        if given.get(key) is not None:
+            found[f"trainer.{key}"] = given[key]
+    return found
 
 
 def _print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> None:

@@ -53,7 +53,7 @@ def load_problem(config: DataConfig, table: Table | None = None) -> Problem:
     """Read, split and fit the scaling on the training rows; refuse what is too short."""
     table = table if table is not None else load_table(config)
     borders = []
-    _check_bounds(config, table)
+    check_bounds(config, table)
     for series in table.series:
         length = len(series.values)
         if config.dataset is not None:
@@ -75,7 +75,7 @@ def rolling_problem(config: DataConfig, table: Table, origins: int, stride: int)
 
     The targets of the last one end with the file. Its windows at other distances belong to the test part, too.
     """
-    _check_bounds(config, table)
+    check_bounds(config, table)
     # as much of the history as a forecast of this file would need
     minimum, borders = max(2, config.lookback // 10), []
     for series in table.series:
@@ -94,7 +94,7 @@ def rolling_problem(config: DataConfig, table: Table, origins: int, stride: int)
     return Problem(config, table, tuple(borders), scaling)
 
 
-def _check_bounds(config: DataConfig, table: Table) -> None:
+def check_bounds(config: DataConfig, table: Table) -> None:
     """The values keep the bounds that the forecasts are cut to."""
     bounds = list(zip(table.names, *config.limits(table.names), strict=True))
     for name, low, high in bounds:

@@ -200,6 +200,8 @@ def _check(config: DiffusionConfig, prior: Forecaster | None, process: Process) 
         raise UserError("model.given_prior, model.predicts: without a prior there is none to see or to correct; name one")
     if prior is not None and config.prior_training == "joint" and prior.stages():
         raise UserError("model.prior_training: residuals are known once the prior is trained; set it to first")
+    if prior is None and config.condition is None:
+        raise UserError("model.condition: without a prior or a condition nothing is known of the history; name one")
     objective = config.objective
     if isinstance(objective, SamplesObjective) and objective.energy + objective.crps + objective.crps_sum == 0:
         raise UserError("model.objective: energy, crps and crps_sum are all 0, so samples are not scored; raise one")

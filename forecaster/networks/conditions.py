@@ -57,14 +57,32 @@ class History(nn.Module):
         return F.pad(both, (0, 0, 0, self.length - self.steps))
 
 
-Condition = Encoded | History
+class Nothing(nn.Module):
+    """No condition, G = 0: the history speaks through the prior alone."""
+
+    features = 0
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.length = length
+
+    def forward(
+        self, past: Float[Tensor, "B K L"], mask: Float[Tensor, "B K L"], y_0: Float[Tensor, "B K M"] | None
+    ) -> Float[Tensor, "B K S G"]:
+        """As ``Encoded``."""
+        return past.new_zeros(*past.shape[:2], self.length, 0)
+
+
+Condition = Encoded | History | Nothing
 
 
 def build_condition(
-    config: EncodedConfig | HistoryConfig | MixupConfig, lookback: int, length: int, label: int
+    config: EncodedConfig | HistoryConfig | MixupConfig | None, lookback: int, length: int, label: int
 ) -> Condition:
     """The condition of a configuration; ``length``: M, of which ``label`` steps belong to the history."""
     match config:
+        case None:
+            return Nothing(length)
         case EncodedConfig():
             return Encoded(lookback, length)
         case MixupConfig():

@@ -338,6 +338,10 @@ ONE_STEP = {"s": 2.0, "steps": 1, "point_steps": 1}
         ({"prior": None, "schedule": DDPM}, "without a prior there is none to see or to correct"),
         ({"prior": {"name": "residual-bootstrap"}, "prior_training": "joint"}, "set it to first"),
         ({"prior": {"name": "seasonal-naive"}}, "seasonal naive gives no label"),
+        (
+            {"condition": None, "prior": None, "schedule": DDPM, "given_prior": False, "predicts": "data"},
+            "nothing is known of the history",
+        ),
         ({"condition": {"name": "history"}}, "model.label: a network that is given the history"),
         ({"objective": {"name": "samples"}, "sampler": ONE_STEP}, "all draws would be the same"),
         ({"network": {"name": "residual", "heads": 3}}, "model.network.heads: has to divide"),
@@ -356,6 +360,7 @@ COMBINATIONS = {
     "noise pulled to the prior": {"schedule": DDPM | {"pull_to_prior": True}, "predicts": "noise"},
     "cosine, no prior": {"schedule": DDPM | {"betas": "cosine"}, "prior": None, "given_prior": False, "predicts": "data"},
     "mixup, convolutions": {"condition": {"name": "mixup"}, "network": {"name": "convolution"}},
+    "no condition": {"condition": None, "given_prior": True},
     "history": {"condition": {"name": "history", "steps": 12}, "label": 0, "network": {"name": "perceptron"}},
 }
 

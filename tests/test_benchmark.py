@@ -1,0 +1,151 @@
+"""Backtests and benchmarks through the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import SAMPLE, Cli
+
+from forecaster.backtest import Plan
+from forecaster.data.splits import Borders
+from forecaster.errors import UserError
+from forecaster.markdown import best_in_bold, markdown_table, mean_and_spread, put_between
+from forecaster.models import build_model
+from forecaster.suites import find_suite, lay_out
+
+SUITE = f"""
+about: two models.
+models:
+  rlinear: {{}}
+  residual: {{config: residual-bootstrap}}
+data:
+  sample: {{csv: {SAMPLE}, lookback: 14, horizons: [7]}}
+set: {{trainer.max_epochs: 3, trainer.stage_epochs: 3, trainer.score_windows: 8, trainer.score_samples: 10, model.nothing: 0}}
+metrics: [mse, crps]
+""".replace(", model.nothing: 0", "")
+# what differs from one run to the next
+OWN = ["train_seconds", "run_id", "code", "date"]
+
+
+def test_an_interrupted_benchmark_ends_with_the_same_table(cli: Cli, tmp_path: Path) -> None:
+    suite = tmp_path / "both.yaml"
+    suite.write_text(SUITE)
+    whole, parted = (Cli(tmp_path / name) for name in ("whole", "parted"))
+    done = json.loads(whole("benchmark", suite, "--json").stdout)
+    assert (done["done"], done["cells"], done["failures"]) == (2, 2, [])
+    with parted.start("benchmark", suite) as process:
+        for line in process.stderr:  # type: ignore[union-attr]
+            if line.startswith("prior1 epoch 2"):  # in the middle of the second cell
+                process.kill()
+                break
+    text = parted("benchmark", suite)
+    assert "[1/1] residual sample 7 seed 0" in text.stderr
+    assert "prior1 epoch 1" not in text.stderr  # it went on
+    tables = [pd.read_csv(home / "benchmarks" / "both.csv") for home in (tmp_path / "whole", tmp_path / "parted")]
+    assert list(tables[0]["model"]) == ["rlinear", "residual"]
+    pd.testing.assert_frame_equal(tables[0].drop(columns=OWN), tables[1].drop(columns=OWN))
+    again = parted("benchmark", suite)
+    assert "2 of 2 cells done" in again.stdout
+    assert "epoch" not in again.stderr
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- both -->\nold\n<!-- end -->\nafter\n")
+    parted("benchmark", suite, "--into", page)
+    assert page.read_text().startswith("before\n<!-- both -->\n\ntwo models.\n\n| data | horizon | model |")
+    assert page.read_text().endswith("<!-- end -->\nafter\n")
+
+
+def test_the_smoke_suite_runs_and_a_failing_cell_does_not_stop_it(cli: Cli, tmp_path: Path) -> None:
+    done = cli("benchmark", "smoke", "--model", "rlinear", "--model", "seasonal-naive", "--minutes", "10", "--json")
+    assert json.loads(done.stdout)["done"] == 4
+    suite = tmp_path / "bad.yaml"
+    suite.write_text(SUITE.replace("lookback: 14", "lookback: 14000"))
+    failed = cli("benchmark", suite, "--model", "rlinear", status=1)
+    assert "failed: rlinear sample 7 seed 0: " in failed.stderr
+    assert "0 of 1 cells done" in failed.stdout
+
+
+def test_every_suite_of_the_project_can_be_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "is_file", lambda self: True)  # the data need not be here
+    for name, cells in {"smoke": 6, "ltsf": 672, "probabilistic": 36, "steps": 7, "ablation": 9}.items():
+        suite = find_suite(name)[1]
+        laid = lay_out(suite, (), ())
+        assert len(laid) == cells
+        assert len({cell.key for cell in laid}) == cells
+        for cell in laid if len(laid) < 40 else []:
+            build_model(cell.config.model, 2, cell.config.data.lookback, cell.config.data.horizon, 24)
+
+
+def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(SUITE + "sedes: [0]\n")
+    with pytest.raises(UserError, match=r"s\.yaml: key 'sedes': extra inputs are not permitted; correct it"):
+        find_suite(str(path))
+    with pytest.raises(UserError, match="no suite 'ltfs'; give a YAML file, or one of ablation, "):
+        find_suite("ltfs")
+    path.write_text(SUITE)
+    with pytest.raises(UserError, match="the suite has no model 's2dbm'; it has rlinear, residual"):
+        lay_out(find_suite(str(path))[1], ("s2dbm",), ())
+
+
+def test_tables_read_well(tmp_path: Path) -> None:
+    assert markdown_table(["a", "b"], [["x|y", "1"]]) == "| a | b |\n| --- | --- |\n| x\\|y | 1 |"
+    assert mean_and_spread(0.3674, 0.0012, 3) == ".367 ± .001"
+    assert mean_and_spread(12.345, None, 3) == "12.35"
+    assert mean_and_spread(-0.5, float("nan"), 2) == "-.50"
+    assert mean_and_spread(None, None, 3) == "–"
+    texts = {("d", 1, "a"): "1", ("d", 1, "b"): "2", ("e", 1, "a"): "3"}
+    best_in_bold(texts, {("d", 1, "a"): 1.0, ("d", 1, "b"): 2.0, ("e", 1, "a"): 3.0}, ["data", "horizon", "model"])
+    assert list(texts.values()) == ["**1**", "2", "3"]
+    page = tmp_path / "page.md"
+    page.write_text("no marks")
+    with pytest.raises(UserError, match="no place for the table"):
+        put_between(page, "both", "text")
+
+
+def test_a_plan_never_learns_from_what_it_forecasts() -> None:
+    plan = Plan(origins=5, stride=7, refit_every=2)
+    assert list(plan.blocks()) == [(0, 1), (2, 3), (4, 4)]
+    borders = [plan.borders(200, 14, block) for block in plan.blocks()]
+    assert borders == [Borders(143, 158, 179), Borders(155, 172, 193), Borders(168, 186, 200)]
+    last = [border.test - 14 for border in borders]  # the first target of each block's last origin
+    assert last == [200 - 14 - 7 * k for k in (3, 1, 0)]
+
+
+def test_backtest_ranks_models_beside_seasonal_naive(cli: Cli, write, tmp_path: Path) -> None:
+    """A trend that a linear layer carries on and seasonal naive does not; noise that nothing tells apart."""
+    generator = np.random.default_rng(0)
+    stamps = pd.date_range("2024-01-01", periods=400, freq="D").strftime("%Y-%m-%d")
+    values = 0.5 * np.arange(400) + generator.normal(size=400)
+    path = write("day,sales\n" + "".join(f"{s},{v:.3f}\n" for s, v in zip(stamps, values, strict=True)))
+    common = ("--horizon", 7, "--lookback", 21, "--origins", 8, "--refit-every", 4, "--set", "trainer.max_epochs=20")
+    output = tmp_path / "errors.csv"
+    done = cli("backtest", "--csv", path, "--model", "nlinear", "--output", output, *common, "--json")
+    found = json.loads(done.stdout)
+    assert [r["model"] for r in found["ranking"]] == ["nlinear", "seasonal-naive"]
+    [comparison] = found["comparisons"]
+    assert comparison["low"] > 0
+    assert comparison["p"] < 0.01
+    assert comparison["sentence"].startswith("nlinear is better than seasonal-naive by ")
+    assert found["origins"][0] == "2024-12-10"
+    assert found["origins"][-1] == stamps[-7]
+    frame = pd.read_csv(output)
+    assert frame.groupby("model")["crps"].mean().to_dict() == pytest.approx(
+        {r["model"]: r["crps"] for r in found["ranking"]}
+    )
+    # seasonal naive by hand, at the last origin, in standard deviations of the rows it was scaled by
+    plan = Plan(8, 7, 4)
+    border = plan.borders(400, 7, (4, 7))
+    by_hand = np.abs(values[-7:].round(3) - values[-14:-7].round(3)).mean() / values[: border.train].std()
+    assert frame[frame["model"] == "seasonal-naive"]["mae"].iloc[-1] == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_backtest_says_when_the_file_is_too_short(cli: Cli, write) -> None:
+    stamps = pd.date_range("2024-01-01", periods=60, freq="D").strftime("%Y-%m-%d")
+    path = write("day,sales\n" + "".join(f"{s},{i % 7}\n" for i, s in enumerate(stamps)))
+    refused = cli("backtest", "--csv", path, "--model", "nlinear", "--horizon", 7, "--lookback", 21, status=1)
+    assert refused.stderr.splitlines()[-1] == (
+        f"error: {path}: 60 rows; 10 origins 7 steps apart leave 0 to learn from before the first, 28 are needed "
+        "(lookback + horizon); give fewer --origins, a smaller --stride, --horizon or --lookback"
+    )
