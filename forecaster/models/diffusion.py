@@ -164,7 +164,7 @@ class Diffusion(Forecaster):
         condition = self.condition(past, batch.past_mask, None)
         steps = self.config.sampler.steps if draws.steps is None else draws.steps
         rows = torch.arange(len(batch) * draws.samples)
-        room = max(draws.budget // (4 * self.memory * condition[0, ..., 0].numel()), 1)
+        room = max(draws.budget // (4 * self.memory * condition.shape[1] * condition.shape[2]), 1)
         pieces = []
         for chunk in rows.split(room):
             of, sample_number = (chunk // draws.samples).to(drawn.device), (chunk % draws.samples).to(drawn.device)
