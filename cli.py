@@ -42,8 +42,8 @@ def main(debug: bool) -> None:
 
 
 for command in (
-    training.train, forecasting.forecast, forecasting.evaluate, benchmark.backtest, benchmark.benchmark, data.check,
-    data.datasets, models.models, runs.runs, runs.ui,
+    training.train, training.tune, forecasting.forecast, forecasting.evaluate, benchmark.backtest, benchmark.benchmark,
+    data.check, data.datasets, models.models, runs.runs, runs.ui,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -16,6 +16,7 @@ from forecaster.commands.options import (
     print_table,
     settings_option,
 )
+from forecaster.errors import UserError
 
 
 @click.command()
@@ -104,3 +105,58 @@ def _print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) 
         values = (metrics.get(f"val/{name}"), metrics.get(f"test/{name}"), baseline.get(f"test/{name}"))
         rows.append([name, *("" if v is None else f"{v:.5g}" for v in values)])
     print_table(["metric", "val", "test", "seasonal naive, test"], rows)
+
+
+@click.command()
+@click.argument("config")
+@click.option("--csv", type=click.Path(path_type=Path), help="The file to learn from.")
+@click.option("--dataset", metavar="NAME", help="A named data set, by its published protocol.")
+@click.option("--horizon", type=int, help="Steps to forecast.")
+@click.option("--lookback", type=int, help="Steps of history that the model reads.")
+@click.option("--trials", type=click.IntRange(1), default=20, show_default=True, help="Trials in all, earlier calls' too.")
+@click.option("--time", "minutes", type=click.FloatRange(min=0), metavar="MINUTES", help="Begin no trial after so long.")
+@click.option("--metric", type=click.Choice(["mse", "mae", "crps", "energy"]), default="mae", show_default=True)
+@click.option(
+    "--space",
+    "spaces",
+    multiple=True,
+    metavar="KEY=LOW..HIGH[:log]|KEY=A|B",
+    help="What to search, in place of learning rates, batch size and the network's size; may be repeated.",
+)
+@bounds_option
+@settings_option
+@click.option("--seed", type=int, help="Seed of all random numbers.")
+@accelerator_option
+@click.option("--experiment", default="tuning", show_default=True, help="The MLflow experiment.")
+@click.option("--output", type=click.Path(path_type=Path), default="tuned.yaml", show_default=True)
+@column_options
+@json_option
+def tune(
+    config: str, trials: int, minutes: float | None, metric: str, spaces: tuple[str, ...], settings: tuple[str, ...],
+    experiment: str, output: Path, as_json: bool, **given: Any,
+) -> None:  # fmt: skip
+    """Search the settings of CONFIG that are best on validation; the same command again goes on where it stopped."""
+    from forecaster.fitting import quiet_libraries
+
+    try:
+        from forecaster import tuning
+    except ModuleNotFoundError as error:
+        raise UserError("tune needs Optuna: pip install optuna") from error
+
+    quiet_libraries()
+    loaded = train_config(config, given, settings)
+    space = tuple(map(tuning.parse_range, spaces)) or tuple(tuning.default_space(loaded))
+    found = tuning.tune(tuning.Asked(loaded, Path(config).stem, space, metric, trials, minutes, output, experiment))
+    if as_json:
+        print_json(
+            {
+                "run_id": found.run_id, "output": str(found.output), "trial": found.number, "settings": found.settings,
+                f"val/{metric}": found.value, "complete": found.complete, "pruned": found.pruned,
+            }
+        )  # fmt: skip
+        return
+    ended = found.complete + found.pruned
+    click.echo(f"trial {found.number} of {ended} ({found.pruned} ended early): val/{metric} {found.value:.5g}")
+    for key, value in found.settings.items():
+        click.echo(f"  {key}={value}")
+    click.echo(f"run    {found.run_id}\nconfig {found.output}   (test it once: python cli.py train {found.output} …)")

@@ -1,0 +1,73 @@
+"""Tuning through the command line: it sees validation only, goes on where it stopped, and writes a configuration that trains."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from conftest import SAMPLE, Cli
+
+from forecaster.config import find_config, load_config
+from forecaster.errors import UserError
+from forecaster.tuning import Range, default_space, parse_range
+
+COMMON = ("tune", "nlinear", "--csv", SAMPLE, "--horizon", 7, "--lookback", 14, "--set", "trainer.max_epochs=2", "--json")
+SPACE = (
+    "--space",
+    "trainer.learning_rate=1e-5..1e-1:log",
+    "--space",
+    "trainer.batch_size=32|128",
+    "--space",
+    "model.loss=l1|mse",
+)
+
+
+def test_a_study_that_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
+    whole, parted = Cli(tmp_path / "whole"), Cli(tmp_path / "parted")
+    output = tmp_path / "tuned.yaml"
+    at_once = json.loads(whole(*COMMON, *SPACE, "--trials", 6, "--output", output).stdout)
+    parted(*COMMON, *SPACE, "--trials", 3, "--output", tmp_path / "first.yaml")
+    done = parted(*COMMON, *SPACE, "--trials", 6, "--output", tmp_path / "second.yaml")
+    assert done.stderr.count("of 6: trainer.learning_rate=") == 3
+    later = json.loads(done.stdout)
+    for key in ("trial", "settings", "val/mae", "complete", "pruned"):
+        assert later[key] == at_once[key]
+    assert at_once["complete"] + at_once["pruned"] == 6
+    with sqlite3.connect(tmp_path / "whole" / "mlflow.db") as store:
+        names = {name for (name,) in store.execute("select key from metrics")}
+        children = store.execute("select count(*) from tags where key = 'mlflow.parentRunId'").fetchone()
+    assert "val/mae" in names
+    assert not [name for name in names if name.startswith("test/")]
+    assert children == (6,)
+    tuned = load_config(output)
+    assert tuned.trainer.learning_rate == at_once["settings"]["trainer.learning_rate"]
+    assert tuned.model.loss == at_once["settings"]["model.loss"]
+    trained = json.loads(whole("train", output, "--json").stdout)
+    assert trained["metrics"]["val/mae"] == pytest.approx(at_once["val/mae"])
+
+
+def test_ranges_are_read() -> None:
+    assert parse_range("trainer.learning_rate=1e-5..1e-2:log") == Range("trainer.learning_rate", 1e-5, 1e-2, True)
+    assert parse_range("model.network.layers=1..4") == Range("model.network.layers", 1, 4)
+    assert parse_range("model.network.dropout=0..0.5").high == 0.5
+    assert parse_range("model.norm=last|standard|{a: 1}").choices == ("last", "standard", {"a": 1})
+    for text in ("model.norm", "=1..2", "k=2..1", "k=0..1:log", "k=1..2:exp", "k=a..b"):
+        with pytest.raises(UserError, match="--space"):
+            parse_range(text)
+
+
+def test_default_spaces_hold_what_the_configuration_has() -> None:
+    keys = {space.key for space in default_space(load_config(find_config("s2dbm")))}
+    assert keys >= {"trainer.learning_rate", "trainer.stage_learning_rate", "model.network.width", "model.network.dropout"}
+    assert {space.key for space in default_space(load_config(find_config("nlinear")))} == {
+        "trainer.learning_rate",
+        "trainer.batch_size",
+    }
+
+
+def test_what_cannot_be_searched_is_refused(cli: Cli, tmp_path: Path) -> None:
+    refused = cli(*COMMON, "--space", "model.width=1..4", "--output", tmp_path / "x.yaml", status=1)
+    assert "error: --space: no configuration key 'model.width'" in refused.stderr
+    refused = cli(*COMMON, "--metric", "crps", "--output", tmp_path / "x.yaml", status=1)
+    assert refused.stderr.endswith("this model gives a point forecast only; choose mse or mae\n")
+    assert not (tmp_path / "x.yaml").exists()
