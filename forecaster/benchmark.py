@@ -22,7 +22,7 @@ from forecaster.evaluation import Mode, Scoring, evaluate
 from forecaster.files import check_folder, write_together
 from forecaster.forecasting import open_model
 from forecaster.markdown import best_in_bold, markdown_table, mean_and_spread, put_between
-from forecaster.suites import Cell, Suite, find_suite, lay_out, published_rows, step_metric
+from forecaster.suites import Cell, Only, Suite, find_suite, lay_out, published_rows, step_metric
 
 # one row of a table: what these name is not a figure
 KEYS = ("data", "horizon", "model", "steps")
@@ -33,8 +33,7 @@ class Asked:
     """The options of the command ``benchmark``. ``minutes``: no cell is begun after so long."""
 
     suite: str
-    models: tuple[str, ...] = ()
-    data: tuple[str, ...] = ()
+    only: Only = Only()
     minutes: float | None = None
     output: Path | None = None
     into: Path | None = None
@@ -55,7 +54,7 @@ class Finished:
 def benchmark(asked: Asked) -> Finished:
     """Run what is missing of a suite, and write the table of all that there is."""
     name, suite = find_suite(asked.suite)
-    cells = lay_out(suite, asked.models, asked.data)
+    cells = lay_out(suite, asked.only)
     folder = asked.output or tracking.HOME / "benchmarks"
     check_folder(folder)
     if asked.into is not None:
@@ -70,7 +69,7 @@ def benchmark(asked: Asked) -> Finished:
             parent.tags({"suite": name})
             failures = _run_all(suite, missing, known, experiment, parent.run_id, asked.minutes)
     known = _runs(experiment)
-    rows = [row for cell in lay_out(suite, (), ()) for row in _rows(suite, cell, known.get(cell.key))]
+    rows = [row for cell in lay_out(suite, Only()) for row in _rows(suite, cell, known.get(cell.key))]
     text = _text(asked, suite, rows)
     markdown, csv = folder / f"{name}.md", folder / f"{name}.csv"
     frame = pd.DataFrame(rows)
@@ -145,7 +144,9 @@ def _score(suite: Suite, model: str, steps: int, seed: int) -> dict[str, float]:
     found: dict[str, float] = {}
     modes: tuple[Mode, ...] = ("point", "probabilistic")
     for mode in modes:
-        found |= evaluate(saved.model, problem, "test", Scoring(mode, 100, steps, suite.score_windows, seed))
+        found |= evaluate(
+            saved.model, problem, "test", Scoring(mode, suite.score_samples, steps, suite.score_windows, seed)
+        )
     return found
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -55,6 +55,7 @@ class Suite(Section):
     set: dict[str, Any] = Field(default_factory=dict)
     steps: tuple[Positive, ...] = ()
     score_windows: Positive = 128
+    score_samples: Annotated[int, Field(ge=2)] = 100
     columns: Literal["models", "metrics"] = "metrics"
     metrics: tuple[str, ...] = ("mse", "mae")
     digits: Positive = 3
@@ -90,20 +91,35 @@ def find_suite(name: str) -> tuple[str, Suite]:
         raise UserError(f"{path}: key '{key}': {first['msg'].lower()}; correct it") from error
 
 
-def lay_out(suite: Suite, models: tuple[str, ...], data: tuple[str, ...]) -> list[Cell]:
-    """The cells of the suite, seed by seed so that every model has its first figure early; only those asked for, if any."""
-    for asked, known, what in ((models, suite.models, "model"), (data, suite.data, "data set")):
+@dataclass(frozen=True)
+class Only:
+    """A part of a suite; what is empty leaves nothing out."""
+
+    models: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    horizons: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = ()
+
+
+def lay_out(suite: Suite, only: Only) -> list[Cell]:
+    """The cells of the suite, seed by seed so that every model has its first figure early; those asked for, if any."""
+    known_horizons = tuple({h for name, source in suite.data.items() for h in _horizons(name, source)})
+    for what, asked, known in (
+        ("model", only.models, tuple(suite.models)), ("data set", only.data, tuple(suite.data)),
+        ("horizon", only.horizons, known_horizons), ("seed", only.seeds, suite.seeds),
+    ):  # fmt: skip
         for name in asked:
             if name not in known:
-                raise UserError(f"the suite has no {what} '{name}'; it has {', '.join(known)}")
-    sources = [(name, source) for name, source in suite.data.items() if not data or name in data]
-    chosen = [(name, entry) for name, entry in suite.models.items() if not models or name in models]
+                raise UserError(f"the suite has no {what} '{name}'; it has {', '.join(map(str, known))}")
     return [
         _cell(suite, model, entry, name, source, horizon, seed)
-        for seed in suite.seeds
-        for name, source in sources
+        for seed in only.seeds or suite.seeds
+        for name, source in suite.data.items()
+        if name in (only.data or suite.data)
         for horizon in _horizons(name, source)
-        for model, entry in chosen
+        if horizon in (only.horizons or known_horizons)
+        for model, entry in suite.models.items()
+        if model in (only.models or suite.models)
     ]
 
 

@@ -13,7 +13,7 @@ from forecaster.data.splits import Borders
 from forecaster.errors import UserError
 from forecaster.markdown import best_in_bold, markdown_table, mean_and_spread, put_between
 from forecaster.models import build_model
-from forecaster.suites import find_suite, lay_out
+from forecaster.suites import Only, find_suite, lay_out
 
 SUITE = f"""
 about: two models.
@@ -70,7 +70,7 @@ def test_every_suite_of_the_project_can_be_laid_out(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Path, "is_file", lambda self: True)  # the data need not be here
     for name, cells in {"smoke": 6, "ltsf": 672, "probabilistic": 36, "steps": 7, "ablation": 9}.items():
         suite = find_suite(name)[1]
-        laid = lay_out(suite, (), ())
+        laid = lay_out(suite, Only())
         assert len(laid) == cells
         assert len({cell.key for cell in laid}) == cells
         for cell in laid if len(laid) < 40 else []:
@@ -85,8 +85,11 @@ def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no suite 'ltfs'; give a YAML file, or one of ablation, "):
         find_suite("ltfs")
     path.write_text(SUITE)
+    assert lay_out(find_suite(str(path))[1], Only(models=("rlinear",), horizons=(7,)))[0].title == "rlinear sample 7 seed 0"
+    with pytest.raises(UserError, match="the suite has no horizon '8'; it has 7"):
+        lay_out(find_suite(str(path))[1], Only(horizons=(8,)))
     with pytest.raises(UserError, match="the suite has no model 's2dbm'; it has rlinear, residual"):
-        lay_out(find_suite(str(path))[1], ("s2dbm",), ())
+        lay_out(find_suite(str(path))[1], Only(models=("s2dbm",)))
 
 
 def test_tables_read_well(tmp_path: Path) -> None:

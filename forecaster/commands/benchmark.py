@@ -22,20 +22,23 @@ from forecaster.commands.training import overrides
 @click.argument("suite")
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model of the suite; may be repeated.")
 @click.option("--data", multiple=True, metavar="NAME", help="Only this data set of the suite; may be repeated.")
+@click.option("--horizon", "horizons", type=int, multiple=True, help="Only this horizon; may be repeated.")
+@click.option("--seed", "seeds", type=int, multiple=True, help="Only this seed; may be repeated.")
 @click.option("--minutes", type=click.FloatRange(min=0), help="Begin no training after so long; the next call goes on.")
 @click.option("--output", type=click.Path(path_type=Path), help="The folder of the tables (default: mlflow/benchmarks).")
 @click.option("--into", type=click.Path(path_type=Path), help="Also put the table into this document, between its marks.")
 @json_option
 def benchmark(
-    suite: str, models: tuple[str, ...], data: tuple[str, ...], minutes: float | None, output: Path | None,
-    into: Path | None, as_json: bool,
+    suite: str, models: tuple[str, ...], data: tuple[str, ...], horizons: tuple[int, ...],
+    seeds: tuple[int, ...], minutes: float | None, output: Path | None, into: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Run what is missing of a SUITE of configs/suites (or a YAML file), and make its table."""
     from forecaster import benchmark as runner
     from forecaster.fitting import quiet_libraries
+    from forecaster.suites import Only
 
     quiet_libraries()
-    finished = runner.benchmark(runner.Asked(suite, models, data, minutes, output, into))
+    finished = runner.benchmark(runner.Asked(suite, Only(models, data, horizons, seeds), minutes, output, into))
     if as_json:
         print_json(
             {
