@@ -33,7 +33,7 @@ class Asked:
     """The options of the command ``benchmark``. ``minutes``: no cell is begun after so long."""
 
     suite: str
-    only: Only = Only()
+    only: Only
     minutes: float | None = None
     output: Path | None = None
     into: Path | None = None
