@@ -1,8 +1,10 @@
-"""`make bench`: windows a second, training, forecasts, memory, and what Lightning costs. Prints Markdown tables.
+"""`make bench`: windows a second, training, forecasts, memory, and what Lightning costs. Prints Markdown tables, and puts them
+into the document that is named, between its marks (``<!-- bench -->``).
 
 Figures are for this machine and this moment; nothing here asserts anything.
 """
 
+import os
 import platform
 import resource
 import sys
@@ -27,10 +29,12 @@ from forecaster.config import find_config, load_config  # noqa: E402
 from forecaster.data.splits import Borders  # noqa: E402
 from forecaster.data.windows import Batch, WindowData, Windows, cut_windows  # noqa: E402
 from forecaster.fitting import Training, make_trainer, quiet_libraries  # noqa: E402
+from forecaster.markdown import markdown_table, put_between  # noqa: E402
 from forecaster.models import Draws, Forecaster, build_model  # noqa: E402
 from forecaster.ssm.diagonal import S4D  # noqa: E402
 from forecaster.ssm.lssl import LSSL  # noqa: E402
 from forecaster.ssm.s4 import S4  # noqa: E402
+from forecaster.training import code_version  # noqa: E402
 
 K, L, H, ROWS = 7, 336, 96, 8640
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -52,11 +56,18 @@ def _wait() -> None:
         torch.cuda.synchronize()
 
 
+REPORT: list[str] = []
+
+
+def say(text: str) -> None:
+    """Print, and keep for the document."""
+    REPORT.append(text)
+    print(text, flush=True)
+
+
 def table(title: str, head: list[str], rows: list[list[str]]) -> None:
     """A Markdown table."""
-    print(f"\n### {title}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
-    for row in rows:
-        print(f"| {' | '.join(row)} |", flush=True)
+    say(f"\n### {title}\n\n{markdown_table(head, rows)}")
 
 
 def data() -> tuple[np.ndarray, Windows]:
@@ -296,8 +307,9 @@ def long_memory(length: int = 2000, steps: int = 300, width: int = 8) -> None:
 def main() -> None:
     """Everything, in a few minutes."""
     gpu = f", {torch.cuda.get_device_name()}" if DEVICE == "cuda" else ""
-    print(
-        f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {torch.get_num_threads()} threads{gpu}, torch {torch.__version__}"
+    cores = f"{os.cpu_count()} {platform.machine()} cores{gpu}"
+    say(
+        f"`make bench`: {time.strftime('%Y-%m-%d')}, code {code_version()}, {cores}, torch {torch.__version__.split('+')[0]}"
     )
     values, windows = data()
     loaders(values, windows)
@@ -314,6 +326,8 @@ def main() -> None:
     if DEVICE == "cuda":
         rows.append(["GPU (allocated)", f"{torch.cuda.max_memory_allocated() / 2**30:.2f} GiB"])
     table("Peak memory", ["of", "peak"], rows)
+    if len(sys.argv) > 1:
+        put_between(Path(sys.argv[1]), "bench", "\n".join(REPORT))
 
 
 if __name__ == "__main__":
