@@ -13,7 +13,6 @@ from conftest import SAMPLE
 from cli import main
 from forecaster.config import DataConfig
 from forecaster.data.problem import Problem, load_problem, rolling_problem
-from forecaster.data.tables import read_table
 from forecaster.errors import UserError
 from forecaster.evaluation import Scoring, chosen, evaluate, evaluate_in_full, worst_windows
 from forecaster.model_config import QuantileLinearConfig
