@@ -23,6 +23,7 @@ from forecaster.forecasting import open_model
 from forecaster.models.naive import SeasonalNaive
 from forecaster.plots import Panel, plot_leads, plot_pit, plot_reliability, plot_windows
 from forecaster.predictor import check_table, in_model_order
+from forecaster.progress import scoring_bar
 from forecaster.saved import SavedModel, versions
 from forecaster.training import code_version
 
@@ -84,7 +85,7 @@ def evaluate_saved(asked: Asked, say: Callable[[str], object]) -> Found:
     season = problem.table.interval.season
     with tracking.open_run(asked.experiment, asked.run_name or _run_name(asked, made)) as run:
         _log_start(run, asked, made, season)
-        found = evaluate_in_full(made.saved.model, problem, made.windows, scoring)
+        found = evaluate_in_full(made.saved.model, problem, made.windows, scoring, watch=scoring_bar)
         whole = len(chosen(made.windows, replace(scoring, limit=None)))
         if len(found.numbers) < whole:
             say(f"--limit: scored {len(found.numbers)} of {whole} windows, evenly spaced from the first to the last")
@@ -253,6 +254,7 @@ def _panels(found: Evaluation, made: _Prepared) -> list[Panel]:
     past, y = units.restore(batch.past, batch.index), units.restore(batch.future, batch.index)
     past, y = torch.where(batch.past_mask > 0, past, torch.nan), torch.where(batch.future_mask > 0, y, torch.nan)
     off = torch.nan_to_num((point - y).abs() / units.of(units.std, batch.index, 3)).sum(2).argmax(1)
+    measure = "absolute error" if scoring.mode == "point" else "CRPS"
     errors, panels = dict(zip(found.numbers.tolist(), found.errors.tolist(), strict=True)), []
     for i, number in enumerate(numbers.tolist()):
         series, row, k = table.series[int(windows.owners[number])], int(windows.rows[number]), int(off[i])
@@ -260,7 +262,7 @@ def _panels(found: Evaluation, made: _Prepared) -> list[Panel]:
         length = min(2 * windows.horizon, windows.lookback, row)
         panels.append(
             Panel(
-                f"{table.channel_label(series, k)}: the window is {errors[number]:.2f} standard deviations off",
+                f"{table.channel_label(series, k)}: window {i + 1}, {measure} {errors[number]:.2f} standard deviations",
                 grid[row - length : row],
                 grid[row : row + windows.horizon],
                 past[i, k, windows.lookback - length :].cpu().numpy(),
