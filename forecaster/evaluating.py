@@ -14,7 +14,7 @@ import torch
 from forecaster import tracking
 from forecaster.config import DataConfig
 from forecaster.data.problem import Problem, load_problem, load_table, rolling_problem
-from forecaster.data.splits import Part
+from forecaster.data.splits import Part, tail_borders
 from forecaster.data.tables import Report, Table, read_table
 from forecaster.data.windows import Windows
 from forecaster.errors import UserError
@@ -133,6 +133,7 @@ def _prepare(asked: Asked, say: Callable[[str], object]) -> _Prepared:
         origins, stride = asked.rolling.origins, asked.rolling.stride or source.horizon
         problem, scoring = rolling_problem(source, table, origins, stride), replace(scoring, stride=stride)
         which = f"the last {origins} origins, {stride} steps apart"
+        _tell_what_was_seen(saved, problem, say)
     # the model's own scaling where it knows the series, so that the model meets what it was trained on
     names = [series.item_id or "" for series in table.series]
     unknown = [name for name in names if name not in saved.scaling]
@@ -145,6 +146,19 @@ def _prepare(asked: Asked, say: Callable[[str], object]) -> _Prepared:
     problem = replace(problem, scaling=scaling)
     part: Part = "validation" if asked.split == "validation" else "test"
     return _Prepared(saved, problem, problem.windows(part), "val" if part == "validation" else "test", scoring, which)
+
+
+def _tell_what_was_seen(saved: SavedModel, problem: Problem, say: Callable[[str], object]) -> None:
+    """Origins in the rows that the model was trained on or chosen by flatter it."""
+    if problem.table.digest != saved.metadata.get("digest") or saved.config.data.dataset is not None:
+        return
+    first = [tail_borders(len(series.values), saved.config.data.horizon).validation for series in problem.table.series]
+    seen = [border.train < rows for border, rows in zip(problem.borders, first, strict=True)]
+    if any(seen):
+        say(
+            "--origins: the earliest lie in the rows that this model was trained on or chosen by, which flatters it; "
+            "give fewer origins or a smaller --stride"
+        )
 
 
 def _source(trained: DataConfig, asked: Asked) -> DataConfig:

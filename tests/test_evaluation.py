@@ -194,12 +194,21 @@ def test_rolling_origins_score_the_forecasts_that_would_have_been_made(trained: 
     found = json.loads(inside(*args, "--json").stdout)["metrics"]
     assert found["test/windows"] == 3
     assert found["test/mae"] == pytest.approx(np.mean(errors), rel=1e-4)
-    said = inside(*args).stdout
+    done = inside(*args)
+    assert "which flatters it" not in done.stderr
+    said = done.stdout
     assert (
         "3 windows of seattle_weather.csv, the last 3 origins, 10 steps apart, 14 steps ahead, in the file's own units"
         in said
     )
     assert said.splitlines()[0].split() == ["metric", "value", "seasonal", "naive"]
+
+
+def test_origins_that_the_model_has_seen_are_told(trained: dict) -> None:
+    """A fifth of the 1461 rows is 292: the targets of 20 origins a fortnight apart fit, those of 21 do not."""
+    args = ["evaluate", "--model", trained["model_dir"], "--csv", SAMPLE, "--stride", 14, "--origins"]
+    assert "which flatters it" not in inside(*args, 20).stderr
+    assert "note: --origins: the earliest lie in the rows that this model was trained on" in inside(*args, 21).stderr
 
 
 def test_conformal_intervals_on_their_own_errors_are_told(trained: dict) -> None:
@@ -213,6 +222,7 @@ def test_conformal_intervals_on_their_own_errors_are_told(trained: dict) -> None
 def test_what_cannot_be_is_refused(trained: dict) -> None:
     args = ["evaluate", "--model", trained["model_dir"]]
     assert "give it with --csv and without --split" in inside(*args, "--origins", 3, status=2).stderr
+    assert "are for a file: give --csv, too" in inside(*args, "--target", "wind", status=2).stderr
     assert "--stride is the distance between --origins" in inside(*args, "--stride", 3, status=2).stderr
     refused = inside(*args, "--csv", SAMPLE, "--origins", 200, status=1).stderr
     assert (
