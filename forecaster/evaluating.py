@@ -14,7 +14,7 @@ import torch
 from forecaster import tracking
 from forecaster.config import DataConfig
 from forecaster.data.problem import Problem, load_problem, load_table, rolling_problem
-from forecaster.data.splits import Part
+from forecaster.data.splits import Part, tail_borders
 from forecaster.data.tables import Report, Table, read_table
 from forecaster.data.windows import Windows
 from forecaster.errors import UserError
@@ -23,6 +23,7 @@ from forecaster.forecasting import open_model
 from forecaster.models.naive import SeasonalNaive
 from forecaster.plots import Panel, plot_leads, plot_pit, plot_reliability, plot_windows
 from forecaster.predictor import check_table, in_model_order
+from forecaster.progress import scoring_bar
 from forecaster.saved import SavedModel, versions
 from forecaster.training import code_version
 
@@ -84,7 +85,7 @@ def evaluate_saved(asked: Asked, say: Callable[[str], object]) -> Found:
     season = problem.table.interval.season
     with tracking.open_run(asked.experiment, asked.run_name or _run_name(asked, made)) as run:
         _log_start(run, asked, made, season)
-        found = evaluate_in_full(made.saved.model, problem, made.windows, scoring)
+        found = evaluate_in_full(made.saved.model, problem, made.windows, scoring, watch=scoring_bar)
         whole = len(chosen(made.windows, replace(scoring, limit=None)))
         if len(found.numbers) < whole:
             say(f"--limit: scored {len(found.numbers)} of {whole} windows, evenly spaced from the first to the last")
@@ -132,6 +133,7 @@ def _prepare(asked: Asked, say: Callable[[str], object]) -> _Prepared:
         origins, stride = asked.rolling.origins, asked.rolling.stride or source.horizon
         problem, scoring = rolling_problem(source, table, origins, stride), replace(scoring, stride=stride)
         which = f"the last {origins} origins, {stride} steps apart"
+        _tell_what_was_seen(saved, problem, say)
     # the model's own scaling where it knows the series, so that the model meets what it was trained on
     names = [series.item_id or "" for series in table.series]
     unknown = [name for name in names if name not in saved.scaling]
@@ -144,6 +146,19 @@ def _prepare(asked: Asked, say: Callable[[str], object]) -> _Prepared:
     problem = replace(problem, scaling=scaling)
     part: Part = "validation" if asked.split == "validation" else "test"
     return _Prepared(saved, problem, problem.windows(part), "val" if part == "validation" else "test", scoring, which)
+
+
+def _tell_what_was_seen(saved: SavedModel, problem: Problem, say: Callable[[str], object]) -> None:
+    """Origins in the rows that the model was trained on or chosen by flatter it."""
+    if problem.table.digest != saved.metadata.get("digest") or saved.config.data.dataset is not None:
+        return
+    first = [tail_borders(len(series.values), saved.config.data.horizon).validation for series in problem.table.series]
+    seen = [border.train < rows for border, rows in zip(problem.borders, first, strict=True)]
+    if any(seen):
+        say(
+            "--origins: the earliest lie in the rows that this model was trained on or chosen by, which flatters it; "
+            "give fewer origins or a smaller --stride"
+        )
 
 
 def _source(trained: DataConfig, asked: Asked) -> DataConfig:
@@ -253,6 +268,7 @@ def _panels(found: Evaluation, made: _Prepared) -> list[Panel]:
     past, y = units.restore(batch.past, batch.index), units.restore(batch.future, batch.index)
     past, y = torch.where(batch.past_mask > 0, past, torch.nan), torch.where(batch.future_mask > 0, y, torch.nan)
     off = torch.nan_to_num((point - y).abs() / units.of(units.std, batch.index, 3)).sum(2).argmax(1)
+    measure = "absolute error" if scoring.mode == "point" else "CRPS"
     errors, panels = dict(zip(found.numbers.tolist(), found.errors.tolist(), strict=True)), []
     for i, number in enumerate(numbers.tolist()):
         series, row, k = table.series[int(windows.owners[number])], int(windows.rows[number]), int(off[i])
@@ -260,7 +276,7 @@ def _panels(found: Evaluation, made: _Prepared) -> list[Panel]:
         length = min(2 * windows.horizon, windows.lookback, row)
         panels.append(
             Panel(
-                f"{table.channel_label(series, k)}: the window is {errors[number]:.2f} standard deviations off",
+                f"{table.channel_label(series, k)}: window {i + 1}, {measure} {errors[number]:.2f} standard deviations",
                 grid[row - length : row],
                 grid[row : row + windows.horizon],
                 past[i, k, windows.lookback - length :].cpu().numpy(),

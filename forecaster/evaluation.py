@@ -1,6 +1,6 @@
 """Rolling evaluation: the windows of a split, point or probabilistic, summed batch by batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from forecaster.data.problem import Problem
 from forecaster.data.splits import Part
@@ -103,14 +104,19 @@ def chosen(windows: Windows, scoring: Scoring) -> Int[Tensor, " W"]:
 
 @torch.no_grad()
 def evaluate_in_full(
-    model: Forecaster, problem: Problem, windows: Windows, scoring: Scoring, batch_size: int | None = None
+    model: Forecaster,
+    problem: Problem,
+    windows: Windows,
+    scoring: Scoring,
+    batch_size: int | None = None,
+    watch: Callable[[DataLoader[Batch]], Iterator[Batch]] = iter,
 ) -> Evaluation:
-    """Score a model on windows of the problem. ``batch_size`` changes time and memory, not the result."""
+    """Score a model on windows of the problem; ``batch_size`` and ``watch`` have no say in the result."""
     device = model.device
     model.eval()
     units, numbers = Units(problem, windows, device), chosen(windows, scoring)
     totals, errors = Totals(len(problem.table), units.scale), []
-    for cpu_batch in loader_of(windows, numbers, batch_size or _batch_size(problem, scoring)):
+    for cpu_batch in watch(loader_of(windows, numbers, batch_size or _batch_size(problem, scoring))):
         batch = cpu_batch.to(device)
         y = units.restore(batch.future, batch.index)
         truth = Truth(y, batch.future_mask, units.owners[batch.index])

@@ -126,6 +126,8 @@ def plot_windows(path: Path, panels: Sequence[Panel]) -> None:
     """History, truth, forecast and interval of each window; no picture without one."""
     if not panels:
         return
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
     figure, axes = _panels(len(panels))
     for axis, panel in zip(axes, panels, strict=False):
         axis.plot(panel.past_stamps, panel.past, color="#444", lw=1)
@@ -134,6 +136,9 @@ def plot_windows(path: Path, panels: Sequence[Panel]) -> None:
             axis.fill_between(panel.stamps, *panel.ends, color="#1f77b4", alpha=0.25, lw=0, label="90 % interval")
         axis.plot(panel.stamps, panel.forecast, color="#1f77b4", lw=1.4, label="forecast")
         axis.set_title(panel.title, fontsize=10, loc="left")
+        locator = AutoDateLocator(maxticks=7)
+        axis.xaxis.set_major_locator(locator)
+        axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
         axis.tick_params(labelsize=8)
         axis.margins(x=0.01)
     axes[0].legend(fontsize=8, loc="upper left", frameon=False)

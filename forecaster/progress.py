@@ -1,7 +1,8 @@
-"""The training's progress, on standard error."""
+"""The progress of training and scoring, on standard error."""
 
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import lightning.pytorch as pl
@@ -9,6 +10,17 @@ from rich.console import Console
 from rich.control import Control
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.segment import ControlType
+from torch.utils.data import DataLoader
+
+from forecaster.data.windows import Batch
+
+
+def scoring_bar(batches: DataLoader[Batch]) -> Iterator[Batch]:
+    """The batches, with a bar while they are worked on (on a terminal only)."""
+    console = Console(file=sys.stderr, highlight=False)
+    columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield from bar.track(batches, total=len(batches))
 
 
 class ProgressLines(pl.Callback):

@@ -200,7 +200,13 @@ def _save(
 
 def _log_start(run: tracking.Run, config: Config, problem: Problem) -> None:
     run.parameters(_flat(config.model_dump(mode="json")))
-    run.parameters({"data.sha256": problem.table.digest, **{f"version.{k}": v for k, v in versions().items()}})
+    run.parameters(
+        {
+            "data.sha256": problem.table.digest,
+            "season": problem.table.interval.season,
+            **{f"version.{k}": v for k, v in versions().items()},
+        }
+    )
     run.tags(
         {
             "model": config.title or config.model.name,

@@ -1,8 +1,11 @@
 """Shapes in signatures are checked while the tests run; the store of every test is its own."""
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,11 @@ from jaxtyping import install_import_hook
 
 PACKAGES = ["diffusion", "networks", "ssm", "models", "metrics", "totals", "evaluation", "data.windows"]
 install_import_hook([f"forecaster.{name}" for name in PACKAGES], "beartype.beartype")
+
+# for commands that run in the tests' own process; read when forecaster is imported
+os.environ["FORECASTER_HOME"] = tempfile.mkdtemp(prefix="forecaster-tests-")
+os.environ.pop("MLFLOW_TRACKING_URI", None)
+atexit.register(shutil.rmtree, os.environ["FORECASTER_HOME"], ignore_errors=True)
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "datasets" / "seattle_weather.csv"

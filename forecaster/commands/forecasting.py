@@ -95,6 +95,8 @@ def evaluate(
         raise click.UsageError("--origins takes the end of a file: give it with --csv and without --split")
     if origins is None and stride is not None:
         raise click.UsageError("--stride is the distance between --origins; give both")
+    if csv is None and any(value is not None for value in roles.values()):
+        raise click.UsageError("the options about columns and times are for a file: give --csv, too")
     from forecaster import evaluating
     from forecaster.evaluation import Scoring
 

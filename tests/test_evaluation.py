@@ -1,0 +1,230 @@
+"""Rolling evaluation, from the windows to the command ``evaluate`` and its run."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from conftest import SAMPLE
+
+from cli import main
+from forecaster.config import DataConfig
+from forecaster.data.problem import Problem, load_problem, rolling_problem
+from forecaster.errors import UserError
+from forecaster.evaluation import Scoring, chosen, evaluate, evaluate_in_full, worst_windows
+from forecaster.model_config import QuantileLinearConfig
+from forecaster.models import Forecaster, build_model
+from forecaster.models.naive import SeasonalNaive
+
+L, H = 21, 7
+
+
+def inside(*args: object, status: int = 0) -> Result:
+    done = CliRunner().invoke(main, [str(arg) for arg in args])
+    assert done.exit_code == status, done.output
+    return done
+
+
+@pytest.fixture(scope="module")
+def shops(tmp_path_factory: pytest.TempPathFactory) -> Problem:
+    """Two series of different length and size, with holes; in the file's own units."""
+    generator, rows = np.random.default_rng(0), []
+    for shop, length, size in (("ark", 130, 1.0), ("zoo", 100, 50.0)):
+        sold = size * (5 + np.sin(np.arange(length) / 7 * 2 * np.pi)[:, None] + 0.3 * generator.normal(size=(length, 2)))
+        days = pd.date_range("2024-01-01", periods=length)
+        holes = set(generator.choice(length, 10, replace=False).tolist())
+        rows += [
+            f"{day:%Y-%m-%d},{shop},{'' if i in holes else f'{a:.4f}'},{b:.4f}"
+            for i, (day, (a, b)) in enumerate(zip(days, sold, strict=True))
+        ]
+    path = tmp_path_factory.mktemp("shops") / "shops.csv"
+    path.write_text("day,shop,sales,visits\n" + "\n".join(rows) + "\n")
+    return load_problem(DataConfig(csv=str(path), item_id="shop", horizon=H, lookback=L))
+
+
+def quantile_model() -> Forecaster:
+    torch.manual_seed(0)
+    return build_model(QuantileLinearConfig(name="quantile-linear"), 2, L, H, 7)
+
+
+def test_batches_change_nothing(shops: Problem) -> None:
+    windows, scoring = shops.windows("test"), Scoring("probabilistic", 20, full=True)
+    whole = evaluate_in_full(quantile_model(), shops, windows, scoring)
+    for size in (1, 5):
+        other = evaluate_in_full(quantile_model(), shops, windows, scoring, size)
+        # the network's float32 sums depend on the batch in their last digits
+        assert other.pooled() == pytest.approx(whole.pooled(), rel=1e-5)
+        torch.testing.assert_close(other.errors, whole.errors, rtol=1e-5, atol=1e-7)
+        assert other.totals.histogram("pit") == pytest.approx(whole.totals.histogram("pit"), abs=1e-6)
+
+
+def test_metrics_are_those_of_a_plain_loop(shops: Problem) -> None:
+    """Seasonal naive on the file's own values, window after window; MASE by the seasonal steps of the training rows."""
+    found = evaluate(SeasonalNaive(7, H), shops, "test", Scoring())
+    errors, scaled, truths = [], [], []
+    for series, border in zip(shops.table.series, shops.borders, strict=True):
+        frame, rows = pd.DataFrame(series.values), series.values
+        train = frame[: border.train]
+        scale = (train - train.shift(7)).abs().mean().to_numpy()
+        for row in range(border.validation, border.test - H + 1):
+            # the last observed value at the same place in the week, or before that
+            seen = np.array([
+                [next((rows[i, k] for i in range(row - 7 + h, row - L - 1, -7) if rows[i, k] == rows[i, k]), np.nan) for k in (0, 1)]
+                for h in range(H)
+            ])  # fmt: skip
+            error = np.abs(rows[row : row + H] - seen)
+            errors.append(error)
+            scaled.append(error / scale)
+            truths.append(rows[row : row + H])
+    assert found["windows"] == len(errors)
+    assert found["mae"] == pytest.approx(np.nanmean(errors), rel=1e-5)
+    assert found["rmse"] == pytest.approx(np.nanmean(np.square(errors)) ** 0.5, rel=1e-5)
+    assert found["mase"] == pytest.approx(np.nanmean(scaled), rel=1e-5)
+    assert found["nd"] == pytest.approx(np.nansum(errors) / np.nansum(np.abs(truths)), rel=1e-5)
+
+
+def test_series_of_any_size_are_compared_in_deviations(shops: Problem) -> None:
+    """Fifty times the size, but no worse a forecast."""
+    windows = shops.windows("test")
+    found = evaluate_in_full(SeasonalNaive(7, H), shops, windows, Scoring())
+    ark, zoo = (found.errors[windows.owners[found.numbers] == n].mean() for n in (0, 1))
+    assert 0.5 < float(zoo / ark) < 2
+
+
+def test_the_worst_windows_do_not_overlap(shops: Problem) -> None:
+    windows = shops.windows("test")
+    found = evaluate_in_full(SeasonalNaive(7, H), shops, windows, Scoring())
+    worst = worst_windows(found, windows, 4)
+    assert found.errors[worst].tolist() == sorted(found.errors[worst].tolist(), reverse=True)
+    assert int(worst[0]) == int(found.errors.argmax())
+    for owner in (0, 1):
+        rows = windows.rows[worst[windows.owners[worst] == owner]].sort().values
+        assert (rows.diff() >= H).all()
+
+
+def test_rolling_origins_end_with_the_file(shops: Problem) -> None:
+    problem = rolling_problem(shops.config, shops.table, origins=3, stride=5)
+    windows = problem.windows("test")
+    numbers = chosen(windows, Scoring(stride=5))
+    assert windows.owners[numbers].tolist() == [0, 0, 0, 1, 1, 1]
+    assert windows.rows[numbers].tolist() == [113, 118, 123, 83, 88, 93]
+    with pytest.raises(UserError, match=r"series 'zoo': 100 rows, but --origins 22 --stride 5 with horizon 7 needs 114"):
+        rolling_problem(shops.config, shops.table, origins=22, stride=5)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """Quantiles of the bundled sample's weather, in a store of its own."""
+    out = tmp_path_factory.mktemp("quantiles") / "model"
+    done = inside("train", "quantile-linear", "--csv", SAMPLE, "--horizon", 14, "--lookback", 56, "--accelerator", "cpu",
+                  "--set", "trainer.max_epochs=1", "--set", "trainer.point_windows=50", "--set", "trainer.score_windows=0",
+                  "--output", out, "--json")  # fmt: skip
+    return json.loads(done.stdout)
+
+
+def test_evaluate_logs_a_run_with_tables_and_pictures(trained: dict) -> None:
+    import mlflow
+
+    from forecaster.tracking import get_run, store_uri
+
+    args = ["evaluate", "--model", trained["model_dir"], "--mode", "probabilistic", "--samples", 20, "--limit", 40]
+    done = inside(*args, "--run-name", "scored", "--experiment", "scores", "--json")
+    assert "note: --limit: scored 40 of 279 windows, evenly spaced from the first to the last" in done.stderr
+    found = json.loads(done.stdout)
+    assert set(found) == {"run_id", "metrics", "seasonal_naive", "season"}
+    assert found["season"] == 7
+    expected = {
+        "mse",
+        "mae",
+        "rmse",
+        "mase",
+        "smape",
+        "nd",
+        "crps",
+        "crps_sum",
+        "energy",
+        "variogram",
+        "wql",
+        "wql_9",
+        "wql_sum",
+        "windows",
+    }
+    expected |= {f"{name}/{p}" for name in ("coverage", "width", "interval") for p in (50, 80, 90, 95)}
+    assert set(found["metrics"]) == {f"test/{name}" for name in expected}
+    assert found["metrics"]["test/windows"] == found["seasonal_naive"]["test/windows"] == 40
+    run = get_run(found["run_id"])
+    assert run["name"] == "scored"
+    assert run["metrics"]["test/mae"] == pytest.approx(found["metrics"]["test/mae"])
+    assert run["metrics"]["seasonal_naive/test/mae"] == pytest.approx(found["seasonal_naive"]["test/mae"])
+    client = mlflow.MlflowClient(tracking_uri=store_uri())
+    assert client.get_run(found["run_id"]).data.tags["evaluated_run"] == trained["run_id"]
+    kept = {Path(f.path).name for folder in ("evaluation", "plots") for f in client.list_artifacts(found["run_id"], folder)}
+    assert kept == {
+        "metrics.json", "by_lead.csv", "by_series.csv", "windows.csv", "pit.csv", "by_lead.png", "pit.png", "reliability.png", "worst.png",
+    }  # fmt: skip
+    folder = Path(client.download_artifacts(found["run_id"], "evaluation"))
+    leads, series, pit = (pd.read_csv(folder / f"{name}.csv") for name in ("by_lead", "by_series", "pit"))
+    history = client.get_metric_history(found["run_id"], "by_lead/test/mae")
+    assert [m.step for m in history] == list(range(1, 15))
+    np.testing.assert_allclose([m.value for m in history], leads["mae"], rtol=1e-6)
+    # nothing is missing in this file, so the parts weigh the same
+    for name in ("mae", "mse", "crps", "coverage/90", "interval/50"):
+        assert leads[name].mean() == pytest.approx(found["metrics"][f"test/{name}"], rel=1e-6)
+        assert series[name].mean() == pytest.approx(found["metrics"][f"test/{name}"], rel=1e-6)
+    assert list(series["item_id"]) == ["precipitation", "temp_max", "temp_min", "wind"]
+    assert pit["share"].sum() == pytest.approx(1)
+    assert len(pd.read_csv(folder / "windows.csv")) == 40
+
+
+def test_rolling_origins_score_the_forecasts_that_would_have_been_made(trained: dict, tmp_path) -> None:
+    lines = SAMPLE.read_text().splitlines()
+    truth = pd.read_csv(SAMPLE)[["precipitation", "temp_max", "temp_min", "wind"]].to_numpy()
+    errors = []
+    for origin in (0, 10, 20):
+        end = len(lines) - 14 - origin
+        (tmp_path / "known.csv").write_text("\n".join(lines[:end]) + "\n")
+        inside("forecast", "--model", trained["model_dir"], "--csv", tmp_path / "known.csv", "--mode", "point",
+               "--output", tmp_path / "out.csv")  # fmt: skip
+        forecast = pd.read_csv(tmp_path / "out.csv")["mean"].to_numpy().reshape(4, 14).T
+        errors.append(np.abs(forecast - truth[end - 1 : end + 13]))
+    args = ["evaluate", "--model", trained["model_dir"], "--csv", SAMPLE, "--origins", 3, "--stride", 10]
+    found = json.loads(inside(*args, "--json").stdout)["metrics"]
+    assert found["test/windows"] == 3
+    assert found["test/mae"] == pytest.approx(np.mean(errors), rel=1e-4)
+    done = inside(*args)
+    assert "which flatters it" not in done.stderr
+    said = done.stdout
+    assert (
+        "3 windows of seattle_weather.csv, the last 3 origins, 10 steps apart, 14 steps ahead, in the file's own units"
+        in said
+    )
+    assert said.splitlines()[0].split() == ["metric", "value", "seasonal", "naive"]
+
+
+def test_origins_that_the_model_has_seen_are_told(trained: dict) -> None:
+    """A fifth of the 1461 rows is 292: the targets of 20 origins a fortnight apart fit, those of 21 do not."""
+    args = ["evaluate", "--model", trained["model_dir"], "--csv", SAMPLE, "--stride", 14, "--origins"]
+    assert "which flatters it" not in inside(*args, 20).stderr
+    assert "note: --origins: the earliest lie in the rows that this model was trained on" in inside(*args, 21).stderr
+
+
+def test_conformal_intervals_on_their_own_errors_are_told(trained: dict) -> None:
+    args = ["evaluate", "--model", trained["model_dir"], "--conformal", "--limit", 3, "--mode"]
+    told = "note: --conformal: the intervals come from the errors on these very windows"
+    assert told in inside(*args, "probabilistic", "--split", "validation").stderr
+    assert told not in inside(*args, "probabilistic").stderr
+    assert "--conformal gives intervals, --mode point has none" in inside(*args, "point", status=1).stderr
+
+
+def test_what_cannot_be_is_refused(trained: dict) -> None:
+    args = ["evaluate", "--model", trained["model_dir"]]
+    assert "give it with --csv and without --split" in inside(*args, "--origins", 3, status=2).stderr
+    assert "are for a file: give --csv, too" in inside(*args, "--target", "wind", status=2).stderr
+    assert "--stride is the distance between --origins" in inside(*args, "--stride", 3, status=2).stderr
+    refused = inside(*args, "--csv", SAMPLE, "--origins", 200, status=1).stderr
+    assert (
+        "1461 rows, but --origins 200 --stride 14 with horizon 14 needs 2805 (5 of them before the first origin)" in refused
+    )
