@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from forecaster.commands import benchmark, data, forecasting, models, runs, training
+from forecaster.commands import benchmark, data, forecasting, models, reproducing, runs, training
 from forecaster.errors import UserError
 
 
@@ -42,8 +42,8 @@ def main(debug: bool) -> None:
 
 
 for command in (
-    training.train, training.tune, forecasting.forecast, forecasting.evaluate, benchmark.backtest, benchmark.benchmark,
-    data.check, data.datasets, models.models, runs.runs, runs.ui,
+    training.train, training.tune, forecasting.forecast, forecasting.evaluate, reproducing.reproduce, benchmark.backtest,
+    benchmark.benchmark, data.check, data.datasets, models.models, runs.runs, runs.ui,
 ):  # fmt: skip
     main.add_command(command)
 

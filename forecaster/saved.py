@@ -3,6 +3,7 @@
 config.yaml  weights.safetensors  calibration.safetensors  scaling.json  schema.json  metadata.json
 """
 
+import hashlib
 import importlib.metadata
 import json
 import platform
@@ -79,6 +80,15 @@ class SavedModel:
         if self.rate != 1:
             raise UserError("--conformal: the errors kept are of the training's interval; leave it out, or --resample-rate")
         return replace(self, model=Conformal(self.model, self.errors).to(self.model.device).eval())
+
+
+def digest(folder: Path) -> str:
+    """The SHA-256 of all files that a saved model's forecasts follow from: its weights and the rest but its metadata."""
+    whole = hashlib.sha256()
+    for name in FILES:
+        if name != "metadata.json":
+            whole.update(f"{name} {hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n".encode())
+    return whole.hexdigest()
 
 
 def versions() -> dict[str, str]:

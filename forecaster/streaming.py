@@ -25,6 +25,7 @@ from forecaster.predictor import (
     series_rows,
 )
 from forecaster.saved import SavedModel
+from forecaster.writing import csv_text
 
 SOURCE = "standard input"
 
@@ -138,7 +139,7 @@ def follow(
 
 def as_csv(frame: pd.DataFrame, first: bool) -> str:
     """Rows of the table, the header before the first ones."""
-    return frame.to_csv(index=False, header=first, float_format="%.8g")
+    return csv_text(frame, first)
 
 
 def as_json(frame: pd.DataFrame, first: bool) -> str:

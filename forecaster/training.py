@@ -30,6 +30,7 @@ from forecaster.plots import plot_forecast
 from forecaster.predictor import Request, forecast_table
 from forecaster.saved import load_model, save_model, versions
 from forecaster.sections import Section
+from forecaster.writing import table_bytes
 
 
 class Job(Section):
@@ -194,7 +195,7 @@ def _save(
         plot_forecast(picture, problem.table, forecast, history=3 * config.data.horizon)
         run.file(picture, "plots")
         table = Path(scratch) / "forecast.csv"
-        forecast.to_csv(table, index=False, float_format="%.8g")
+        table.write_bytes(table_bytes(forecast, ".csv"))
         run.file(table, "forecasts")
 
 

@@ -72,6 +72,11 @@ class Table:
         """A series' first period."""
         return pd.Period(series.first, freq=self.interval.period_alias)
 
+    @property
+    def labels(self) -> list[str]:
+        """The ``item_id`` of all output rows."""
+        return [self.channel_label(series, k) for series in self.series for k in range(len(self.names))]
+
     def channel_label(self, series: Series, channel: int) -> str:
         """The ``item_id`` of an output row: the item, the column, or both where a long file has several columns."""
         if series.item_id is None:
