@@ -14,6 +14,22 @@ from forecaster.data.tables import Table
 _MOST_PANELS = 8
 
 
+def recent_history(table: Table, forecast: pd.DataFrame, history: int) -> pd.DataFrame:
+    """What a picture of the forecast shows of the past: ``item_id, timestamp, value`` of its series, oldest first.
+
+    The last ``history`` values of the series that are drawn, and never more than half of one: no copy of the data.
+    """
+    frames = []
+    places = {table.channel_label(series, k): (series, k) for series in table.series for k in range(len(table.names))}
+    for label in list(dict.fromkeys(forecast["item_id"]))[:_MOST_PANELS]:
+        series, channel = places[label]
+        length = len(series.values)
+        recent = slice(length - min(history, length // 2), length)
+        stamps = table.clock.write(table.interval.stamps(series.first, length)[recent])
+        frames.append(pd.DataFrame({"item_id": label, "timestamp": stamps, "value": series.values[recent, channel]}))
+    return pd.concat(frames, ignore_index=True)
+
+
 def plot_forecast(path: Path, table: Table, forecast: pd.DataFrame, history: int) -> None:
     """One panel a series (the first eight): the last ``history`` values, the mean, and the fan of quantiles."""
     labels = list(dict.fromkeys(forecast["item_id"]))[:_MOST_PANELS]

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -165,6 +166,27 @@ def get_run(run_id: str) -> dict[str, Any]:
     mlflow = _mlflow()
     with _told():
         return _plain(mlflow.get_run(run_id))
+
+
+def evaluations_of(run_id: str) -> list[dict[str, Any]]:
+    """The runs of ``evaluate`` on a run's model, the newest first."""
+    mlflow = _mlflow()
+    with _told():
+        runs = mlflow.search_runs(
+            search_all_experiments=True, filter_string=f"tags.evaluated_run = '{run_id}'", output_format="list"
+        )
+    return [_plain(run) for run in runs]
+
+
+def read_artifacts(run_id: str, paths: Sequence[str]) -> dict[str, bytes]:
+    """The content of those of a run's artifacts that there are, by path."""
+    mlflow = _mlflow()
+    with _told(), tempfile.TemporaryDirectory() as scratch:
+        client, folders = mlflow.MlflowClient(), {path.rpartition("/")[0] for path in paths}
+        there = {item.path for folder in folders for item in client.list_artifacts(run_id, folder or None)}
+        return {
+            path: Path(client.download_artifacts(run_id, path, scratch)).read_bytes() for path in paths if path in there
+        }
 
 
 def _plain(run: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from pydantic import ValidationError
 
@@ -20,13 +21,13 @@ from forecaster.data.problem import Problem, load_problem
 from forecaster.data.splits import Part
 from forecaster.data.windows import WindowData
 from forecaster.errors import UserError
-from forecaster.evaluation import Mode, Scoring, evaluate
+from forecaster.evaluation import Mode, Scoring, evaluate, evaluate_in_full
 from forecaster.files import check_folder, check_model_folder, whole_folder
 from forecaster.fitting import fit, on_cuda
 from forecaster.models import Forecaster, build_model
 from forecaster.models.conformal import validation_errors
 from forecaster.models.naive import SeasonalNaive
-from forecaster.plots import plot_forecast
+from forecaster.plots import plot_forecast, recent_history
 from forecaster.predictor import Request, forecast_table
 from forecaster.saved import load_model, save_model, versions
 from forecaster.sections import Section
@@ -137,31 +138,44 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
     seconds = time.monotonic() - began
     if on_cuda(settings):
         model.to("cuda")
-    metrics = {**final_metrics(model, problem, config), "train_seconds": seconds}
+    found, leads = final_metrics(model, problem, config)
+    metrics = {**found, "train_seconds": seconds}
     baseline = _baseline(problem, settings.point_windows)
     run.metrics(metrics)
     run.metrics({f"seasonal_naive/{name}": value for name, value in baseline.items()})
     folder = Path(job.output) if job.output else tracking.MODELS / run.run_id
+    with tempfile.TemporaryDirectory() as scratch:
+        table = Path(scratch) / "by_lead.csv"
+        pd.DataFrame({"lead": range(1, data.horizon + 1), **leads}).to_csv(table, index=False, float_format="%.8g")
+        run.file(table, "evaluation")
     _save(run, folder, config, model, problem, metrics)
     shutil.rmtree(checkpoints)
     return Trained(run.run_id, folder, metrics, baseline)
 
 
-def final_metrics(model: Forecaster, problem: Problem, config: Config) -> dict[str, float]:
-    """Validation and test metrics: the point forecast and the samples, on as many windows as the configuration says."""
+def final_metrics(model: Forecaster, problem: Problem, config: Config) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Validation and test metrics: the point forecast and the samples, on as many windows as the configuration says.
+
+    Second, those of the test by lead time (H).
+    """
     settings = config.trainer
     metrics: dict[str, float] = {}
+    leads: dict[str, list[float]] = {}
     parts: tuple[tuple[Part, str], ...] = (("validation", "val"), ("test", "test"))
     for part, prefix in parts:
-        found = evaluate(model, problem, part, Scoring("point", limit=settings.point_windows))
+        windows = problem.windows(part)
+        point = evaluate_in_full(model, problem, windows, Scoring("point", limit=settings.point_windows))
+        found, leads = point.pooled(), point.totals.by_lead()
         if model.distribution != "none" and settings.score_windows:
             # quantiles cost one pass, so there all windows are scored
             limit = settings.score_windows if model.distribution == "samples" else None
             scoring = Scoring("probabilistic", settings.score_samples, limit=limit, seed=settings.seed)
-            drawn = evaluate(model, problem, part, scoring)
-            found |= {**drawn, "windows": found["windows"], "probabilistic_windows": drawn["windows"]}
+            drawn = evaluate_in_full(model, problem, windows, scoring)
+            pooled = drawn.pooled()
+            found |= {**pooled, "windows": found["windows"], "probabilistic_windows": pooled["windows"]}
+            leads |= drawn.totals.by_lead()
         metrics |= {f"{prefix}/{name}": value for name, value in found.items()}
-    return metrics
+    return metrics, leads
 
 
 def _baseline(problem: Problem, limit: int | None) -> dict[str, float]:
@@ -184,7 +198,7 @@ def _save(
     run.folder(folder, "model")
     saved = load_model(folder)
     mode: Mode = "point" if model.distribution == "none" else "probabilistic"
-    request = Request(mode, seed=config.trainer.seed)
+    request = Request(mode, quantiles=(0.05, 0.25, 0.5, 0.75, 0.95), seed=config.trainer.seed)
     with tempfile.TemporaryDirectory() as scratch:
         try:
             forecast, _ = forecast_table(saved, problem.table, request)
@@ -196,7 +210,10 @@ def _save(
         run.file(picture, "plots")
         table = Path(scratch) / "forecast.csv"
         table.write_bytes(table_bytes(forecast, ".csv"))
-        run.file(table, "forecasts")
+        past = recent_history(problem.table, forecast, 3 * config.data.horizon)
+        (Path(scratch) / "history.csv").write_bytes(table_bytes(past, ".csv"))
+        for path in sorted(Path(scratch).glob("*.csv")):
+            run.file(path, "forecasts")
 
 
 def _log_start(run: tracking.Run, config: Config, problem: Problem) -> None:

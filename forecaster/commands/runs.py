@@ -1,4 +1,4 @@
-"""The commands about tracked runs: ``runs`` and ``ui``."""
+"""The commands about tracked runs: ``runs``, ``report`` and ``ui``."""
 
 import sys
 from pathlib import Path
@@ -51,6 +51,21 @@ def runs_compare(run_ids: tuple[str, ...], as_json: bool) -> None:
     for name in sorted({m for run in found for m in run["metrics"] if m.startswith(("val/", "test/"))}):
         rows.append([name, *(f"{r['metrics'][name]:.5g}" if name in r["metrics"] else "" for r in found)])
     print_table(["", *(run["name"] for run in found)], [[str(cell)[:44] for cell in row] for row in rows])
+
+
+@click.command()
+@click.argument("run_ids", nargs=-1, required=True, metavar="RUN…")
+@click.option("--output", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
+@json_option
+def report(run_ids: tuple[str, ...], output: Path, as_json: bool) -> None:
+    """One HTML page about runs, for people without a terminal: data, forecasts, metrics, calibration, lineage."""
+    from forecaster import page
+
+    page.report(run_ids, output)
+    if as_json:
+        print_json({"output": str(output), "runs": list(run_ids)})
+    else:
+        click.echo(str(output))
 
 
 @click.command()
