@@ -3,13 +3,14 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
-from conftest import SAMPLE, Cli
+from click.testing import CliRunner, Result
+from conftest import SAMPLE
 
 from cli import main
 from forecaster.reproducing import largest_difference
@@ -19,13 +20,13 @@ SMALL = ["--horizon", 14, "--lookback", 56, "--accelerator", "cpu"]
 
 
 @pytest.fixture(scope="module")
-def trained(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(inside: Callable[..., Result], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model, its input and a forecast, all named by relative paths."""
     folder = tmp_path_factory.mktemp("lineage")
     shutil.copy(SAMPLE, folder / "data.csv")
-    cli("train", "quantile-linear", "--csv", "data.csv", *SMALL, "--set", "trainer.max_steps=3", "--target", "temp_max,wind",
+    inside("train", "quantile-linear", "--csv", "data.csv", *SMALL, "--set", "trainer.max_steps=3", "--target", "temp_max,wind",
         "--output", "model", cwd=folder)  # fmt: skip
-    cli("forecast", "--model", "model", "--csv", "data.csv", "--target", "temp_max,wind", "--quantiles", "0.1,0.9",
+    inside("forecast", "--model", "model", "--csv", "data.csv", "--target", "temp_max,wind", "--quantiles", "0.1,0.9",
         "--on-gap", "fill", "--seed", 7, "--output", "out/fan.csv", cwd=folder)  # fmt: skip
     return folder
 
@@ -85,12 +86,14 @@ def test_a_folder_that_was_moved_is_made_again(copy: Path, monkeypatch) -> None:
     assert again(Path("out/fan.csv.meta.json"))[0].startswith("identical: fan.csv, 28 rows")
 
 
-def test_the_model_is_taken_from_its_run_where_it_was_removed(cli: Cli, trained: Path, tmp_path) -> None:
+def test_the_model_is_taken_from_its_run_where_it_was_removed(
+    inside: Callable[..., Result], trained: Path, tmp_path
+) -> None:
     folder = tmp_path / "moved"
     shutil.copytree(trained, folder)
     change(folder, folder=str(folder))
     shutil.rmtree(folder / "model")
-    assert cli("reproduce", folder / "out" / "fan.csv.meta.json").stdout.startswith("identical")
+    assert inside("reproduce", folder / "out" / "fan.csv.meta.json").stdout.startswith("identical")
 
 
 def edit_csv(folder: Path) -> None:
@@ -172,12 +175,12 @@ def test_names_are_no_formulas_in_csv_and_untouched_in_parquet() -> None:
     assert list(read_table_bytes(table_bytes(frame, ".parquet"), ".parquet")["item_id"]) == list(FORMULAS)
 
 
-def test_names_from_a_file_are_safe_and_said_and_stay_in_the_folder(cli: Cli, tmp_path) -> None:
+def test_names_from_a_file_are_safe_and_said_and_stay_in_the_folder(inside: Callable[..., Result], tmp_path) -> None:
     names = ["=HYPERLINK(1)", "../../outside", "-x"]
     frame = pd.read_csv(SAMPLE).drop(columns="wind").set_axis(["date", *names], axis=1)
     frame.to_csv(tmp_path / "data.csv", index=False)
-    cli("train", "seasonal-naive", "--csv", "data.csv", *SMALL, "--output", "m", "--run-name", "../../x", cwd=tmp_path)
-    done = cli("forecast", "--model", "m", "--csv", "data.csv", "--target", "-x,../../outside,=HYPERLINK(1)",
+    inside("train", "seasonal-naive", "--csv", "data.csv", *SMALL, "--output", "m", "--run-name", "../../x", cwd=tmp_path)
+    done = inside("forecast", "--model", "m", "--csv", "data.csv", "--target", "-x,../../outside,=HYPERLINK(1)",
                "--output", "o.csv", cwd=tmp_path)  # fmt: skip
     assert "series '=HYPERLINK(1)' is written as \"'=HYPERLINK(1)\": a spreadsheet would take its name for" in done.stderr
     assert list(dict.fromkeys(pd.read_csv(tmp_path / "o.csv")["item_id"])) == ["'-x", "../../outside", "'=HYPERLINK(1)"]
