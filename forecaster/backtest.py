@@ -26,6 +26,7 @@ from forecaster.files import check_folder, write_together
 from forecaster.fitting import fit
 from forecaster.models import Forecaster, build_model
 from forecaster.training import code_version
+from forecaster.writing import table_bytes
 
 BASELINE = "seasonal-naive"
 
@@ -139,14 +140,14 @@ def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
         frame = _frame(scores, table, asked.plan, horizon)
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "backtest.csv"
-            frame.to_csv(path, index=False, float_format="%.8g")
+            path.write_bytes(table_bytes(frame, ".csv"))
             run.file(path)
             path = Path(scratch) / "findings.txt"
             path.write_text("".join(c.sentence() + "\n" for c in comparisons), encoding="utf-8")
             run.file(path)
         if asked.output is not None:
             output = asked.output
-            write_together({output: lambda partial: frame.to_csv(partial, index=False, float_format="%.8g")})
+            write_together({output: lambda partial: partial.write_bytes(table_bytes(frame, ".csv"))})
         stamps = list(dict.fromkeys(frame["origin"]))
         return Backtest(run.run_id, ranking, comparisons, stamps)
 

@@ -97,7 +97,7 @@ def fan(
     frame = _Frame((0, n + horizon - 1), _span(past, mean, *levels.values()))
     ahead = list(range(n, n + horizon))
     names = sorted(levels, key=float)
-    bands = []
+    bands: list[Shape] = []
     for low, high in zip(names, reversed(names), strict=True):
         if float(low) < float(high):
             share = f"{100 * (float(high) - float(low)):.4g} % interval"

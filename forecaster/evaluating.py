@@ -26,6 +26,7 @@ from forecaster.predictor import check_table, in_model_order
 from forecaster.progress import scoring_bar
 from forecaster.saved import SavedModel, versions
 from forecaster.training import code_version
+from forecaster.writing import table_bytes
 
 # the metrics whose values at each lead time are tracked as steps; by_lead.csv holds all
 CURVES = ("mse", "mae", "crps", "wql", "coverage/90", "width/90")
@@ -238,7 +239,7 @@ def _write_tables(folder: Path, found: Evaluation, made: _Prepared, summary: Map
             shares = found.totals.histogram(name)
             frames[file] = pd.DataFrame({"from": np.arange(len(shares)) / len(shares), "share": shares})
     for name, frame in frames.items():
-        frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.8g")
+        (folder / f"{name}.csv").write_bytes(table_bytes(frame, ".csv"))
 
 
 def _draw(folder: Path, found: Evaluation, naive: Evaluation, made: _Prepared) -> None:

@@ -18,10 +18,11 @@ def spreadsheet_safe(name: str) -> str:
 
 
 def csv_text(frame: pd.DataFrame, header: bool = True) -> str:
-    """A table of forecasts as CSV, its names safe for spreadsheets."""
-    safe = frame.assign(item_id=[spreadsheet_safe(name) for name in frame["item_id"]])
+    """A table as CSV, the names in its column ``item_id``, if it has one, safe for spreadsheets."""
+    if "item_id" in frame:
+        frame = frame.assign(item_id=[spreadsheet_safe(n) if isinstance(n, str) else n for n in frame["item_id"]])
     # cells with a part of the line's end are quoted, so that a name with a lone carriage return begins no row of its own
-    return safe.to_csv(index=False, header=header, float_format="%.8g", lineterminator="\r\n").replace("\r\n", "\n")
+    return frame.to_csv(index=False, header=header, float_format="%.8g", lineterminator="\r\n").replace("\r\n", "\n")
 
 
 def table_bytes(frame: pd.DataFrame, kind: str) -> bytes:

@@ -16,7 +16,7 @@ from click.testing import Result
 from conftest import SAMPLE
 
 from forecaster.charts import HEIGHT, WIDTH, curves, fan, histogram, reliability
-from forecaster.page import build, render
+from forecaster.report import build, render
 from forecaster.run_record import Record
 
 EVIL = "<script>alert('x')</script>"

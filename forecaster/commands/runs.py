@@ -59,9 +59,9 @@ def runs_compare(run_ids: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def report(run_ids: tuple[str, ...], output: Path, as_json: bool) -> None:
     """One HTML page about runs, for people without a terminal: data, forecasts, metrics, calibration, lineage."""
-    from forecaster import page
+    from forecaster.report import write_report
 
-    page.report(run_ids, output)
+    write_report(run_ids, output)
     if as_json:
         print_json({"output": str(output), "runs": list(run_ids)})
     else:

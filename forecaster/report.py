@@ -78,7 +78,7 @@ class Page:
     comparison: Comparison | None
 
 
-def report(run_ids: Sequence[str], output: Path) -> None:
+def write_report(run_ids: Sequence[str], output: Path) -> None:
     """Write the page about these runs."""
     check_folder(output.parent)
     records = [read_run(run_id) for run_id in dict.fromkeys(run_ids)]
