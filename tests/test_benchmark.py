@@ -122,7 +122,7 @@ def test_backtest_ranks_models_beside_seasonal_naive(cli: Cli, write, tmp_path: 
     stamps = pd.date_range("2024-01-01", periods=400, freq="D").strftime("%Y-%m-%d")
     values = 0.5 * np.arange(400) + generator.normal(size=400)
     path = write("day,sales\n" + "".join(f"{s},{v:.3f}\n" for s, v in zip(stamps, values, strict=True)))
-    common = ("--horizon", 7, "--lookback", 21, "--origins", 8, "--refit-every", 4, "--set", "trainer.max_epochs=20")
+    common = ("--horizon", 7, "--lookback", 21, "--origins", 8, "--refit-every", 4, "--set", "trainer.learning_rate=0.01")
     output = tmp_path / "errors.csv"
     done = cli("backtest", "--csv", path, "--model", "nlinear", "--output", output, *common, "--json")
     found = json.loads(done.stdout)
