@@ -18,11 +18,14 @@ from forecaster.sections import Positive, Section
 
 
 class Params(Section):
-    """What can be asked for beside the table, as by the options of ``forecast``. None: the model's own."""
+    """What can be asked for beside the table, as by the options of ``forecast``. None: the model's own.
+
+    The number of samples is bounded: one request must not take the memory of all.
+    """
 
     mode: Mode | None = None
     quantiles: tuple[float, ...] = (0.05, 0.5, 0.95)
-    samples: Positive = 100
+    samples: Annotated[int, Field(ge=1, le=10_000)] = 100
     steps: Positive | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     conformal: bool = False

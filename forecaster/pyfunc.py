@@ -96,7 +96,7 @@ def serve(saved: SavedModel, host: str, port: int, say: Callable[[str], object])
         )
     except OSError as error:
         raise UserError(
-            f"{host}, port {port}: cannot listen there ({error.strerror}); choose another --host or --port"
+            f"{host}, port {port}: cannot listen there ({os.strerror(error.errno or 0)}); choose another --host or --port"
         ) from error
     os.environ.setdefault("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "600")
     server = uvicorn.Server(uvicorn.Config(scoring_server.init(_Served(Answering(saved, say))), log_level="warning"))
