@@ -1,5 +1,6 @@
 """A table that is in memory and parameters → its forecast: what a served model does for every request."""
 
+import itertools
 from collections.abc import Mapping, Sized
 from typing import Annotated, Any, Literal
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, ValidationError
 
-from forecaster.config import nearest, reason
+from forecaster.config import Columns, nearest, reason
 from forecaster.data.reading import read_frame
 from forecaster.data.tables import Report, Table, read_table
 from forecaster.errors import UserError
@@ -29,8 +30,17 @@ class Params(Section):
     steps: Positive | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     conformal: bool = False
+    timestamp: str | None = None
+    target: tuple[str, ...] = ()
+    item_id: str | None = None
+    freq: str | None = None
+    timezone: str | None = None
     on_gap: Literal["error", "fill"] | None = None
     on_duplicate: Literal["error", "first", "last", "mean"] | None = None
+
+    def roles(self) -> dict[str, Any]:
+        """What was said about the table's columns."""
+        return {name: getattr(self, name) or None for name in Columns.model_fields}
 
 
 def read_params(given: Mapping[str, Any]) -> Params:
@@ -68,8 +78,7 @@ def answer(saved: SavedModel, frame: pd.DataFrame, given: Mapping[str, Any]) -> 
 
 
 def _answer(saved: SavedModel, frame: pd.DataFrame, params: Params, name: str) -> tuple[pd.DataFrame, list[str]]:
-    columns = columns_of(saved, {"on_gap": params.on_gap, "on_duplicate": params.on_duplicate})
-    table = read_table(read_frame(frame, name), columns, Report())
+    table = read_table(read_frame(frame, name), columns_of(saved, params.roles()), Report())
     levels = tuple(sorted(set(params.quantiles)))
     request = Request(params.mode or own_mode(saved), params.samples, params.steps, levels, params.seed)
     forecast, decisions = forecast_table(saved, table, request)
@@ -91,16 +100,23 @@ def _unnested(row: pd.Series, name: str) -> pd.DataFrame:
 
 
 def example(saved: SavedModel, table: Table) -> pd.DataFrame:
-    """A small made-up table of the form of ``table``, which was trained on: waves around each column's mean."""
+    """A small made-up table of the form of ``table``, which was trained on: waves around each column's mean.
+
+    A long one has two series at most: where the column of items is not named by its name, it is known by times that repeat.
+    """
     names, interval = saved.schema.names, table.interval
     rows = np.arange(max(8, saved.config.data.lookback // 10))
-    item, scale = next(iter(saved.scaling.items()))
     waves = np.sin(2 * np.pi * rows / max(interval.season, 4))[:, None].repeat(len(names), axis=1)
-    values = scale.invert(waves).clip(*saved.config.data.limits(names))
-    stamps = table.clock.write(interval.stamps(table.series[0].first, len(rows)))
-    columns: dict[str, Any] = {table.report.facts["time column"]: list(stamps)}
-    columns |= {name: [float(f"{v:.4g}") for v in column] for name, column in zip(names, values.T, strict=True)}
-    return pd.DataFrame(columns if saved.schema.layout == "wide" else {_item_column(saved, table): item, **columns})
+    stamps = list(table.clock.write(interval.stamps(table.series[0].first, len(rows))))
+    frames = []
+    for item, scale in itertools.islice(saved.scaling.items(), 2):
+        values = scale.invert(waves).clip(*saved.config.data.limits(names))
+        columns: dict[str, Any] = {table.report.facts["time column"]: stamps}
+        columns |= {name: [float(f"{v:.4g}") for v in column] for name, column in zip(names, values.T, strict=True)}
+        frames.append(
+            pd.DataFrame(columns if saved.schema.layout == "wide" else {_item_column(saved, table): item, **columns})
+        )
+    return pd.concat(frames, ignore_index=True)
 
 
 def _item_column(saved: SavedModel, table: Table) -> str:

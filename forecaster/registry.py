@@ -157,15 +157,14 @@ def _signature(mlflow: Any, example: Any) -> Any:
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType
 
-    kinds = {
-        "mode": DataType.string, "quantiles": DataType.double, "samples": DataType.long, "steps": DataType.long,
-        "seed": DataType.long, "conformal": DataType.boolean, "on_gap": DataType.string, "on_duplicate": DataType.string,
-    }  # fmt: skip
-    defaults = answers.Params().model_dump()
-    params = [
-        ParamSpec(n, kind, list(defaults[n]), (-1,)) if n == "quantiles" else ParamSpec(n, kind, defaults[n])
-        for n, kind in kinds.items()
-    ]
+    kinds = {int: DataType.long, float: DataType.double, bool: DataType.boolean}
+    params = []
+    for name, default in answers.Params().model_dump().items():
+        if isinstance(default, tuple):
+            params.append(ParamSpec(name, DataType.double if default else DataType.string, list(default), (-1,)))
+        else:
+            kind = DataType.long if name == "steps" else kinds.get(type(default), DataType.string)
+            params.append(ParamSpec(name, kind, default))
     outputs = [ColSpec("string", "item_id"), ColSpec("string", "timestamp"), ColSpec("double", "mean")]
     return mlflow.models.ModelSignature(
         inputs=Schema([ColSpec(AnyType(), str(name), required=False) for name in example.columns]),

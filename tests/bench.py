@@ -321,6 +321,7 @@ def main() -> None:
     state_space()
     torch.set_num_threads(threads)
     long_memory()
+    serving(table)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     rows = [["process (resident)", f"{peak:.2f} GiB"]]
     if DEVICE == "cuda":

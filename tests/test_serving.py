@@ -217,7 +217,15 @@ def test_an_example_of_a_long_file_can_be_forecast(store: Path, write: Any) -> N
     made = answers.example(saved, read_table(path, saved.config.data.columns))
     assert list(made.columns) == ["shop", "day", "sold"]
     assert made["sold"].min() == 0
-    assert set(answers.answer(saved, made, {})[0]["item_id"]) == {"ark"}
+    assert set(answers.answer(saved, made, {})[0]["item_id"]) == {"ark", "zoo"}
+    one = made[made["shop"] == "zoo"]
+    with pytest.raises(UserError, match="the table, row 1, column 'shop': 'zoo' is not a number"):
+        answers.answer(saved, one, {})
+    assert set(answers.answer(saved, one, {"item_id": "shop"})[0]["item_id"]) == {"zoo"}
+    renamed = one.rename(columns={"day": "when"}).assign(more=1.0)
+    found, said = answers.answer(saved, renamed, {"item_id": "shop", "timestamp": "when", "target": ["sold"]})
+    assert len(found) == 7
+    assert "columns left out: 'more'" in said
 
 
 class Client:
@@ -310,8 +318,9 @@ REFUSED = [
                                                              "train a model on this interval, or resample the file"),
     ({"dataframe_records": []}, "the table: there are columns but no rows; add data"),
     (changed() | {"params": {"mode": "both"}}, "params: 'mode': input should be 'point' or 'probabilistic', got 'both'; correct it"),
-    (changed() | {"params": {"sample": 3}}, "params: no parameter 'sample' (did you mean 'samples'?); known: conformal, mode, "
-                                            "on_duplicate, on_gap, quantiles, samples, seed, steps"),
+    (changed() | {"params": {"sample": 3}}, "params: no parameter 'sample' (did you mean 'samples'?); known: conformal, freq, "
+                                            "item_id, mode, on_duplicate, on_gap, quantiles, samples, seed, steps, target, "
+                                            "timestamp, timezone"),
     (changed() | {"params": {"quantiles": [0, 0.5]}}, "--quantiles: 0.0 does not lie between 0 and 1"),
     (changed() | {"params": {"steps": 3}}, "--steps: this model does not sample in steps; leave it out"),
     (changed() | {"params": [1]}, 'params: not an object; write {"mode": "point"}'),
