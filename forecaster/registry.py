@@ -17,19 +17,8 @@ from forecaster.tracking import _told as told
 from forecaster.tracking import download_model
 
 # what the logged model's code imports
-_PACKAGES = (
-    "gluonts",
-    "jaxtyping",
-    "lightning",
-    "mlflow",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "pydantic",
-    "pyyaml",
-    "safetensors",
-    "torch",
-)
+_PACKAGES = ("gluonts", "jaxtyping", "lightning", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml",
+             "safetensors", "torch")  # fmt: skip
 
 
 @dataclass(frozen=True)

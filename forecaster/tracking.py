@@ -1,4 +1,4 @@
-"""The tracking store. This is the only file that imports mlflow."""
+"""The tracking store. Beside the registry and the pyfunc this is the only file that imports mlflow."""
 
 import atexit
 import logging

@@ -406,6 +406,7 @@ def test_mlflow_serves_the_logged_model_from_anywhere(store: Path, logged: Path,
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # py4j leaves a socket open
 def test_spark_forecasts_a_column_of_histories(store: Path, logged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sql = pytest.importorskip("pyspark.sql", reason="pyspark is not installed")
     if shutil.which("java") is None:
