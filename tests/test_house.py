@@ -47,7 +47,7 @@ def test_rooms_do_not_import_each_other(room: str) -> None:
 
 
 def test_only_tracking_imports_mlflow_and_only_fitting_and_data_know_lightning() -> None:
-    # a logged model is loaded by mlflow, and served by its server: these two files are what it runs
+    # a logged model is loaded by mlflow, and served by its server: that takes two files
     tracking = {"tracking.py", "registry.py", "pyfunc.py", "logged_model.py"}
     for path in PACKAGE.rglob("*.py"):
         tops = {name.split(".")[0] for name in imported(path)}
