@@ -43,7 +43,7 @@ def main(debug: bool) -> None:
 
 for command in (
     training.train, training.tune, forecasting.forecast, forecasting.evaluate, reproducing.reproduce, benchmark.backtest,
-    benchmark.benchmark, data.check, data.datasets, models.models, runs.runs, runs.report, runs.ui,
+    benchmark.benchmark, data.check, data.datasets, models.models, models.serve, runs.runs, runs.report, runs.ui,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -53,7 +53,7 @@ class DataConfig(Columns):
         for name in {**low, **high}:
             if name not in names:
                 raise UserError(
-                    f"--lower, --upper: no value column '{name}'{_nearest(name, names)}; there are {', '.join(names)}"
+                    f"--lower, --upper: no value column '{name}'{nearest(name, names)}; there are {', '.join(names)}"
                 )
         return [low.get(n, -math.inf) for n in names], [high.get(n, math.inf) for n in names]
 
@@ -111,7 +111,7 @@ def find_config(name: str) -> Path:
     found = CONFIGS / f"{name}.yaml"
     if not found.is_file():
         names = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
-        raise UserError(f"no model '{name}'{_nearest(name, names)}; there are {', '.join(names)}")
+        raise UserError(f"no model '{name}'{nearest(name, names)}; there are {', '.join(names)}")
     return found
 
 
@@ -166,16 +166,18 @@ def check_config(content: Mapping[str, Any], source: str) -> Config:
     key = ".".join(keys)
     if first["type"] == "extra_forbidden":
         known = sorted(sections.model_fields)
-        raise UserError(f"{source}: no configuration key '{key}'{_nearest(keys[-1], known)}; known: {', '.join(known)}")
-    raise UserError(f"{source}: configuration key '{key}': {_reason(first)}; correct it")
+        raise UserError(f"{source}: no configuration key '{key}'{nearest(keys[-1], known)}; known: {', '.join(known)}")
+    raise UserError(f"{source}: configuration key '{key}': {reason(first)}; correct it")
 
 
-def _reason(fault: Any) -> str:
+def reason(fault: Any) -> str:
+    """What is wrong with a value, from pydantic's account of it."""
     message = str(fault["msg"])
     return message[0].lower() + message[1:] + ("" if fault["type"] == "missing" else f", got {fault['input']!r}")
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
+def nearest(name: str, known: Sequence[str]) -> str:
+    """A question after the known name that a mistyped one is closest to; nothing if none is close."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f" (did you mean '{close[0]}'?)" if close else ""
 

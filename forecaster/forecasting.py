@@ -15,7 +15,7 @@ from forecaster.data.tables import Report, Table, read_table
 from forecaster.errors import UserError
 from forecaster.files import check_folder, write_together
 from forecaster.plots import plot_forecast
-from forecaster.predictor import Request, forecast_table
+from forecaster.predictor import Request, columns_of, forecast_table, own_mode
 from forecaster.saved import SavedModel, digest, load_model, versions
 from forecaster.writing import kind_of, renamed, table_bytes
 
@@ -57,7 +57,7 @@ def find_model(reference: str) -> Path:
         return known[-1].parent
     if reference.startswith(("runs:/", "models:/")):
         return tracking.download_model(reference)
-    return Path(reference)
+    return tracking.inner_model(Path(reference))
 
 
 def open_model(reference: str, accelerator: str | None) -> SavedModel:
@@ -87,12 +87,9 @@ def _prepare(asked: Asked) -> _Prepared:
     for path in (asked.output, asked.plot):
         if path is not None:
             check_folder(path.parent)
-    given = {name: value for name, value in asked.roles.items() if value is not None}
-    columns = saved.config.data.columns.model_copy(update=given)
-    # the training file's interval is the model's affair: it is compared, not imposed
-    columns = columns if "freq" in given else columns.model_copy(update={"freq": None})
+    columns = columns_of(saved, asked.roles)
     table = read_table(asked.csv, columns, Report())
-    mode = asked.mode or ("point" if saved.model.distribution == "none" else "probabilistic")
+    mode = asked.mode or own_mode(saved)
     request = Request(mode, asked.samples, asked.steps, asked.quantiles, asked.seed)  # type: ignore[arg-type]
     return _Prepared(saved, table, request, columns.on_gap == "fill")
 

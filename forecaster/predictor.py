@@ -13,6 +13,7 @@ from gluonts.model.forecast import Forecast, QuantileForecast, SampleForecast
 from gluonts.model.predictor import Predictor
 from numpy.typing import NDArray
 
+from forecaster.config import Columns
 from forecaster.data.intervals import step_number
 from forecaster.data.splits import Scaling
 from forecaster.data.tables import Series, Table
@@ -127,6 +128,20 @@ def window_seed(seed: int, origin: Origin) -> int:
     """A window's own seed, from the asked-for seed, the item and the time of its first forecast value."""
     key = f"{seed}|{origin.item_id or ''}|{origin.start}"
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")
+
+
+def columns_of(saved: SavedModel, given: Mapping[str, Any]) -> Columns:
+    """How a file to forecast from is read: as the training's, but for what is ``given`` (None: nothing).
+
+    The training file's interval is the model's affair: it is compared, not imposed.
+    """
+    overrides = {name: value for name, value in given.items() if value is not None}
+    return saved.config.data.columns.model_copy(update={"freq": None, **overrides})
+
+
+def own_mode(saved: SavedModel) -> Mode:
+    """The mode where none is asked for: probabilistic if the model can."""
+    return "point" if saved.model.distribution == "none" else "probabilistic"
 
 
 def check_request(saved: SavedModel, request: Request) -> None:

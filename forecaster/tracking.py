@@ -1,8 +1,10 @@
-"""The tracking store. This is the only file that imports mlflow."""
+"""The tracking store. Beside the registry and the pyfunc this is the only file that imports mlflow."""
 
+import atexit
 import logging
 import math
 import os
+import shutil
 import tempfile
 import time
 import urllib.error
@@ -128,10 +130,17 @@ def _told() -> Iterator[None]:
 
 
 def download_model(reference: str) -> Path:
-    """A ``runs:/`` or ``models:/`` reference → a local folder."""
+    """A ``runs:/`` or ``models:/`` reference → the saved model's folder, a copy that is removed when the program ends."""
     mlflow = _mlflow()
+    scratch = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     with _told():
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=reference))
+        return inner_model(Path(mlflow.artifacts.download_artifacts(artifact_uri=reference, dst_path=str(scratch))))
+
+
+def inner_model(folder: Path) -> Path:
+    """The saved model's folder within that of a logged model; any other folder is given back."""
+    return folder / "artifacts" / "saved" if (folder / "MLmodel").is_file() else folder
 
 
 def list_runs(experiment: str | None, limit: int) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from pydantic import ValidationError
 
-from forecaster import tracking
+from forecaster import registry, tracking
 from forecaster.config import ROOT, Config, TrainerConfig, check_config, dump_config
 from forecaster.data.problem import Problem, load_problem
 from forecaster.data.splits import Part
@@ -43,23 +43,30 @@ class Job(Section):
     run_name: str | None
     run_id: str
     output: str | None
+    registered_name: str | None = None
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The end of a training. ``baseline`` are seasonal naive's metrics on the same windows."""
+    """The end of a training. ``baseline``: seasonal naive's metrics on the same windows; ``version``: if registered."""
 
     run_id: str
     folder: Path
     metrics: dict[str, float]
     baseline: dict[str, float]
+    version: int | None = None
 
 
 def train(
     config: Config, experiment: str, run_name: str | None, output: Path | None, parent: str | None = None,
-    tags: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None, register: str | None = None,
 ) -> Trained:  # fmt: skip
-    """Train, evaluate, save and track; as a part of the run ``parent``, with further tags, if there are any."""
+    """Train, evaluate, save and track; as a part of the run ``parent``, with further tags, if there are any.
+
+    ``register``: a name for the model, of which this becomes a version.
+    """
+    if register is not None:
+        registry.check_name(register)
     if output is not None:
         check_model_folder(output)
     check_devices(config.trainer)
@@ -71,6 +78,7 @@ def train(
         job = Job(
             config=config.model_dump(mode="json"), digest=problem.table.digest, experiment=experiment,
             run_name=run_name, run_id=run.run_id, output=str(output.resolve()) if output else None,
+            registered_name=register,
         )  # fmt: skip
         folder = tracking.CHECKPOINTS / run.run_id
         folder.mkdir()
@@ -148,9 +156,10 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
         table = Path(scratch) / "by_lead.csv"
         pd.DataFrame({"lead": range(1, data.horizon + 1), **leads}).to_csv(table, index=False, float_format="%.8g")
         run.file(table, "evaluation")
-    _save(run, folder, config, model, problem, metrics)
+    model_id = _save(run, folder, config, model, problem, metrics)
+    version = registry.register(job.registered_name, model_id, run.run_id) if job.registered_name else None
     shutil.rmtree(checkpoints)
-    return Trained(run.run_id, folder, metrics, baseline)
+    return Trained(run.run_id, folder, metrics, baseline, version)
 
 
 def final_metrics(model: Forecaster, problem: Problem, config: Config) -> tuple[dict[str, float], dict[str, list[float]]]:
@@ -186,8 +195,8 @@ def _baseline(problem: Problem, limit: int | None) -> dict[str, float]:
 
 def _save(
     run: tracking.Run, folder: Path, config: Config, model: Forecaster, problem: Problem, metrics: Mapping[str, float]
-) -> None:
-    """The model to its folder and to the run, with a picture of its forecast past the end of the data."""
+) -> str:
+    """The model to its folder and to the run, with a picture of its forecast past the end of the data; its id there."""
     metadata = {
         "run_id": run.run_id, "data": problem.table.path, "digest": problem.table.digest, "metrics": dict(metrics),
         "decisions": problem.table.report.decisions, "code": code_version(),
@@ -195,8 +204,8 @@ def _save(
     errors = validation_errors(model, problem.windows("validation"), config.trainer.point_windows)
     with whole_folder(folder) as partial:
         save_model(partial, config, model, problem, errors, metadata)
-    run.folder(folder, "model")
     saved = load_model(folder)
+    model_id = registry.log_model(saved, problem.table)
     mode: Mode = "point" if model.distribution == "none" else "probabilistic"
     request = Request(mode, quantiles=(0.05, 0.25, 0.5, 0.75, 0.95), seed=config.trainer.seed)
     with tempfile.TemporaryDirectory() as scratch:
@@ -204,7 +213,7 @@ def _save(
             forecast, _ = forecast_table(saved, problem.table, request)
         except UserError as error:
             print(f"no forecast plot: {error}", file=sys.stderr)
-            return
+            return model_id
         picture = Path(scratch) / "forecast.png"
         plot_forecast(picture, problem.table, forecast, history=3 * config.data.horizon)
         run.file(picture, "plots")
@@ -214,6 +223,7 @@ def _save(
         (Path(scratch) / "history.csv").write_bytes(table_bytes(past, ".csv"))
         for path in sorted(Path(scratch).glob("*.csv")):
             run.file(path, "forecasts")
+    return model_id
 
 
 def _log_start(run: tracking.Run, config: Config, problem: Problem) -> None:

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import lightning.pytorch as pl  # noqa: E402
+from bench_serving import serving  # noqa: E402
 from gluonts.dataset.loader import TrainDataLoader  # noqa: E402
 from gluonts.itertools import Cyclic  # noqa: E402
 from gluonts.torch.batchify import batchify  # noqa: E402
@@ -321,6 +322,7 @@ def main() -> None:
     state_space()
     torch.set_num_threads(threads)
     long_memory()
+    serving(table)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     rows = [["process (resident)", f"{peak:.2f} GiB"]]
     if DEVICE == "cuda":

@@ -21,7 +21,9 @@ from forecaster.commands.options import (
 
 
 @click.command()
-@click.option("--model", "reference", required=True, metavar="REF", help="A saved model's folder, runs:/ID/model, latest.")
+@click.option(
+    "--model", "reference", required=True, metavar="REF", help="A saved model's folder, models:/NAME@ALIAS, latest."
+)
 @click.option("--csv", type=click.Path(path_type=Path), required=True, help="The file whose last rows are the history.")
 @click.option("--output", type=click.Path(path_type=Path), help="Default: forecast.csv; with --stream, standard output.")
 @click.option("--stream", is_flag=True, help="Then read further rows from standard input and forecast after each.")
@@ -66,7 +68,9 @@ def forecast(
 
 
 @click.command()
-@click.option("--model", "reference", required=True, metavar="REF", help="A saved model's folder, runs:/ID/model, latest.")
+@click.option(
+    "--model", "reference", required=True, metavar="REF", help="A saved model's folder, models:/NAME@ALIAS, latest."
+)
 @click.option("--csv", type=click.Path(path_type=Path), help="A file of the user's (default: what was trained on).")
 @click.option("--dataset", metavar="NAME", help="A named data set.")
 @click.option("--split", type=click.Choice(["test", "validation"]), help="Default: test.")

@@ -35,6 +35,7 @@ from forecaster.errors import UserError
 @click.option("--experiment", default="forecaster", show_default=True, help="The MLflow experiment.")
 @click.option("--run-name", help="The MLflow run's name (default: configuration, data and horizon).")
 @click.option("--output", type=click.Path(path_type=Path), help="The folder of the saved model.")
+@click.option("--register", metavar="NAME", help="Make the model a version of the registered model NAME.")
 @click.option("--resume", metavar="REF", help="Go on with an interrupted training: its run id, or latest.")
 @column_options
 @json_option
@@ -45,6 +46,7 @@ def train(
     experiment: str,
     run_name: str | None,
     output: Path | None,
+    register: str | None,
     resume: str | None,
     as_json: bool,
     **given: Any,
@@ -58,7 +60,7 @@ def train(
     quiet_libraries()
     if resume is not None:
         others = [n for n, v in given.items() if v is not None] + [n for n, v in {"CONFIG": config or model}.items() if v]
-        if others or settings or output:
+        if others or settings or output or register:
             raise click.UsageError("--resume goes on with the configuration of its run; give nothing else")
         trained = training.resume(resume)
     else:
@@ -66,11 +68,14 @@ def train(
         loaded = train_config(chosen, given, settings)
         data = loaded.data.dataset or Path(loaded.data.csv or "").stem
         name = run_name or f"{Path(chosen).stem} {data} {loaded.data.horizon}"
-        trained = training.train(loaded, experiment, name, output)
+        trained = training.train(loaded, experiment, name, output, register=register)
     if as_json:
-        print_json({"run_id": trained.run_id, "model_dir": str(trained.folder), "metrics": trained.metrics})
+        version = {} if trained.version is None else {"version": trained.version}
+        print_json({"run_id": trained.run_id, "model_dir": str(trained.folder), "metrics": trained.metrics, **version})
         return
     _print_metrics(trained.metrics, trained.baseline)
+    if trained.version is not None:
+        click.echo(f"version {trained.version} of the registered model; see: models versions")
     click.echo(f"run    {trained.run_id}\nmodel  {trained.folder}")
 
 

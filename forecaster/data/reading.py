@@ -6,6 +6,7 @@ Nothing is interpreted here beyond what is needed to find the cells: encoding, d
 import csv
 import hashlib
 import io
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -182,18 +183,37 @@ def _read_parquet(path: Path, content: bytes, digest: str) -> RawTable:
         raise UserError(f"{path}: not a readable Parquet file ({reason}); write it again") from error
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index()
+    return _from_frame(frame, str(path), digest, "Parquet")
+
+
+def read_frame(frame: pd.DataFrame, name: str) -> RawTable:
+    """A table that is in memory already, by the rules of a file; its index is left out. ``name`` stands in messages."""
+    return _from_frame(frame, name, "", "table")
+
+
+def _from_frame(frame: pd.DataFrame, name: str, digest: str, note: str) -> RawTable:
     if frame.empty:
-        raise UserError(f"{path}: there are columns but no rows; add data")
-    columns: dict[str, Column] = {}
-    for name, values in frame.items():
-        if pd.api.types.is_datetime64_any_dtype(values):
-            columns[str(name)] = pd.DatetimeIndex(values)
-        elif pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-            columns[str(name)] = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        else:
-            columns[str(name)] = ["" if pd.isna(v) else str(v).strip() for v in values]
+        raise UserError(f"{name}: there are columns but no rows; add data")
+    labels = [str(label) for label in frame.columns]
+    repeated = [label for i, label in enumerate(labels) if label in labels[:i]]
+    if repeated:
+        raise UserError(f"{name}: column '{repeated[0]}' stands twice; give each its own name")
+    columns = {label: _cells(frame.iloc[:, i]) for i, label in enumerate(labels)}
     places = np.arange(1, len(frame) + 1, dtype=np.int64)
-    return RawTable(str(path), columns, places, "row", ".", digest, ("Parquet",))
+    return RawTable(name, columns, places, "row", ".", digest, (note,))
+
+
+def _cells(values: pd.Series) -> Column:
+    """A column of a frame. Whole numbers become text, as in a CSV file: they may be years, or name items."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return pd.DatetimeIndex(values)
+    if pd.api.types.is_float_dtype(values):
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return ["" if _is_blank(value) else str(value).strip() for value in values]
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
 
 
 def _is_number(cell: str) -> bool:

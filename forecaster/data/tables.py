@@ -84,15 +84,19 @@ class Table:
         return series.item_id if len(self.names) == 1 else f"{series.item_id}/{self.names[channel]}"
 
 
-def read_table(path: str | Path, columns: Columns, report: Report | None = None, by_row: bool = False) -> Table:
+def read_table(
+    source: str | Path | RawTable, columns: Columns, report: Report | None = None, by_row: bool = False
+) -> Table:
     """Read and check a file. Findings go to ``report`` as they are made, so that it tells them even if this refuses.
+
+    ``source``: a file's path, or cells that were read already.
 
     ``by_row`` takes the rows of a benchmark file as equally spaced, as its protocol does, and says how many are not.
 
     Raises UserError for anything that training or forecasting could not honestly use.
     """
     report = report if report is not None else Report()
-    raw = read_file(path)
+    raw = source if isinstance(source, RawTable) else read_file(source)
     report.facts |= {"file": raw.path, "sha256": raw.digest, "format": ", ".join(raw.notes), "rows": len(raw.places)}
     layout = find_layout(raw, columns)
     report.facts |= {"time column": layout.timestamp, "value columns": list(layout.targets), "layout": layout.kind}

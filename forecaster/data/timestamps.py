@@ -1,6 +1,7 @@
 """A column of written times → wall-clock times and, where they are written, offsets from UTC."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,7 @@ def looks_like_time(name: str, column: Column) -> bool:
     # eight bare digits may as well be a count: the name has to say that they are dates
     if all(cell.isdigit() for cell in probe) and not _named_as_time(name):
         return False
-    return all(_split(cell) is not None and _formats([cell_date(cell)]) for cell in probe)
+    return all(_split(cell) is not None and any(_formats([cell_date(cell)])) for cell in probe)
 
 
 def _named_as_time(name: str) -> bool:
@@ -69,14 +70,15 @@ def cell_date(cell: str) -> str:
     return match["date"] if match else cell
 
 
-def _formats(dates: list[str]) -> list[str]:
-    """Every known format that reads all of ``dates``."""
+def _formats(dates: list[str]) -> Iterator[str]:
+    """Every known format that reads all of ``dates``, the likelier ones first."""
     if all(_QUARTER.match(date) for date in dates):
-        return ["quarter"]
-    if all(re.fullmatch(r"\d{4}", date) for date in dates):
-        return ["%Y"]
-    first = dates[:1]
-    return [f for f in _DATES if not _read_dates(first, f).hasnans and not _read_dates(dates, f).hasnans]
+        yield "quarter"
+    elif all(re.fullmatch(r"\d{4}", date) for date in dates):
+        yield "%Y"
+    else:
+        first = dates[:1]
+        yield from (f for f in _DATES if not _read_dates(first, f).hasnans and not _read_dates(dates, f).hasnans)
 
 
 def _read_dates(dates: list[str], style: str) -> pd.DatetimeIndex:
@@ -134,7 +136,7 @@ def _typed_stamps(raw: RawTable, name: str, column: pd.DatetimeIndex) -> Stamps:
 
 
 def _choose_format(raw: RawTable, name: str, dates: list[str], cells: list[str]) -> str:
-    styles = _formats(dates)
+    styles = list(_formats(dates))
     if len(styles) > 1:
         # 03/04/2024: of the two readings take the one whose steps are the more regular
         spread = {style: _irregularity(_read_dates(dates, style)) for style in styles}
@@ -165,12 +167,12 @@ def _irregularity(wall: pd.DatetimeIndex) -> int:
 
 
 def _refuse_dates(raw: RawTable, name: str, dates: list[str], cells: list[str]) -> None:
-    fitting = _formats(dates[:1])
+    fitting = list(_formats(dates[:1]))
     if not fitting:
         raise UserError(f"{raw.where(0, name)}: '{cells[0]}' is not a time; write times as YYYY-MM-DD HH:MM:SS")
     # the format that goes furthest tells which row is the odd one
     row = max(int(np.argmax(_read_dates(dates, style).isna())) for style in fitting)
-    kind = "is written otherwise than" if _formats([dates[row]]) else "is not a time like"
+    kind = "is written otherwise than" if any(_formats([dates[row]])) else "is not a time like"
     raise UserError(
         f"{raw.where(row, name)}: '{cells[row]}' {kind} '{cells[0]}' in the first row; write all times in one way"
     )
