@@ -33,7 +33,7 @@ from forecaster.errors import UserError
 @click.option("--devices", type=int, help="How many GPUs, or processes on the CPU; each takes batches of its own.")
 @click.option("--precision", help="32-true, 16-mixed or bf16-mixed.")
 @click.option("--experiment", default="forecaster", show_default=True, help="The MLflow experiment.")
-@click.option("--run-name", help="The MLflow run's name (default: configuration, data and horizon).")
+@click.option("--run-name", help="The MLflow run's name (default: configuration, data, horizon, --set model.…).")
 @click.option("--output", type=click.Path(path_type=Path), help="The folder of the saved model.")
 @click.option("--resume", metavar="REF", help="Go on with an interrupted training: its run id, or latest.")
 @column_options
@@ -65,13 +65,19 @@ def train(
         chosen = config or model or "s2dbm"
         loaded = train_config(chosen, given, settings)
         data = loaded.data.dataset or Path(loaded.data.csv or "").stem
-        name = run_name or f"{Path(chosen).stem} {data} {loaded.data.horizon}"
+        name = run_name or " ".join([Path(chosen).stem, data, str(loaded.data.horizon), *_changes(settings)])
         trained = training.train(loaded, experiment, name, output)
     if as_json:
         print_json({"run_id": trained.run_id, "model_dir": str(trained.folder), "metrics": trained.metrics})
         return
     _print_metrics(trained.metrics, trained.baseline)
     click.echo(f"run    {trained.run_id}\nmodel  {trained.folder}")
+
+
+def _changes(settings: Sequence[str]) -> list[str]:
+    """What of the model was set, for a run's name: ``model.network.width=64`` → ``width=64``."""
+    pairs = [setting.partition("=") for setting in settings if setting.startswith("model.")]
+    return [f"{key.rpartition('.')[2].strip()}={value}" for key, _, value in pairs]
 
 
 def train_config(name: str, given: Mapping[str, Any], settings: Sequence[str]) -> Any:
