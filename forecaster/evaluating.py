@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from forecaster import tracking
+from forecaster import labels, tracking
 from forecaster.config import DataConfig
 from forecaster.data.problem import Problem, load_problem, load_table, rolling_problem
 from forecaster.data.splits import Part, tail_borders
@@ -96,11 +96,12 @@ def evaluate_saved(asked: Asked, say: Callable[[str], object]) -> Found:
         metrics = {f"{made.prefix}/{name}": value for name, value in found.pooled().items()}
         baseline = {f"{made.prefix}/{name}": value for name, value in naive.pooled().items()}
         run.metrics(metrics)
-        run.metrics({f"seasonal_naive/{name}": value for name, value in baseline.items()})
+        run.metrics({f"{made.prefix}/seasonal_naive/{name}": value for name, value in naive.pooled().items()})
         leads = found.totals.by_lead()
         run.curves({f"by_lead/{made.prefix}/{name}": leads[name] for name in CURVES if name in leads})
         with tempfile.TemporaryDirectory() as scratch:
-            _write_tables(Path(scratch), found, made, {"metrics": metrics, "seasonal_naive": baseline, "season": season})
+            summary = {"metrics": metrics, "seasonal_naive": baseline, "season": season, "versions": versions()}
+            _write_tables(Path(scratch), found, made, summary)
             run.folder(Path(scratch), "evaluation")
         with tempfile.TemporaryDirectory() as scratch:
             _draw(Path(scratch), found, naive, made)
@@ -185,13 +186,9 @@ def _data_name(made: _Prepared) -> str:
     return made.problem.config.dataset or Path(made.problem.table.path).name
 
 
-def _title(saved: SavedModel) -> str:
-    return saved.config.title or saved.config.model.name
-
-
 def _run_name(asked: Asked, made: _Prepared) -> str:
     which = asked.split if asked.rolling is None else f"{asked.rolling.origins} origins"
-    return f"evaluate {_title(made.saved)} {_data_name(made)} {which}"
+    return f"evaluate {labels.title(made.saved.config)} {_data_name(made)} {which}"
 
 
 def _about(made: _Prepared, count: int) -> str:
@@ -200,23 +197,25 @@ def _about(made: _Prepared, count: int) -> str:
 
 
 def _log_start(run: tracking.Run, asked: Asked, made: _Prepared, season: int) -> None:
-    config, saved, scoring = made.problem.config, made.saved, made.scoring
-    sampled = scoring.mode == "probabilistic"
+    problem, saved, scoring = made.problem, made.saved, made.scoring
+    config, sampled = problem.config, scoring.mode == "probabilistic"
     values = {
-        "model": asked.reference, "model.name": saved.config.model.name, "data.csv": config.csv,
-        "data.dataset": config.dataset, "data.sha256": made.problem.table.digest, "data.horizon": config.horizon,
-        "data.lookback": config.lookback, "windows": made.which, "mode": scoring.mode,
-        "samples": scoring.samples if sampled else None, "steps": scoring.steps, "limit": scoring.limit,
-        "seed": scoring.seed if sampled else None, "conformal": asked.conformal, "resample_rate": saved.rate,
-        "season": season, **{f"version.{k}": v for k, v in versions().items()},
+        "model": labels.title(saved.config), "reference": asked.reference, "model.name": saved.config.model.name,
+        "data.csv": config.csv and Path(config.csv).name, "data.dataset": config.dataset,
+        "data.sha256": problem.table.digest, "data.horizon": config.horizon, "data.lookback": config.lookback,
+        "windows": made.which, "mode": scoring.mode, "samples": scoring.samples if sampled else None,
+        "steps": scoring.steps, "limit": scoring.limit, "seed": scoring.seed if sampled else None,
+        "conformal": asked.conformal, "resample_rate": saved.rate, "season": season,
     }  # fmt: skip
     run.parameters({name: value for name, value in values.items() if value is not None})
+    source = labels.data_source(problem)
+    run.dataset(labels.dataset_name(problem), problem.table.digest, source, problem.table.names, "evaluation")
     run.tags(
         {
+            **labels.tags(saved.config.model_copy(update={"data": config}), problem, saved.model),
+            "mode": scoring.mode,
             "kind": "evaluation",
             "evaluated_run": str(saved.metadata.get("run_id")),
-            "model": _title(saved),
-            "dataset": config.dataset or made.problem.table.path,
             "code": code_version(),
         }
     )
@@ -227,8 +226,8 @@ def _write_tables(folder: Path, found: Evaluation, made: _Prepared, summary: Map
     table, windows = made.problem.table, made.windows
     (folder / "metrics.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     frames = {"by_lead": pd.DataFrame({"lead": range(1, windows.horizon + 1), **found.totals.by_lead()})}
-    labels = [table.channel_label(series, k) for series in table.series for k in range(len(table.names))]
-    frames["by_series"] = pd.DataFrame({"item_id": labels, **found.totals.by_series()})
+    names = [table.channel_label(series, k) for series in table.series for k in range(len(table.names))]
+    frames["by_series"] = pd.DataFrame({"item_id": names, **found.totals.by_series()})
     owners, rows = windows.owners[found.numbers].numpy(), windows.rows[found.numbers].numpy()
     grids = [table.interval.stamps(s.first, len(s.values)) for s in table.series]
     stamps = [grids[owner][row] for owner, row in zip(owners, rows, strict=True)]
@@ -243,7 +242,7 @@ def _write_tables(folder: Path, found: Evaluation, made: _Prepared, summary: Map
 
 
 def _draw(folder: Path, found: Evaluation, naive: Evaluation, made: _Prepared) -> None:
-    title, leads = _title(made.saved), found.totals.by_lead()
+    title, leads = labels.title(made.saved.config), found.totals.by_lead()
     names = [name for name in ("mae", "mse", "crps", "coverage/90") if name in leads]
     plot_leads(
         folder / "by_lead.png", {n: {title: leads[n], "seasonal naive": naive.totals.by_lead().get(n)} for n in names}

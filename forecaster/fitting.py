@@ -74,14 +74,14 @@ class StepSeed(pl.Callback):
 
 
 class _Report(pl.Callback):
-    """Hands each epoch's losses on, to be tracked."""
+    """Hands each epoch's losses on, to be tracked: ``val/loss``, and ``val/loss_prior1`` of a part trained first."""
 
-    def __init__(self, report: EpochMetrics, prefix: str) -> None:
-        self.report, self.prefix = report, prefix
+    def __init__(self, report: EpochMetrics, part: str) -> None:
+        self.report, self.suffix = report, f"_{part}" if part else ""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         losses = {k: float(v) for k, v in trainer.callback_metrics.items() if k in {"train/loss", "val/loss"}}
-        self.report({self.prefix + name: value for name, value in losses.items()}, trainer.current_epoch + 1)
+        self.report({name + self.suffix: value for name, value in losses.items()}, trainer.current_epoch + 1)
 
 
 class _AtomicCheckpoints(TorchCheckpointIO):
@@ -209,7 +209,7 @@ def _fit_stage(
         ]
         if data.share.rank == 0:
             callbacks.append(ProgressLines(prefix.rstrip("/") or "model"))
-            callbacks += [_Report(report, prefix)] if report is not None else []
+            callbacks += [_Report(report, prefix.rstrip("/"))] if report is not None else []
         trainer = make_trainer(config, folder, len(data.train_dataloader()), callbacks)
         last, training = folder / "last.ckpt", Training(model, config)
         try:

@@ -153,14 +153,13 @@ def _units(record: Record) -> str:
 
 def _baseline(record: Record, metric: str) -> float | None:
     """Seasonal naive's figure on the same test windows."""
-    places = (f"seasonal_naive/test/{metric}", f"test/seasonal_naive/{metric}")
-    return next((record.metrics[place] for place in places if place in record.metrics), None)
+    return record.metrics.get(f"test/seasonal_naive/{metric}")
 
 
 def _names(metrics: Mapping[str, float]) -> list[str]:
     """The names without val/ or test/, point metrics first, and no other run's."""
     plain = {name.partition("/")[2] for name in metrics if name.startswith(("val/", "test/"))}
-    known = {name for name in plain if not name.startswith("seasonal_naive/") and name != "loss"}
+    known = {name for name in plain if not name.startswith(("seasonal_naive/", "loss"))}
     places = {name: i for i, name in enumerate(_ORDER)}
     return sorted(known, key=lambda name: (name in _LAST, places.get(name.partition("/")[0], len(_ORDER)), name))
 

@@ -1,6 +1,7 @@
 """The tracking store. Beside the registry and the pyfunc this is the only file that imports mlflow."""
 
 import atexit
+import json
 import logging
 import math
 import os
@@ -21,6 +22,8 @@ from forecaster.errors import UserError
 HOME = Path(os.environ.get("FORECASTER_HOME") or ROOT / "mlflow").resolve()
 MODELS = HOME / "models"
 CHECKPOINTS = HOME / "checkpoints"
+# the view of an experiment's table that the UI is opened with
+_VIEW = "metrics"
 
 
 def store_uri() -> str:
@@ -28,10 +31,15 @@ def store_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{HOME / 'mlflow.db'}"
 
 
+def is_remote() -> bool:
+    """Whether the store is a server."""
+    return store_uri().startswith(("http://", "https://"))
+
+
 def _mlflow() -> Any:
     """mlflow, quiet, pointed at the store; an unreachable server is told here, before anything else is done."""
     uri = store_uri()
-    if uri.startswith(("http://", "https://")):
+    if is_remote():
         try:
             urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=5).close()  # noqa: S310 (http or https, just checked)
         except urllib.error.HTTPError:
@@ -45,6 +53,9 @@ def _mlflow() -> Any:
     # mlflow installs its own handlers while it is imported, so quieten afterwards
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # standard output is for results
+    os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "30")  # seconds; short runs stay without
     import mlflow
 
     for name in ("mlflow", "alembic"):
@@ -84,6 +95,17 @@ class Run:
         for key, value in values.items():
             self._client.MlflowClient().set_tag(self.run_id, key, value)
 
+    def dataset(self, name: str, digest: str, source: str, columns: Sequence[str], use: str) -> None:
+        """Log which data the run works on (``use``: training…): its name, where it came from, its columns; no values."""
+        from mlflow.data.meta_dataset import MetaDataset
+        from mlflow.data.sources import HTTPDatasetSource, LocalArtifactDatasetSource
+        from mlflow.types import ColSpec, Schema
+
+        kind = HTTPDatasetSource if source.startswith(("http://", "https://")) else LocalArtifactDatasetSource
+        schema = Schema([ColSpec("double", column) for column in columns])
+        short = digest[:12]  # MLflow keeps 36 characters at most, and shows them all
+        self._client.log_input(MetaDataset(kind(source), name, short, schema), context=use)
+
     def folder(self, path: Path, name: str) -> None:
         """Log a folder's files under ``name``."""
         self._client.MlflowClient().log_artifacts(self.run_id, str(path), name)
@@ -97,15 +119,16 @@ class Run:
 def open_run(experiment: str, name: str | None, run_id: str | None = None, parent: str | None = None) -> Iterator[Run]:
     """Start a run, or continue ``run_id``. It ends FINISHED, FAILED on an error, KILLED on an interrupt.
 
-    ``parent``: the id of the run that it is a part of, such as a benchmark's.
+    ``parent``: the id of the run that it is a part of, such as a benchmark's. What the machine does (CPU, memory, GPU) is
+    logged every half minute as ``system/…``.
     """
     mlflow = _mlflow()
     with _told():
         local = store_uri().startswith("sqlite:")
         if mlflow.get_experiment_by_name(experiment) is None:
-            mlflow.create_experiment(experiment, (HOME / "artifacts").as_uri() if local else None)
+            mlflow.create_experiment(experiment, (HOME / "artifacts").as_uri() if local else None, _experiment_tags())
         mlflow.set_experiment(experiment)
-        mlflow.start_run(run_id=run_id, run_name=name, nested=True, parent_run_id=parent)
+        mlflow.start_run(run_id=run_id, run_name=name, nested=True, parent_run_id=parent, log_system_metrics=True)
     status = "FAILED"
     try:
         yield Run(mlflow, mlflow.active_run().info.run_id)
@@ -117,6 +140,16 @@ def open_run(experiment: str, name: str | None, run_id: str | None = None, paren
         mlflow.end_run(status)
 
 
+def _experiment_tags() -> dict[str, str]:
+    """What makes MLflow's pages show an experiment as one of trainings, its table with metrics (it has none by itself)."""
+    names = ("test/mse", "test/mae", "test/crps", "test/coverage/90", "train_seconds")
+    columns = ["attributes.`Dataset`", *(f"metrics.`{name}`" for name in names), "params.`model`"]
+    return {
+        "mlflow.experimentKind": "custom_model_development",
+        f"mlflow.sharedViewState.{_VIEW}": json.dumps({"selectedColumns": columns}),
+    }
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     from mlflow.exceptions import MlflowException
@@ -125,6 +158,11 @@ def _told() -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError) as error:
+        if isinstance(error, MlflowException) and error.get_http_status_code() == 401:
+            raise UserError(
+                f"the tracking server {store_uri()} does not accept this user and password; set MLFLOW_TRACKING_USERNAME "
+                "and MLFLOW_TRACKING_PASSWORD"
+            ) from error
         reason = str(error).splitlines()[0]
         raise UserError(f"the tracking store {store_uri()} refused: {reason}; check MLFLOW_TRACKING_URI") from error
 
@@ -216,14 +254,20 @@ def ui_page(port: int) -> str:
     with _told():
         newest = mlflow.search_experiments(max_results=1, order_by=["last_update_time DESC"])
     path = f"experiments/{newest[0].experiment_id}/runs" if newest else "experiments"
-    return f"http://127.0.0.1:{port}/#/{path}?workflowType=machine_learning"
+    view = f"&viewStateShareKey={_VIEW}" if newest and f"mlflow.sharedViewState.{_VIEW}" in newest[0].tags else ""
+    place = store_uri().rstrip("/") if is_remote() else f"http://127.0.0.1:{port}"
+    return f"{place}/#/{path}?workflowType=machine_learning{view}"
 
 
 def ui_command(port: int) -> list[str]:
-    """The command that serves the MLflow UI over the store, on this machine only."""
+    """The command that serves the MLflow UI over the store, on this machine only.
+
+    One worker is enough for one reader; MLflow's processes for jobs, which are about language models, are left out.
+    """
     import sys
 
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     return [
         sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store_uri(),
-        "--host", "127.0.0.1", "--port", str(port),
+        "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
     ]  # fmt: skip

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from pydantic import ValidationError
 
-from forecaster import registry, tracking
+from forecaster import labels, registry, tracking
 from forecaster.config import ROOT, Config, TrainerConfig, check_config, dump_config
 from forecaster.data.problem import Problem, load_problem
 from forecaster.data.splits import Part
@@ -136,6 +136,7 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
     torch.manual_seed(config.trainer.seed)
     data, settings = config.data, config.trainer
     model = build_model(config.model, problem.channels, data.lookback, data.horizon, problem.table.interval.season)
+    run.tags({"kind": "training", **labels.tags(config, problem, model), "code": code_version()})
     windows = WindowData(
         problem.windows("train"), problem.windows("validation"), settings.batch_size, settings.seed,
         settings.validation_windows,
@@ -150,7 +151,7 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
     metrics = {**found, "train_seconds": seconds}
     baseline = _baseline(problem, settings.point_windows)
     run.metrics(metrics)
-    run.metrics({f"seasonal_naive/{name}": value for name, value in baseline.items()})
+    run.metrics({name.replace("test/", "test/seasonal_naive/"): value for name, value in baseline.items()})
     folder = Path(job.output) if job.output else tracking.MODELS / run.run_id
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch) / "by_lead.csv"
@@ -190,7 +191,7 @@ def final_metrics(model: Forecaster, problem: Problem, config: Config) -> tuple[
 def _baseline(problem: Problem, limit: int | None) -> dict[str, float]:
     naive = SeasonalNaive(problem.table.interval.season, problem.config.horizon)
     found = evaluate(naive, problem, "test", Scoring("point", limit=limit))
-    return {f"test/{name}": value for name, value in found.items()}
+    return {f"test/{name}": value for name, value in found.items() if name != "windows"}
 
 
 def _save(
@@ -227,37 +228,19 @@ def _save(
 
 
 def _log_start(run: tracking.Run, config: Config, problem: Problem) -> None:
-    run.parameters(_flat(config.model_dump(mode="json")))
-    run.parameters(
-        {
-            "data.sha256": problem.table.digest,
-            "season": problem.table.interval.season,
-            **{f"version.{k}": v for k, v in versions().items()},
-        }
-    )
-    run.tags(
-        {
-            "model": config.title or config.model.name,
-            "dataset": config.data.dataset or problem.table.path,
-            "code": code_version(),
-        }
-    )
+    table = problem.table
+    run.parameters({**labels.parameters(config, table.digest), "season": table.interval.season})
+    run.dataset(labels.dataset_name(problem), table.digest, labels.data_source(problem), table.names, "training")
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / "config.yaml").write_text(dump_config(config), encoding="utf-8")
-        report = {**problem.table.report.facts, "decisions": problem.table.report.decisions}
-        (Path(scratch) / "data.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+        contents = {
+            "data.json": {**table.report.facts, "decisions": table.report.decisions},
+            "versions.json": {**versions(), "code": code_version()},
+        }
+        for name, content in contents.items():
+            (Path(scratch) / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
         for path in sorted(Path(scratch).iterdir()):
             run.file(path)
-
-
-def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, dict):
-            found |= _flat(value, f"{prefix}{key}.")
-        elif value is not None:
-            found[prefix + key] = value
-    return found
 
 
 def code_version() -> str:

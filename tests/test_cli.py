@@ -137,7 +137,7 @@ def test_references_and_the_tracked_run(cli: Cli, bridge: dict, tmp_path) -> Non
     assert (run["name"], run["status"]) == ("tiny", "FINISHED")
     assert run["params"]["data.sha256"] == json.loads((tmp_path / "run.csv.meta.json").read_text())["trained_on"]
     assert run["metrics"]["test/mse"] == pytest.approx(bridge["metrics"]["test/mse"])
-    assert {"train/loss", "val/loss", "prior1/val/loss"} <= set(run["metrics"])
+    assert {"train/loss", "val/loss", "val/loss_prior1", "test/seasonal_naive/mse"} <= set(run["metrics"])
     table = cli("runs", "compare", bridge["run_id"], bridge["run_id"]).stdout
     assert "test/mse" in table
 

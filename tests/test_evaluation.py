@@ -158,7 +158,7 @@ def test_evaluate_logs_a_run_with_tables_and_pictures(trained: dict) -> None:
     run = get_run(found["run_id"])
     assert run["name"] == "scored"
     assert run["metrics"]["test/mae"] == pytest.approx(found["metrics"]["test/mae"])
-    assert run["metrics"]["seasonal_naive/test/mae"] == pytest.approx(found["seasonal_naive"]["test/mae"])
+    assert run["metrics"]["test/seasonal_naive/mae"] == pytest.approx(found["seasonal_naive"]["test/mae"])
     client = mlflow.MlflowClient(tracking_uri=store_uri())
     assert client.get_run(found["run_id"]).data.tags["evaluated_run"] == trained["run_id"]
     kept = {Path(f.path).name for folder in ("evaluation", "plots") for f in client.list_artifacts(found["run_id"], folder)}

@@ -1,6 +1,5 @@
 """The commands about tracked runs: ``runs``, ``report`` and ``ui``."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -71,10 +70,14 @@ def report(run_ids: tuple[str, ...], output: Path, as_json: bool) -> None:
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(port: int) -> None:
-    """Open the MLflow UI over the configured store, on this machine only."""
-    import subprocess
+    """Open the MLflow UI over the configured store, on this machine only; of a server, tell its page."""
+    import os
 
-    from forecaster.tracking import ui_command, ui_page
+    from forecaster.tracking import is_remote, ui_command, ui_page
 
+    if is_remote():
+        click.echo(ui_page(port))
+        return
     click.echo(f"the runs: {ui_page(port)}  (Ctrl-C ends the server)", err=True)
-    sys.exit(subprocess.call(ui_command(port)))
+    command = ui_command(port)
+    os.execv(command[0], command)  # noqa: S606 (signals reach the server, which ends its own workers)

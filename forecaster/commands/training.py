@@ -33,7 +33,7 @@ from forecaster.errors import UserError
 @click.option("--devices", type=int, help="How many GPUs, or processes on the CPU; each takes batches of its own.")
 @click.option("--precision", help="32-true, 16-mixed or bf16-mixed.")
 @click.option("--experiment", default="forecaster", show_default=True, help="The MLflow experiment.")
-@click.option("--run-name", help="The MLflow run's name (default: configuration, data and horizon).")
+@click.option("--run-name", help="The MLflow run's name (default: configuration, data, horizon, --set model.…).")
 @click.option("--output", type=click.Path(path_type=Path), help="The folder of the saved model.")
 @click.option("--register", metavar="NAME", help="Make the model a version of the registered model NAME.")
 @click.option("--resume", metavar="REF", help="Go on with an interrupted training: its run id, or latest.")
@@ -67,7 +67,7 @@ def train(
         chosen = config or model or "s2dbm"
         loaded = train_config(chosen, given, settings)
         data = loaded.data.dataset or Path(loaded.data.csv or "").stem
-        name = run_name or f"{Path(chosen).stem} {data} {loaded.data.horizon}"
+        name = run_name or " ".join([Path(chosen).stem, data, str(loaded.data.horizon), *_changes(settings)])
         trained = training.train(loaded, experiment, name, output, register=register)
     if as_json:
         version = {} if trained.version is None else {"version": trained.version}
@@ -77,6 +77,12 @@ def train(
     if trained.version is not None:
         click.echo(f"version {trained.version} of the registered model; see: models versions")
     click.echo(f"run    {trained.run_id}\nmodel  {trained.folder}")
+
+
+def _changes(settings: Sequence[str]) -> list[str]:
+    """What of the model was set, for a run's name: ``model.network.width=64`` → ``width=64``."""
+    pairs = [setting.partition("=") for setting in settings if setting.startswith("model.")]
+    return [f"{key.rpartition('.')[2].strip()}={value}" for key, _, value in pairs]
 
 
 def train_config(name: str, given: Mapping[str, Any], settings: Sequence[str]) -> Any:

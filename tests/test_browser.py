@@ -1,0 +1,109 @@
+"""The MLflow pages that ``ui`` serves, as a reader sees them, in a headless Chromium."""
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+
+import pytest
+from conftest import SAMPLE, Cli, free_port, wait_for
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None or DRIVER is None, reason="no Chromium here; Debian: apt-get install chromium chromium-driver"
+)
+PATIENCE = 30.0
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cli, dict[str, dict]]:
+    """Two trained models in a store of their own, by their run's name."""
+    cli, found = Cli(tmp_path_factory.mktemp("home")), {}
+    for model, more in (("seasonal-naive", []), ("rlinear", ["--set", "trainer.max_steps=20"])):
+        args = ["train", "--model", model, "--csv", SAMPLE, "--horizon", 7, "--lookback", 28, "--accelerator", "cpu"]
+        found[f"{model} seattle_weather 7"] = json.loads(cli(*args, *more, "--json").stdout)
+    return cli, found
+
+
+@pytest.fixture(scope="module")
+def page(runs: tuple[Cli, dict[str, dict]]) -> Iterator[str]:
+    """The address that ``ui`` prints, once it answers."""
+    cli, _ = runs
+    port = free_port()
+    with cli.start("ui", "--port", port) as process:
+        assert process.stderr is not None
+        address = next(line.split()[2] for line in process.stderr if line.startswith("the runs: "))
+        wait_for(f"http://127.0.0.1:{port}/health", PATIENCE)
+        yield address
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0, "the server outlives the command"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    sandbox = ["--no-sandbox"] if os.getuid() == 0 else []
+    for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1700,1000", *sandbox):
+        options.add_argument(argument)
+    with webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)) as driver:
+        yield driver
+
+
+def text(browser: webdriver.Chrome) -> str:
+    return str(browser.execute_script("return document.body.innerText"))
+
+
+def until_text(browser: webdriver.Chrome, *words: str) -> None:
+    def missing() -> list[str]:
+        shown = text(browser)
+        return [word for word in words if word not in shown]
+
+    WebDriverWait(browser, PATIENCE).until(lambda _: not missing(), f"not on the page: {words}")
+
+
+def click(browser: webdriver.Chrome, path: str) -> None:
+    """Click as soon as it can be; what is drawn anew or covered meanwhile is tried again."""
+
+    def clicked(_: webdriver.Chrome) -> bool:
+        browser.find_element(By.XPATH, path).click()
+        return True
+
+    WebDriverWait(browser, PATIENCE, ignored_exceptions=[WebDriverException]).until(clicked, f"cannot click {path}")
+
+
+def test_table_shows_the_runs_with_their_metrics_and_compares_two(runs, page: str, browser: webdriver.Chrome) -> None:
+    _, trained = runs
+    browser.get(page)
+    values = [str(run["metrics"][name])[:5] for run in trained.values() for name in ("test/mse", "test/mae")]
+    until_text(browser, *trained, "test/mse", "test/mae", *values, "RLinear", "seasonal naive", "2 matching runs")
+    click(browser, "//*[contains(@class, 'ag-header-cell')]//input[@type='checkbox']")
+    click(browser, "//button[normalize-space()='Compare']")
+    # the parameter that differs, the metrics that both have
+    until_text(
+        browser, "Comparing 2 Runs from 1 Experiment", *trained, "Parallel Coordinates Plot", "test/mse", "data.sha256"
+    )
+    assert "Error" not in text(browser)
+
+
+def test_forecast_plot_opens(runs, page: str, browser: webdriver.Chrome) -> None:
+    _, trained = runs
+    name = "rlinear seattle_weather 7"
+    browser.get(page)
+    until_text(browser, name)
+    click(browser, f"//a[normalize-space()='{name}']")
+    click(browser, "//*[@role='tab' and normalize-space()='Artifacts']")
+    click(browser, "//*[normalize-space(text())='plots']")
+    click(browser, "//*[normalize-space(text())='forecast.png']")
+    size = "return [...document.images].map(image => image.naturalWidth)"
+    until_text(browser, "plots/forecast.png")
+    WebDriverWait(browser, PATIENCE).until(lambda b: max(b.execute_script(size), default=0) > 600, "no picture")
+    assert trained[name]["run_id"] in browser.current_url
