@@ -37,5 +37,5 @@ def exponents(logs: Float[Tensor, "R K F"], errors: Float[Tensor, "R K M"]) -> F
     size = errors.abs().mean(2).clamp(min=_FLOOR).log()
     x, y = (logs - logs.mean(0)).transpose(0, 1), (size - size.mean(0)).T[..., None]  # (K, R, F), (K, R, 1)
     normal = x.mT @ x
-    ridge = _RIDGE * normal.diagonal(dim1=1, dim2=2).mean(1) + torch.finfo(x.dtype).tiny
-    return torch.linalg.lstsq(normal + ridge[:, None, None] * torch.eye(x.shape[2]).to(x), x.mT @ y).solution[..., 0]
+    ridge = _RIDGE * normal.diagonal(dim1=1, dim2=2).mean(1) + torch.finfo(x.dtype).eps
+    return torch.linalg.solve(normal + ridge[:, None, None] * torch.eye(x.shape[2]).to(x), x.mT @ y)[..., 0]
