@@ -98,8 +98,9 @@ class ResidualBootstrapConfig(Section):
     """A point model plus whole residual paths of one split or of both; ``paths`` kept with the model at most.
 
     ``phase_window``: draw only paths whose place in the season is at most so many steps from the window's (None: any).
-    ``scale_power``: residuals grow with the ratio of the two windows' deviations to this power: 0 not at all, 1 in
-    proportion. ``spread``: all residuals are multiplied by it. ``auto`` takes what scores best on validation.
+    ``scale``: that of a window is the ``deviation`` of its history, or ``learnt`` from how the residuals grew with four
+    measures of the history. ``scale_power``: residuals grow with the ratio of the two windows' scales to this power: 0 not
+    at all, 1 in proportion. ``spread``: all residuals are multiplied by it. ``auto`` takes what scores best on validation.
     """
 
     name: Literal["residual-bootstrap"] = "residual-bootstrap"
@@ -107,6 +108,7 @@ class ResidualBootstrapConfig(Section):
     residuals: Literal["train", "validation", "both"] = "validation"
     paths: Positive = 500
     phase_window: Annotated[int, Field(ge=0)] | None = None
+    scale: Literal["deviation", "learnt"] = "deviation"
     scale_power: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = 0.0
     spread: Annotated[float, Field(gt=0)] | Literal["auto"] = 1.0
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from forecaster.data.windows import Batch, Windows, ordered_loader
 from forecaster.model_config import ResidualBootstrapConfig, SamplesObjective
 from forecaster.models.base import Draws, Forecaster, generator, with_label
+from forecaster.models.scales import exponents, log_scales
 from forecaster.models.scores import sample_score
 from forecaster.networks.norms import frame
 
@@ -30,6 +31,7 @@ class ResidualBootstrap(Forecaster):
     times: Tensor
     validated: Tensor
     scales: Tensor
+    exponents: Tensor
     power: Tensor
     spread: Tensor
 
@@ -48,6 +50,8 @@ class ResidualBootstrap(Forecaster):
         self.register_buffer("times", torch.zeros(0, dtype=torch.int64))
         self.register_buffer("validated", torch.zeros(0))
         self.register_buffer("scales", torch.zeros(0, channels, 1))
+        if config.scale == "learnt":
+            self.register_buffer("exponents", torch.zeros(channels, 4))
         self.register_buffer("power", torch.tensor(0.0 if config.scale_power == "auto" else config.scale_power))
         self.register_buffer("spread", torch.tensor(1.0 if config.spread == "auto" else config.spread))
 
@@ -73,12 +77,12 @@ class ResidualBootstrap(Forecaster):
 
     @torch.no_grad()
     def finish(self, train: Windows, validation: Windows) -> None:
-        """Keep evenly spaced residual paths of the configured split, then choose what validation likes best.
+        """Keep evenly spaced residual paths of the configured split, learn their scale, choose what validation likes best.
 
         A missing entry takes the residual of the nearest kept window at the same channel and lead time.
         """
         chosen = {"train": [train], "validation": [validation], "both": [train, validation]}[self.config.residuals]
-        total, paths, times, scales, validated = sum(map(len, chosen)), [], [], [], []
+        total, paths, times, logs, validated = sum(map(len, chosen)), [], [], [], []
         device = self.residuals.device
         for windows in chosen:
             share = max(round(min(self.config.paths / total, 1) * len(windows)), 1)
@@ -87,14 +91,22 @@ class ResidualBootstrap(Forecaster):
                 target, mask = with_label(batch, self.label)
                 paths.append(torch.where(mask > 0, target - self.whole(batch), torch.nan))
                 times.append(batch.time)
-                scales.append(self._scale(batch))
+                logs.append(self._log_scales(batch))
                 validated.append(torch.full((len(batch),), float(windows is validation), device=device))
-        self.residuals, self.times, self.scales = _fill(torch.cat(paths)), torch.cat(times), torch.cat(scales)
-        self.validated = torch.cat(validated)
+        self.residuals, self.times, self.validated = _fill(torch.cat(paths)), torch.cat(times), torch.cat(validated)
+        self._learn(torch.cat(logs))
         powers = _POWERS if self.config.scale_power == "auto" else (self.config.scale_power,)
         spreads = _SPREADS if self.config.spread == "auto" else (self.config.spread,)
         if len(powers) * len(spreads) > 1:
             self._choose(list(itertools.product(powers, spreads)), validation)
+
+    def _learn(self, logs: Float[Tensor, "R K F"]) -> None:
+        """The scale of the kept paths; a learnt one from those of training, where there are any."""
+        if self.config.scale == "learnt":
+            trained = self.validated == 0
+            rows = trained if trained.any() else ~trained
+            self.exponents.copy_(exponents(logs[rows], self.residuals[rows]))
+        self.scales = self._of_logs(logs)
 
     def _choose(self, pairs: Sequence[tuple[float, float]], validation: Windows) -> None:
         """The power and spread that score best on evenly spaced validation windows, with the same draws for all."""
@@ -112,8 +124,17 @@ class ResidualBootstrap(Forecaster):
         self.spread.fill_(spread)
 
     def _scale(self, batch: Batch) -> Float[Tensor, "B K 1"]:
-        """The deviation of each window's history."""
-        return frame(batch.past, batch.past_mask, "standard").scale
+        """How large the errors of each window are, up to a factor: the deviation of its history, or as learnt."""
+        return self._of_logs(self._log_scales(batch))
+
+    def _log_scales(self, batch: Batch) -> Float[Tensor, "B K F"]:
+        if self.config.scale == "learnt":
+            return log_scales(batch, self.season)
+        return frame(batch.past, batch.past_mask, "standard").scale.log()
+
+    def _of_logs(self, logs: Float[Tensor, "n K F"]) -> Float[Tensor, "n K 1"]:
+        weighted = logs * self.exponents if self.config.scale == "learnt" else logs
+        return weighted.sum(2, keepdim=True).exp()
 
     def chances(self, time: Int[Tensor, " B"]) -> Float[Tensor, "B R"]:
         """1 for the paths that may be drawn for windows at these times, else 0.
@@ -132,7 +153,7 @@ class ResidualBootstrap(Forecaster):
         return allowed.float()
 
     def _drawn(self, batch: Batch, draws: Draws) -> tuple[Float[Tensor, "B S K M"], Float[Tensor, "B S K 1"]]:
-        """Residual paths by each window's own seed, and the deviation of the window over that of the path's history."""
+        """Residual paths by each window's own seed, and the scale of the window over that of the path's."""
         chances = self.chances(batch.time)
         any_path = chances.any(1)  # without a path that may be drawn the forecast has no spread
         chances = torch.where(any_path[:, None], chances, 1.0)
