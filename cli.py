@@ -1,12 +1,14 @@
 """The command line: the group of all commands, and how errors are told. The commands lie in ``forecaster/commands``."""
 
+import io
+import sys
 import warnings
 from typing import Any
 
 import click
 
 from forecaster.commands import benchmark, data, forecasting, models, reproducing, runs, training
-from forecaster.errors import UserError
+from forecaster.errors import UserError, one_line
 
 
 class Cli(click.Group):
@@ -29,7 +31,7 @@ class Cli(click.Group):
 
 def _os_error(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}; check the path, its permissions and the free space"
+    return one_line(f"{where}{error.strerror or error}; check the path, its permissions and the free space")
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,6 +39,9 @@ def _os_error(error: OSError) -> str:
 @click.version_option(package_name=None, version="0.1.0", prog_name="forecaster")
 def main(debug: bool) -> None:
     """Train forecasting models on a CSV file, forecast what comes next, and compare runs."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     if not debug:
         warnings.filterwarnings("ignore")
 
