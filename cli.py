@@ -1,8 +1,13 @@
 """The command line: the group of all commands, and how errors are told. The commands lie in ``forecaster/commands``."""
 
 import io
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import click
@@ -15,9 +20,10 @@ class Cli(click.Group):
     """A group whose user errors are one line on standard error and exit status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; ``--debug`` shows tracebacks instead."""
+        """Run the command; ``--debug`` shows tracebacks instead. SIGTERM is answered as Ctrl-C is."""
         try:
-            return super().invoke(ctx)
+            with _terminable() as received:
+                return super().invoke(ctx)
         except (UserError, OSError) as error:
             if ctx.params.get("debug"):
                 raise
@@ -26,7 +32,27 @@ class Cli(click.Group):
             ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("interrupted; an unfinished training goes on with: train --resume latest", err=True)
-            ctx.exit(130)
+            ctx.exit(128 + (received[0] if received else signal.SIGINT))
+
+
+@contextmanager
+def _terminable() -> Iterator[list[int]]:
+    """Within it SIGTERM, of a service manager or a container engine, interrupts; what was received is in the list."""
+    received: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) == 1:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    answer = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, answer)
 
 
 def _os_error(error: OSError) -> str:

@@ -75,6 +75,7 @@ def train(
         folder = tracking.CHECKPOINTS / run.run_id
         folder.mkdir()
         (folder / "job.json").write_text(job.model_dump_json(indent=1), encoding="utf-8")
+        run.beside(_model_folder(job))
         _log_start(run, config, problem)
         return _carry_out(run, job, config, problem)
 
@@ -91,7 +92,12 @@ def resume(reference: str) -> Trained:
             "put that file back, or train anew"
         )
     with tracking.open_run(job.experiment, job.run_name, job.run_id) as run:
+        run.beside(_model_folder(job))
         return _carry_out(run, job, config, problem)
+
+
+def _model_folder(job: Job) -> Path:
+    return Path(job.output) if job.output else tracking.MODELS / job.run_id
 
 
 def _find_job(reference: str) -> Job:
@@ -143,7 +149,7 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
     baseline = _baseline(problem, settings.point_windows)
     run.metrics(metrics)
     run.metrics({f"seasonal_naive/{name}": value for name, value in baseline.items()})
-    folder = Path(job.output) if job.output else tracking.MODELS / run.run_id
+    folder = _model_folder(job)
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch) / "by_lead.csv"
         pd.DataFrame({"lead": range(1, data.horizon + 1), **leads}).to_csv(table, index=False, float_format="%.8g")

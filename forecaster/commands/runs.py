@@ -53,6 +53,15 @@ def runs_compare(run_ids: tuple[str, ...], as_json: bool) -> None:
     print_table(["", *(run["name"] for run in found)], [[str(cell)[:44] for cell in row] for row in rows])
 
 
+@runs.command("log")
+@click.argument("folder", type=click.Path(path_type=Path))
+def runs_log(folder: Path) -> None:
+    """Log what a run could not while the tracking server was away, from the FOLDER it was left in."""
+    from forecaster.tracking import log_left
+
+    click.echo(f"run    {log_left(folder)}")
+
+
 @click.command()
 @click.argument("run_ids", nargs=-1, required=True, metavar="RUN…")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
