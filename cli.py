@@ -1,21 +1,29 @@
 """The command line: the group of all commands, and how errors are told. The commands lie in ``forecaster/commands``."""
 
+import io
+import signal
+import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import click
 
 from forecaster.commands import benchmark, data, forecasting, models, reproducing, runs, training
-from forecaster.errors import UserError
+from forecaster.errors import UserError, one_line
 
 
 class Cli(click.Group):
     """A group whose user errors are one line on standard error and exit status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; ``--debug`` shows tracebacks instead."""
+        """Run the command; ``--debug`` shows tracebacks instead. SIGTERM is answered as Ctrl-C is."""
         try:
-            return super().invoke(ctx)
+            with _terminable() as received:
+                return super().invoke(ctx)
         except (UserError, OSError) as error:
             if ctx.params.get("debug"):
                 raise
@@ -24,12 +32,32 @@ class Cli(click.Group):
             ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("interrupted; an unfinished training goes on with: train --resume latest", err=True)
-            ctx.exit(130)
+            ctx.exit(128 + (received[0] if received else signal.SIGINT))
+
+
+@contextmanager
+def _terminable() -> Iterator[list[int]]:
+    """Within it SIGTERM, of a service manager or a container engine, interrupts; what was received is in the list."""
+    received: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) == 1:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    answer = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, answer)
 
 
 def _os_error(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}; check the path, its permissions and the free space"
+    return one_line(f"{where}{error.strerror or error}; check the path, its permissions and the free space")
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,6 +65,9 @@ def _os_error(error: OSError) -> str:
 @click.version_option(package_name=None, version="0.1.0", prog_name="forecaster")
 def main(debug: bool) -> None:
     """Train forecasting models on a CSV file, forecast what comes next, and compare runs."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     if not debug:
         warnings.filterwarnings("ignore")
 

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import reprlib
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -121,7 +122,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise UserError(f"{path}: not a configuration (nested too deeply); correct it") from error
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise UserError(f"{path}{line}: not a YAML file ({getattr(error, 'problem', error)}); correct it") from error
@@ -173,7 +176,9 @@ def check_config(content: Mapping[str, Any], source: str) -> Config:
 def reason(fault: Any) -> str:
     """What is wrong with a value, from pydantic's account of it."""
     message = str(fault["msg"])
-    return message[0].lower() + message[1:] + ("" if fault["type"] == "missing" else f", got {fault['input']!r}")
+    return (
+        message[0].lower() + message[1:] + ("" if fault["type"] == "missing" else f", got {reprlib.repr(fault['input'])}")
+    )
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

@@ -52,7 +52,7 @@ def plot_forecast(path: Path, table: Table, forecast: pd.DataFrame, history: int
                     label=f"{100 * (float(high) - float(low)):.0f} % interval",
                 )  # fmt: skip
         axis.plot(stamps[length:], ahead["mean"], color="#1f77b4", lw=1.4, label="forecast")
-        axis.set_title(label, fontsize=10, loc="left")
+        axis.set_title(label, fontsize=10, loc="left", parse_math=False)
         axis.tick_params(labelsize=8)
         axis.margins(x=0.01)
     axes[0].legend(fontsize=8, loc="upper left", frameon=False)

@@ -199,6 +199,10 @@ def check_table(saved: SavedModel, table: Table) -> list[str]:
                 f"{table.path}: {name}column '{column}' has no value in the last {len(recent)} rows that the model reads; "
                 "add values"
             )
+        scale = saved.scaling.get(series.item_id or "")
+        if scale is not None:
+            order = [table.names.index(channel) for channel in schema.names]
+            scale.check(recent[:, order], f"{table.path}: {name}".rstrip(": "), schema.names)
         holes = int(np.isnan(recent).sum())
         if holes:
             decisions.append(f"{name}{holes} missing values in the rows that the model reads: masked")

@@ -1,7 +1,7 @@
 """One function in several processes at once, which form a process group of torch: one process a device.
 
 The parent starts them, listens to what they send, and outlives them; it is no member of the group. Nobody waits for ever:
-one failure ends all, the parent's end ends its children, and Ctrl-C is the parent's to answer.
+one failure ends all, the parent's end ends its children, and Ctrl-C and SIGTERM are the parent's to answer.
 """
 
 import multiprocessing
@@ -20,6 +20,7 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from forecaster.errors import UserError
 
 HOST = "127.0.0.1"
+_ANSWERED = (signal.SIGINT, signal.SIGTERM)
 GO_ON = "the training goes on with: train --resume latest"
 
 
@@ -33,7 +34,7 @@ def run_in_group(
     context = multiprocessing.get_context("spawn")
     meeting = TCPStore(HOST, 0, is_master=True, wait_for_workers=False)  # on a port that is free
     members: dict[Connection, BaseProcess] = {}
-    answer = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as the children inherit it
+    answers = {number: signal.signal(number, signal.SIG_IGN) for number in _ANSWERED}  # as the children inherit it
     try:
         for rank in range(count):
             reader, writer = context.Pipe(duplex=False)
@@ -43,13 +44,18 @@ def run_in_group(
             process.start()
             writer.close()
             members[reader] = process
-        signal.signal(signal.SIGINT, answer)
+        _answer(answers)
         _listen(members, receive)
     finally:
-        signal.signal(signal.SIGINT, answer)
+        _answer(answers)
         for process in members.values():
             process.kill()
             process.join()
+
+
+def _answer(answers: Mapping[signal.Signals, Any]) -> None:
+    for number, answer in answers.items():
+        signal.signal(number, answer)
 
 
 def _listen(members: Mapping[Connection, BaseProcess], receive: Callable[..., None]) -> None:

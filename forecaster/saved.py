@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import safetensors
 import safetensors.torch
@@ -125,7 +126,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: damaged ({error}); train or copy the model again") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: damaged (not an object); train or copy the model again")
@@ -139,6 +140,8 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> SavedModel:
     for name in FILES:
         if not (folder / name).is_file():
             raise UserError(f"{folder}: incomplete, {name} is missing; train or copy the model again")
+        if (folder / name).resolve().parent != folder.resolve():
+            raise UserError(f"{folder / name}: a link to outside the saved model; put the file itself there")
     metadata = _read_json(folder / "metadata.json")
     if metadata.get("format") != FORMAT:
         raise UserError(
@@ -151,15 +154,21 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> SavedModel:
         schema = Schema(tuple(content["columns"]), content["layout"], Interval(content["interval"]))
         scaling = {item: Scaling.from_json(s) for item, s in _read_json(folder / "scaling.json").items()}
         season = schema.interval.season
+        for item, scale in scaling.items():
+            sound = scale.mean.shape == scale.std.shape == (len(schema.names),) and np.isfinite(scale.mean).all()
+            if not sound or not (np.isfinite(scale.std) & (scale.std > 0)).all():
+                raise ValueError(f"the scaling of '{item}'")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{folder}: schema.json or scaling.json is damaged ({error}); train the model again") from error
-    model = build_model(config.model, len(schema.names), config.data.lookback, config.data.horizon, season)
-    with _told(folder / "weights.safetensors") as path:
-        model.load_state_dict(safetensors.torch.load_file(path, device="cpu"))
     with _told(folder / "calibration.safetensors") as path:
         errors = safetensors.torch.load_file(path, device="cpu")["errors"]
         if errors.shape[1:] != (len(schema.names), config.data.horizon):
             raise RuntimeError(f"errors of shape {tuple(errors.shape)}")
+    with _told(folder / "weights.safetensors") as path:
+        model = build_model(config.model, len(schema.names), config.data.lookback, config.data.horizon, season)
+        model.load_state_dict(safetensors.torch.load_file(path, device="cpu"))
+        if not all(bool(p.isfinite().all()) for p in model.parameters()):
+            raise RuntimeError("a weight is not finite")
     model.requires_grad_(False)
     return SavedModel(folder, config, model.to(device).eval(), schema, scaling, metadata, errors)
 

@@ -64,6 +64,7 @@ class _Follower:
                 f"{row.where}: {self._say(stamp)} where {self._say(expected)} is next; send the rows between, or give "
                 "--on-gap fill to take them as missing values"
             )
+        self.scale.check(row.values[None, self.order], row.where, self.saved.schema.names)
         absent = np.full(len(self.order), np.nan)
         for _ in range(self._left_out(row, stamp)):
             self._step(absent)

@@ -7,16 +7,18 @@ import math
 import os
 import shutil
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from forecaster.config import ROOT
 from forecaster.errors import UserError
+from forecaster.files import check_folder
+from forecaster.keeping import Keeper, kept, read_left
 
 # the store, the saved models and the checkpoints lie here
 HOME = Path(os.environ.get("FORECASTER_HOME") or ROOT / "mlflow").resolve()
@@ -31,25 +33,23 @@ def store_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{HOME / 'mlflow.db'}"
 
 
-def is_remote() -> bool:
-    """Whether the store is a server."""
-    return store_uri().startswith(("http://", "https://"))
+def is_remote(uri: str) -> bool:
+    """Whether a store is a server."""
+    return uri.startswith(("http://", "https://"))
 
 
 def _mlflow() -> Any:
     """mlflow, quiet, pointed at the store; an unreachable server is told here, before anything else is done."""
     uri = store_uri()
-    if is_remote():
-        try:
-            urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=5).close()  # noqa: S310 (http or https, just checked)
-        except urllib.error.HTTPError:
-            pass  # it answered: a server that guards or lacks this page is there all the same
-        except OSError as error:
-            reason = getattr(error, "reason", error)
-            raise UserError(
-                f"the tracking server {uri} cannot be reached ({reason}); start it, or unset MLFLOW_TRACKING_URI to use "
-                "the local store"
-            ) from error
+    reason = _unreachable(uri)
+    if reason is not None:
+        raise UserError(
+            f"the tracking server {uri} cannot be reached ({reason}); start it, or unset MLFLOW_TRACKING_URI to use "
+            "the local store"
+        )
+    # a server that is away is no reason to wait for minutes: what is to be logged is kept
+    for name, value in {"MAX_RETRIES": "1", "BACKOFF_FACTOR": "1", "TIMEOUT": "20"}.items():
+        os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
     # mlflow installs its own handlers while it is imported, so quieten afterwards
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -61,28 +61,91 @@ def _mlflow() -> Any:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     mlflow.set_tracking_uri(uri)
+    if uri.startswith("sqlite:///"):
+        _make_store(mlflow, Path(uri.removeprefix("sqlite:///")))
     return mlflow
 
 
-class Run:
-    """One open run."""
+def _make_store(mlflow: Any, path: Path) -> None:
+    """Make the tables of a new store, or of another version's, one process at a time."""
+    from filelock import FileLock
+
+    check_folder(path.parent)
+    with FileLock(f"{path}.lock"), _told():
+        mlflow.search_experiments(max_results=1)
+
+
+def _unreachable(uri: str) -> str | None:
+    """Why a server does not answer; None if it does, and for a store that is none."""
+    if not is_remote(uri):
+        return None
+    try:
+        urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=5).close()  # noqa: S310 (http or https, just checked)
+    except urllib.error.HTTPError:
+        return None  # it answered: a server that guards or lacks this page is there all the same
+    except (OSError, HTTPException) as error:
+        return str(getattr(error, "reason", error))
+    return None
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """What a store raises that refuses, or is away."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, RequestException, SQLAlchemyError, OSError
+
+
+class Run(Keeper):
+    """One open run. What the store does not take is kept, and at the end left in a folder."""
 
     def __init__(self, client: Any, run_id: str) -> None:
+        super().__init__(store_uri(), HOME / "unlogged" / run_id, _errors())
         self._client, self.run_id = client, run_id
 
+    def beside(self, folder: Path) -> None:
+        """What cannot be logged is left beside ``folder``; what was left there by this run before is logged first."""
+        self.left = folder.with_name(folder.name + ".unlogged")
+        if self.left.is_dir():
+            about, writes = read_left(self.left)
+            self.pending += writes if about["run_id"] == self.run_id else []
+            self.attempt()
+
+    def reachable(self) -> bool:
+        """Whether the server answers."""
+        return _unreachable(self.store) is None
+
+    def close(self, status: str) -> None:
+        """End the run; this is told the store as all else, or left in the folder."""
+        self.attempt()
+        try:
+            self._client.end_run(status)
+        except self.away:
+            self.ended(status)
+        self.leave({"run_id": self.run_id})
+
+    @kept
+    def ended(self, status: str) -> None:
+        """Say that the run has ended."""
+        self._client.MlflowClient().set_terminated(self.run_id, status, self.at)
+
+    @kept
     def parameters(self, values: Mapping[str, Any]) -> None:
         """Log flat parameters."""
         self._client.log_params({key: str(value)[:500] for key, value in values.items()}, run_id=self.run_id)
 
+    @kept
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
         """Log metrics, of an epoch or final."""
-        self._client.log_metrics(dict(values), step=step, run_id=self.run_id)
+        self._client.log_metrics(dict(values), step=step, run_id=self.run_id, timestamp=self.at)
 
+    @kept
     def curves(self, values: Mapping[str, Sequence[float]]) -> None:
         """Log each list as a metric of the steps 1, 2, …; what is not finite is left out."""
-        entities, now = self._client.entities, int(time.time() * 1000)
+        entities = self._client.entities
         points = [
-            entities.Metric(name, float(value), now, step)
+            entities.Metric(name, float(value), self.at, step)
             for name, curve in values.items()
             for step, value in enumerate(curve, start=1)
             if math.isfinite(value)
@@ -90,11 +153,13 @@ class Run:
         for begin in range(0, len(points), 1000):  # as many as one request may hold
             self._client.MlflowClient().log_batch(self.run_id, metrics=points[begin : begin + 1000])
 
+    @kept
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags."""
         for key, value in values.items():
             self._client.MlflowClient().set_tag(self.run_id, key, value)
 
+    @kept
     def dataset(self, name: str, digest: str, source: str, columns: Sequence[str], use: str) -> None:
         """Log which data the run works on (``use``: training…): its name, where it came from, its columns; no values."""
         from mlflow.data.meta_dataset import MetaDataset
@@ -106,10 +171,12 @@ class Run:
         short = digest[:12]  # MLflow keeps 36 characters at most, and shows them all
         self._client.log_input(MetaDataset(kind(source), name, short, schema), context=use)
 
+    @kept
     def folder(self, path: Path, name: str) -> None:
         """Log a folder's files under ``name``."""
         self._client.MlflowClient().log_artifacts(self.run_id, str(path), name)
 
+    @kept
     def file(self, path: Path, name: str = "") -> None:
         """Log a file."""
         self._client.MlflowClient().log_artifact(self.run_id, str(path), name or None)
@@ -125,19 +192,42 @@ def open_run(experiment: str, name: str | None, run_id: str | None = None, paren
     mlflow = _mlflow()
     with _told():
         local = store_uri().startswith("sqlite:")
-        if mlflow.get_experiment_by_name(experiment) is None:
-            mlflow.create_experiment(experiment, (HOME / "artifacts").as_uri() if local else None, _experiment_tags())
+        _make_experiment(mlflow, experiment, (HOME / "artifacts").as_uri() if local else None)
         mlflow.set_experiment(experiment)
         mlflow.start_run(run_id=run_id, run_name=name, nested=True, parent_run_id=parent, log_system_metrics=True)
-    status = "FAILED"
+    status, run = "FAILED", Run(mlflow, mlflow.active_run().info.run_id)
     try:
-        yield Run(mlflow, mlflow.active_run().info.run_id)
+        yield run
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
         raise
     finally:
-        mlflow.end_run(status)
+        run.close(status)
+
+
+def _make_experiment(mlflow: Any, name: str, place: str | None) -> None:
+    """Make sure that there is an experiment of that name; another process may be about the same."""
+    from mlflow.exceptions import MlflowException
+
+    if mlflow.get_experiment_by_name(name) is None:
+        try:
+            mlflow.create_experiment(name, place, _experiment_tags())
+        except MlflowException:
+            if mlflow.get_experiment_by_name(name) is None:
+                raise
+
+
+def log_left(folder: Path) -> str:
+    """Log what a run could not, from the folder that it was left in, which is removed; the run's id."""
+    about, writes = read_left(folder)
+    run = Run(_mlflow(), about["run_id"])
+    run.left, run.pending = folder.resolve(), writes
+    run.attempt()
+    if run.pending:
+        raise UserError(f"{folder}: {len(run.pending)} entries could not be logged; it stays as it is")
+    run.leave(about)
+    return run.run_id
 
 
 def _experiment_tags() -> dict[str, str]:
@@ -152,13 +242,10 @@ def _experiment_tags() -> dict[str, str]:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         yield
-    except (MlflowException, SQLAlchemyError) as error:
-        if isinstance(error, MlflowException) and error.get_http_status_code() == 401:
+    except _errors() as error:
+        if getattr(error, "get_http_status_code", lambda: 0)() == 401:
             raise UserError(
                 f"the tracking server {store_uri()} does not accept this user and password; set MLFLOW_TRACKING_USERNAME "
                 "and MLFLOW_TRACKING_PASSWORD"
@@ -255,7 +342,7 @@ def ui_page(port: int) -> str:
         newest = mlflow.search_experiments(max_results=1, order_by=["last_update_time DESC"])
     path = f"experiments/{newest[0].experiment_id}/runs" if newest else "experiments"
     view = f"&viewStateShareKey={_VIEW}" if newest and f"mlflow.sharedViewState.{_VIEW}" in newest[0].tags else ""
-    place = store_uri().rstrip("/") if is_remote() else f"http://127.0.0.1:{port}"
+    place = store_uri().rstrip("/") if is_remote(store_uri()) else f"http://127.0.0.1:{port}"
     return f"{place}/#/{path}?workflowType=machine_learning{view}"
 
 

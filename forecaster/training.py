@@ -83,6 +83,7 @@ def train(
         folder = tracking.CHECKPOINTS / run.run_id
         folder.mkdir()
         (folder / "job.json").write_text(job.model_dump_json(indent=1), encoding="utf-8")
+        run.beside(_model_folder(job))
         _log_start(run, config, problem)
         return _carry_out(run, job, config, problem)
 
@@ -99,7 +100,12 @@ def resume(reference: str) -> Trained:
             "put that file back, or train anew"
         )
     with tracking.open_run(job.experiment, job.run_name, job.run_id) as run:
+        run.beside(_model_folder(job))
         return _carry_out(run, job, config, problem)
+
+
+def _model_folder(job: Job) -> Path:
+    return Path(job.output) if job.output else tracking.MODELS / job.run_id
 
 
 def _find_job(reference: str) -> Job:
@@ -152,13 +158,13 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
     baseline = _baseline(problem, settings.point_windows)
     run.metrics(metrics)
     run.metrics({name.replace("test/", "test/seasonal_naive/"): value for name, value in baseline.items()})
-    folder = Path(job.output) if job.output else tracking.MODELS / run.run_id
+    folder = _model_folder(job)
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch) / "by_lead.csv"
         pd.DataFrame({"lead": range(1, data.horizon + 1), **leads}).to_csv(table, index=False, float_format="%.8g")
         run.file(table, "evaluation")
     model_id = _save(run, folder, config, model, problem, metrics)
-    version = registry.register(job.registered_name, model_id, run.run_id) if job.registered_name else None
+    version = _register(job.registered_name, model_id, run.run_id)
     shutil.rmtree(checkpoints)
     return Trained(run.run_id, folder, metrics, baseline, version)
 
@@ -196,8 +202,11 @@ def _baseline(problem: Problem, limit: int | None) -> dict[str, float]:
 
 def _save(
     run: tracking.Run, folder: Path, config: Config, model: Forecaster, problem: Problem, metrics: Mapping[str, float]
-) -> str:
-    """The model to its folder and to the run, with a picture of its forecast past the end of the data; its id there."""
+) -> str | None:
+    """The model to its folder and to the run, with a picture of its forecast past the end of the data; its id there.
+
+    None where the store is away: the folder is then kept with what else is to be logged.
+    """
     metadata = {
         "run_id": run.run_id, "data": problem.table.path, "digest": problem.table.digest, "metrics": dict(metrics),
         "decisions": problem.table.report.decisions, "code": code_version(),
@@ -206,7 +215,12 @@ def _save(
     with whole_folder(folder) as partial:
         save_model(partial, config, model, problem, errors, metadata)
     saved = load_model(folder)
-    model_id = registry.log_model(saved, problem.table)
+    try:
+        model_id = registry.log_model(saved, problem.table)
+    except UserError as error:
+        print(f"note: {error}; the model is saved, and logged as plain files", file=sys.stderr)
+        run.folder(folder, "model")
+        model_id = None
     mode: Mode = "point" if model.distribution == "none" else "probabilistic"
     request = Request(mode, quantiles=(0.05, 0.25, 0.5, 0.75, 0.95), seed=config.trainer.seed)
     with tempfile.TemporaryDirectory() as scratch:
@@ -225,6 +239,16 @@ def _save(
         for path in sorted(Path(scratch).glob("*.csv")):
             run.file(path, "forecasts")
     return model_id
+
+
+def _register(name: str | None, model_id: str | None, run_id: str) -> int | None:
+    if name is None:
+        return None
+    if model_id is None:
+        raise UserError(
+            f"--register {name}: the tracking store is away, so it was not registered; train again with the store"
+        )
+    return registry.register(name, model_id, run_id)
 
 
 def _log_start(run: tracking.Run, config: Config, problem: Problem) -> None:

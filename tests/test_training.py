@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import SAMPLE, Cli
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from forecaster import training
 from forecaster.config import Columns, TrainerConfig, find_config, load_config
@@ -129,6 +129,52 @@ def test_newer_format_and_foreign_weights_are_refused(saved_folder: Path, tmp_pa
     (folder / "metadata.json").write_text(json.dumps(content))
     torch.save({"evil": torch.zeros(1)}, folder / "weights.safetensors")  # a pickle in the weights' place
     with pytest.raises(UserError, match="damaged or of another model"):
+        load_model(folder)
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{b}: &{b} [{', '.join(8 * ['*' + a])}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+TAMPERED = [
+    ("config.yaml", b"model: !!python/object/apply:os.system ['true']\n", "not a YAML file"),
+    ("config.yaml", BOMB.encode() + b"model: *i\n", "configuration key 'model'"),
+    ("config.yaml", b"[" * 5000, "nested too deeply"),
+    ("metadata.json", b"[" * 100_000, "damaged"),
+    ("weights.safetensors", b"\xff" * 8 + b"{}", "header too large"),
+    ("scaling.json", b'{"": {"mean": [NaN, 0, 0, 0], "std": [1, 1, 1, 1]}}', "the scaling of ''"),
+    ("scaling.json", b'{"": {"mean": [0], "std": [1]}}', "the scaling of ''"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "message"), TAMPERED)
+def test_tampered_models_are_refused_in_one_line(
+    saved_folder: Path, tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    import shutil
+
+    folder = tmp_path / "model"
+    shutil.copytree(saved_folder, folder)
+    (folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        load_model(folder)
+    assert len(str(caught.value)) < 1100
+
+
+def test_links_out_of_a_model_and_weights_that_are_no_numbers_are_refused(saved_folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "model"
+    shutil.copytree(saved_folder, folder)
+    weights = folder / "weights.safetensors"
+    save_file(
+        {name: value * torch.nan if value.is_floating_point() else value for name, value in load_file(weights).items()},
+        weights,
+    )
+    with pytest.raises(UserError, match="a weight is not finite"):
+        load_model(folder)
+    weights.unlink()
+    weights.symlink_to(saved_folder / "weights.safetensors")
+    with pytest.raises(UserError, match="a link to outside the saved model"):
         load_model(folder)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from forecaster.commands.options import column_options, json_option, print_json
+from forecaster.errors import one_line
 
 
 @click.command()
@@ -27,9 +28,9 @@ def check(csv: Path, horizon: int, lookback: int, as_json: bool, **roles: Any) -
                 value = [f"{name}: {text}" for name, text in value.items()]
             if isinstance(value, list):
                 for item in value:
-                    click.echo(f"{key + ':':<16} {item}")
+                    click.echo(f"{key + ':':<16} {one_line(str(item))}")
             elif value is not None:
-                click.echo(f"{key + ':':<16} {value}")
+                click.echo(f"{key + ':':<16} {one_line(str(value))}")
     if found["refused"] is not None:
         click.get_current_context().exit(1)
 

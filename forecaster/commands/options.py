@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
+from forecaster.errors import one_line
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -90,4 +92,4 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def note(text: str) -> None:
     """What people should know, on standard error."""
-    click.echo(f"note: {text}", err=True)
+    click.echo(f"note: {one_line(text)}", err=True)

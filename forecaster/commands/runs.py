@@ -52,6 +52,15 @@ def runs_compare(run_ids: tuple[str, ...], as_json: bool) -> None:
     print_table(["", *(run["name"] for run in found)], [[str(cell)[:44] for cell in row] for row in rows])
 
 
+@runs.command("log")
+@click.argument("folder", type=click.Path(path_type=Path))
+def runs_log(folder: Path) -> None:
+    """Log what a run could not while the tracking server was away, from the FOLDER it was left in."""
+    from forecaster.tracking import log_left
+
+    click.echo(f"run    {log_left(folder)}")
+
+
 @click.command()
 @click.argument("run_ids", nargs=-1, required=True, metavar="RUN…")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
@@ -73,9 +82,9 @@ def ui(port: int) -> None:
     """Open the MLflow UI over the configured store, on this machine only; of a server, tell its page."""
     import os
 
-    from forecaster.tracking import is_remote, ui_command, ui_page
+    from forecaster.tracking import is_remote, store_uri, ui_command, ui_page
 
-    if is_remote():
+    if is_remote(store_uri()):
         click.echo(ui_page(port))
         return
     click.echo(f"the runs: {ui_page(port)}  (Ctrl-C ends the server)", err=True)

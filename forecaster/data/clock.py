@@ -83,7 +83,8 @@ def _check_zone(timezone: str | None) -> None:
     if timezone is not None:
         try:
             ZoneInfo(timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            pd.Timestamp(0).tz_localize(timezone)  # pandas knows a few names less
+        except (ZoneInfoNotFoundError, KeyError, ValueError, OSError) as error:
             raise UserError(f"--timezone {timezone}: no such time zone; give a name like Europe/Berlin") from error
 
 

@@ -65,10 +65,14 @@ class Interval:
 
     def stamps(self, first: pd.Timestamp, periods: int) -> pd.DatetimeIndex:
         """``periods`` times on the grid, beginning with ``first``."""
-        if self.tick is not None:
-            return pd.date_range(first, periods=periods, freq=self.offset)
-        base = self._base(first)
-        return pd.date_range(base, periods=periods, freq=self.offset) + (first - base)
+        base = first if self.tick is not None else self._base(first)
+        try:
+            return pd.date_range(base, periods=periods, freq=self.offset) + (first - base)
+        except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
+            raise UserError(
+                f"{periods} steps of {self.alias} from {first} on go beyond the year 2262, the last one that can be told; "
+                "correct the times, or give a smaller --horizon"
+            ) from error
 
     def after(self, first: pd.Timestamp, stamp: pd.Timestamp) -> pd.Timestamp:
         """The time that follows ``stamp`` on the grid that begins with ``first``."""
@@ -114,6 +118,7 @@ def find_interval(series: Sequence[pd.DatetimeIndex]) -> Interval | None:
     steps = np.concatenate([np.diff(stamps.to_numpy(np.int64)) for stamps in series])
     if len(steps) == 0:
         return None
+    steps[steps < 0] = np.iinfo(np.int64).max  # more nanoseconds than fit
     values, counts = np.unique(steps, return_counts=True)
     modal = pd.Timedelta(int(values[np.argmax(counts)]), unit="ns")
     if modal >= pd.Timedelta(days=28):

@@ -67,6 +67,8 @@ def load_problem(config: DataConfig, table: Table | None = None) -> Problem:
         Scaling.fit(series.values[: border.train], _name(table, series), table.names)
         for series, border in zip(table.series, borders, strict=True)
     )
+    for series, scale in zip(table.series, scaling, strict=True):
+        scale.check(series.values, _name(table, series), table.names)
     return Problem(config, table, tuple(borders), scaling)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from forecaster.errors import UserError
 
+LARGEST = 1e36  # of float32's range, what leaves it room for sums
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "-"})
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
@@ -111,16 +112,16 @@ def _find_delimiter(text: str) -> str | None:
 
 def _read_csv(path: Path, content: bytes, digest: str) -> RawTable:
     text, encoding = _decode(path, content)
-    delimiter = _find_delimiter(text)
+    try:
+        delimiter = _find_delimiter(text)
+        rows = [] if delimiter is None else _parse(text, delimiter)
+    except csv.Error as error:
+        raise UserError(f"{path}: not a well-formed CSV file ({error}); check its quotes") from error
     if delimiter is None:
         raise UserError(
             f"{path}, line 1: found one column only; the file needs a time column and a value column, "
             "separated by comma, semicolon, tab or bar"
         )
-    try:
-        rows = _parse(text, delimiter)
-    except csv.Error as error:
-        raise UserError(f"{path}: not a well-formed CSV file ({error}); check its quotes") from error
     (header_line, names), body = rows[0], rows[1:]
     notes = [f"encoding {encoding}, delimiter {DELIMITERS[delimiter]}"]
     _check_shape(path, names, header_line, body)
@@ -251,6 +252,13 @@ def numbers(raw: RawTable, name: str) -> NDArray[np.float64]:
     if len(infinite):
         where = raw.where(int(infinite[0]), name)
         raise UserError(f"{where}: an infinite value; replace it by a number, or leave it blank for missing")
+    large = np.flatnonzero(np.abs(values) > LARGEST)
+    if len(large):
+        row = int(large[0])
+        raise UserError(
+            f"{raw.where(row, name)}: {values[row]:g} is beyond {LARGEST:g}, too large to compute with; correct it, or "
+            "leave it blank for missing"
+        )
     return values
 
 

@@ -1,6 +1,6 @@
 """Training, validation and test borders of a series, and the scaling fitted on its training rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from forecaster.errors import UserError
 
 Part = Literal["train", "validation", "test"]
+_FARTHEST = 1e12  # deviations: their squares, and sums of these, stay within float32
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
@@ -44,7 +45,10 @@ def tail_borders(length: int, horizon: int) -> Borders:
 
 @dataclass(frozen=True)
 class Scaling:
-    """z-score per series and channel: ``mean`` and ``std`` (K,), of the training rows; std 1 for a constant channel."""
+    """z-score per series and channel: ``mean`` and ``std`` (K,), of the training rows; std 1 for a constant channel.
+
+    (Of one beyond 1e12 the deviation is its rounding error.)
+    """
 
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
@@ -60,7 +64,19 @@ class Scaling:
             )
         mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
         # a constant column's deviation is rounding error at most, relative to its size
-        return cls(mean, np.where(std > 1e-12 * np.maximum(np.abs(mean), 1e-300), std, 1.0))
+        noise = 1e-12 * np.maximum(np.abs(mean), 1e-300)
+        return cls(mean, np.where(std > noise, std, np.maximum(noise, 1.0)))
+
+    def check(self, values: NDArray[np.float64], where: str, names: Sequence[str]) -> None:
+        """Refuse values (n, K) that lie too many deviations off to be computed with."""
+        with np.errstate(over="ignore"):
+            far = np.argwhere(np.abs(self.apply(values)) > _FARTHEST)
+        if len(far):
+            row, k = far[0]
+            raise UserError(
+                f"{where}: column '{names[k]}' holds {values[row, k]:g}, more than {_FARTHEST:g} standard deviations from "
+                f"the mean {self.mean[k]:g} of what was learnt from; correct it, or leave the column out with --target"
+            )
 
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Original units (n, K) → z-scores."""

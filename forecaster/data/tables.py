@@ -3,6 +3,7 @@
 Every finding and every decision goes into one report; nothing about the data is decided in silence.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,8 +121,19 @@ def read_table(
     table = Table(
         raw.path, raw.digest, layout.targets, interval, clock, newest_first, series, report, row_format(raw, layout, stamps)
     )
+    _check_labels(table)
     _describe(raw, table, values, report)
     return table
+
+
+def _check_labels(table: Table) -> None:
+    """No two of its series are called alike in an output."""
+    labels = [table.channel_label(series, k) for series in table.series for k in range(len(table.names))]
+    if len(set(labels)) < len(labels):
+        twice = next(label for label, count in Counter(labels).items() if count > 1)
+        raise UserError(
+            f"{table.path}: two series would both be called '{twice}' in a forecast; rename an item or a column"
+        )
 
 
 def _equally_spaced(times: pd.DatetimeIndex, report: Report) -> pd.DatetimeIndex:
@@ -229,6 +241,11 @@ def _interval(raw: RawTable, columns: Columns, times: list[pd.DatetimeIndex]) ->
 def _on_grid(raw: RawTable, columns: Columns, interval: Interval, item: str | None, piece: Piece, report: Report) -> Series:
     """The rows laid on the grid; grid points without a row are a gap."""
     times, values, rows = piece
+    if interval.tick is not None and times[-1].value - times[0].value > np.iinfo(np.int64).max:  # nanoseconds
+        raise UserError(
+            f"{raw.path}: {_of(item)}{times[0]} to {times[-1]} is more than 292 years, too long for steps of "
+            f"{interval.alias}; correct the times or give --freq"
+        )
     positions = interval.positions(times)
     off = np.flatnonzero(positions < 0)
     if len(off):

@@ -21,6 +21,8 @@ _DATES = (
     "%d-%b-%Y", "%d %b %Y", "%b %d %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%Y-%m", "%Y/%m", "%b %Y", "%b-%Y",
     "%B %Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y",
 )  # fmt: skip
+_FURTHEST = 18 * 60  # minutes from UTC
+_YEARS = (1678, 2261)  # what nanoseconds since 1970 can tell, less some room
 _QUARTER = re.compile(r"^(\d{4})[- ]?Q([1-4])$")
 
 
@@ -114,18 +116,35 @@ def parse_stamps(raw: RawTable, name: str, known: str | None = None) -> Stamps:
             "write all times in one way"
         )
     wall = _read_dates(dates, style)
+    _check_years(raw, name, wall)
     has_time, _, has_zone = shapes[0]
     if has_time:
         wall = wall + _clock_times(raw, name, list(column), [m for m in parts if m])
-    offsets = np.array([_offset_minutes(m["zone"]) for m in parts if m], dtype=np.int64) if has_zone else None
+    offsets = None
+    if has_zone:
+        offsets = np.array([_offset_minutes(m["zone"]) for m in parts if m], dtype=np.int64)
+        wrong = np.flatnonzero(np.abs(offsets) > _FURTHEST)  # no zone is so far away
+        if len(wrong):
+            row = int(wrong[0])
+            raise UserError(f"{raw.where(row, name)}: '{column[row]}' has no such offset from UTC; correct it")
     written = style if style == "quarter" else style + (" with a time of day" if has_time else "")
     return Stamps(wall, offsets, written + (" and offset" if has_zone else ""), not has_time)
+
+
+def _check_years(raw: RawTable, name: str, wall: pd.DatetimeIndex) -> None:
+    years = wall.year.to_numpy()
+    outside = np.flatnonzero((years < _YEARS[0]) | (years > _YEARS[1]))
+    if len(outside):
+        row = int(outside[0])
+        cell = raw.columns[name][row]
+        raise UserError(f"{raw.where(row, name)}: '{cell}' is outside the years {_YEARS[0]} to {_YEARS[1]}; correct it")
 
 
 def _typed_stamps(raw: RawTable, name: str, column: pd.DatetimeIndex) -> Stamps:
     blank = np.flatnonzero(column.isna())
     if len(blank):
         raise UserError(f"{raw.where(int(blank[0]), name)}: the time is missing; fill it in or remove the row")
+    _check_years(raw, name, column)
     date_only = bool((column == column.normalize()).all())
     if column.tz is None:
         return Stamps(column.as_unit("ns"), None, "timestamps", date_only)
@@ -196,5 +215,5 @@ def _clock_times(raw: RawTable, name: str, cells: list[str], parts: list[re.Matc
 def _offset_minutes(zone: str) -> int:
     if zone in {"Z", "UTC"}:
         return 0
-    sign = -1 if zone[0] == "-" else 1
-    return sign * (int(zone[1:3]) * 60 + int(zone[-2:]))
+    sign, hours, minutes = -1 if zone[0] == "-" else 1, int(zone[1:3]), int(zone[-2:])
+    return sign * (hours * 60 + minutes) if minutes < 60 else 2 * _FURTHEST

@@ -20,11 +20,12 @@ class SeasonalNaive(Forecaster):
         lookback = batch.past.shape[2]
         times = torch.arange(1, lookback + 1, device=batch.past.device, dtype=batch.past.dtype)
         newest = (batch.past_mask * times).argmax(2, keepdim=True)
-        season = batch.past.gather(2, newest).repeat(1, 1, self.season)  # (B, K, season), by distance from the end
+        length = self.season if self.season <= lookback else 1
+        season = batch.past.gather(2, newest).repeat(1, 1, length)  # (B, K, season), by distance from the end
         for first in range(lookback % self.season, lookback, self.season):  # oldest first: newer ones lie over it
             values = batch.past[..., first : first + self.season]
             season = torch.where(batch.past_mask[..., first : first + self.season] > 0, values, season)
-        return season.repeat(1, 1, -(-self.horizon // self.season))[..., : self.horizon]
+        return season.repeat(1, 1, -(-self.horizon // length))[..., : self.horizon]
 
     def score(self, batch: Batch) -> Float[Tensor, ""]:
         """Nothing is trained, so nothing is watched."""

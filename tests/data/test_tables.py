@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 from conftest import SHARED, needs_shared, wide_csv
 
-from forecaster.config import Columns
+from forecaster.config import Columns, DataConfig
 from forecaster.data.catalog import catalog
+from forecaster.data.problem import load_problem
 from forecaster.data.reading import file_digest
+from forecaster.data.splits import Scaling
 from forecaster.data.tables import Report, read_table
 from forecaster.errors import UserError
 
@@ -120,6 +122,14 @@ BAD = [
     ("time,x\n2024-01-01,1\n2024-01-02,1\n", {"freq": "fortnight"}, "--freq fortnight: no such interval"),
     ("time,x\n2024-01-01 00:00,1\n2024-01-01 01:00,1\n", {"timezone": "Mars/Base"}, "no such time zone"),
     ("shop,time,x\na,2024-01-01,1\n,2024-01-02,1\na,2024-01-02,1\n", {"item_id": "shop"}, "line 3, column 'shop': the item has"),
+    ("time,x\n2024-01-01," + "9" * 140_000 + "\n", {}, "not a well-formed CSV file (field larger than field limit"),
+    ("time,x\n2024-01-01,1\n2024-01-02,-1e37\n", {}, "line 3, column 'x': -1e+37 is beyond 1e+36, too large to compute with"),
+    ("time,x\n2024-01-01,1\n2262-01-01,2\n", {}, "line 3, column 'time': '2262-01-01' is outside the years 1678 to 2261"),
+    ("time,x\n1690-01-01,1\n1690-01-02,1\n2240-01-01,2\n", {}, "is more than 292 years, too long for steps of D"),
+    ("time,x\n2024-01-01 00:00+99:99,1\n2024-01-01 01:00+99:99,1\n", {}, "line 2, column 'time': '2024-01-01 00:00+99:99' has no such"),
+    ("time,x\n2024-01-01 00:00,1\n2024-01-01 01:00,1\n", {"timezone": "posixrules"}, "no such time zone"),
+    ("item,time,a/b,b\nx,2024-01-01,1,1\nx,2024-01-02,1,1\nx/a,2024-01-01,1,1\nx/a,2024-01-02,1,1\n", {}, "two series would both be "
+     "called 'x/a/b' in a forecast"),
 ]  # fmt: skip
 
 
@@ -151,6 +161,45 @@ def test_places_survive_blank_lines_and_line_breaks_in_quotes(write) -> None:
     text = 'shop,time,x\n"a\nb",2024-01-01,1\n\n"a\nb",2024-01-02,oops\n'
     with pytest.raises(UserError, match="line 5, column 'x': 'oops'"):
         read(write(text), item_id="shop")
+
+
+def test_a_message_is_one_line_of_some_length_and_cannot_steer_a_terminal(write) -> None:
+    with pytest.raises(UserError) as caught:
+        read(write("time,x\n2024-01-01,1\n2024-01-02,\x1b[2J" + 70_000 * "a" + "\n"))
+    said = str(caught.value)
+    assert "'\\x1b[2Jaaa" in said
+    assert len(said) < 1100
+    assert said.endswith("or choose the value columns with --target")
+
+
+def test_a_forecast_past_the_last_year_is_refused(write) -> None:
+    table = read(write("year,x\n" + "".join(f"{year},1\n" for year in range(2240, 2262)), "old.csv"), timestamp="year")
+    assert len(table.interval.stamps(table.series[0].first, 22)) == 22
+    with pytest.raises(UserError, match="go beyond the year 2262"):
+        table.interval.stamps(table.series[0].first, 40)
+
+
+def test_three_centuries_of_years_are_read(write) -> None:
+    table = read(write("year,x\n" + "".join(f"{year},{year}\n" for year in range(1700, 2009))), timestamp="year")
+    assert (table.interval.alias, len(table.series[0].values)) == ("YS-JAN", 309)
+
+
+@pytest.mark.parametrize("level", [3.0, 1e20, -1e36])
+def test_constant_columns_have_z_scores_near_0_whatever_their_size(level: float) -> None:
+    values = np.full((40, 1), level)
+    assert np.abs(Scaling.fit(values, "x", ("x",)).apply(values)).max() < 1e-3
+
+
+def test_values_too_many_deviations_off_are_refused(write) -> None:
+    cells = [*(i % 5 for i in range(39)), 1e20]
+    path = write(
+        "time,x\n"
+        + "".join(f"{d:%Y-%m-%d},{v}\n" for d, v in zip(pd.date_range("2024-01-01", periods=40), cells, strict=True))
+    )
+    with pytest.raises(
+        UserError, match=r"column 'x' holds 1e\+20, more than 1e\+12 standard deviations from the mean 1.89286 of"
+    ):
+        load_problem(DataConfig(csv=str(path), horizon=2, lookback=4))
 
 
 def test_constant_column_works(write) -> None:

@@ -85,7 +85,9 @@ def test_seasonal_naive_repeats_the_last_season() -> None:
         14,
         20,
     ]
-    assert SeasonalNaive(100, 3).point(empty_future(past, mask, 3, torch.zeros(1, dtype=torch.int64)))[0, 0].tolist() == [
+    assert SeasonalNaive(86_400_000_000, 3).point(empty_future(past, mask, 3, torch.zeros(1, dtype=torch.int64)))[
+        0, 0
+    ].tolist() == [
         23,
         23,
         23,
