@@ -245,9 +245,7 @@ def _register(name: str | None, model_id: str | None, run_id: str) -> int | None
     if name is None:
         return None
     if model_id is None:
-        raise UserError(
-            f"--register {name}: the tracking store is away, so it was not registered; train again"
-        )
+        raise UserError(f"--register {name}: the tracking store is away, so it was not registered; train again")
     return registry.register(name, model_id, run_id)
 
 
