@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from forecaster import tracking
+from forecaster import labels, tracking
 from forecaster.comparison import Comparison, against_best
 from forecaster.config import Config, find_config, load_config
 from forecaster.data.problem import Problem, check_bounds, load_table
@@ -116,12 +116,12 @@ def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
         say(decision)
     file = Path(table.path).stem
     with tracking.open_run(asked.experiment, asked.run_name or f"backtest {file}") as run:
-        run.tags({"kind": "backtest", "dataset": table.path, "code": code_version(), "data.sha256": table.digest})
+        run.tags({"kind": "backtest", "dataset": file, "code": code_version(), "data.sha256": table.digest})
         run.parameters({"origins": asked.plan.origins, "stride": asked.plan.stride, "refit_every": asked.plan.refit_every})
         scores = {}
         for name, config in configs.items():
             with tracking.open_run(asked.experiment, f"{name} {file}", parent=run.run_id) as part:
-                part.tags({"kind": "backtest", "model": name, "dataset": table.path})
+                part.tags({"kind": "backtest"})
                 scores[name] = _score(name, config, table, asked, part)
         losses = {name: _by_origin(getattr(s, asked.by)) for name, s in scores.items()}
         known = np.isfinite(np.stack(list(losses.values()))).all(0)
@@ -179,6 +179,7 @@ def _score(name: str, config: Config, table: Table, asked: Asked, run: tracking.
         began = time.monotonic()
         problem = _problem(config, table, plan, block)
         model = _trained(config, problem, run, f"refit{number}/")
+        run.tags(labels.tags(config, problem, model))
         seconds += time.monotonic() - began
         windows, seed = problem.windows("test"), config.trainer.seed
         shape = (len(table.series), block[1] - block[0] + 1)

@@ -66,7 +66,7 @@ def benchmark(asked: Asked) -> Finished:
     if missing:
         parents = tracking.find_runs(experiment, {"suite": name})
         with tracking.open_run(experiment, name, parents[0]["run_id"] if parents else None) as parent:
-            parent.tags({"suite": name})
+            parent.tags({"kind": "benchmark", "suite": name})
             failures = _run_all(suite, missing, known, experiment, parent.run_id, asked.minutes)
     known = _runs(experiment)
     rows = [row for cell in lay_out(suite, Only()) for row in _rows(suite, cell, known.get(cell.key))]

@@ -17,7 +17,7 @@ import optuna
 import torch
 import yaml
 
-from forecaster import tracking
+from forecaster import labels, tracking
 from forecaster.config import Config, check_config, dump_config
 from forecaster.data.problem import Problem, load_problem
 from forecaster.data.windows import WindowData
@@ -147,7 +147,7 @@ def tune(asked: Asked) -> Tuned:
     known = tracking.find_runs(asked.experiment, {"study": digest, "kind": "tuning"})
     name, began = f"tune {asked.name}", time.monotonic()
     with tracking.open_run(asked.experiment, name, known[0]["run_id"] if known else None) as run:
-        run.tags({"kind": "tuning", "study": digest, "code": code_version()})
+        run.tags({"kind": "tuning", "study": digest, "dataset": labels.dataset_name(problem), "code": code_version()})
         while (number := len(_ended(study))) < asked.trials:
             if asked.minutes is not None and time.monotonic() - began > 60 * asked.minutes:
                 print(f"the time is up: {asked.trials - number} trial(s) left for the next call", file=sys.stderr)
@@ -210,6 +210,7 @@ def _validated(trial: optuna.Trial, config: Config, asked: Asked, problem: Probl
 
     torch.manual_seed(settings.seed)
     model = build_model(config.model, problem.channels, data.lookback, data.horizon, problem.table.interval.season)
+    run.tags(labels.tags(config, problem, model))
     windows = WindowData(
         problem.windows("train"), problem.windows("validation"), settings.batch_size, settings.seed,
         settings.validation_windows,

@@ -11,14 +11,13 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from jaxtyping import install_import_hook
 
 PACKAGES = ["diffusion", "networks", "ssm", "models", "metrics", "totals", "evaluation", "data.windows"]
@@ -28,6 +27,8 @@ install_import_hook([f"forecaster.{name}" for name in PACKAGES], "beartype.beart
 os.environ["FORECASTER_HOME"] = tempfile.mkdtemp(prefix="forecaster-tests-")
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 atexit.register(shutil.rmtree, os.environ["FORECASTER_HOME"], ignore_errors=True)
+
+torch.set_num_threads(1)  # as many processes test as there are cores
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "datasets" / "seattle_weather.csv"
@@ -58,6 +59,24 @@ class Cli:
         return subprocess.CompletedProcess(args, process.returncode, out, err)
 
 
+class Inside(Cli):
+    """The same, but for what is started, in this process and its store: each command saves the seconds of its imports."""
+
+    def __call__(
+        self, *args: object, status: int = 0, input: str | None = None, cwd: Path | None = None, **kwargs: object
+    ) -> subprocess.CompletedProcess[str]:
+        if kwargs:
+            return super().__call__(*args, status=status, input=input, cwd=cwd, **kwargs)
+        from cli import main
+
+        with contextlib.chdir(cwd or Path.cwd()):
+            done = CliRunner().invoke(main, [str(arg) for arg in args], input=input)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == status, done.stderr
+        return subprocess.CompletedProcess(args, done.exit_code, done.stdout, done.stderr)
+
+
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     """Every test draws the same numbers, whichever ran before it."""
@@ -85,28 +104,12 @@ def wait_for(address: str, seconds: float) -> None:
         return
 
 
-@pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
+inside = Inside(Path(os.environ["FORECASTER_HOME"]))
 
 
 @pytest.fixture(scope="session")
-def cli(home: Path) -> Cli:
-    return Cli(home)
-
-
-@pytest.fixture(scope="session")
-def inside() -> Callable[..., Result]:
-    """The command line in this process, which is quicker, with the store of this process."""
-    from cli import main
-
-    def call(*args: object, status: int = 0, cwd: Path | None = None) -> Result:
-        with contextlib.chdir(cwd or Path.cwd()):
-            done = CliRunner().invoke(main, [str(arg) for arg in args])
-        assert done.exit_code == status, done.output
-        return done
-
-    return call
+def cli() -> Inside:
+    return inside
 
 
 @pytest.fixture

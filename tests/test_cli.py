@@ -11,11 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
-from conftest import ROOT, SAMPLE, SHARED, Cli, needs_shared
+from conftest import ROOT, SAMPLE, SHARED, Cli, inside, needs_shared
 from safetensors.torch import load_file
-
-from cli import main
 
 SMALL = ["--horizon", 14, "--lookback", 56, "--accelerator", "cpu"]
 TINY_BRIDGE = [
@@ -280,8 +277,8 @@ def test_wrong_usage_is_status_2(cli: Cli) -> None:
         cli(*args, status=2)
 
 
-def test_debug_shows_the_traceback(cli: Cli) -> None:
-    assert "Traceback" in cli("--debug", "train", "--csv", "nowhere.csv", status=1).stderr
+def test_debug_shows_the_traceback(tmp_path) -> None:
+    assert "Traceback" in Cli(tmp_path)("--debug", "train", "--csv", "nowhere.csv", status=1).stderr
 
 
 def test_unreachable_tracking_server_is_told_before_training(tmp_path) -> None:
@@ -419,13 +416,6 @@ def test_bridge_trains_on_every_benchmark_file(cli: Cli, tmp_path, name: str) ->
         assert stamps.iloc[0] - pd.to_datetime(raw.iloc[-1, 0]) == stamps.diff().iloc[-1]
         assert np.isfinite(found["mean"]).all()
     shutil.rmtree(trained["model_dir"])
-
-
-def inside(*args: object, status: int = 0, input: str | None = None) -> Result:
-    """The command line in this process, which is quicker."""
-    done = CliRunner().invoke(main, [str(arg) for arg in args], input=input)
-    assert done.exit_code == status, done.output
-    return done
 
 
 @pytest.fixture(scope="module")

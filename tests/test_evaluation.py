@@ -7,10 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from click.testing import CliRunner, Result
-from conftest import SAMPLE
+from conftest import SAMPLE, inside
 
-from cli import main
 from forecaster.config import DataConfig
 from forecaster.data.problem import Problem, load_problem, rolling_problem
 from forecaster.errors import UserError
@@ -20,12 +18,6 @@ from forecaster.models import Forecaster, build_model
 from forecaster.models.naive import SeasonalNaive
 
 L, H = 21, 7
-
-
-def inside(*args: object, status: int = 0) -> Result:
-    done = CliRunner().invoke(main, [str(arg) for arg in args])
-    assert done.exit_code == status, done.output
-    return done
 
 
 @pytest.fixture(scope="module")

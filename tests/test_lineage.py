@@ -3,14 +3,13 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
-from conftest import SAMPLE
+from click.testing import CliRunner
+from conftest import SAMPLE, inside
 
 from cli import main
 from forecaster.reproducing import largest_difference
@@ -20,7 +19,7 @@ SMALL = ["--horizon", 14, "--lookback", 56, "--accelerator", "cpu"]
 
 
 @pytest.fixture(scope="module")
-def trained(inside: Callable[..., Result], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model, its input and a forecast, all named by relative paths."""
     folder = tmp_path_factory.mktemp("lineage")
     shutil.copy(SAMPLE, folder / "data.csv")
@@ -86,9 +85,7 @@ def test_a_folder_that_was_moved_is_made_again(copy: Path, monkeypatch) -> None:
     assert again(Path("out/fan.csv.meta.json"))[0].startswith("identical: fan.csv, 28 rows")
 
 
-def test_the_model_is_taken_from_its_run_where_it_was_removed(
-    inside: Callable[..., Result], trained: Path, tmp_path
-) -> None:
+def test_the_model_is_taken_from_its_run_where_it_was_removed(trained: Path, tmp_path) -> None:
     folder = tmp_path / "moved"
     shutil.copytree(trained, folder)
     change(folder, folder=str(folder))
@@ -175,7 +172,7 @@ def test_names_are_no_formulas_in_csv_and_untouched_in_parquet() -> None:
     assert list(read_table_bytes(table_bytes(frame, ".parquet"), ".parquet")["item_id"]) == list(FORMULAS)
 
 
-def test_names_from_a_file_are_safe_and_said_and_stay_in_the_folder(inside: Callable[..., Result], tmp_path) -> None:
+def test_names_from_a_file_are_safe_and_said_and_stay_in_the_folder(tmp_path) -> None:
     names = ["=HYPERLINK(1)", "../../outside", "-x"]
     frame = pd.read_csv(SAMPLE).drop(columns="wind").set_axis(["date", *names], axis=1)
     frame.to_csv(tmp_path / "data.csv", index=False)

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,8 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import Result
-from conftest import SAMPLE
+from conftest import SAMPLE, inside
 
 from forecaster.charts import HEIGHT, WIDTH, curves, fan, histogram, reliability
 from forecaster.report import build, render
@@ -178,9 +176,7 @@ def test_an_exact_calibration_lies_on_the_diagonal() -> None:
 
 
 @pytest.fixture(scope="module")
-def runs(
-    inside: Callable[..., Result], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, list[str], dict[str, float]]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], dict[str, float]]:
     """Two runs on a file with a column's name that wants to be a tag; the first one's metrics."""
     folder = tmp_path_factory.mktemp("report")
     pd.read_csv(SAMPLE).rename(columns={"wind": EVIL}).to_csv(folder / "a<b>.csv", index=False)
@@ -192,9 +188,7 @@ def runs(
     return folder, [run["run_id"] for run in found], found[0]["metrics"]
 
 
-def test_report_of_real_runs(
-    inside: Callable[..., Result], runs: tuple[Path, list[str], dict[str, float]], tmp_path
-) -> None:
+def test_report_of_real_runs(runs: tuple[Path, list[str], dict[str, float]], tmp_path) -> None:
     folder, ids, metrics = runs
     out = tmp_path / "report.html"
     assert inside("report", *ids, "--output", out).stdout == f"{out}\n"
@@ -222,7 +216,7 @@ def test_a_training_keeps_curves_and_no_more_history_than_its_picture(runs: tupl
     assert list(past["timestamp"][:42]) == list(sample["date"])[-42:]
 
 
-def test_an_evaluation_adds_the_pit(inside: Callable[..., Result], runs: tuple[Path, list[str], dict], tmp_path) -> None:
+def test_an_evaluation_adds_the_pit(runs: tuple[Path, list[str], dict], tmp_path) -> None:
     ids, out = runs[1], tmp_path / "r.html"
     scored = json.loads(inside("evaluate", "--model", f"runs:/{ids[0]}/model", "--mode", "probabilistic", "--samples", 20,
                             "--limit", 30, "--json").stdout)  # fmt: skip
@@ -233,7 +227,7 @@ def test_an_evaluation_adds_the_pit(inside: Callable[..., Result], runs: tuple[P
     assert f"{100 * scored['metrics']['test/coverage/90']:.1f} %" in page.text
 
 
-def test_an_unknown_run_is_one_line(inside: Callable[..., Result], tmp_path) -> None:
+def test_an_unknown_run_is_one_line(tmp_path) -> None:
     done = inside("report", "0123", "--output", tmp_path / "r.html", status=1)
     assert "refused" in done.stderr
     assert done.stderr.count("\n") == 1
