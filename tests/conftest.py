@@ -113,6 +113,17 @@ def cli() -> Inside:
 
 
 @pytest.fixture
+def new_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store of its own for the commands that a test runs in this process."""
+    from forecaster import tracking
+
+    place = tmp_path / "home"
+    for name, path in {"HOME": place, "MODELS": place / "models", "CHECKPOINTS": place / "checkpoints"}.items():
+        monkeypatch.setattr(tracking, name, path)
+    return place
+
+
+@pytest.fixture
 def write(tmp_path: Path):
     """Write a text file into the test's folder and give its path."""
 

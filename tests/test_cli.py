@@ -261,14 +261,13 @@ BAD_TRAININGS = [
 
 
 @pytest.mark.parametrize(("args", "message"), BAD_TRAININGS)
-def test_bad_trainings_are_one_line_and_leave_nothing(tmp_path, args: list, message: str) -> None:
-    home = tmp_path / "home"
-    done = Cli(home)("train", *args, status=1)
+def test_bad_trainings_are_one_line_and_leave_nothing(new_home: Path, args: list, message: str) -> None:
+    done = inside("train", *args, status=1)
     assert message in done.stderr
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
-    assert not home.exists() or not list(home.glob("models/*"))
+    assert not new_home.exists() or not list(new_home.glob("models/*"))
 
 
 def test_wrong_usage_is_status_2(cli: Cli) -> None:

@@ -149,6 +149,7 @@ def wait_for(process: subprocess.Popen[str], start: str) -> None:
     raise AssertionError(f"no line that begins with {start!r}")
 
 
+@pytest.mark.slow
 def test_a_training_outlives_its_tracking_server(tmp_path: Path) -> None:
     """Killed in the middle: the model is saved, what is missing lies beside it and can be logged later."""
     cli, port, model = Cli(tmp_path / "home"), free_port(), tmp_path / "model"
@@ -175,6 +176,7 @@ def test_a_training_outlives_its_tracking_server(tmp_path: Path) -> None:
     assert {"test/mse", "train/loss", "val/loss"} <= set(run["metrics"])
 
 
+@pytest.mark.slow
 def test_what_was_kept_is_logged_when_the_server_is_back(tmp_path: Path) -> None:
     cli, port = Cli(tmp_path / "home"), free_port()
     cli.env["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{port}"
@@ -194,7 +196,7 @@ def test_what_was_kept_is_logged_when_the_server_is_back(tmp_path: Path) -> None
     assert steps == list(range(1, len(steps) + 1))  # none is missing, none stands twice
 
 
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_sigterm_interrupts_and_the_training_goes_on_later(tmp_path: Path, devices: int) -> None:
     cli = Cli(tmp_path / "home")
     args = [*SHORT, "--devices", devices, "--set", "trainer.point_windows=4", "--output"]
