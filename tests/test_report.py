@@ -57,7 +57,7 @@ def record(name: str = "first", **changes: object) -> Record:
         "test/mae": 2.0,
         "test/coverage/90": 0.8,
         "test/windows": 10.0,
-        "seasonal_naive/test/mae": 3.0,
+        "test/seasonal_naive/mae": 3.0,
         "val/mae": 1.0,
     }
     params = {"data.csv": "/home/someone/data.csv", "data.horizon": "2", "data.sha256": "d1", "trainer.seed": "7",
