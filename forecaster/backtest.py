@@ -4,27 +4,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from forecaster import labels, tracking
 from forecaster.comparison import Comparison, against_best
 from forecaster.config import Config, find_config, load_config
-from forecaster.data.problem import Problem, check_bounds, load_table
-from forecaster.data.splits import Borders, Scaling
+from forecaster.data.problem import Problem, check_bounds, load_table, scaled_problem
+from forecaster.data.splits import Borders
 from forecaster.data.tables import Table
-from forecaster.data.windows import WindowData
 from forecaster.errors import UserError
 from forecaster.evaluation import Scoring, evaluate_in_full
 from forecaster.files import check_folder, write_together
-from forecaster.fitting import fit
-from forecaster.models import Forecaster, build_model
+from forecaster.fitting import fit, new_model, window_data
+from forecaster.models import Forecaster
 from forecaster.training import code_version
 from forecaster.writing import table_bytes
 
@@ -56,10 +54,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Asked:
-    """The options of the command ``backtest``; ``overrides`` are laid over each model's configuration."""
+    """The options of the command ``backtest``; ``overrides`` are laid over each model's configuration.
+
+    ``stride``: None for the horizon.
+    """
 
     models: tuple[str, ...]
-    plan: Plan
+    origins: int
+    stride: int | None
+    refit_every: int
     overrides: Mapping[str, Any]
     settings: tuple[str, ...]
     by: str
@@ -107,22 +110,23 @@ def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
     """Train and score every model from every origin, rank them, and track it all as one run with a part for each model."""
     if asked.output is not None:
         check_folder(asked.output.parent)
-    names = list(dict.fromkeys([*asked.models, BASELINE]))
-    configs = {Path(n).stem: load_config(find_config(n), asked.settings, asked.overrides) for n in names}
+    configs = _configs(asked)
+    [horizon] = {config.data.horizon for config in configs.values()}
+    plan = Plan(asked.origins, asked.stride or horizon, asked.refit_every)
     table = load_table(next(iter(configs.values())).data)
     for config in configs.values():
-        _check(config, table, asked.plan)
+        _check(config, table, plan)
     for decision in table.report.decisions:
         say(decision)
     file = Path(table.path).stem
     with tracking.open_run(asked.experiment, asked.run_name or f"backtest {file}") as run:
         run.tags({"kind": "backtest", "dataset": file, "code": code_version(), "data.sha256": table.digest})
-        run.parameters({"origins": asked.plan.origins, "stride": asked.plan.stride, "refit_every": asked.plan.refit_every})
+        run.parameters(asdict(plan))
         scores = {}
         for name, config in configs.items():
             with tracking.open_run(asked.experiment, f"{name} {file}", parent=run.run_id) as part:
                 part.tags({"kind": "backtest"})
-                scores[name] = _score(name, config, table, asked, part)
+                scores[name] = _score(name, config, table, plan, asked.samples, part)
         losses = {name: _by_origin(getattr(s, asked.by)) for name, s in scores.items()}
         known = np.isfinite(np.stack(list(losses.values()))).all(0)
         if known.sum() < 2:
@@ -135,9 +139,8 @@ def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
                    scores[name].seconds)
             for name in sorted(losses, key=lambda name: float(losses[name].mean()))
         ]  # fmt: skip
-        horizon = next(iter(configs.values())).data.horizon
-        comparisons = against_best(losses, -(-horizon // asked.plan.stride))
-        frame = _frame(scores, table, asked.plan, horizon)
+        comparisons = against_best(losses, -(-horizon // plan.stride))
+        frame = _frame(scores, table, plan, horizon)
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "backtest.csv"
             path.write_bytes(table_bytes(frame, ".csv"))
@@ -150,6 +153,22 @@ def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
             write_together({output: lambda partial: partial.write_bytes(table_bytes(frame, ".csv"))})
         stamps = list(dict.fromkeys(frame["origin"]))
         return Backtest(run.run_id, ranking, comparisons, stamps)
+
+
+def _configs(asked: Asked) -> dict[str, Config]:
+    """The models' and the baseline's, each by its name."""
+    paths: dict[str, Path] = {}
+    for name in [*asked.models, BASELINE]:
+        path = find_config(name)
+        if paths.setdefault(path.stem, path).resolve() != path.resolve():
+            raise UserError(f"--model {path}: another model is called '{path.stem}', too; rename one of the two files")
+    found = {name: load_config(path, asked.settings, asked.overrides) for name, path in paths.items()}
+    horizons = {config.data.horizon for config in found.values()}
+    if len(horizons) > 1:
+        raise UserError(
+            f"--model: their horizons differ ({', '.join(map(str, sorted(horizons)))}); give one with --horizon"
+        )
+    return found
 
 
 def _check(config: Config, table: Table, plan: Plan) -> None:
@@ -169,10 +188,10 @@ def _check(config: Config, table: Table, plan: Plan) -> None:
             )
 
 
-def _score(name: str, config: Config, table: Table, asked: Asked, run: tracking.Run) -> _Scores:
+def _score(name: str, config: Config, table: Table, plan: Plan, samples: int, run: tracking.Run) -> _Scores:
     """Train a model at the start of each block and score it from the block's origins."""
     errors: dict[str, list[NDArray[np.float64]]] = {"mae": [], "crps": []}
-    coverages, seconds, plan = [], 0.0, asked.plan
+    coverages, seconds = [], 0.0
     blocks = list(plan.blocks())
     for number, block in enumerate(blocks, start=1):
         print(f"{name}: training {number} of {len(blocks)}, origins {block[0] + 1} to {block[1] + 1}", file=sys.stderr)
@@ -188,7 +207,7 @@ def _score(name: str, config: Config, table: Table, asked: Asked, run: tracking.
         if model.distribution == "none":
             errors["crps"].append(errors["mae"][-1])
             continue
-        scoring = Scoring("probabilistic", asked.samples, seed=seed, stride=plan.stride)
+        scoring = Scoring("probabilistic", samples, seed=seed, stride=plan.stride)
         drawn = evaluate_in_full(model, problem, windows, scoring)
         errors["crps"].append(drawn.errors.numpy().reshape(shape))
         coverages += [drawn.pooled()["coverage/90"]] * shape[1]
@@ -207,25 +226,16 @@ def _by_origin(errors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _problem(config: Config, table: Table, plan: Plan, block: tuple[int, int]) -> Problem:
-    borders = tuple(plan.borders(len(s.values), config.data.horizon, block) for s in table.series)
-    scaling = tuple(
-        Scaling.fit(s.values[: border.train], table.path, table.names)
-        for s, border in zip(table.series, borders, strict=True)
+    return scaled_problem(
+        config.data, table, [plan.borders(len(s.values), config.data.horizon, block) for s in table.series]
     )
-    return Problem(config.data, table, borders, scaling)
 
 
 def _trained(config: Config, problem: Problem, run: tracking.Run, prefix: str) -> Forecaster:
-    data, settings = config.data, config.trainer
-    torch.manual_seed(settings.seed)
-    model = build_model(config.model, problem.channels, data.lookback, data.horizon, problem.table.interval.season)
-    windows = WindowData(
-        problem.windows("train"), problem.windows("validation"), settings.batch_size, settings.seed,
-        settings.validation_windows,
-    )  # fmt: skip
+    model = new_model(config, problem)
     with tempfile.TemporaryDirectory() as checkpoints:
         fit(
-            model, windows, settings, Path(checkpoints),
+            model, window_data(config, problem), config.trainer, Path(checkpoints),
             lambda losses, epoch: run.metrics({prefix + name: value for name, value in losses.items()}, epoch),
         )  # fmt: skip
     return model

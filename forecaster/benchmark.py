@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from forecaster import tracking, training
+from forecaster import runs, store, tracking, training
 from forecaster.data.problem import load_problem
 from forecaster.errors import UserError
 from forecaster.evaluation import Mode, Scoring, evaluate
@@ -55,7 +55,7 @@ def benchmark(asked: Asked) -> Finished:
     """Run what is missing of a suite, and write the table of all that there is."""
     name, suite = find_suite(asked.suite)
     cells = lay_out(suite, asked.only)
-    folder = asked.output or tracking.HOME / "benchmarks"
+    folder = asked.output or store.HOME / "benchmarks"
     check_folder(folder)
     if asked.into is not None:
         put_between(asked.into, name, "")  # refuses now what it could not fill in the end
@@ -64,7 +64,7 @@ def benchmark(asked: Asked) -> Finished:
     missing = [cell for cell in cells if not _is_done(suite, known.get(cell.key))]
     failures: list[str] = []
     if missing:
-        parents = tracking.find_runs(experiment, {"suite": name})
+        parents = runs.find_runs(experiment, {"suite": name})
         with tracking.open_run(experiment, name, parents[0]["run_id"] if parents else None) as parent:
             parent.tags({"kind": "benchmark", "suite": name})
             failures = _run_all(suite, missing, known, experiment, parent.run_id, asked.minutes)
@@ -88,7 +88,7 @@ def benchmark(asked: Asked) -> Finished:
 def _runs(experiment: str) -> dict[str, dict[str, Any]]:
     """The runs of cells by their key, of several with one key the finished one, else the newest."""
     found: dict[str, dict[str, Any]] = {}
-    for run in reversed(tracking.find_runs(experiment)):  # the newest last
+    for run in reversed(runs.find_runs(experiment)):  # the newest last
         key = run["tags"].get("cell")
         if key is not None and (key not in found or found[key]["status"] != "FINISHED"):
             found[key] = run
@@ -123,14 +123,14 @@ def _run_all(
 def _run(suite: Suite, cell: Cell, run: Mapping[str, Any] | None, experiment: str, parent: str) -> None:
     if run is not None and run["status"] == "FINISHED":
         run_id = run["run_id"]
-    elif run is not None and (tracking.CHECKPOINTS / run["run_id"] / "job.json").is_file():
+    elif run is not None and (store.CHECKPOINTS / run["run_id"] / "job.json").is_file():
         run_id = training.resume(run["run_id"]).run_id
     else:
         tags = {"cell": cell.key, "suite_model": cell.model, "suite_data": cell.data, "machine": machine()}
         run_id = training.train(cell.config, experiment, cell.title, None, parent, tags).run_id
     for n in suite.steps:
         scores = _score(suite, f"runs:/{run_id}/model", n, cell.config.trainer.seed)
-        tracking.log_metrics(run_id, {step_metric(metric, n): scores[metric] for metric in _step_metrics(suite)})
+        runs.log_metrics(run_id, {step_metric(metric, n): scores[metric] for metric in _step_metrics(suite)})
 
 
 def _step_metrics(suite: Suite) -> list[str]:

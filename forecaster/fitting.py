@@ -24,10 +24,11 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
-from forecaster.config import TrainerConfig
+from forecaster.config import Config, TrainerConfig
+from forecaster.data.problem import Problem
 from forecaster.data.windows import Batch, Share, WindowData
 from forecaster.errors import UserError
-from forecaster.models import Forecaster
+from forecaster.models import Forecaster, build_model
 from forecaster.processes import run_in_group
 from forecaster.progress import ProgressLines, tidy_terminal
 
@@ -100,6 +101,22 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", module=r"(lightning|torch|gluonts|mlflow)(\.|$)")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of the processes that a fit starts
+
+
+def new_model(config: Config, problem: Problem) -> Forecaster:
+    """The configured model for this data, its weights drawn by the seed alone."""
+    torch.manual_seed(config.trainer.seed)
+    data = config.data
+    return build_model(config.model, problem.channels, data.lookback, data.horizon, problem.table.interval.season)
+
+
+def window_data(config: Config, problem: Problem) -> WindowData:
+    """The windows that a fit learns from and those it validates on."""
+    settings = config.trainer
+    return WindowData(
+        problem.windows("train"), problem.windows("validation"), settings.batch_size, settings.seed,
+        settings.validation_windows,
+    )  # fmt: skip
 
 
 def fit(
@@ -217,10 +234,9 @@ def _fit_stage(
             trainer.fit(training, data, ckpt_path=last if last.is_file() else None, weights_only=True)
         except SystemExit as stop:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from stop
-        best = folder / "best.ckpt"
-        if trainer.is_global_zero and best.is_file():
-            score = keep.best_model_score
-            if score is None or begun["val/loss"] <= float(score):
+        best, score = folder / "best.ckpt", keep.best_model_score
+        if trainer.is_global_zero and score is not None and score.isfinite():
+            if begun["val/loss"] <= float(score):
                 print(f"{prefix}validation: no epoch is better than the start; kept it", file=sys.stderr)
                 torch.save({"state_dict": start}, best)
             best.replace(done)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from forecaster import streaming, tracking
+from forecaster import runs, store, streaming
 from forecaster.data.tables import Report, Table, read_table
 from forecaster.errors import UserError
 from forecaster.files import check_folder, write_together
@@ -51,13 +51,13 @@ class Written:
 def find_model(reference: str) -> Path:
     """A folder, ``runs:/ID/model``, ``models:/NAME/VERSION``, ``models:/NAME@ALIAS``, or ``latest`` → a folder."""
     if reference == "latest":
-        known = sorted(tracking.MODELS.glob("*/metadata.json"), key=lambda path: path.stat().st_mtime)
+        known = sorted(store.MODELS.glob("*/metadata.json"), key=lambda path: path.stat().st_mtime)
         if not known:
             raise UserError("--model latest: nothing has been trained yet; train a model first")
         return known[-1].parent
     if reference.startswith(("runs:/", "models:/")):
-        return tracking.download_model(reference)
-    return tracking.inner_model(Path(reference))
+        return runs.download_model(reference)
+    return runs.inner_model(Path(reference))
 
 
 def open_model(reference: str, accelerator: str | None) -> SavedModel:

@@ -11,10 +11,9 @@ from forecaster import answers
 from forecaster.config import ROOT, nearest
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
+from forecaster.runs import download_model
 from forecaster.saved import SavedModel, load_model
-from forecaster.tracking import _mlflow as connect
-from forecaster.tracking import _told as told
-from forecaster.tracking import download_model
+from forecaster.store import connect, told
 
 # what the logged model's code imports
 _PACKAGES = ("gluonts", "jaxtyping", "lightning", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml",

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, Field, ValidationError
 
-from forecaster import tracking
+from forecaster import store
 from forecaster.errors import UserError
 from forecaster.files import write_together
 from forecaster.forecasting import Asked, Made, files_of, find_model, make
@@ -131,7 +131,7 @@ def _models(path: Path, lineage: Lineage) -> Iterator[str]:
     else:
         yield from map(str, _places(path, Path(lineage.model), lineage))
     if lineage.run_id is not None:
-        yield str(tracking.MODELS / lineage.run_id)
+        yield str(store.MODELS / lineage.run_id)
         yield f"runs:/{lineage.run_id}/model"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from forecaster import tracking
+from forecaster import runs
 from forecaster.writing import read_table_bytes
 
 _OWN = (
@@ -77,12 +77,12 @@ def file_name(path: str) -> str:
 
 def read_run(run_id: str) -> Record:
     """A run, and what its newest evaluation with a distribution (or else its newest) found on the test windows."""
-    run = tracking.get_run(run_id)
-    files = tracking.read_artifacts(run_id, _OWN)
-    found = [other for other in tracking.evaluations_of(run_id) if _is_alike(run, other)]
+    run = runs.get_run(run_id)
+    files = runs.read_artifacts(run_id, _OWN)
+    found = [other for other in runs.evaluations_of(run_id) if _is_alike(run, other)]
     newest = next((other for other in found if "test/crps" in other["metrics"]), found[0] if found else None)
     if newest is not None:
-        files |= tracking.read_artifacts(newest["run_id"], _SCORED)
+        files |= runs.read_artifacts(newest["run_id"], _SCORED)
     metrics = dict(run["metrics"])
     return Record(
         run_id, run["name"] or run_id[:8], run["status"], datetime.fromtimestamp(run["started"] / 1000, UTC), run["params"],

@@ -15,16 +15,15 @@ import pandas as pd
 import torch
 from pydantic import ValidationError
 
-from forecaster import labels, registry, tracking
+from forecaster import labels, registry, store, tracking
 from forecaster.config import ROOT, Config, TrainerConfig, check_config, dump_config
 from forecaster.data.problem import Problem, load_problem
 from forecaster.data.splits import Part
-from forecaster.data.windows import WindowData
 from forecaster.errors import UserError
 from forecaster.evaluation import Mode, Scoring, evaluate, evaluate_in_full
 from forecaster.files import check_folder, check_model_folder, whole_folder
-from forecaster.fitting import fit, on_cuda
-from forecaster.models import Forecaster, build_model
+from forecaster.fitting import fit, new_model, on_cuda, window_data
+from forecaster.models import Forecaster
 from forecaster.models.conformal import validation_errors
 from forecaster.models.naive import SeasonalNaive
 from forecaster.plots import plot_forecast, recent_history
@@ -71,7 +70,7 @@ def train(
         check_model_folder(output)
     check_devices(config.trainer)
     problem = load_problem(config.data)
-    for folder in (tracking.MODELS, tracking.CHECKPOINTS):
+    for folder in (store.MODELS, store.CHECKPOINTS):
         check_folder(folder)
     with tracking.open_run(experiment, run_name, parent=parent) as run:
         run.tags(tags or {})
@@ -80,7 +79,7 @@ def train(
             run_name=run_name, run_id=run.run_id, output=str(output.resolve()) if output else None,
             registered_name=register,
         )  # fmt: skip
-        folder = tracking.CHECKPOINTS / run.run_id
+        folder = store.CHECKPOINTS / run.run_id
         folder.mkdir()
         (folder / "job.json").write_text(job.model_dump_json(indent=1), encoding="utf-8")
         run.beside(_model_folder(job))
@@ -105,12 +104,12 @@ def resume(reference: str) -> Trained:
 
 
 def _model_folder(job: Job) -> Path:
-    return Path(job.output) if job.output else tracking.MODELS / job.run_id
+    return Path(job.output) if job.output else store.MODELS / job.run_id
 
 
 def _find_job(reference: str) -> Job:
     """The interrupted training of a run id, ``runs:/ID``, its checkpoint folder, or ``latest``."""
-    known = sorted(tracking.CHECKPOINTS.glob("*/job.json"), key=lambda p: p.stat().st_mtime)
+    known = sorted(store.CHECKPOINTS.glob("*/job.json"), key=lambda p: p.stat().st_mtime)
     if reference == "latest":
         if not known:
             raise UserError("--resume latest: no interrupted training; give the id of a run that did not end")
@@ -119,7 +118,7 @@ def _find_job(reference: str) -> Job:
         name = reference.removeprefix("runs:/").split("/")[0]
         path = next((p for p in known if p.parent.name == name or p.parent == Path(reference).resolve()), Path())
     if not path.is_file():
-        raise UserError(f"--resume {reference}: no interrupted training of that name; see {tracking.CHECKPOINTS}")
+        raise UserError(f"--resume {reference}: no interrupted training of that name; see {store.CHECKPOINTS}")
     try:
         return Job.model_validate_json(path.read_text(encoding="utf-8"))
     except (ValidationError, OSError) as error:
@@ -139,17 +138,11 @@ def check_devices(settings: TrainerConfig) -> None:
 
 
 def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) -> Trained:
-    torch.manual_seed(config.trainer.seed)
-    data, settings = config.data, config.trainer
-    model = build_model(config.model, problem.channels, data.lookback, data.horizon, problem.table.interval.season)
+    data, settings, model = config.data, config.trainer, new_model(config, problem)
     run.tags({"kind": "training", **labels.tags(config, problem, model), "code": code_version()})
-    windows = WindowData(
-        problem.windows("train"), problem.windows("validation"), settings.batch_size, settings.seed,
-        settings.validation_windows,
-    )  # fmt: skip
     began = time.monotonic()
-    checkpoints = tracking.CHECKPOINTS / run.run_id
-    fit(model, windows, settings, checkpoints, run.metrics)
+    checkpoints = store.CHECKPOINTS / run.run_id
+    fit(model, window_data(config, problem), settings, checkpoints, run.metrics)
     seconds = time.monotonic() - began
     if on_cuda(settings):
         model.to("cuda")

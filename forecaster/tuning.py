@@ -14,18 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import torch
 import yaml
 
-from forecaster import labels, tracking
+from forecaster import labels, runs, store, tracking
 from forecaster.config import Config, check_config, dump_config
 from forecaster.data.problem import Problem, load_problem
-from forecaster.data.windows import WindowData
 from forecaster.errors import UserError
 from forecaster.evaluation import Scoring, evaluate
 from forecaster.files import check_folder, write_together
-from forecaster.fitting import fit
-from forecaster.models import build_model
+from forecaster.fitting import fit, new_model, window_data
 from forecaster.training import code_version
 
 # trials of which the first epochs are known, before any is ended early
@@ -122,6 +119,7 @@ class Tuned:
     value: float
     complete: int
     pruned: int
+    failed: int
     output: Path
 
 
@@ -135,16 +133,16 @@ def tune(asked: Asked) -> Tuned:
     _check_metric(asked, problem)
     content = [asked.config.model_dump(mode="json"), problem.table.digest, repr(asked.space), asked.metric]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-    check_folder(tracking.HOME)
+    check_folder(store.HOME)
     study = optuna.create_study(
-        storage=f"sqlite:///{tracking.HOME / 'tuning.db'}",
+        storage=f"sqlite:///{store.HOME / 'tuning.db'}",
         study_name=digest,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=_WARM),
         load_if_exists=True,
     )
     for trial in study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)  # it was interrupted, and is run again
-    known = tracking.find_runs(asked.experiment, {"study": digest, "kind": "tuning"})
+    known = runs.find_runs(asked.experiment, {"study": digest, "kind": "tuning"})
     name, began = f"tune {asked.name}", time.monotonic()
     with tracking.open_run(asked.experiment, name, known[0]["run_id"] if known else None) as run:
         run.tags({"kind": "tuning", "study": digest, "dataset": labels.dataset_name(problem), "code": code_version()})
@@ -164,8 +162,7 @@ def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def _check_metric(asked: Asked, problem: Problem) -> None:
-    data = asked.config.data
-    model = build_model(asked.config.model, problem.channels, data.lookback, data.horizon, problem.table.interval.season)
+    model = new_model(asked.config, problem)
     if model.distribution == "none" and asked.metric not in {"mse", "mae"}:
         raise UserError(f"--metric {asked.metric}: this model gives a point forecast only; choose mse or mae")
 
@@ -187,6 +184,7 @@ def _try(study: optuna.Study, number: int, asked: Asked, problem: Problem, run: 
             print(f"trial {number + 1}: ended early", file=sys.stderr)
         except UserError as error:  # such as a training that diverged: the worst there can be, and no reason to stop
             part.tags({"trial": f"failed: {error}"})
+            trial.set_user_attr("failed", str(error))
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             print(f"trial {number + 1}: failed: {error}", file=sys.stderr)
         else:
@@ -208,15 +206,10 @@ def _validated(trial: optuna.Trial, config: Config, asked: Asked, problem: Probl
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-    torch.manual_seed(settings.seed)
-    model = build_model(config.model, problem.channels, data.lookback, data.horizon, problem.table.interval.season)
+    model = new_model(config, problem)
     run.tags(labels.tags(config, problem, model))
-    windows = WindowData(
-        problem.windows("train"), problem.windows("validation"), settings.batch_size, settings.seed,
-        settings.validation_windows,
-    )  # fmt: skip
     with tempfile.TemporaryDirectory() as checkpoints:
-        fit(model, windows, settings, Path(checkpoints), report)
+        fit(model, window_data(config, problem), settings, Path(checkpoints), report)
     if asked.metric in {"mse", "mae"}:
         scoring = Scoring("point", limit=settings.point_windows)
     else:
@@ -253,7 +246,9 @@ def _best(study: optuna.Study, asked: Asked, run: tracking.Run) -> Tuned:
     run.metrics({f"val/{asked.metric}": best.value})
     run.tags({f"best.{key}": str(value) for key, value in settings.items()})  # tags, since the next call may change them
     number = ended.index(best) + 1
-    return Tuned(run.run_id, number, settings, best.value, len(complete), len(ended) - len(complete), asked.output)
+    failed = sum("failed" in trial.user_attrs for trial in ended)
+    pruned = len(ended) - len(complete) - failed
+    return Tuned(run.run_id, number, settings, best.value, len(complete), pruned, failed, asked.output)
 
 
 def _short(value: Any) -> str:

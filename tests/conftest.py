@@ -115,11 +115,11 @@ def cli() -> Inside:
 @pytest.fixture
 def new_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store of its own for the commands that a test runs in this process."""
-    from forecaster import tracking
+    from forecaster import store
 
     place = tmp_path / "home"
     for name, path in {"HOME": place, "MODELS": place / "models", "CHECKPOINTS": place / "checkpoints"}.items():
-        monkeypatch.setattr(tracking, name, path)
+        monkeypatch.setattr(store, name, path)
     return place
 
 

@@ -144,6 +144,16 @@ def test_backtest_ranks_models_beside_seasonal_naive(cli: Cli, write, tmp_path: 
     assert frame[frame["model"] == "seasonal-naive"]["mae"].iloc[-1] == pytest.approx(by_hand, rel=1e-4)
 
 
+def test_backtest_refuses_models_that_cannot_be_told_apart_or_compared(cli: Cli, write) -> None:
+    path = write("t,a\n2024-01-01,1\n2024-01-02,2\n")
+    mine = write("model: {name: linear}\ndata: {horizon: 7}\n", "nlinear.yaml")
+    asked = ("backtest", "--csv", path, "--model", "nlinear", "--model", mine)
+    assert f"--model {mine}: another model is called 'nlinear'" in cli(*asked, status=1).stderr
+    other = mine.rename(mine.with_name("other.yaml"))
+    refused = cli("backtest", "--csv", path, "--model", "nlinear", "--model", other, status=1)
+    assert "--model: their horizons differ (7, 96); give one with --horizon" in refused.stderr
+
+
 def test_backtest_says_when_the_file_is_too_short(cli: Cli, write) -> None:
     stamps = pd.date_range("2024-01-01", periods=60, freq="D").strftime("%Y-%m-%d")
     path = write("day,sales\n" + "".join(f"{s},{i % 7}\n" for i, s in enumerate(stamps)))

@@ -120,7 +120,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict:
 def test_evaluate_logs_a_run_with_tables_and_pictures(trained: dict) -> None:
     import mlflow
 
-    from forecaster.tracking import get_run, store_uri
+    from forecaster.runs import get_run
+    from forecaster.store import store_uri
 
     args = ["evaluate", "--model", trained["model_dir"], "--mode", "probabilistic", "--samples", 20, "--limit", 40]
     done = inside(*args, "--run-name", "scored", "--experiment", "scores", "--json")

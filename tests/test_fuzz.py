@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mangled import OPTIONS, files, plain
 
 from cli import main
-from forecaster import tracking
+from forecaster import store
 from forecaster.saved import FILES
 
 SIZE = ["--horizon", "2", "--lookback", "4"]
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         for name, path in (("HOME", "home"), ("MODELS", "home/models"), ("CHECKPOINTS", "home/checkpoints")):
-            patch.setattr(tracking, name, base / path)
+            patch.setattr(store, name, base / path)
         (base / "plain.csv").write_text("\n".join(",".join(row) for row in plain()) + "\n")
         for model in ("nlinear", "quantile-linear"):
             done = run(

@@ -46,6 +46,15 @@ def test_a_study_that_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
     assert trained["metrics"]["val/mae"] == pytest.approx(at_once["val/mae"])
 
 
+def test_a_trial_that_fails_is_counted_as_such(cli: Cli, tmp_path: Path) -> None:
+    space = ("--space", "trainer.learning_rate=0.001|1e30")
+    done = cli(*COMMON, *space, "--trials", 4, "--output", tmp_path / "tuned.yaml")
+    found = json.loads(done.stdout)
+    assert found["settings"] == {"trainer.learning_rate": 0.001}
+    assert found["failed"] == done.stderr.count("failed: training diverged") > 0
+    assert found["complete"] + found["pruned"] + found["failed"] == 4
+
+
 def test_ranges_are_read() -> None:
     assert parse_range("trainer.learning_rate=1e-5..1e-2:log") == Range("trainer.learning_rate", 1e-5, 1e-2, True)
     assert parse_range("model.network.layers=1..4") == Range("model.network.layers", 1, 4)

@@ -82,14 +82,12 @@ def backtest(
     from dataclasses import asdict
 
     from forecaster import backtest as runner
-    from forecaster.config import DataConfig
     from forecaster.fitting import quiet_libraries
 
     quiet_libraries()
-    horizon = given["horizon"] or DataConfig().horizon
-    plan = runner.Plan(origins, stride or horizon, refit_every)
-    laid_over = overrides({**given, "horizon": horizon})
-    asked = runner.Asked(models, plan, laid_over, settings, by, samples, experiment, run_name, output)
+    asked = runner.Asked(
+        models, origins, stride, refit_every, overrides(given), settings, by, samples, experiment, run_name, output
+    )
     found = runner.backtest(asked, note)
     if as_json:
         print_json(

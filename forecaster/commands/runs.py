@@ -18,7 +18,7 @@ def runs() -> None:
 @json_option
 def runs_list(experiment: str | None, limit: int, as_json: bool) -> None:
     """The newest runs."""
-    from forecaster.tracking import list_runs
+    from forecaster.runs import list_runs
 
     found = list_runs(experiment, limit)
     if as_json:
@@ -38,7 +38,7 @@ def runs_list(experiment: str | None, limit: int, as_json: bool) -> None:
 @json_option
 def runs_compare(run_ids: tuple[str, ...], as_json: bool) -> None:
     """Runs side by side: the parameters that differ, and the final metrics."""
-    from forecaster.tracking import get_run
+    from forecaster.runs import get_run
 
     found = [get_run(run_id) for run_id in run_ids]
     if as_json:
@@ -82,7 +82,7 @@ def ui(port: int) -> None:
     """Open the MLflow UI over the configured store, on this machine only; of a server, tell its page."""
     import os
 
-    from forecaster.tracking import is_remote, store_uri, ui_command, ui_page
+    from forecaster.store import is_remote, store_uri, ui_command, ui_page
 
     if is_remote(store_uri()):
         click.echo(ui_page(port))

@@ -163,11 +163,13 @@ def tune(
             {
                 "run_id": found.run_id, "output": str(found.output), "trial": found.number, "settings": found.settings,
                 f"val/{metric}": found.value, "complete": found.complete, "pruned": found.pruned,
+                "failed": found.failed,
             }
         )  # fmt: skip
         return
-    ended = found.complete + found.pruned
-    click.echo(f"trial {found.number} of {ended} ({found.pruned} ended early): val/{metric} {found.value:.5g}")
+    ended = found.complete + found.pruned + found.failed
+    short = f"{found.pruned} ended early, {found.failed} failed"
+    click.echo(f"trial {found.number} of {ended} ({short}): val/{metric} {found.value:.5g}")
     for key, value in found.settings.items():
         click.echo(f"  {key}={value}")
     click.echo(f"run    {found.run_id}\nconfig {found.output}   (test it once: python cli.py train {found.output} …)")

@@ -1,5 +1,6 @@
 """A configuration's data, ready to learn from: the table, its borders, its scaling and its windows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,13 +64,7 @@ def load_problem(config: DataConfig, table: Table | None = None) -> Problem:
             border = tail_borders(length, config.horizon)
         _check_borders(config, border, length)
         borders.append(border)
-    scaling = tuple(
-        Scaling.fit(series.values[: border.train], _name(table, series), table.names)
-        for series, border in zip(table.series, borders, strict=True)
-    )
-    for series, scale in zip(table.series, scaling, strict=True):
-        scale.check(series.values, _name(table, series), table.names)
-    return Problem(config, table, tuple(borders), scaling)
+    return scaled_problem(config, table, borders)
 
 
 def rolling_problem(config: DataConfig, table: Table, origins: int, stride: int) -> Problem:
@@ -89,11 +84,18 @@ def rolling_problem(config: DataConfig, table: Table, origins: int, stride: int)
                 "a smaller stride, or more rows"
             )
         borders.append(Borders(length - span, length - span, length))
-    scaling = tuple(
-        Scaling.fit(series.values[: border.train], _name(table, series), table.names)
-        for series, border in zip(table.series, borders, strict=True)
-    )
-    return Problem(config, table, tuple(borders), scaling)
+    return scaled_problem(config, table, borders)
+
+
+def scaled_problem(config: DataConfig, table: Table, borders: Sequence[Borders]) -> Problem:
+    """Within these borders, one a series; the scaling is fitted on the training rows and has to suit all of them."""
+    scaling = []
+    for series, border in zip(table.series, borders, strict=True):
+        name = _name(table, series)
+        scale = Scaling.fit(series.values[: border.train], name, table.names)
+        scale.check(series.values, name, table.names)
+        scaling.append(scale)
+    return Problem(config, table, tuple(borders), tuple(scaling))
 
 
 def check_bounds(config: DataConfig, table: Table) -> None:
