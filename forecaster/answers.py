@@ -9,8 +9,9 @@ import pandas as pd
 from pydantic import Field, ValidationError
 
 from forecaster.config import Columns, nearest, reason
+from forecaster.data.found import Report
 from forecaster.data.reading import read_frame
-from forecaster.data.tables import Report, Table, read_table
+from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
 from forecaster.evaluation import Mode
 from forecaster.predictor import Request, columns_of, forecast_table, own_mode

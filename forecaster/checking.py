@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from forecaster.config import Columns, DataConfig
+from forecaster.data.found import Report
 from forecaster.data.problem import load_problem
 from forecaster.data.splits import PARTS
-from forecaster.data.tables import Report, read_table
+from forecaster.data.tables import read_table
 from forecaster.errors import UserError
 
 

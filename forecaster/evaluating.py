@@ -13,9 +13,10 @@ import torch
 
 from forecaster import labels, tracking
 from forecaster.config import DataConfig
+from forecaster.data.found import Report
 from forecaster.data.problem import Problem, load_problem, load_table, rolling_problem
 from forecaster.data.splits import Part, tail_borders
-from forecaster.data.tables import Report, Table, read_table
+from forecaster.data.tables import Table, read_table
 from forecaster.data.windows import Windows
 from forecaster.errors import UserError
 from forecaster.evaluation import Evaluation, Scoring, Units, chosen, evaluate_in_full, interval_ends, worst_windows

@@ -11,7 +11,8 @@ import pandas as pd
 import torch
 
 from forecaster import runs, store, streaming
-from forecaster.data.tables import Report, Table, read_table
+from forecaster.data.found import Report
+from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
 from forecaster.files import check_folder, write_together
 from forecaster.plots import plot_forecast

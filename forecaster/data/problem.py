@@ -7,9 +7,10 @@ import numpy as np
 
 from forecaster.config import DataConfig
 from forecaster.data.catalog import find_dataset, read_dataset
+from forecaster.data.found import Report
 from forecaster.data.intervals import step_number
 from forecaster.data.splits import Borders, Part, Scaling, tail_borders
-from forecaster.data.tables import Report, Series, Table, read_table
+from forecaster.data.tables import Series, Table, read_table
 from forecaster.data.windows import Windows, cut_windows
 from forecaster.errors import UserError
 

@@ -5,7 +5,7 @@ Every finding and every decision goes into one report; nothing about the data is
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,14 @@ from numpy.typing import NDArray
 
 from forecaster.config import Columns
 from forecaster.data.clock import Clock, working_times
-from forecaster.data.intervals import Interval, find_interval, parse_interval
+from forecaster.data.found import Report
+from forecaster.data.grid import Gridder, Piece
+from forecaster.data.intervals import Interval
 from forecaster.data.reading import RawTable, numbers, read_file
 from forecaster.data.roles import Layout, find_layout
 from forecaster.data.rows import RowFormat, row_format
 from forecaster.data.timestamps import parse_stamps
 from forecaster.errors import UserError
-
-
-@dataclass
-class Report:
-    """What was found in a file and what was decided about it, in order; ``facts`` for people and programs."""
-
-    facts: dict[str, Any] = field(default_factory=dict)
-    decisions: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -111,13 +105,13 @@ def read_table(
     newest_first = _is_newest_first(times, rows)
     if by_row:
         times = _equally_spaced(times, report)
+    gridder = Gridder(raw, columns, report)
     pieces = [
-        _one_series(raw, layout, columns, item, times[index], values[index], index, report)
-        for item, index in zip(items, rows, strict=True)
+        gridder.ordered(Piece(item, times[index], values[index], index)) for item, index in zip(items, rows, strict=True)
     ]
-    interval = _interval(raw, columns, [times for times, _, _ in pieces])
+    interval = gridder.interval(pieces)
     report.facts["interval"] = interval.alias
-    series = tuple(_on_grid(raw, columns, interval, item, piece, report) for item, piece in zip(items, pieces, strict=True))
+    series = tuple(Series(piece.item, piece.times[0], gridder.laid(interval, piece)) for piece in pieces)
     table = Table(
         raw.path, raw.digest, layout.targets, interval, clock, newest_first, series, report, row_format(raw, layout, stamps)
     )
@@ -169,134 +163,6 @@ def _as_text(raw: RawTable, name: str) -> list[str]:
 
 def _is_newest_first(times: pd.DatetimeIndex, rows: list[NDArray[np.int64]]) -> bool:
     return any(len(r) > 1 for r in rows) and all(times[r].is_monotonic_decreasing for r in rows)
-
-
-Piece = tuple[pd.DatetimeIndex, NDArray[np.float64], NDArray[np.int64]]
-
-
-def _one_series(
-    raw: RawTable,
-    layout: Layout,
-    columns: Columns,
-    item: str | None,
-    times: pd.DatetimeIndex,
-    values: NDArray[np.float64],
-    rows: NDArray[np.int64],
-    report: Report,
-) -> Piece:
-    """Rows of one series in the order of time, each time once."""
-    if not times.is_monotonic_increasing:
-        order = np.argsort(times.to_numpy(), kind="stable")
-        times, values, rows = times[order], values[order], rows[order]
-        report.decisions.append(f"{_of(item)}rows were not in the order of time: sorted")
-    repeated = times.duplicated()
-    if repeated.any():
-        times, values, rows = _merge_duplicates(raw, columns, item, times, values, rows, repeated, report)
-    return times, values, rows
-
-
-def _of(item: str | None) -> str:
-    return "" if item is None else f"series '{item}': "
-
-
-def _merge_duplicates(
-    raw: RawTable,
-    columns: Columns,
-    item: str | None,
-    times: pd.DatetimeIndex,
-    values: NDArray[np.float64],
-    rows: NDArray[np.int64],
-    repeated: NDArray[np.bool_],
-    report: Report,
-) -> Piece:
-    again = int(np.flatnonzero(repeated)[0])
-    found = (
-        f"{_of(item)}{int(repeated.sum())} time(s) stand more than once, first {times[again]} "
-        f"({raw.unit}s {raw.places[rows[again - 1]]} and {raw.places[rows[again]]})"
-    )
-    report.facts.setdefault("duplicates", []).append(found)
-    policy = columns.on_duplicate
-    if policy == "error":
-        raise UserError(
-            f"{raw.path}: {found}; remove them or give --on-duplicate first|last|mean "
-            "(in a file of several series, name their column with --item-id)"
-        )
-    report.decisions.append(f"{found}: kept the {policy}")
-    if policy == "mean":
-        means = pd.DataFrame(values).groupby(times.to_numpy()).mean().to_numpy()
-        return times[~repeated], means, rows[~repeated]
-    keep = ~times.duplicated(keep=policy)
-    return times[keep], values[keep], rows[keep]
-
-
-def _interval(raw: RawTable, columns: Columns, times: list[pd.DatetimeIndex]) -> Interval:
-    if columns.freq is not None:
-        return parse_interval(columns.freq)
-    interval = find_interval(times)
-    if interval is None:
-        raise UserError(f"{raw.path}: one time only, so the interval cannot be found; add rows or give --freq")
-    return interval
-
-
-def _on_grid(raw: RawTable, columns: Columns, interval: Interval, item: str | None, piece: Piece, report: Report) -> Series:
-    """The rows laid on the grid; grid points without a row are a gap."""
-    times, values, rows = piece
-    if interval.tick is not None and times[-1].value - times[0].value > np.iinfo(np.int64).max:  # nanoseconds
-        raise UserError(
-            f"{raw.path}: {_of(item)}{times[0]} to {times[-1]} is more than 292 years, too long for steps of "
-            f"{interval.alias}; correct the times or give --freq"
-        )
-    positions = interval.positions(times)
-    off = np.flatnonzero(positions < 0)
-    if len(off):
-        row = int(off[0])
-        raise UserError(
-            f"{raw.where(int(rows[row]))}: {_of(item)}the time {times[row]} is not on the grid of interval "
-            f"{interval.alias} from {times[0]} on ({len(off)} such rows); make the times regular or give --freq"
-        )
-    if (np.diff(positions) < 1).any():
-        row = int(np.flatnonzero(np.diff(positions) < 1)[0]) + 1
-        raise UserError(
-            f"{raw.where(int(rows[row]))}: {_of(item)}the time {times[row]} falls into the same {interval.alias} "
-            "as the row before; give the file's own interval with --freq"
-        )
-    length = int(positions[-1]) + 1
-    if length > len(times):
-        _gap(raw, columns, item, times, rows, positions, report)
-    grid = np.full((length, values.shape[1]), np.nan)
-    grid[positions] = values
-    return Series(item, times[0], grid)
-
-
-def _gap(
-    raw: RawTable,
-    columns: Columns,
-    item: str | None,
-    times: pd.DatetimeIndex,
-    rows: NDArray[np.int64],
-    positions: NDArray[np.int64],
-    report: Report,
-) -> None:
-    jumps = np.flatnonzero(np.diff(positions) > 1)
-    missing = int((np.diff(positions)[jumps] - 1).sum())
-    first = int(jumps[0])
-    found = (
-        f"{_of(item)}{missing} time(s) are missing in {len(jumps)} gap(s), first between {times[first]} and "
-        f"{times[first + 1]} ({raw.unit}s {raw.places[rows[first]]} and {raw.places[rows[first + 1]]})"
-    )
-    report.facts.setdefault("gaps", []).append(found)
-    if missing > 10 * len(times):
-        raise UserError(f"{raw.path}: {found}: more gaps than data; give the interval with --freq")
-    if columns.on_gap == "error":
-        hint = _daylight_hint(times[first], times[first + 1], columns)
-        raise UserError(f"{raw.path}: {found}; add the rows, or give --on-gap fill to take them as missing values{hint}")
-    report.decisions.append(f"{found}: taken as missing values")
-
-
-def _daylight_hint(before: pd.Timestamp, after: pd.Timestamp, columns: Columns) -> str:
-    spring = after.month in (3, 4, 9, 10) and after.weekday() == 6 and after.hour <= 3
-    skipped = spring and after - before <= pd.Timedelta(hours=2) and columns.timezone is None
-    return " (a change to daylight-saving time? then name the zone with --timezone)" if skipped else ""
 
 
 def _describe(raw: RawTable, table: Table, values: NDArray[np.float64], report: Report) -> None:

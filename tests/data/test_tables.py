@@ -7,10 +7,11 @@ from conftest import SHARED, needs_shared, wide_csv
 
 from forecaster.config import Columns, DataConfig
 from forecaster.data.catalog import catalog
+from forecaster.data.found import Report
 from forecaster.data.problem import load_problem
 from forecaster.data.reading import file_digest
 from forecaster.data.splits import Scaling
-from forecaster.data.tables import Report, read_table
+from forecaster.data.tables import read_table
 from forecaster.errors import UserError
 
 DAYS = pd.date_range("2024-01-01", periods=6)
