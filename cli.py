@@ -15,6 +15,13 @@ import click
 from forecaster.commands import benchmark, data, forecasting, models, reproducing, runs, training
 from forecaster.errors import UserError, one_line
 
+# how to go on with what was interrupted
+_GO_ON = {
+    "train": "; an unfinished training goes on with: train --resume latest",
+    "benchmark": "; the same command goes on",
+    "tune": "; the same command goes on",
+}
+
 
 class Cli(click.Group):
     """A group whose user errors are one line on standard error and exit status 1."""
@@ -31,7 +38,7 @@ class Cli(click.Group):
             click.echo(f"error: {message}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
-            click.echo("interrupted; an unfinished training goes on with: train --resume latest", err=True)
+            click.echo("interrupted" + _GO_ON.get(ctx.invoked_subcommand or "", ""), err=True)
             ctx.exit(128 + (received[0] if received else signal.SIGINT))
 
 

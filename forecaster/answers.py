@@ -26,7 +26,7 @@ class Params(Section):
     """
 
     mode: Mode | None = None
-    quantiles: tuple[float, ...] = (0.05, 0.5, 0.95)
+    quantiles: Annotated[tuple[float, ...], Field(min_length=1)] = (0.05, 0.5, 0.95)
     samples: Annotated[int, Field(ge=1, le=10_000)] = 100
     steps: Positive | None = None
     seed: Annotated[int, Field(ge=0)] = 0

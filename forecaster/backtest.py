@@ -135,8 +135,8 @@ def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
             say(f"{int((~known).sum())} origin(s) have no value to score: left out")
         losses = {name: values[known] for name, values in losses.items()}
         ranking = [
-            Ranked(name, float(np.nanmean(scores[name].mae)), float(np.nanmean(scores[name].crps)), scores[name].coverage,
-                   scores[name].seconds)
+            Ranked(name, _mean(_by_origin(scores[name].mae)), _mean(_by_origin(scores[name].crps)),
+                   scores[name].coverage, scores[name].seconds)
             for name in sorted(losses, key=lambda name: float(losses[name].mean()))
         ]  # fmt: skip
         comparisons = against_best(losses, -(-horizon // plan.stride))
@@ -210,13 +210,19 @@ def _score(name: str, config: Config, table: Table, plan: Plan, samples: int, ru
         scoring = Scoring("probabilistic", samples, seed=seed, stride=plan.stride)
         drawn = evaluate_in_full(model, problem, windows, scoring)
         errors["crps"].append(drawn.errors.numpy().reshape(shape))
-        coverages += [drawn.pooled()["coverage/90"]] * shape[1]
+        coverages += [drawn.pooled().get("coverage/90", np.nan)] * shape[1]
     found = {key: np.concatenate(parts, axis=1) for key, parts in errors.items()}
-    scores = _Scores(found["mae"], found["crps"], float(np.mean(coverages)) if coverages else np.nan, seconds)
+    scores = _Scores(found["mae"], found["crps"], _mean(np.array(coverages)), seconds)
     run.curves({f"by_origin/{key}": _by_origin(values).tolist() for key, values in found.items()})
-    finals = {key: float(np.nanmean(values)) for key, values in found.items()} | {"coverage/90": scores.coverage}
+    finals = {key: _mean(_by_origin(values)) for key, values in found.items()} | {"coverage/90": scores.coverage}
     run.metrics({f"backtest/{key}": value for key, value in finals.items() if value == value} | {"train_seconds": seconds})
     return scores
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """Of what is known; nan where nothing is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else np.nan
 
 
 def _by_origin(errors: NDArray[np.float64]) -> NDArray[np.float64]:

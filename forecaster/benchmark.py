@@ -22,7 +22,9 @@ from forecaster.evaluation import Mode, Scoring, evaluate
 from forecaster.files import check_folder, write_together
 from forecaster.forecasting import open_model
 from forecaster.markdown import best_in_bold, markdown_table, mean_and_spread, put_between
+from forecaster.saved import versions
 from forecaster.suites import Cell, Only, Suite, find_suite, lay_out, published_rows, step_metric
+from forecaster.writing import table_bytes
 
 # one row of a table: what these name is not a figure
 KEYS = ("data", "horizon", "model", "steps")
@@ -76,7 +78,7 @@ def benchmark(asked: Asked) -> Finished:
     write_together(
         {
             markdown: lambda path: path.write_text(text, encoding="utf-8"),
-            csv: lambda path: frame.to_csv(path, index=False, float_format="%.8g"),
+            csv: lambda path: path.write_bytes(table_bytes(frame, ".csv")),
         }
     )
     if asked.into is not None:
@@ -98,7 +100,7 @@ def _runs(experiment: str) -> dict[str, dict[str, Any]]:
 def _is_done(suite: Suite, run: Mapping[str, Any] | None) -> bool:
     if run is None or run["status"] != "FINISHED":
         return False
-    return all(step_metric(metric, n) in run["metrics"] for n in suite.steps for metric in _step_metrics(suite))
+    return all(step_metric(metric, n) in run["metrics"] for n in suite.steps for metric in suite.metrics)
 
 
 def _run_all(
@@ -126,15 +128,17 @@ def _run(suite: Suite, cell: Cell, run: Mapping[str, Any] | None, experiment: st
     elif run is not None and (store.CHECKPOINTS / run["run_id"] / "job.json").is_file():
         run_id = training.resume(run["run_id"]).run_id
     else:
-        tags = {"cell": cell.key, "suite_model": cell.model, "suite_data": cell.data, "machine": machine()}
+        tags = {
+            "cell": cell.key,
+            "suite_model": cell.model,
+            "suite_data": cell.data,
+            "machine": machine(),
+            "torch": versions()["torch"],
+        }
         run_id = training.train(cell.config, experiment, cell.title, None, parent, tags).run_id
     for n in suite.steps:
         scores = _score(suite, f"runs:/{run_id}/model", n, cell.config.trainer.seed)
-        runs.log_metrics(run_id, {step_metric(metric, n): scores[metric] for metric in _step_metrics(suite)})
-
-
-def _step_metrics(suite: Suite) -> list[str]:
-    return [m for m in suite.metrics if m not in {"train_seconds", "windows", "probabilistic_windows"}]
+        runs.log_metrics(run_id, {step_metric(metric, n): scores[metric] for metric in suite.metrics})
 
 
 def _score(suite: Suite, model: str, steps: int, seed: int) -> dict[str, float]:
@@ -166,12 +170,13 @@ def _rows(suite: Suite, cell: Cell, run: Mapping[str, Any] | None) -> Iterator[d
         "data": cell.data, "horizon": config.data.horizon, "model": cell.model, "seed": config.trainer.seed,
     }  # fmt: skip
     run_facts = {
-        "train_seconds": metrics.get("train_seconds"), "run_id": run["run_id"], "code": tags.get("code"),
-        "machine": tags.get("machine"), "date": pd.Timestamp(run["started"], unit="ms").strftime("%Y-%m-%d"),
+        "train_seconds": metrics.get("train_seconds"), "run_id": run["run_id"],
+        "date": pd.Timestamp(run["started"], unit="ms").strftime("%Y-%m-%d"),
+        **{key: tags.get(key) for key in ("code", "machine", "torch")},
     }  # fmt: skip
     if suite.steps:
         for n in suite.steps:
-            yield about | {"steps": n} | {m: metrics.get(step_metric(m, n)) for m in _step_metrics(suite)} | run_facts
+            yield about | {"steps": n} | {m: metrics.get(step_metric(m, n)) for m in suite.metrics} | run_facts
     else:
         yield about | {m: metrics.get(f"test/{m}") for m in suite.metrics} | run_facts
 
@@ -183,30 +188,26 @@ def _text(asked: Asked, suite: Suite, rows: Sequence[Mapping[str, Any]]) -> str:
     frame = pd.DataFrame(rows)
     by = [key for key in KEYS if key in frame]
     grouped = frame.groupby(by, sort=False)
-    shown = grouped[list(_shown(suite))].agg(["mean", "std"])
+    shown = grouped[list(suite.metrics)].agg(["mean", "std"])
     counts = grouped["seed"].count()
     cells = {
         metric: {key: mean_and_spread(row["mean"], row["std"], suite.digits) for key, row in shown[metric].iterrows()}
-        for metric in _shown(suite)
+        for metric in suite.metrics
     }
-    for metric in _shown(suite):
+    for metric in suite.metrics:
         if not metric.startswith(("coverage", "width")):
             best_in_bold(cells[metric], {key: row["mean"] for key, row in shown[metric].iterrows()}, by)
-    facts = {key: ", ".join(sorted({str(v) for v in frame[key].dropna()})) for key in ("date", "code", "machine")}
+    facts = {key: ", ".join(sorted({str(v) for v in frame[key].dropna()})) for key in ("date", "code", "machine", "torch")}
     seconds = grouped["train_seconds"].mean()
     table = (_by_models if suite.columns == "models" else _by_metrics)(suite, by, cells, counts, seconds)
     seeds = ", ".join(str(s) for s in sorted(frame["seed"].unique()))
     command = f"python cli.py benchmark {asked.suite}"
     return (
         f"{suite.about}\n\n{table}\n\n"
-        f"`{command}`: {facts['date']}, code {facts['code']}, {facts['machine']}, torch {torch.__version__.split('+')[0]}, "
+        f"`{command}`: {facts['date']}, code {facts['code']}, {facts['machine']}, torch {facts['torch'] or '?'}, "
         f"seed(s) {seeds}; ± is the standard deviation over the seeds.\n"
         + "".join(f"{name}: {p.source}.\n" for name, p in suite.published.items())
     )
-
-
-def _shown(suite: Suite) -> list[str]:
-    return _step_metrics(suite) if suite.steps else list(suite.metrics)
 
 
 def _by_metrics(suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str]], counts: Any, seconds: Any) -> str:

@@ -175,7 +175,7 @@ def check_config(content: Mapping[str, Any], source: str) -> Config:
 
 def reason(fault: Any) -> str:
     """What is wrong with a value, from pydantic's account of it."""
-    message = str(fault["msg"])
+    message = str(fault["msg"]).removeprefix("Value error, ")
     return (
         message[0].lower() + message[1:] + ("" if fault["type"] == "missing" else f", got {reprlib.repr(fault['input'])}")
     )

@@ -15,7 +15,7 @@ from forecaster import labels, tracking
 from forecaster.config import DataConfig
 from forecaster.data.found import Report
 from forecaster.data.problem import Problem, load_problem, load_table, rolling_problem
-from forecaster.data.splits import Part, tail_borders
+from forecaster.data.splits import Part
 from forecaster.data.tables import Table, read_table
 from forecaster.data.windows import Windows
 from forecaster.errors import UserError
@@ -23,7 +23,7 @@ from forecaster.evaluation import Evaluation, Scoring, Units, chosen, evaluate_i
 from forecaster.forecasting import open_model
 from forecaster.models.naive import SeasonalNaive
 from forecaster.plots import Panel, plot_leads, plot_pit, plot_reliability, plot_windows
-from forecaster.predictor import check_table, in_model_order
+from forecaster.predictor import check_form, in_model_order
 from forecaster.progress import scoring_bar
 from forecaster.saved import SavedModel, versions
 from forecaster.training import code_version
@@ -127,7 +127,7 @@ def _prepare(asked: Asked, say: Callable[[str], object]) -> _Prepared:
         )
     source = _source(saved.config.data, asked)
     table = _read(source, asked, say)
-    check_table(saved, table)
+    check_form(saved, table)
     table = in_model_order(saved, table)
     scoring, which = asked.scoring, f"the {asked.split} split"
     if asked.rolling is None:
@@ -146,6 +146,8 @@ def _prepare(asked: Asked, say: Callable[[str], object]) -> _Prepared:
             "those scored"
         )
     scaling = tuple(saved.scaling.get(n, own) for n, own in zip(names, problem.scaling, strict=True))
+    for series, scale in zip(table.series, scaling, strict=True):
+        scale.check(series.values, table.path, table.names)
     problem = replace(problem, scaling=scaling)
     part: Part = "validation" if asked.split == "validation" else "test"
     return _Prepared(saved, problem, problem.windows(part), "val" if part == "validation" else "test", scoring, which)
@@ -153,14 +155,17 @@ def _prepare(asked: Asked, say: Callable[[str], object]) -> _Prepared:
 
 def _tell_what_was_seen(saved: SavedModel, problem: Problem, say: Callable[[str], object]) -> None:
     """Origins in the rows that the model was trained on or chosen by flatter it."""
-    if problem.table.digest != saved.metadata.get("digest") or saved.config.data.dataset is not None:
-        return
-    first = [tail_borders(len(series.values), saved.config.data.horizon).validation for series in problem.table.series]
-    seen = [border.train < rows for border, rows in zip(problem.borders, first, strict=True)]
-    if any(seen):
+    until, table = saved.metadata.get("learnt_until", {}), problem.table
+    seen = False
+    for series, border in zip(table.series, problem.borders, strict=True):
+        first = table.interval.stamps(series.first, border.train + 1)[-1]
+        known = until.get(series.item_id or "")
+        seen |= known is not None and first <= pd.Timestamp(known)
+    if seen:
+        other = "" if table.digest == saved.metadata.get("digest") else ", if these are its series"
         say(
-            "--origins: the earliest lie in the rows that this model was trained on or chosen by, which flatters it; "
-            "give fewer origins or a smaller --stride"
+            f"--origins: the earliest lie in the rows that this model was trained on or chosen by{other}, which flatters "
+            "it; give fewer origins or a smaller --stride"
         )
 
 

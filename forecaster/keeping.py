@@ -9,12 +9,14 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec
 
 from forecaster.errors import UserError, one_line
+from forecaster.interrupts import uninterrupted
 
 P = ParamSpec("P")
 PATIENCE = 10.0  # seconds from a failure to the next attempt
@@ -51,6 +53,11 @@ def kept(method: Callable[P, None]) -> Callable[P, None]:
     return call
 
 
+def is_remote(store: str) -> bool:
+    """Whether a store is a server."""
+    return store.startswith(("http://", "https://"))
+
+
 class Keeper:
     """Writes to ``store``, in order. ``away``: the errors of a store that is away; ``left``: the folder of what is left."""
 
@@ -83,8 +90,10 @@ class Keeper:
             while self.pending:
                 write = self.pending[0]
                 self.at = write.at
-                self.methods[write.name](self, *write.arguments, **write.options)
-                self.pending.pop(0)
+                # a server may take long to answer, and looks after its own transactions
+                with nullcontext() if is_remote(self.store) else uninterrupted():
+                    self.methods[write.name](self, *write.arguments, **write.options)
+                    self.pending.pop(0)
         except self.away as error:
             if self._failed is None:
                 reason = one_line(str(error) or type(error).__name__, 200)

@@ -161,12 +161,9 @@ def check_request(saved: SavedModel, request: Request) -> None:
     saved.model.check_steps(request.steps)
 
 
-def check_table(saved: SavedModel, table: Table) -> list[str]:
-    """Refuse a file that the model was not made for; return the decisions taken about it.
-
-    The channels have to be the model's, in whatever order, at the model's interval, with a tenth of the lookback at least.
-    """
-    schema, config = saved.schema, saved.config.data
+def check_form(saved: SavedModel, table: Table) -> None:
+    """Refuse a file whose channels are not the model's, in whatever order, or whose interval is another."""
+    schema = saved.schema
     absent = [name for name in schema.names if name not in table.names]
     extra = [name for name in table.names if name not in schema.names]
     if absent:
@@ -183,6 +180,15 @@ def check_table(saved: SavedModel, table: Table) -> list[str]:
         raise UserError(
             f"{table.path}: the interval is {table.interval.alias}, but {known} {schema.interval.alias}; {remedy}"
         )
+
+
+def check_table(saved: SavedModel, table: Table) -> list[str]:
+    """Refuse a file that the model cannot forecast from; return the decisions taken about it.
+
+    Beside its form, there have to be a tenth of the lookback at least, and values in the rows that the model reads.
+    """
+    check_form(saved, table)
+    schema, config = saved.schema, saved.config.data
     minimum, decisions = max(2, config.lookback // 10), []
     for series in table.series:
         rows, name = len(series.values), "" if series.item_id is None else f"series '{series.item_id}': "

@@ -11,6 +11,7 @@ from forecaster import answers
 from forecaster.config import ROOT, nearest
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
+from forecaster.interrupts import uninterrupted
 from forecaster.runs import download_model
 from forecaster.saved import SavedModel, load_model
 from forecaster.store import connect, told
@@ -38,7 +39,7 @@ def log_model(saved: SavedModel, table: Table) -> str:
     """
     mlflow = connect()
     sample = answers.example(saved, table)
-    with told(), tempfile.TemporaryDirectory() as scratch:
+    with told(), uninterrupted(), tempfile.TemporaryDirectory() as scratch:
         shutil.copytree(saved.folder, Path(scratch) / "saved")
         info = mlflow.pyfunc.log_model(
             name="model",
@@ -59,14 +60,14 @@ def _pinned(name: str) -> str:
 
 def check_name(name: str) -> None:
     """Refuse a name that a ``models:/`` reference could not hold."""
-    if not name.strip() or set("/:@'\"") & set(name):
+    if name.strip() in {"", ".", ".."} or set("/:@'\"") & set(name):
         raise UserError(f"--register {name}: not a name for a model; leave out / : @ and quotes")
 
 
 def register(name: str, model_id: str, run_id: str) -> int:
     """A logged model's new version under a name, which is made if there is none."""
     client = connect().MlflowClient()
-    with told():
+    with told(), uninterrupted():
         if not client.search_registered_models(f"name='{name}'", max_results=1):
             client.create_registered_model(name)
         return int(client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id).version)
@@ -125,14 +126,15 @@ def _registered(client: Any, name: str) -> Any:
 
 
 def _compare(name: str, new: int, old: int) -> tuple[str, float, float] | None:
-    """The test metric of two versions, the CRPS if both have it; None where they were not tested on the same windows."""
+    """The test metric of two versions, the CRPS if both have it; None where they were not tested on the same windows, or on
+    windows without a value."""
     models = [load_model(download_model(f"models:/{name}/{version}")) for version in (new, old)]
     one, other = (model.metadata["metrics"] for model in models)
     if _tested_on(models[0]) != _tested_on(models[1]) or one.get("test/windows") != other.get("test/windows"):
         return None
     drawn = one.get("test/probabilistic_windows") == other.get("test/probabilistic_windows") is not None
     metric = "test/crps" if drawn else "test/mse"
-    return metric, one[metric], other[metric]
+    return (metric, one[metric], other[metric]) if metric in one and metric in other else None
 
 
 def _tested_on(saved: SavedModel) -> tuple[Any, ...]:

@@ -229,16 +229,13 @@ def _data(record: Record) -> list[tuple[str, str]]:
 
 
 def _lineage(record: Record) -> list[tuple[str, str]]:
-    metadata = record.json("model/metadata.json")
-    versions = metadata.get("versions") or {
-        key.removeprefix("version."): value for key, value in record.params.items() if key.startswith("version.")
-    }
+    versions = record.json("versions.json")
     rows = {
         "run": record.run_id,
         "evaluation": record.evaluation,
         "data, SHA-256": record.digest,
         "seed": record.params.get("trainer.seed", record.params.get("seed")),
-        "code": metadata.get("code", record.tags.get("code")),
+        "code": versions.pop("code", record.tags.get("code")),
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
     }
     return [(key, str(value)) for key, value in rows.items() if value]
@@ -268,6 +265,8 @@ def _cautions(records: Sequence[Record]) -> list[str]:
     notes = [
         f"These runs {text}: their figures do not compare." for text, of in checks if len({of(r) for r in records}) > 1
     ]
+    if len({r.scores.get(f"{r.prefix}/windows") for r in records}) > 1 and not notes:
+        notes.append("The curves of these runs are of different numbers of windows: they compare loosely, if at all.")
     drawn = {r.metrics["test/probabilistic_windows"] for r in records if "test/probabilistic_windows" in r.metrics}
     if len(drawn) > 1:
         notes.append("Intervals and CRPS of these runs are not of as many test windows: they compare loosely, if at all.")

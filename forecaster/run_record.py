@@ -11,10 +11,11 @@ import pandas as pd
 import yaml
 
 from forecaster import runs
+from forecaster.errors import UserError
 from forecaster.writing import read_table_bytes
 
 _OWN = (
-    "config.yaml", "data.json", "model/metadata.json", "forecasts/forecast.csv", "forecasts/history.csv",
+    "config.yaml", "data.json", "versions.json", "forecasts/forecast.csv", "forecasts/history.csv",
     "evaluation/by_lead.csv", "evaluation/pit.csv", "evaluation/metrics.json",
 )  # fmt: skip
 _SCORED = ("evaluation/by_lead.csv", "evaluation/pit.csv", "evaluation/metrics.json")
@@ -76,19 +77,29 @@ def file_name(path: str) -> str:
 
 
 def read_run(run_id: str) -> Record:
-    """A run, and what its newest evaluation with a distribution (or else its newest) found on the test windows."""
+    """A run, and what an evaluation of it found on the test windows.
+
+    Of several the one with a distribution, on most windows, the newest of these.
+    """
     run = runs.get_run(run_id)
+    kind = run["tags"].get("kind", "training")
+    if kind not in {"training", "evaluation"}:
+        raise UserError(f"run {run_id} is a {kind}: a report is of trainings; name those, see: runs list")
     files = runs.read_artifacts(run_id, _OWN)
     found = [other for other in runs.evaluations_of(run_id) if _is_alike(run, other)]
-    newest = next((other for other in found if "test/crps" in other["metrics"]), found[0] if found else None)
-    if newest is not None:
-        files |= runs.read_artifacts(newest["run_id"], _SCORED)
+    best = max(found, key=_worth, default=None)  # the first of equals, and so the newest
+    if best is not None:
+        files |= runs.read_artifacts(best["run_id"], _SCORED)
     metrics = dict(run["metrics"])
     return Record(
         run_id, run["name"] or run_id[:8], run["status"], datetime.fromtimestamp(run["started"] / 1000, UTC), run["params"],
-        run["tags"], metrics, metrics if newest is None else dict(newest["metrics"]), files,
-        None if newest is None else newest["run_id"],
+        run["tags"], metrics, metrics if best is None else dict(best["metrics"]), files,
+        None if best is None else best["run_id"],
     )  # fmt: skip
+
+
+def _worth(evaluation: dict[str, Any]) -> tuple[bool, float]:
+    return "test/crps" in evaluation["metrics"], evaluation["metrics"].get("test/windows", 0.0)
 
 
 def _is_alike(run: dict[str, Any], evaluation: dict[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from forecaster.config import ROOT
 from forecaster.errors import UserError
 from forecaster.files import check_folder
+from forecaster.keeping import is_remote
 
 # the store, the saved models and the checkpoints lie here
 HOME = Path(os.environ.get("FORECASTER_HOME") or ROOT / "mlflow").resolve()
@@ -27,11 +28,6 @@ _VIEW = "metrics"
 def store_uri() -> str:
     """``MLFLOW_TRACKING_URI``, or the SQLite store of this project."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{HOME / 'mlflow.db'}"
-
-
-def is_remote(uri: str) -> bool:
-    """Whether a store is a server."""
-    return uri.startswith(("http://", "https://"))
 
 
 def connect() -> Any:
@@ -105,7 +101,9 @@ def told() -> Iterator[None]:
                 "and MLFLOW_TRACKING_PASSWORD"
             ) from error
         reason = str(error).splitlines()[0]
-        raise UserError(f"the tracking store {store_uri()} refused: {reason}; check MLFLOW_TRACKING_URI") from error
+        named = getattr(error, "error_code", "") in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+        remedy = "correct the name" if named else "check MLFLOW_TRACKING_URI"
+        raise UserError(f"the tracking store {store_uri()} refused: {reason}; {remedy}") from error
 
 
 def make_experiment(mlflow: Any, name: str, place: str | None) -> None:

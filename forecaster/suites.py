@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
-from forecaster.config import CONFIGS, Config, find_config, load_config, read_yaml
+from forecaster.config import CONFIGS, Config, find_config, load_config, nearest, read_yaml, reason
 from forecaster.data.catalog import find_dataset
 from forecaster.data.reading import file_digest
 from forecaster.errors import UserError
 from forecaster.sections import Positive, Section
+from forecaster.totals import RATIOS
 
 SUITES = CONFIGS / "suites"
 
@@ -61,6 +62,14 @@ class Suite(Section):
     digits: Positive = 3
     published: dict[str, Published] = Field(default_factory=dict)
 
+    @field_validator("metrics")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in RATIOS:
+                raise ValueError(f"no metric '{name}'{nearest(name, list(RATIOS))}")
+        return names
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -88,7 +97,7 @@ def find_suite(name: str) -> tuple[str, Suite]:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: key '{key}': {first['msg'].lower()}; correct it") from error
+        raise UserError(f"{path}: key '{key}': {reason(first)}; correct it") from error
 
 
 @dataclass(frozen=True)

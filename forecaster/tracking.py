@@ -8,6 +8,7 @@ from typing import Any
 
 from forecaster import store
 from forecaster.errors import UserError
+from forecaster.interrupts import uninterrupted
 from forecaster.keeping import Keeper, kept, read_left
 from forecaster.store import connect, errors, make_experiment, store_uri, told, unreachable
 
@@ -35,7 +36,8 @@ class Run(Keeper):
         """End the run; this is told the store as all else, or left in the folder."""
         self.attempt()
         try:
-            self._client.end_run(status)
+            with uninterrupted():
+                self._client.end_run(status)
         except self.away:
             self.ended(status)
         self.leave({"run_id": self.run_id})
@@ -105,7 +107,7 @@ def open_run(experiment: str, name: str | None, run_id: str | None = None, paren
     logged every half minute as ``system/…``.
     """
     mlflow = connect()
-    with told():
+    with told(), uninterrupted():
         local = store_uri().startswith("sqlite:")
         make_experiment(mlflow, experiment, (store.HOME / "artifacts").as_uri() if local else None)
         mlflow.set_experiment(experiment)

@@ -6,13 +6,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from forecaster import labels, registry, store, tracking
@@ -83,8 +85,9 @@ def train(
         folder.mkdir()
         (folder / "job.json").write_text(job.model_dump_json(indent=1), encoding="utf-8")
         run.beside(_model_folder(job))
-        _log_start(run, config, problem)
-        return _carry_out(run, job, config, problem)
+        with _alone(run.run_id):
+            _log_start(run, config, problem)
+            return _carry_out(run, job, config, problem)
 
 
 def resume(reference: str) -> Trained:
@@ -98,9 +101,23 @@ def resume(reference: str) -> Trained:
             f"{problem.table.path}: not the file that run {job.run_id} was trained on (SHA-256 differs); "
             "put that file back, or train anew"
         )
-    with tracking.open_run(job.experiment, job.run_name, job.run_id) as run:
+    with _alone(job.run_id), tracking.open_run(job.experiment, job.run_name, job.run_id) as run:
         run.beside(_model_folder(job))
         return _carry_out(run, job, config, problem)
+
+
+@contextmanager
+def _alone(run_id: str) -> Iterator[None]:
+    """Meanwhile no other process trains in the run's folder of checkpoints."""
+    lock = FileLock(store.CHECKPOINTS / run_id / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(f"run {run_id}: another process is training it; wait for its end, or stop it first") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _model_folder(job: Job) -> Path:
@@ -202,7 +219,7 @@ def _save(
     """
     metadata = {
         "run_id": run.run_id, "data": problem.table.path, "digest": problem.table.digest, "metrics": dict(metrics),
-        "decisions": problem.table.report.decisions, "code": code_version(),
+        "decisions": problem.table.report.decisions, "code": code_version(), "learnt_until": problem.learnt_until(),
     }  # fmt: skip
     errors = validation_errors(model, problem.windows("validation"), config.trainer.point_windows)
     with whole_folder(folder) as partial:

@@ -127,6 +127,10 @@ def tune(asked: Asked) -> Tuned:
     """Go on with the study of this configuration, data and space up to so many trials; write the best configuration."""
     check_folder(asked.output.parent)
     for space in asked.space:  # refuses a key that is not there before anything is begun
+        if space.key.startswith("data.") and space.key != "data.lookback":
+            raise UserError(
+                f"--space {space.key}: trials on other data do not compare; search model, trainer or data.lookback"
+            )
         _with(asked.config, {space.key: space.choices[0] if space.choices else space.low})
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     problem = load_problem(asked.config.data)
@@ -194,14 +198,16 @@ def _try(study: optuna.Study, number: int, asked: Asked, problem: Problem, run: 
 
 
 def _validated(trial: optuna.Trial, config: Config, asked: Asked, problem: Problem, run: tracking.Run) -> float:
-    data, settings = config.data, config.trainer
-    if data != asked.config.data:
-        problem = load_problem(data, problem.table)
+    settings = config.trainer
+    if config.data != asked.config.data:
+        problem = load_problem(config.data, problem.table)
+    # losses of models that differ in what they are trained on do not tell which is better
+    comparable = all(space.key.startswith(("trainer.", "data.", "model.network.")) for space in asked.space)
 
     def report(losses: dict[str, float], epoch: int) -> None:
         run.metrics(losses, epoch)
         # stages come first under names of their own, and are not what is judged
-        if "val/loss" in losses:
+        if comparable and "val/loss" in losses:
             trial.report(losses["val/loss"], epoch)
             if trial.should_prune():
                 raise optuna.TrialPruned

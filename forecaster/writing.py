@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+# the columns that hold names from outside
+_NAMES = ("item_id", "model", "data")
 # what a spreadsheet takes for the beginning of a formula (OWASP, "CSV injection"), in ASCII and in full width
 _FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -18,9 +20,11 @@ def spreadsheet_safe(name: str) -> str:
 
 
 def csv_text(frame: pd.DataFrame, header: bool = True) -> str:
-    """A table as CSV, the names in its column ``item_id``, if it has one, safe for spreadsheets."""
-    if "item_id" in frame:
-        frame = frame.assign(item_id=[spreadsheet_safe(n) if isinstance(n, str) else n for n in frame["item_id"]])
+    """A table as CSV, the names in it safe for spreadsheets."""
+    names = [name for name in _NAMES if name in frame]
+    frame = frame.assign(
+        **{name: [spreadsheet_safe(n) if isinstance(n, str) else n for n in frame[name]] for name in names}
+    )
     # cells with a part of the line's end are quoted, so that a name with a lone carriage return begins no row of its own
     return frame.to_csv(index=False, header=header, float_format="%.8g", lineterminator="\r\n").replace("\r\n", "\n")
 

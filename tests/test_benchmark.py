@@ -80,10 +80,13 @@ def test_every_suite_of_the_project_can_be_laid_out(monkeypatch: pytest.MonkeyPa
 def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(SUITE + "sedes: [0]\n")
-    with pytest.raises(UserError, match=r"s\.yaml: key 'sedes': extra inputs are not permitted; correct it"):
+    with pytest.raises(UserError, match=r"s\.yaml: key 'sedes': extra inputs are not permitted, got "):
         find_suite(str(path))
     with pytest.raises(UserError, match="no suite 'ltfs'; give a YAML file, or one of ablation, "):
         find_suite("ltfs")
+    path.write_text(SUITE.replace("[mse, crps]", "[mse, crsp]"))
+    with pytest.raises(UserError, match="key 'metrics': no metric 'crsp' \\(did you mean 'crps'"):
+        find_suite(str(path))
     path.write_text(SUITE)
     assert lay_out(find_suite(str(path))[1], Only(models=("rlinear",), horizons=(7,)))[0].title == "rlinear sample 7 seed 0"
     with pytest.raises(UserError, match="the suite has no horizon '8'; it has 7"):
@@ -152,6 +155,20 @@ def test_backtest_refuses_models_that_cannot_be_told_apart_or_compared(cli: Cli,
     other = mine.rename(mine.with_name("other.yaml"))
     refused = cli("backtest", "--csv", path, "--model", "nlinear", "--model", other, status=1)
     assert "--model: their horizons differ (7, 96); give one with --horizon" in refused.stderr
+
+
+def test_backtest_leaves_out_origins_without_a_value(cli: Cli, write) -> None:
+    """The last fortnight is blank: of four origins a week apart two can be scored, by intervals and by points."""
+    stamps = pd.date_range("2023-01-01", periods=200, freq="D").strftime("%Y-%m-%d")
+    noise = np.random.default_rng(0).normal(size=200)
+    rows = (f"{s},{'' if i >= 186 else i % 7 + noise[i]}\n" for i, s in enumerate(stamps))
+    path = write("day,sales\n" + "".join(rows))
+    common = ("--horizon", 7, "--lookback", 28, "--origins", 4, "--refit-every", 1, "--set", "trainer.max_epochs=2")
+    done = cli("backtest", "--csv", path, "--model", "quantile-linear", *common, "--json")
+    assert "2 origin(s) have no value to score: left out" in done.stderr
+    found = {r["model"]: r for r in json.loads(done.stdout)["ranking"]}
+    assert 0 < found["quantile-linear"]["coverage"] <= 1
+    assert found["quantile-linear"]["crps"] == found["quantile-linear"]["crps"]
 
 
 def test_backtest_says_when_the_file_is_too_short(cli: Cli, write) -> None:

@@ -204,6 +204,28 @@ def test_origins_that_the_model_has_seen_are_told(trained: dict) -> None:
     assert "note: --origins: the earliest lie in the rows that this model was trained on" in inside(*args, 21).stderr
 
 
+def test_origins_seen_before_the_file_grew_are_told(trained: dict, tmp_path: Path) -> None:
+    """Another row: the file is another, its series is not."""
+    text = SAMPLE.read_text(encoding="utf-8").rstrip("\n")
+    grown = tmp_path / "grown.csv"
+    grown.write_text(text + "\n" + text.splitlines()[-1].replace("2015-12-31", "2016-01-01") + "\n", encoding="utf-8")
+    args = ["evaluate", "--model", trained["model_dir"], "--csv", grown, "--stride", 14, "--origins"]
+    assert "which flatters it" not in inside(*args, 20).stderr
+    assert "trained on or chosen by, if these are its series, which flatters it" in inside(*args, 21).stderr
+
+
+def test_a_column_that_ends_early_is_scored_as_far_as_it_goes(tmp_path: Path) -> None:
+    """A forecast could not be made from its end; the test windows before it can be scored."""
+    days = pd.date_range("2023-01-01", periods=300).strftime("%Y-%m-%d")
+    rows = [f"{day},{i % 7},{'' if i >= 270 else i % 5}" for i, day in enumerate(days)]
+    path = tmp_path / "dead.csv"
+    path.write_text("day,a,b\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    train = ["train", "nlinear", "--csv", path, "--horizon", 7, "--lookback", 28, "--set", "trainer.max_epochs=1"]
+    metrics = json.loads(inside(*train, "--output", tmp_path / "model", "--json").stdout)["metrics"]
+    scored = json.loads(inside("evaluate", "--model", tmp_path / "model", "--json").stdout)["metrics"]
+    assert scored["test/mae"] == pytest.approx(metrics["test/mae"])
+
+
 def test_conformal_intervals_on_their_own_errors_are_told(trained: dict) -> None:
     args = ["evaluate", "--model", trained["model_dir"], "--conformal", "--limit", 3, "--mode"]
     told = "note: --conformal: the intervals come from the errors on these very windows"

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import SAMPLE, inside
 
 from forecaster.charts import HEIGHT, WIDTH, curves, fan, histogram, reliability
@@ -60,8 +61,7 @@ def record(name: str = "first", **changes: object) -> Record:
         "test/seasonal_naive/mae": 3.0,
         "val/mae": 1.0,
     }
-    params = {"data.csv": "/home/someone/data.csv", "data.horizon": "2", "data.sha256": "d1", "trainer.seed": "7",
-              "version.torch": "2.9"}  # fmt: skip
+    params = {"data.csv": "/home/someone/data.csv", "data.horizon": "2", "data.sha256": "d1", "trainer.seed": "7"}  # fmt: skip
     values = {"run_id": f"id-of-{name}", "name": name, "status": "FINISHED", "started": datetime(2026, 1, 2, tzinfo=UTC),
               "params": params, "tags": {"model": "linear", "code": "abc"}, "metrics": metrics, "scores": metrics,
               "files": {}, "evaluation": None}  # fmt: skip
@@ -75,7 +75,7 @@ def hostile() -> Record:
         "forecasts/history.csv": past, "forecasts/forecast.csv": ahead,
         "data.json": json.dumps({"file": f"/x/{QUOTED}", EVIL: [EVIL], "missing": {QUOTED: EVIL}}),
         "config.yaml": json.dumps({"title": EVIL, "data": {"csv": "/secret/place/x.csv"}}),
-        "model/metadata.json": json.dumps({"code": QUOTED, "versions": {EVIL: QUOTED}}),
+        "versions.json": json.dumps({"code": QUOTED, EVIL: QUOTED}),
         "evaluation/by_lead.csv": "lead,mae,crps,coverage/90\n1,1,1,0.9\n2,3,,0.7\n",
         "evaluation/pit.csv": "from,share\n0,0.4\n0.5,0.6\n",
     }  # fmt: skip
@@ -99,7 +99,7 @@ def test_names_from_outside_are_text_and_nothing_else() -> None:
 
 def test_one_run_says_what_it_kept() -> None:
     page = read_safely(render(build([record()])))
-    for told in ("Report: first", "data.csv", "2026-01-02", "d1", "torch 2.9", "id-of-first", "80.0 %", "abc"):
+    for told in ("Report: first", "data.csv", "2026-01-02", "d1", "id-of-first", "80.0 %", "abc"):
         assert told in page.text
     assert "/home/someone" not in page.text
 
@@ -119,6 +119,14 @@ def test_runs_side_by_side_mark_the_best_and_say_what_differs() -> None:
     assert rows["windows"].best == frozenset()
     assert [(row.name, row.cells) for row in found.parameters] == [("trainer.seed", ["7", "8"])]
     assert found.notes == []
+
+
+def test_curves_of_other_windows_are_told() -> None:
+    """The trainings compare; one was evaluated on three windows since."""
+    other = record("second", scores={"test/windows": 3.0, "test/coverage/90": 0.7}, evaluation="e")
+    found = build([record(), other]).comparison
+    assert found is not None
+    assert found.notes == ["The curves of these runs are of different numbers of windows: they compare loosely, if at all."]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +203,7 @@ def test_report_of_real_runs(runs: tuple[Path, list[str], dict[str, float]], tmp
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
     page = read_safely(out.read_text(encoding="utf-8"))
     for told in (EVIL, QUOTED, "a<b>.csv", *ids, f"{metrics['test/mae']:.4g}", f"{100 * metrics['test/coverage/80']:.1f} %",
-                 "quantile-linear", "trainer", "1461", "2012-01-01"):  # fmt: skip
+                 "quantile-linear", "trainer", "1461", "2012-01-01", f"torch {torch.__version__}"):  # fmt: skip
         assert told in page.text
     assert str(folder) not in page.text
     labels = [attrs["aria-label"] for tag, attrs in page.tags if tag == "svg" and "aria-label" in attrs]
@@ -225,6 +233,10 @@ def test_an_evaluation_adds_the_pit(runs: tuple[Path, list[str], dict], tmp_path
     assert "(PIT)" in page.text
     assert f"the evaluation {scored['run_id'][:8]} of this model on 30 test windows" in page.text
     assert f"{100 * scored['metrics']['test/coverage/90']:.1f} %" in page.text
+    fewer = ("--mode", "probabilistic", "--samples", 20, "--limit", 3)
+    inside("evaluate", "--model", f"runs:/{ids[0]}/model", *fewer)  # newer, but of less worth
+    inside("report", ids[0], "--output", out)
+    assert f"the evaluation {scored['run_id'][:8]} of this model on 30 test windows" in out.read_text(encoding="utf-8")
 
 
 def test_an_unknown_run_is_one_line(tmp_path) -> None:

@@ -144,12 +144,24 @@ def test_versions_tested_on_other_data_are_not_compared(store: Path) -> None:
     assert json.loads(done.stdout) == {"name": "other", "version": 2, "alias": "champion", "before": 1, "compared": None}
 
 
+def test_versions_without_a_value_to_test_on_are_not_compared(store: Path, write: Any) -> None:
+    blank = WEATHER.assign(
+        temp_max=WEATHER["temp_max"].where(WEATHER.index < 1100), wind=WEATHER["wind"].where(WEATHER.index < 1100)
+    )
+    path = write(blank.to_csv(index=False))
+    for version in (1, 2):
+        assert train("seasonal-naive", "--csv", path, *SMALL, "--register", "blank")["version"] == version
+        done = inside("models", "promote", "blank", version, "--json")
+    assert json.loads(done.stdout)["compared"] is None
+
+
 BAD_NAMES = [
     (["models", "promote", "wether", 1], "no registered model 'wether' (did you mean 'weather'?); there are "),
     (["models", "promote", "weather", 9], "no version 9 of model 'weather'; see: models versions weather"),
     (["models", "versions", "nothing"], "no registered model 'nothing' (did you mean '"),
+    (["train", "nlinear", "--csv", str(SAMPLE), "--register", ".."], "--register ..: not a name for a model; leave out"),
     (["train", "nlinear", "--csv", str(SAMPLE), "--register", "a/b"], "--register a/b: not a name for a model; leave out"),
-    (["evaluate", "--model", "models:/weather@nobody"], "alias nobody not found"),
+    (["evaluate", "--model", "models:/weather@nobody"], "alias nobody not found.; correct the name"),
 ]
 
 
@@ -311,6 +323,8 @@ REFUSED = [
     (changed() | {"params": {"sample": 3}}, "params: no parameter 'sample' (did you mean 'samples'?); known: conformal, freq, "
                                             "item_id, mode, on_duplicate, on_gap, quantiles, samples, seed, steps, target, "
                                             "timestamp, timezone"),
+    (changed() | {"params": {"quantiles": []}}, "params: 'quantiles': tuple should have at least 1 item after "
+                                              "validation, not 0, got []; correct it"),
     (changed() | {"params": {"quantiles": [0, 0.5]}}, "--quantiles: 0.0 does not lie between 0 and 1"),
     (changed() | {"params": {"steps": 3}}, "--steps: this model does not sample in steps; leave it out"),
     (changed() | {"params": [1]}, 'params: not an object; write {"mode": "point"}'),

@@ -9,12 +9,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import SAMPLE, Cli
+from conftest import SAMPLE, Cli, inside
+from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
 from forecaster import training
 from forecaster.config import Columns, TrainerConfig, find_config, load_config
 from forecaster.data.problem import load_problem
+from forecaster.data.reading import file_digest
 from forecaster.data.tables import read_table
 from forecaster.data.windows import WindowData, Windows
 from forecaster.errors import UserError
@@ -273,6 +275,17 @@ def test_interrupted_training_is_marked_and_says_how_to_go_on(tmp_path: Path) ->
     assert [run["status"] for run in runs] == ["KILLED"]
     cli("train", "--resume", "latest")
     assert json.loads(cli("runs", "list", "--json").stdout)["runs"][0]["status"] == "FINISHED"
+
+
+def test_a_training_that_goes_on_is_not_resumed(new_home: Path) -> None:
+    checkpoints = new_home / "checkpoints" / "abc"
+    checkpoints.mkdir(parents=True)
+    job = {"config": load_config(find_config("nlinear"), overrides={"data.csv": str(SAMPLE)}).model_dump(mode="json"),
+           "digest": file_digest(SAMPLE), "experiment": "e", "run_name": None, "run_id": "abc", "output": None}  # fmt: skip
+    (checkpoints / "job.json").write_text(json.dumps(job))
+    with FileLock(checkpoints / "lock"):
+        refused = inside("train", "--resume", "abc", status=1)
+    assert refused.stderr == "error: run abc: another process is training it; wait for its end, or stop it first\n"
 
 
 def kill_at(cli: Cli, line: str, *args: object) -> None:

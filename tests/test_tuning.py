@@ -77,6 +77,8 @@ def test_default_spaces_hold_what_the_configuration_has() -> None:
 def test_what_cannot_be_searched_is_refused(cli: Cli, tmp_path: Path) -> None:
     refused = cli(*COMMON, "--space", "model.width=1..4", "--output", tmp_path / "x.yaml", status=1)
     assert "error: --space: no configuration key 'model.width'" in refused.stderr
+    refused = cli(*COMMON, "--space", "data.horizon=3|9", "--output", tmp_path / "x.yaml", status=1)
+    assert "error: --space data.horizon: trials on other data do not compare" in refused.stderr
     refused = cli(*COMMON, "--metric", "crps", "--output", tmp_path / "x.yaml", status=1)
     assert refused.stderr.endswith("this model gives a point forecast only; choose mse or mae\n")
     assert not (tmp_path / "x.yaml").exists()

@@ -82,7 +82,8 @@ def ui(port: int) -> None:
     """Open the MLflow UI over the configured store, on this machine only; of a server, tell its page."""
     import os
 
-    from forecaster.store import is_remote, store_uri, ui_command, ui_page
+    from forecaster.keeping import is_remote
+    from forecaster.store import store_uri, ui_command, ui_page
 
     if is_remote(store_uri()):
         click.echo(ui_page(port))

@@ -40,6 +40,14 @@ class Problem:
         starts = [step_number(self.table.start(s)) for s in self.table.series]
         return cut_windows(scaled, self.borders, part, self.config.lookback, self.config.horizon, starts)
 
+    def learnt_until(self) -> dict[str, str]:
+        """The last time of each series that was trained on or validated on, by its name."""
+        table = self.table
+        return {
+            series.item_id or "": str(table.interval.stamps(series.first, border.validation)[-1])
+            for series, border in zip(table.series, self.borders, strict=True)
+        }
+
 
 def load_table(config: DataConfig, report: Report | None = None) -> Table:
     """The table that ``data.csv`` or ``data.dataset`` names."""
