@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -37,6 +38,11 @@ SHARED = ROOT.parent / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the benchmark files are not beside the project")
 
 
+def with_interrupts() -> None:
+    """In a new process: what a shell starts in the background is started with Ctrl-C ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Cli:
     """The command line in a process of its own, with a store of its own."""
 
@@ -48,7 +54,7 @@ class Cli:
     def start(self, *args: object, **kwargs: object) -> subprocess.Popen[str]:
         command = [sys.executable, str(ROOT / "cli.py"), *map(str, args)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, env=self.env, text=True, **pipes, **kwargs)  # type: ignore[call-overload]
+        return subprocess.Popen(command, env=self.env, text=True, preexec_fn=with_interrupts, **pipes, **kwargs)  # type: ignore[call-overload]
 
     def __call__(
         self, *args: object, status: int = 0, input: str | None = None, **kwargs: object

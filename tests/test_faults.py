@@ -163,9 +163,10 @@ def test_a_training_outlives_its_tracking_server(tmp_path: Path) -> None:
     assert {path.name for path in model.iterdir()} == set(FILES)
     left = tmp_path / "model.unlogged"
     notes = [line for line in rest.splitlines() if line.startswith("note:")]
-    assert len(notes) == 2, rest
+    assert len(notes) == 3, rest
     assert "going on, what is to be logged is kept" in notes[0]
-    assert notes[1].endswith(f"once it is there again log them with: runs log {left}")
+    assert notes[1].endswith("the model is saved, and logged as plain files")
+    assert notes[2].endswith(f"once it is there again log them with: runs log {left}")
     assert f"the tracking server http://127.0.0.1:{port} cannot be reached" in cli("runs", "log", left, status=1).stderr
     with server(tmp_path / "server", port):
         cli("runs", "log", left)

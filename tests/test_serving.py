@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from conftest import SAMPLE, Cli
+from conftest import SAMPLE, Cli, with_interrupts
 
 from cli import main
 from forecaster import answers
@@ -392,11 +392,11 @@ def test_mlflow_serves_the_logged_model_from_anywhere(store: Path, logged: Path,
 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": store.store_uri(), "PYTHONPATH": ""}
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": place.store_uri(), "PYTHONPATH": ""}
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/weather/1", "--env-manager", "local",
                "--port", str(port)]  # fmt: skip
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with serving(subprocess.Popen(command, env=environment, cwd=tmp_path, **pipes)) as lines:
+    with serving(subprocess.Popen(command, env=environment, cwd=tmp_path, preexec_fn=with_interrupts, **pipes)) as lines:
         wait_for(lambda: any("Application startup complete" in line for line in lines))
         ask, recent = Client(port), WEATHER.tail(60)
         status, answer = ask({"dataframe_split": split(recent), "params": {"seed": 5}})

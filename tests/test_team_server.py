@@ -168,7 +168,7 @@ def test_training_and_forecast_through_the_server(team: Team, tmp_path: Path) ->
     (listed,) = json.loads(client("runs", "list", "--experiment", "shared", "--json").stdout)["runs"]
     assert (listed["run_id"], listed["status"]) == (run["run_id"], "FINISHED")
     assert listed["metrics"]["test/mse"] == pytest.approx(run["metrics"]["test/mse"])
-    assert list(team.files.rglob(f"{run['run_id']}/artifacts/model/weights.safetensors"))
+    assert list(team.files.rglob("saved/weights.safetensors"))  # it went to the team's artifacts
     assert not (tmp_path / "home" / "mlflow.db").exists()
     assert client("ui").stdout.startswith(f"{team.address}/#/experiments/")
 

@@ -257,12 +257,9 @@ def test_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
 def test_interrupted_training_is_marked_and_says_how_to_go_on(tmp_path: Path) -> None:
     cli = Cli(tmp_path / "home")
 
-    def with_interrupts() -> None:  # a job in the background is started with them ignored
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
     args = ["train", "s2dbm", "--csv", SAMPLE, "--horizon", 7, "--lookback", 28, "--set", "trainer.max_epochs=4",
             "--set", "trainer.score_windows=0", "--set", "trainer.stage_epochs=1"]  # fmt: skip
-    with cli.start(*args, preexec_fn=with_interrupts) as process:
+    with cli.start(*args) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("model epoch 1"):
