@@ -53,8 +53,8 @@ class Cli:
 
     def start(self, *args: object, **kwargs: object) -> subprocess.Popen[str]:
         command = [sys.executable, str(ROOT / "cli.py"), *map(str, args)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, env=self.env, text=True, preexec_fn=with_interrupts, **pipes, **kwargs)  # type: ignore[call-overload]
+        kwargs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": with_interrupts, **kwargs}
+        return subprocess.Popen(command, env=self.env, text=True, **kwargs)  # type: ignore[call-overload]
 
     def __call__(
         self, *args: object, status: int = 0, input: str | None = None, **kwargs: object
