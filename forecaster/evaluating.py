@@ -155,12 +155,15 @@ def _prepare(asked: Asked, say: Callable[[str], object]) -> _Prepared:
 
 def _tell_what_was_seen(saved: SavedModel, problem: Problem, say: Callable[[str], object]) -> None:
     """Origins in the rows that the model was trained on or chosen by flatter it."""
-    until, table = saved.metadata.get("learnt_until", {}), problem.table
-    seen = False
+    table, seen = problem.table, False
+    try:
+        until = {name: pd.Timestamp(last) for name, last in saved.metadata.get("learnt_until", {}).items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"{saved.folder / 'metadata.json'}: learnt_until is damaged; copy the model again") from error
     for series, border in zip(table.series, problem.borders, strict=True):
         first = table.interval.stamps(series.first, border.train + 1)[-1]
         known = until.get(series.item_id or "")
-        seen |= known is not None and first <= pd.Timestamp(known)
+        seen |= known is not None and first <= known
     if seen:
         other = "" if table.digest == saved.metadata.get("digest") else ", if these are its series"
         say(

@@ -1,6 +1,7 @@
 """Rolling evaluation, from the windows to the command ``evaluate`` and its run."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -212,6 +213,16 @@ def test_origins_seen_before_the_file_grew_are_told(trained: dict, tmp_path: Pat
     args = ["evaluate", "--model", trained["model_dir"], "--csv", grown, "--stride", 14, "--origins"]
     assert "which flatters it" not in inside(*args, 20).stderr
     assert "trained on or chosen by, if these are its series, which flatters it" in inside(*args, 21).stderr
+
+
+@pytest.mark.parametrize("damage", [3, {"": "soon"}, {"": [1]}])
+def test_damaged_times_are_one_line(trained: dict, tmp_path: Path, damage: object) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(trained["model_dir"], folder)
+    metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
+    (folder / "metadata.json").write_text(json.dumps(metadata | {"learnt_until": damage}), encoding="utf-8")
+    told = inside("evaluate", "--model", folder, "--csv", SAMPLE, "--origins", 2, status=1).stderr
+    assert told.splitlines()[-1] == f"error: {folder / 'metadata.json'}: learnt_until is damaged; copy the model again"
 
 
 def test_a_column_that_ends_early_is_scored_as_far_as_it_goes(tmp_path: Path) -> None:
