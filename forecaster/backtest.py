@@ -146,7 +146,7 @@ def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
             path.write_bytes(table_bytes(frame, ".csv"))
             run.file(path)
             path = Path(scratch) / "findings.txt"
-            path.write_text("".join(c.sentence() + "\n" for c in comparisons), encoding="utf-8")
+            path.write_text("".join(c.sentence(asked.by.upper()) + "\n" for c in comparisons), encoding="utf-8")
             run.file(path)
         if asked.output is not None:
             output = asked.output

@@ -71,8 +71,9 @@ def benchmark(asked: Asked) -> Finished:
             parent.tags({"kind": "benchmark", "suite": name})
             failures = _run_all(suite, missing, known, experiment, parent.run_id, asked.minutes)
     known = _runs(experiment)
-    rows = [row for cell in lay_out(suite, Only()) for row in _rows(suite, cell, known.get(cell.key))]
-    text = _text(asked, suite, rows)
+    whole = lay_out(suite, Only())
+    rows = [row for cell in whole for row in _rows(suite, cell, known.get(cell.key))]
+    text = _text(asked, suite, rows, len(whole))
     markdown, csv = folder / f"{name}.md", folder / f"{name}.csv"
     frame = pd.DataFrame(rows)
     write_together(
@@ -181,8 +182,8 @@ def _rows(suite: Suite, cell: Cell, run: Mapping[str, Any] | None) -> Iterator[d
         yield about | {m: metrics.get(f"test/{m}") for m in suite.metrics} | run_facts
 
 
-def _text(asked: Asked, suite: Suite, rows: Sequence[Mapping[str, Any]]) -> str:
-    """The table and what it was made by, as Markdown."""
+def _text(asked: Asked, suite: Suite, rows: Sequence[Mapping[str, Any]], cells: int) -> str:
+    """The table and what it was made by, as Markdown; ``cells``: how many the whole suite has."""
     if not rows:
         return f"{suite.about}\n\nNothing has been run yet.\n"
     frame = pd.DataFrame(rows)
@@ -190,22 +191,22 @@ def _text(asked: Asked, suite: Suite, rows: Sequence[Mapping[str, Any]]) -> str:
     grouped = frame.groupby(by, sort=False)
     shown = grouped[list(suite.metrics)].agg(["mean", "std"])
     counts = grouped["seed"].count()
-    cells = {
+    figures = {
         metric: {key: mean_and_spread(row["mean"], row["std"], suite.digits) for key, row in shown[metric].iterrows()}
         for metric in suite.metrics
     }
     for metric in suite.metrics:
         if not metric.startswith(("coverage", "width")):
-            best_in_bold(cells[metric], {key: row["mean"] for key, row in shown[metric].iterrows()}, by)
+            best_in_bold(figures[metric], {key: row["mean"] for key, row in shown[metric].iterrows()}, by)
     facts = {key: ", ".join(sorted({str(v) for v in frame[key].dropna()})) for key in ("date", "code", "machine", "torch")}
     seconds = grouped["train_seconds"].mean()
-    table = (_by_models if suite.columns == "models" else _by_metrics)(suite, by, cells, counts, seconds)
+    table = (_by_models if suite.columns == "models" else _by_metrics)(suite, by, figures, counts, seconds)
     seeds = ", ".join(str(s) for s in sorted(frame["seed"].unique()))
-    command = f"python cli.py benchmark {asked.suite}"
+    made = f"`python cli.py benchmark {asked.suite}`: {frame['run_id'].nunique()} of {cells} cells"
     return (
         f"{suite.about}\n\n{table}\n\n"
-        f"`{command}`: {facts['date']}, code {facts['code']}, {facts['machine']}, torch {facts['torch'] or '?'}, "
-        f"seed(s) {seeds}; ± is the standard deviation over the seeds.\n"
+        f"{made}, {facts['date']}, code {facts['code']}, {facts['machine']}, torch {facts['torch'] or '?'}, "
+        f"seed(s) {seeds}; ± is the standard deviation over the seeds, one seed where it is missing.\n"
         + "".join(f"{name}: {p.source}.\n" for name, p in suite.published.items())
     )
 

@@ -29,14 +29,16 @@ class Comparison:
         """Whether the interval leaves 0 out."""
         return self.low > 0 or self.high < 0
 
-    def sentence(self) -> str:
-        """The finding in words."""
+    def sentence(self, loss: str) -> str:
+        """The finding in words, with the name of the loss."""
         interval = f"95 % interval {self.low:.1f} to {self.high:.1f} %"
         if self.low > 0:
-            return f"{self.first} is better than {self.second} by {self.percent:.1f} % ({interval})"
+            return f"{self.first} is better than {self.second} by {self.percent:.1f} % ({interval}) in {loss}"
         if self.high < 0:
-            return f"{self.first} is worse than {self.second} by {-self.percent:.1f} % ({interval})"
-        return f"{self.first} and {self.second} cannot be told apart (difference {self.percent:.1f} %, {interval})"
+            return f"{self.first} is worse than {self.second} by {-self.percent:.1f} % ({interval}) in {loss}"
+        return (
+            f"{self.first} and {self.second} cannot be told apart (difference {self.percent:.1f} %, {interval}) in {loss}"
+        )
 
 
 def compare(first: str, losses: NDArray[np.float64], second: str, others: NDArray[np.float64], overlap: int) -> Comparison:

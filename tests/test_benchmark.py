@@ -58,7 +58,9 @@ def test_an_interrupted_benchmark_ends_with_the_same_table(cli: Cli, tmp_path: P
 
 def test_the_smoke_suite_runs_and_a_failing_cell_does_not_stop_it(cli: Cli, tmp_path: Path) -> None:
     done = cli("benchmark", "smoke", "--model", "rlinear", "--model", "seasonal-naive", "--minutes", "10", "--json")
-    assert json.loads(done.stdout)["done"] == 4
+    made = json.loads(done.stdout)
+    assert made["done"] == 4
+    assert "`python cli.py benchmark smoke`: 4 of 6 cells, " in Path(made["markdown"]).read_text(encoding="utf-8")
     suite = tmp_path / "bad.yaml"
     suite.write_text(SUITE.replace("lookback: 14", "lookback: 14000"))
     failed = cli("benchmark", suite, "--model", "rlinear", status=1)
@@ -134,6 +136,7 @@ def test_backtest_ranks_models_beside_seasonal_naive(cli: Cli, write, tmp_path: 
     assert comparison["low"] > 0
     assert comparison["p"] < 0.01
     assert comparison["sentence"].startswith("nlinear is better than seasonal-naive by ")
+    assert comparison["sentence"].endswith(" %) in CRPS")
     assert found["origins"][0] == "2024-12-10"
     assert found["origins"][-1] == stamps[-7]
     frame = pd.read_csv(output)

@@ -19,14 +19,15 @@ def test_equal_losses_cannot_be_told_apart() -> None:
     losses = np.arange(1.0, 9.0)
     found = compare("a", losses, "b", losses, 3)
     assert (found.percent, found.low, found.high, found.p) == (0, 0, 0, 1)
-    assert found.sentence() == "a and b cannot be told apart (difference 0.0 %, 95 % interval 0.0 to 0.0 %)"
+    assert found.sentence("MAE") == "a and b cannot be told apart (difference 0.0 %, 95 % interval 0.0 to 0.0 %) in MAE"
 
 
 def test_a_constant_ratio_is_certain() -> None:
     losses = np.arange(1.0, 9.0)
     found = compare("a", 0.9 * losses, "b", losses, 1)
-    assert found.sentence() == "a is better than b by 10.0 % (95 % interval 10.0 to 10.0 %)"
-    assert compare("b", losses, "a", 0.8 * losses, 1).sentence().startswith("b is worse than a by 25.0 %")
+    assert found.sentence("CRPS") == "a is better than b by 10.0 % (95 % interval 10.0 to 10.0 %) in CRPS"
+    worse = compare("b", losses, "a", 0.8 * losses, 1)
+    assert worse.sentence("MAE") == "b is worse than a by 25.0 % (95 % interval -25.0 to -25.0 %) in MAE"
 
 
 @pytest.mark.parametrize(("overlap", "floor"), [(1, 0.92), (4, 0.86)])

@@ -94,7 +94,7 @@ def backtest(
             {
                 "run_id": found.run_id, "by": by, "origins": found.origins,
                 "ranking": [asdict(ranked) for ranked in found.ranking],
-                "comparisons": [asdict(c) | {"sentence": c.sentence()} for c in found.comparisons],
+                "comparisons": [asdict(c) | {"sentence": c.sentence(by.upper())} for c in found.comparisons],
             }
         )  # fmt: skip
         return
@@ -113,5 +113,5 @@ def backtest(
         f"{origins} origins; errors in standard deviations of the training rows; the crps of a point forecast is its mae"
     )
     for comparison in found.comparisons:
-        click.echo(comparison.sentence())
+        click.echo(comparison.sentence(by.upper()))
     click.echo(f"run    {found.run_id}")
