@@ -160,16 +160,26 @@ def test_backtest_refuses_models_that_cannot_be_told_apart_or_compared(cli: Cli,
     assert "--model: their horizons differ (7, 96); give one with --horizon" in refused.stderr
 
 
-def test_backtest_leaves_out_origins_without_a_value(cli: Cli, write) -> None:
+def test_backtest_leaves_out_origins_without_a_value(cli: Cli, write, tmp_path: Path) -> None:
     """The last fortnight is blank: of four origins a week apart two can be scored, by intervals and by points."""
     stamps = pd.date_range("2023-01-01", periods=200, freq="D").strftime("%Y-%m-%d")
     noise = np.random.default_rng(0).normal(size=200)
     rows = (f"{s},{'' if i >= 186 else i % 7 + noise[i]}\n" for i, s in enumerate(stamps))
     path = write("day,sales\n" + "".join(rows))
     common = ("--horizon", 7, "--lookback", 28, "--origins", 4, "--refit-every", 1, "--set", "trainer.max_epochs=2")
-    done = cli("backtest", "--csv", path, "--model", "quantile-linear", *common, "--json")
+    formula, output = write("model: {name: seasonal-naive}\n", "=1+1.yaml"), tmp_path / "errors.csv"
+    models = ("--model", "quantile-linear", "--model", formula)
+    done = cli("backtest", "--csv", path, *models, "--output", output, *common, "--json")
     assert "2 origin(s) have no value to score: left out" in done.stderr
-    found = {r["model"]: r for r in json.loads(done.stdout)["ranking"]}
+    assert {line.split(",")[0] for line in output.read_text().splitlines()[1:]} == {
+        "quantile-linear",
+        "'=1+1",
+        "seasonal-naive",
+    }
+    made = json.loads(done.stdout)
+    refused = cli("report", made["run_id"], "--output", tmp_path / "r.html", status=1)
+    assert f"run {made['run_id']} is a backtest: a report is of trainings" in refused.stderr
+    found = {r["model"]: r for r in made["ranking"]}
     assert 0 < found["quantile-linear"]["coverage"] <= 1
     assert found["quantile-linear"]["crps"] == found["quantile-linear"]["crps"]
 

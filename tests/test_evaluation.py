@@ -254,3 +254,14 @@ def test_what_cannot_be_is_refused(trained: dict) -> None:
     assert (
         "1461 rows, but --origins 200 --stride 14 with horizon 14 needs 2805 (5 of them before the first origin)" in refused
     )
+
+
+def test_values_beyond_all_that_was_learnt_from_are_one_line(trained: dict, tmp_path: Path) -> None:
+    lines = SAMPLE.read_text().splitlines()
+    cells = lines[-1].split(",")
+    path = tmp_path / "far.csv"
+    path.write_text("\n".join([*lines[:-1], ",".join([cells[0], *(["1e30"] * (len(cells) - 1))])]) + "\n")
+    refused = inside("evaluate", "--model", trained["model_dir"], "--csv", path, "--origins", 1, status=1)
+    assert refused.stderr.startswith(f"error: {path}: column '")
+    assert "holds 1e+30, more than " in refused.stderr
+    assert refused.stderr.count("\n") == 1

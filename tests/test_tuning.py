@@ -55,6 +55,13 @@ def test_a_trial_that_fails_is_counted_as_such(cli: Cli, tmp_path: Path) -> None
     assert found["complete"] + found["pruned"] + found["failed"] == 4
 
 
+def test_only_trials_whose_losses_compare_are_ended_early(cli: Cli, tmp_path: Path) -> None:
+    rates = ("--space", "trainer.learning_rate=1e-8..1e-2:log", "--trials", 9, "--output", tmp_path / "tuned.yaml")
+    assert json.loads(cli(*COMMON, *rates).stdout)["pruned"] > 0
+    found = json.loads(cli(*COMMON, *rates, "--space", "model.loss=l1|mse").stdout)
+    assert (found["complete"], found["pruned"]) == (9, 0)
+
+
 def test_ranges_are_read() -> None:
     assert parse_range("trainer.learning_rate=1e-5..1e-2:log") == Range("trainer.learning_rate", 1e-5, 1e-2, True)
     assert parse_range("model.network.layers=1..4") == Range("model.network.layers", 1, 4)
