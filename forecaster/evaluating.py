@@ -19,9 +19,17 @@ from forecaster.data.splits import Part
 from forecaster.data.tables import Table, read_table
 from forecaster.data.windows import Windows
 from forecaster.errors import UserError
-from forecaster.evaluation import Evaluation, Scoring, Units, chosen, evaluate_in_full, interval_ends, worst_windows
+from forecaster.evaluation import (
+    Evaluation,
+    Scoring,
+    Units,
+    chosen,
+    evaluate_in_full,
+    evaluate_seasonal_naive,
+    interval_ends,
+    worst_windows,
+)
 from forecaster.forecasting import open_model
-from forecaster.models.naive import SeasonalNaive
 from forecaster.plots import Panel, plot_leads, plot_pit, plot_reliability, plot_windows
 from forecaster.predictor import check_form, in_model_order
 from forecaster.progress import scoring_bar
@@ -75,9 +83,14 @@ class _Prepared:
     saved: SavedModel
     problem: Problem
     windows: Windows
-    prefix: str
+    part: Part
     scoring: Scoring
     which: str
+
+    @property
+    def prefix(self) -> str:
+        """The beginning of the metrics' names."""
+        return "val" if self.part == "validation" else "test"
 
 
 def evaluate_saved(asked: Asked, say: Callable[[str], object]) -> Found:
@@ -88,12 +101,14 @@ def evaluate_saved(asked: Asked, say: Callable[[str], object]) -> Found:
     with tracking.open_run(asked.experiment, asked.run_name or _run_name(asked, made)) as run:
         _log_start(run, asked, made, season)
         found = evaluate_in_full(made.saved.model, problem, made.windows, scoring, watch=scoring_bar)
+        if not found.errors.isfinite().any():
+            raise UserError(
+                f"{problem.table.path}: {_about(made, len(found.numbers))}: none has a value to score; see check"
+            )
         whole = len(chosen(made.windows, replace(scoring, limit=None)))
         if len(found.numbers) < whole:
             say(f"--limit: scored {len(found.numbers)} of {whole} windows, evenly spaced from the first to the last")
-        naive = evaluate_in_full(
-            SeasonalNaive(season, problem.config.horizon), problem, made.windows, replace(scoring, mode="point", full=False)
-        )
+        naive = evaluate_seasonal_naive(problem, made.part, scoring)
         metrics = {f"{made.prefix}/{name}": value for name, value in found.pooled().items()}
         baseline = {f"{made.prefix}/{name}": value for name, value in naive.pooled().items()}
         run.metrics(metrics)
@@ -136,7 +151,6 @@ def _prepare(asked: Asked, say: Callable[[str], object]) -> _Prepared:
         origins, stride = asked.rolling.origins, asked.rolling.stride or source.horizon
         problem, scoring = rolling_problem(source, table, origins, stride), replace(scoring, stride=stride)
         which = f"the last {origins} origins, {stride} steps apart"
-        _tell_what_was_seen(saved, problem, say)
     # the model's own scaling where it knows the series, so that the model meets what it was trained on
     names = [series.item_id or "" for series in table.series]
     unknown = [name for name in names if name not in saved.scaling]
@@ -150,26 +164,29 @@ def _prepare(asked: Asked, say: Callable[[str], object]) -> _Prepared:
         scale.check(series.values, table.path, table.names)
     problem = replace(problem, scaling=scaling)
     part: Part = "validation" if asked.split == "validation" else "test"
-    return _Prepared(saved, problem, problem.windows(part), "val" if part == "validation" else "test", scoring, which)
+    windows = problem.windows(part)
+    if part == "test":
+        _tell_what_was_seen(saved, problem, asked.rolling is not None, say)
+    return _Prepared(saved, problem, windows, part, scoring, which)
 
 
-def _tell_what_was_seen(saved: SavedModel, problem: Problem, say: Callable[[str], object]) -> None:
-    """Origins in the rows that the model was trained on or chosen by flatter it."""
+def _tell_what_was_seen(saved: SavedModel, problem: Problem, rolling: bool, say: Callable[[str], object]) -> None:
+    """Windows in the rows that the model was trained on or chosen by flatter it."""
     table, seen = problem.table, False
     try:
         until = {name: pd.Timestamp(last) for name, last in saved.metadata.get("learnt_until", {}).items()}
     except (AttributeError, TypeError, ValueError) as error:
         raise UserError(f"{saved.folder / 'metadata.json'}: learnt_until is damaged; copy the model again") from error
     for series, border in zip(table.series, problem.borders, strict=True):
-        first = table.interval.stamps(series.first, border.train + 1)[-1]
+        first = table.interval.stamps(series.first, border.part("test")[0] + 1)[-1]
         known = until.get(series.item_id or "")
         seen |= known is not None and first <= known
     if seen:
         other = "" if table.digest == saved.metadata.get("digest") else ", if these are its series"
-        say(
-            f"--origins: the earliest lie in the rows that this model was trained on or chosen by{other}, which flatters "
-            "it; give fewer origins or a smaller --stride"
-        )
+        which, remedy = "--origins: the earliest", "give fewer origins or a smaller --stride"
+        if not rolling:
+            which, remedy = "the test split: its first windows", "give --origins that lie after those rows"
+        say(f"{which} lie in the rows that this model was trained on or chosen by{other}, which flatters it; {remedy}")
 
 
 def _source(trained: DataConfig, asked: Asked) -> DataConfig:
@@ -272,9 +289,9 @@ def _panels(found: Evaluation, made: _Prepared) -> list[Panel]:
     batch = windows[numbers].to(model.device)
     units = Units(made.problem, windows, model.device)
     with torch.no_grad():
-        point = units.restore(model.point(batch, scoring.steps if scoring.mode == "point" else None), batch.index)
+        point = units.restore(model.point(batch, scoring.steps), batch.index)
         ends = interval_ends(model, batch, scoring, units) if scoring.mode == "probabilistic" else None
-    past, y = units.restore(batch.past, batch.index), units.restore(batch.future, batch.index)
+    past, y = units.restore(batch.past, batch.index), units.truth(batch.index)
     past, y = torch.where(batch.past_mask > 0, past, torch.nan), torch.where(batch.future_mask > 0, y, torch.nan)
     off = torch.nan_to_num((point - y).abs() / units.of(units.std, batch.index, 3)).sum(2).argmax(1)
     measure = "absolute error" if scoring.mode == "point" else "CRPS"

@@ -1,7 +1,7 @@
 """Rolling evaluation: the windows of a split, point or probabilistic, summed batch by batch."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from forecaster.data.splits import Part
 from forecaster.data.windows import Batch, Windows, evenly_spaced, loader_of
 from forecaster.metrics import QUANTILES, quantiles_of_ranked, seasonal_errors
 from forecaster.models import Draws, Forecaster
+from forecaster.models.naive import SeasonalNaive
 from forecaster.totals import Totals, Truth, add_paths, add_pit_of_quantiles, add_point, add_quantiles, add_samples
 
 Mode = Literal["point", "probabilistic"]
@@ -41,7 +42,10 @@ class Scoring:
 
 
 class Units:
-    """Back from z-scores to the scale that metrics are reported on: z-scores still for the benchmark's data sets."""
+    """Back from z-scores to the scale that metrics are reported on: z-scores still for the benchmark's data sets.
+
+    The truth is the table's own, in float64: windows hold it in single precision, in which a zero would not be zero.
+    """
 
     def __init__(self, problem: Problem, windows: Windows, device: torch.device) -> None:
         mean, std = (torch.tensor(np.stack([getattr(s, name) for s in problem.scaling])) for name in ("mean", "std"))
@@ -61,6 +65,15 @@ class Units:
         self.owners = windows.owners
         for name, value in vars(self).items():
             setattr(self, name, value.to(device))
+        self._rows, self._horizon, self._values = windows.rows, windows.horizon, [s.values for s in problem.table.series]
+        if not problem.original_units:
+            self._values = [s.apply(values) for s, values in zip(problem.scaling, self._values, strict=True)]
+
+    def truth(self, index: Int[Tensor, " B"]) -> Float64[Tensor, "B K H"]:
+        """What the windows ``index`` turned out to be, 0 where it is missing."""
+        places = zip(self.owners[index].tolist(), self._rows[index.cpu()].tolist(), strict=True)
+        values = np.stack([self._values[owner][row : row + self._horizon].T for owner, row in places])
+        return torch.from_numpy(np.nan_to_num(values.astype(np.float64))).to(index.device)
 
     def of(self, values: Tensor, index: Int[Tensor, " B"], ndim: int) -> Tensor:
         """The rows (N, K) of the windows' series, to be laid over (B, …, K, H)."""
@@ -118,18 +131,26 @@ def evaluate_in_full(
     totals, errors = Totals(len(problem.table), units.scale), []
     for cpu_batch in watch(loader_of(windows, numbers, batch_size or _batch_size(problem, scoring))):
         batch = cpu_batch.to(device)
-        y = units.restore(batch.future, batch.index)
+        y = units.truth(batch.index)
         truth = Truth(y, batch.future_mask, units.owners[batch.index])
         totals.add_truth(truth)
         if scoring.mode == "probabilistic":
             error = _add_probabilistic(totals, truth, model, batch, scoring, units)
             if scoring.full:
-                add_point(totals, truth, units.restore(model.point(batch), batch.index))
+                add_point(totals, truth, units.restore(model.point(batch, scoring.steps), batch.index))
         else:
             error = add_point(totals, truth, units.restore(model.point(batch, scoring.steps), batch.index))
         scaled = error / units.of(units.std, batch.index, 3)
         errors.append((scaled.sum((1, 2)) / batch.future_mask.sum((1, 2))).cpu())
     return Evaluation(totals, numbers, torch.cat(errors))
+
+
+def evaluate_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> Evaluation:
+    """The baseline on the same windows, with a season of history to read however short the lookback of the model is."""
+    season, config = problem.table.interval.season, problem.config
+    widened = replace(problem, config=config.model_copy(update={"lookback": max(config.lookback, season)}))
+    naive = SeasonalNaive(season, config.horizon)
+    return evaluate_in_full(naive, widened, widened.windows(part), replace(scoring, mode="point", steps=None, full=False))
 
 
 def _batch_size(problem: Problem, scoring: Scoring) -> int:

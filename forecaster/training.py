@@ -22,12 +22,11 @@ from forecaster.config import ROOT, Config, TrainerConfig, check_config, dump_co
 from forecaster.data.problem import Problem, load_problem
 from forecaster.data.splits import Part
 from forecaster.errors import UserError
-from forecaster.evaluation import Mode, Scoring, evaluate, evaluate_in_full
+from forecaster.evaluation import Mode, Scoring, evaluate_in_full, evaluate_seasonal_naive
 from forecaster.files import check_folder, check_model_folder, whole_folder
 from forecaster.fitting import fit, new_model, on_cuda, window_data
 from forecaster.models import Forecaster
 from forecaster.models.conformal import validation_errors
-from forecaster.models.naive import SeasonalNaive
 from forecaster.plots import plot_forecast, recent_history
 from forecaster.predictor import Request, forecast_table
 from forecaster.saved import load_model, save_model, versions
@@ -205,8 +204,7 @@ def final_metrics(model: Forecaster, problem: Problem, config: Config) -> tuple[
 
 
 def _baseline(problem: Problem, limit: int | None) -> dict[str, float]:
-    naive = SeasonalNaive(problem.table.interval.season, problem.config.horizon)
-    found = evaluate(naive, problem, "test", Scoring("point", limit=limit))
+    found = evaluate_seasonal_naive(problem, "test", Scoring("point", limit=limit)).pooled()
     return {f"test/{name}": value for name, value in found.items() if name != "windows"}
 
 

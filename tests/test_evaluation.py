@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,22 @@ from conftest import SAMPLE, inside
 from forecaster.config import DataConfig
 from forecaster.data.problem import Problem, load_problem, rolling_problem
 from forecaster.errors import UserError
-from forecaster.evaluation import Scoring, chosen, evaluate, evaluate_in_full, worst_windows
-from forecaster.model_config import QuantileLinearConfig
+from forecaster.evaluation import (
+    Scoring,
+    Units,
+    chosen,
+    evaluate,
+    evaluate_in_full,
+    evaluate_seasonal_naive,
+    worst_windows,
+)
+from forecaster.model_config import (
+    BridgeConfig,
+    DiffusionConfig,
+    QuantileLinearConfig,
+    ResidualNetworkConfig,
+    SamplerConfig,
+)
 from forecaster.models import Forecaster, build_model
 from forecaster.models.naive import SeasonalNaive
 
@@ -77,6 +92,43 @@ def test_metrics_are_those_of_a_plain_loop(shops: Problem) -> None:
     assert found["rmse"] == pytest.approx(np.nanmean(np.square(errors)) ** 0.5, rel=1e-5)
     assert found["mase"] == pytest.approx(np.nanmean(scaled), rel=1e-5)
     assert found["nd"] == pytest.approx(np.nansum(errors) / np.nansum(np.abs(truths)), rel=1e-5)
+
+
+def test_the_truth_is_the_file_s_own_to_the_last_digit(shops: Problem) -> None:
+    """A zero that came back as 5e-9 would lie outside of an interval that begins at 0."""
+    windows = shops.windows("test")
+    index = torch.arange(len(windows))
+    found = Units(shops, windows, torch.device("cpu")).truth(index)
+    for window, owner, row in zip(found, windows.owners.tolist(), windows.rows.tolist(), strict=True):
+        values = shops.table.series[owner].values[row : row + H].T
+        assert np.array_equal(window.numpy(), np.nan_to_num(values))
+    batch = windows[index]
+    assert torch.equal(found == 0, batch.future_mask == 0)
+
+
+def test_the_baseline_reads_a_season_whatever_the_model_reads(shops: Problem) -> None:
+    short, season = (replace(shops, config=shops.config.model_copy(update={"lookback": n})) for n in (3, 7))
+    found = evaluate_seasonal_naive(short, "test", Scoring("probabilistic", steps=1)).pooled()
+    assert found == evaluate(SeasonalNaive(7, H), season, "test", Scoring())
+    assert found != evaluate(SeasonalNaive(7, H), short, "test", Scoring())
+
+
+def test_steps_asked_for_are_those_of_the_point_forecast_too(shops: Problem) -> None:
+    """A path of the paper's kind, whose walk of two steps ends elsewhere than that of one."""
+    torch.manual_seed(0)
+    network = ResidualNetworkConfig(channels=4, layers=1, heads=2)
+    config = DiffusionConfig(
+        label=0, network=network, schedule=BridgeConfig(steps=4), sampler=SamplerConfig(steps=2, point_steps=1)
+    )
+    model, windows = build_model(config, 2, L, H, 7), shops.windows("test")
+    for weights in model.parameters():
+        torch.nn.init.normal_(weights, std=0.5)
+    for steps in (1, 4):
+        both = evaluate_in_full(model, shops, windows, Scoring("probabilistic", 4, steps, full=True)).pooled()
+        point = evaluate_in_full(model, shops, windows, Scoring("point", steps=steps)).pooled()
+        assert both["mse"] == pytest.approx(point["mse"], rel=1e-5)
+    other = evaluate_in_full(model, shops, windows, Scoring("point", steps=1)).pooled()
+    assert other["mse"] != pytest.approx(point["mse"], rel=1e-3)
 
 
 def test_series_of_any_size_are_compared_in_deviations(shops: Problem) -> None:
@@ -223,6 +275,27 @@ def test_damaged_times_are_one_line(trained: dict, tmp_path: Path, damage: objec
     (folder / "metadata.json").write_text(json.dumps(metadata | {"learnt_until": damage}), encoding="utf-8")
     told = inside("evaluate", "--model", folder, "--csv", SAMPLE, "--origins", 2, status=1).stderr
     assert told.splitlines()[-1] == f"error: {folder / 'metadata.json'}: learnt_until is damaged; copy the model again"
+
+
+def test_a_split_that_the_model_has_seen_is_told(trained: dict, tmp_path: Path) -> None:
+    """The first 700 of 1461 rows: their last fifth lies in the training rows."""
+    half = tmp_path / "half.csv"
+    half.write_text("\n".join(SAMPLE.read_text(encoding="utf-8").splitlines()[:701]) + "\n", encoding="utf-8")
+    said = inside("evaluate", "--model", trained["model_dir"], "--csv", half).stderr
+    assert (
+        "the test split: its first windows lie in the rows that this model was trained on or chosen by, if these are"
+        in said
+    )
+    assert "flatters" not in inside("evaluate", "--model", trained["model_dir"]).stderr
+
+
+def test_nothing_to_score_is_an_error(trained: dict, tmp_path: Path) -> None:
+    lines = SAMPLE.read_text(encoding="utf-8").splitlines()
+    blank = [line.split(",")[0] + "," * line.count(",") for line in lines[-300:]]
+    path = tmp_path / "blank.csv"
+    path.write_text("\n".join([*lines[:-300], *blank]) + "\n", encoding="utf-8")
+    refused = inside("evaluate", "--model", trained["model_dir"], "--csv", path, "--origins", 2, status=1)
+    assert refused.stderr.splitlines()[-1].endswith("in the file's own units: none has a value to score; see check")
 
 
 def test_a_column_that_ends_early_is_scored_as_far_as_it_goes(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scoringrules
 import torch
 from torch import Tensor
 
@@ -61,6 +62,45 @@ def test_every_metric_is_that_of_gluonts() -> None:
         inside = (data[low] <= label) & (label <= data[high])
         assert found[f"coverage/{percent}"] == pytest.approx(float(inside.mean()))
     assert found["wql"] != pytest.approx(found["wql_9"], rel=1e-6)
+
+
+def test_scores_of_samples_are_those_of_scoringrules_over_what_is_observed() -> None:
+    """Entry after entry, window after window; what is missing holds a value that would be seen anywhere."""
+    truth, samples = made()
+    truth = Truth(torch.where(truth.mask > 0, truth.y, 50.0), truth.mask, truth.series)
+    totals = summed(truth, samples, WHOLE)
+    found = totals.pooled()
+    y, x, seen = truth.y.numpy(), samples.numpy(), truth.mask.numpy() > 0
+    entries = [(y[b, k, h], x[b, :, k, h]) for b, k, h in zip(*np.nonzero(seen), strict=True)]
+    crps = [scoringrules.crps_ensemble(value, drawn, estimator="fair") for value, drawn in entries]
+    assert found["crps"] == pytest.approx(np.mean(crps), rel=1e-9)
+    whole = [(b, h) for b in range(B) for h in range(H) if seen[b, :, h].all()]
+    sums = [scoringrules.crps_ensemble(y[b, :, h].sum(), x[b, :, :, h].sum(1), estimator="fair") for b, h in whole]
+    assert found["crps_sum"] == pytest.approx(np.mean(sums), rel=1e-9)
+    energy = []
+    for b in range(B):
+        paths = x[b][:, seen[b]]
+        apart = np.linalg.norm(paths[:, None] - paths[None], axis=2).sum() / (2 * S * (S - 1))
+        energy.append(np.linalg.norm(paths - y[b][seen[b]], axis=1).mean() - apart)
+    assert found["energy"] == pytest.approx(np.mean(energy), rel=1e-9)
+    pairs = [
+        (abs(y[b, i, h] - y[b, j, h]) ** 0.5 - (abs(x[b, :, i, h] - x[b, :, j, h]) ** 0.5).mean()) ** 2
+        for b in range(B) for h in range(H) for i in range(K) for j in range(i + 1, K) if seen[b, i, h] and seen[b, j, h]
+    ]  # fmt: skip
+    assert found["variogram"] == pytest.approx(np.mean(pairs), rel=1e-9)
+    for percent in (50, 80, 90, 95):
+        tails = [np.quantile(drawn, (0.5 - percent / 200, 0.5 + percent / 200)) for _, drawn in entries]
+        inside = [low <= value <= high for (value, _), (low, high) in zip(entries, tails, strict=True)]
+        scores = [
+            scoringrules.interval_score(value, low, high, 1 - percent / 100)
+            for (value, _), (low, high) in zip(entries, tails, strict=True)
+        ]
+        assert found[f"coverage/{percent}"] == pytest.approx(np.mean(inside), rel=1e-9)
+        assert found[f"width/{percent}"] == pytest.approx(np.mean([high - low for low, high in tails]), rel=1e-9)
+        assert found[f"interval/{percent}"] == pytest.approx(np.mean(scores), rel=1e-9)
+    below = [int((drawn < value).sum()) for value, drawn in entries]
+    assert totals.histogram("rank") == pytest.approx(np.bincount(below, minlength=S + 1) / len(entries))
+    assert float(totals.sums["pit"].sum()) == pytest.approx(len(entries))
 
 
 def test_sum_over_channels_is_scored_where_all_are_observed() -> None:

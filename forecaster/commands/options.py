@@ -78,8 +78,16 @@ COLUMNS = ("timestamp", "target", "item_id", "freq", "timezone", "on_gap", "on_d
 
 
 def print_json(content: Mapping[str, Any]) -> None:
-    """One JSON object on standard output."""
-    click.echo(json.dumps(content, ensure_ascii=False))
+    """One JSON object on standard output; a number that is not there, nan, is null."""
+    click.echo(json.dumps(_without_nan(content), ensure_ascii=False, allow_nan=False))
+
+
+def _without_nan(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and content != content else content
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
