@@ -88,7 +88,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Backtest:
-    """The ranking, best first, and the best model held against each other one."""
+    """The ranking, best first, and the best model held against each other one; ``origins``: their times, as written."""
 
     run_id: str
     ranking: list[Ranked]
@@ -116,6 +116,10 @@ def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
     table = load_table(next(iter(configs.values())).data)
     for config in configs.values():
         _check(config, table, plan)
+    baseline = configs[BASELINE].data
+    reach = max(baseline.lookback, table.interval.season)  # a season to read, however little the others read
+    widened = configs[BASELINE].model_copy(update={"data": baseline.model_copy(update={"lookback": reach})})
+    configs[BASELINE] = widened
     for decision in table.report.decisions:
         say(decision)
     file = Path(table.path).stem
@@ -151,8 +155,10 @@ def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
         if asked.output is not None:
             output = asked.output
             write_together({output: lambda partial: partial.write_bytes(table_bytes(frame, ".csv"))})
-        stamps = list(dict.fromkeys(frame["origin"]))
-        return Backtest(run.run_id, ranking, comparisons, stamps)
+        stamps = [_stamps(table, number, plan, horizon) for number in range(len(table))]
+        if any(each != stamps[0] for each in stamps):
+            say("the series do not end together: an origin is counted back from each one's own end, its time is the latest")
+        return Backtest(run.run_id, ranking, comparisons, [max(times) for times in zip(*stamps, strict=True)])
 
 
 def _configs(asked: Asked) -> dict[str, Config]:
@@ -252,8 +258,14 @@ def _frame(scores: Mapping[str, _Scores], table: Table, plan: Plan, horizon: int
     rows: list[pd.DataFrame] = []
     for name, found in scores.items():
         for number, series in enumerate(table.series):
-            firsts = len(series.values) - horizon - plan.stride * np.arange(plan.origins)[::-1]
-            stamps = table.clock.write(table.interval.stamps(series.first, len(series.values))[firsts])
+            stamps = _stamps(table, number, plan, horizon)
             columns = {"mae": found.mae[number], "crps": found.crps[number]}
             rows.append(pd.DataFrame({"model": name, "item_id": series.item_id, "origin": stamps, **columns}))
     return pd.concat(rows, ignore_index=True)
+
+
+def _stamps(table: Table, number: int, plan: Plan, horizon: int) -> list[str]:
+    """The time of the first target of each origin of a series."""
+    series = table.series[number]
+    firsts = len(series.values) - horizon - plan.stride * np.arange(plan.origins)[::-1]
+    return list(table.clock.write(table.interval.stamps(series.first, len(series.values))[firsts]))

@@ -101,7 +101,8 @@ def _runs(experiment: str) -> dict[str, dict[str, Any]]:
 def _is_done(suite: Suite, run: Mapping[str, Any] | None) -> bool:
     if run is None or run["status"] != "FINISHED":
         return False
-    return all(step_metric(metric, n) in run["metrics"] for n in suite.steps for metric in suite.metrics)
+    wanted = {step_metric(metric, n) for n in suite.steps for metric in suite.metrics}
+    return wanted <= set(run["metrics"]) and run["tags"].get("scoring", "") == suite.scoring
 
 
 def _run_all(
@@ -139,7 +140,11 @@ def _run(suite: Suite, cell: Cell, run: Mapping[str, Any] | None, experiment: st
         run_id = training.train(cell.config, experiment, cell.title, None, parent, tags).run_id
     for n in suite.steps:
         scores = _score(suite, f"runs:/{run_id}/model", n, cell.config.trainer.seed)
+        if lacking := [metric for metric in suite.metrics if metric not in scores]:
+            raise UserError(f"scored in {n} steps, it has no {lacking[0]}; leave the model or the metric out of the suite")
         runs.log_metrics(run_id, {step_metric(metric, n): scores[metric] for metric in suite.metrics})
+    if suite.steps:
+        runs.set_tag(run_id, "scoring", suite.scoring)
 
 
 def _score(suite: Suite, model: str, steps: int, seed: int) -> dict[str, float]:
@@ -220,21 +225,26 @@ def _by_metrics(suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, st
 
 
 def _by_models(suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str]], counts: Any, seconds: Any) -> str:
-    """Rows are data and horizon; a cell holds the metrics of a model, the published ones last."""
+    """Rows are data and horizon; a cell holds the metrics of a model, the published ones last; then the times, likewise."""
     models = list(dict.fromkeys(key[2] for key in counts.index))
     places = list(dict.fromkeys(key[:2] for key in counts.index))
     published = {(r["data"], r["horizon"], r["model"]): r for r in published_rows(suite)}
-    rows = []
+    rows, times = [], []
     for place in places:
         row = [*map(str, place)]
+        known_keys = {model: (*place, model) for model in models if (*place, model) in counts.index}
         for model in models:
-            key = (*place, model)
-            row.append("/".join(cells[m][key] for m in cells) if key in counts.index else "–")
+            key = known_keys.get(model)
+            row.append("/".join(cells[m][key] for m in cells) if key else "–")
+        times.append(
+            [*map(str, place), *(f"{seconds[k]:.0f} ({counts[k]})" if (k := known_keys.get(m)) else "–" for m in models)]
+        )
         for name in suite.published:
             known = published.get((*place, name))
             row.append("/".join(mean_and_spread(known[m], None, suite.digits) for m in cells) if known else "–")
         rows.append(row)
-    times = [f"{seconds[[k for k in counts.index if k[2] == model]].mean():.0f}" for model in models]
-    rows.append(["s a training", "", *times, *("" for _ in suite.published)])
-    head = ["data", "horizon", *models, *suite.published]
-    return f"{'/'.join(cells)}\n\n" + markdown_table(head, rows)
+    head = ["data", "horizon", *models]
+    return (
+        f"{'/'.join(cells)}\n\n{markdown_table([*head, *suite.published], rows)}\n\n"
+        f"Seconds a training (seeds)\n\n{markdown_table(head, times)}"
+    )

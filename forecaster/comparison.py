@@ -44,36 +44,39 @@ class Comparison:
 def compare(first: str, losses: NDArray[np.float64], second: str, others: NDArray[np.float64], overlap: int) -> Comparison:
     """Compare mean losses (n,) over the same origins, whose targets overlap those of ``overlap`` − 1 origins after them.
 
-    The interval is that of 1 − mean(losses)/mean(others) by the delta method, its variance the long-run one (Newey and
-    West, 1987); both it and the test of Diebold and Mariano (1995) take the small-sample factor and Student's t of Harvey,
-    Leybourne and Newbold (1997).
+    The test is that of Diebold and Mariano (1995), the interval that of 1 − mean(losses)/mean(others) by the delta method.
     """
-    n, scale = len(losses), float(others.mean())
+    scale = float(others.mean())
     ratio = float(losses.mean()) / scale
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, n - 1))
-    error = _standard_error((losses - ratio * others) / scale, overlap)
+    error, freedom = _standard_error((losses - ratio * others) / scale, overlap)
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom))
     difference = losses - others
-    own = _standard_error(difference, overlap)
+    own, freedom = _standard_error(difference, overlap)
     size = abs(float(difference.mean()))
     statistic = size / own if own > 0 else np.inf if size > 0 else 0.0
     percent = 100 * (1 - ratio)
     return Comparison(
         first, second, percent, percent - 100 * reach * error, percent + 100 * reach * error,
-        2 * float(stats.t.sf(statistic, n - 1)),
+        2 * float(stats.t.sf(statistic, freedom)),
     )  # fmt: skip
 
 
-def _standard_error(values: NDArray[np.float64], overlap: int) -> float:
-    """The standard error of the mean of a series that is correlated over ``overlap`` − 1 steps."""
+def _standard_error(values: NDArray[np.float64], overlap: int) -> tuple[float, float]:
+    """The standard error of the mean, and the degrees of freedom it is known with.
+
+    Two origins k apart share the part 1 − k/``overlap`` of their periods, and that is taken as the correlation R of their
+    losses. Then the centred squares sum to σ²·tr(MR), M the centring matrix, with tr(MR)²/tr(MRMR) degrees of freedom
+    (Satterthwaite, 1946), and the mean's variance is σ²·ΣR/n². A long-run variance estimated from so few origins would be
+    far too small.
+    Without overlap it is the t-test's s²/n with n − 1.
+    """
     n = len(values)
-    lags = min(overlap - 1, n - 2)
-    centred = values - values.mean()
-    variances = [float(centred[: n - lag] @ centred[lag:]) / n for lag in range(lags + 1)]
-    variance = variances[0] + 2 * sum((1 - lag / (lags + 1)) * variances[lag] for lag in range(1, lags + 1))
-    h = lags + 1
-    factor = (n + 1 - 2 * h + h * (h - 1) / n) / n
-    # with lag 0 this is the ordinary s²/n
-    return float(np.sqrt(variance / n / max(factor, 1 / n)))
+    apart = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    correlation = np.maximum(1 - apart / overlap, 0)
+    centred = correlation - correlation.mean(0)  # M·R
+    trace = float(np.trace(centred))
+    squares = float(((values - values.mean()) ** 2).sum())
+    return (squares / trace * float(correlation.sum())) ** 0.5 / n, trace**2 / float((centred * centred.T).sum())
 
 
 def against_best(losses: dict[str, NDArray[np.float64]], overlap: int) -> list[Comparison]:

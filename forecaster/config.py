@@ -169,7 +169,10 @@ def check_config(content: Mapping[str, Any], source: str) -> Config:
     key = ".".join(keys)
     if first["type"] == "extra_forbidden":
         known = sorted(sections.model_fields)
-        raise UserError(f"{source}: no configuration key '{key}'{nearest(keys[-1], known)}; known: {', '.join(known)}")
+        told = f"{source}: no configuration key '{key}'{nearest(keys[-1], known)}; known: {', '.join(known)}"
+        if "name" in known:  # the keys may be those of the part that was there before
+            told += f"; a part that is exchanged is given whole: {'.'.join(keys[:-1])}={{name: …}}"
+        raise UserError(told)
     raise UserError(f"{source}: configuration key '{key}': {reason(first)}; correct it")
 
 

@@ -227,14 +227,14 @@ class SamplerConfig(Section):
     """How the path is walked back.
 
     ``s``: the variance dial of all members, 0 (deterministic) to 2 (the exact posterior; η = 1 in DDIM's terms);
-    ``steps``: the
-    number of network calls for samples, ``point_steps`` for the point forecast. ``first_step``: inject the full b_u at the
-    step out of a pinned end y_T, or σ alone.
+    ``steps``: the number of network calls for samples, evenly spaced, or the steps themselves, falling from T;
+    ``point_steps``: likewise for the point forecast. ``first_step``: inject the full b_u at the step out of a pinned end
+    y_T, or σ alone.
     """
 
     s: Annotated[float, Field(ge=0, le=2)] = 1.0
-    steps: Positive = 50
-    point_steps: Positive = 50
+    steps: Positive | tuple[Positive, ...] = 50
+    point_steps: Positive | tuple[Positive, ...] = 50
     first_step: Literal["full", "sigma"] = "sigma"
 
 

@@ -226,6 +226,11 @@ def forecast_table(saved: SavedModel, table: Table, request: Request) -> tuple[p
     """The long table ``item_id, timestamp, mean[, quantiles…]`` in the file's item and time order, and decisions."""
     check_request(saved, request)
     decisions = check_table(saved, table)
+    if request.mode == "probabilistic" and not saved.model.has_spread(request.steps):
+        decisions.append(
+            f"--steps {request.steps}: this path draws no noise in so few steps, so all samples are alike and the "
+            "intervals have no width; give more steps"
+        )
     ordered = in_model_order(saved, table)
     predictor = SavedPredictor(saved, request)
     frames = []

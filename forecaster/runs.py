@@ -51,6 +51,13 @@ def log_metrics(run_id: str, values: Mapping[str, float]) -> None:
         mlflow.log_metrics(dict(values), run_id=run_id)
 
 
+def set_tag(run_id: str, name: str, value: str) -> None:
+    """Tag a run that has ended."""
+    mlflow = connect()
+    with told():
+        mlflow.MlflowClient().set_tag(run_id, name, value)
+
+
 def get_run(run_id: str) -> dict[str, Any]:
     """One run."""
     mlflow = connect()

@@ -17,6 +17,8 @@ from forecaster.sections import Positive, Section
 from forecaster.totals import RATIOS
 
 SUITES = CONFIGS / "suites"
+# metrics that a training leaves out
+_COSTLY = {"variogram"}
 
 
 class Entry(Section):
@@ -50,15 +52,15 @@ class Suite(Section):
     """
 
     about: str
-    models: dict[str, Entry]
-    data: dict[str, Source]
-    seeds: tuple[int, ...] = (0,)
+    models: Annotated[dict[str, Entry], Field(min_length=1)]
+    data: Annotated[dict[str, Source], Field(min_length=1)]
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     set: dict[str, Any] = Field(default_factory=dict)
     steps: tuple[Positive, ...] = ()
     score_windows: Positive = 128
     score_samples: Annotated[int, Field(ge=2)] = 100
     columns: Literal["models", "metrics"] = "metrics"
-    metrics: tuple[str, ...] = ("mse", "mae")
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("mse", "mae")
     digits: Positive = 3
     published: dict[str, Published] = Field(default_factory=dict)
 
@@ -68,7 +70,21 @@ class Suite(Section):
         for name in names:
             if name not in RATIOS:
                 raise ValueError(f"no metric '{name}'{nearest(name, list(RATIOS))}")
+            if name in _COSTLY:
+                raise ValueError(f"'{name}' is computed by evaluate alone")
         return names
+
+    @field_validator("seeds")
+    @classmethod
+    def _different(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed stands twice")
+        return seeds
+
+    @property
+    def scoring(self) -> str:
+        """What a finished cell was scored with after its training; a change of it scores the cell anew."""
+        return f"{self.score_windows} windows, {self.score_samples} samples" if self.steps else ""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from forecaster.data.problem import Problem, load_problem
 from forecaster.data.splits import Part
 from forecaster.errors import UserError
 from forecaster.evaluation import Mode, Scoring, evaluate_in_full, evaluate_seasonal_naive
-from forecaster.files import check_folder, check_model_folder, whole_folder
+from forecaster.files import check_folder, check_model_folder, whole_folder, write_together
 from forecaster.fitting import fit, new_model, on_cuda, window_data
 from forecaster.models import Forecaster
 from forecaster.models.conformal import validation_errors
@@ -156,10 +156,15 @@ def check_devices(settings: TrainerConfig) -> None:
 def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) -> Trained:
     data, settings, model = config.data, config.trainer, new_model(config, problem)
     run.tags({"kind": "training", **labels.tags(config, problem, model), "code": code_version()})
-    began = time.monotonic()
     checkpoints = store.CHECKPOINTS / run.run_id
-    fit(model, window_data(config, problem), settings, checkpoints, run.metrics)
-    seconds = time.monotonic() - began
+    stopwatch = _Stopwatch(checkpoints / "seconds")
+
+    def report(losses: Mapping[str, float], epoch: int) -> None:
+        run.metrics(losses, epoch)
+        stopwatch.keep()
+
+    fit(model, window_data(config, problem), settings, checkpoints, report)
+    seconds = stopwatch.seconds()
     if on_cuda(settings):
         model.to("cuda")
     found, leads = final_metrics(model, problem, config)
@@ -176,6 +181,20 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
     version = _register(job.registered_name, model_id, run.run_id)
     shutil.rmtree(checkpoints)
     return Trained(run.run_id, folder, metrics, baseline, version)
+
+
+class _Stopwatch:
+    """How long a training took, with what it took before it was interrupted, up to the last epoch then."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.began = path, time.monotonic()
+        self.before = float(path.read_text(encoding="utf-8")) if path.is_file() else 0.0
+
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.began
+
+    def keep(self) -> None:
+        write_together({self.path: lambda partial: partial.write_text(f"{self.seconds():.3f}", encoding="utf-8")})
 
 
 def final_metrics(model: Forecaster, problem: Problem, config: Config) -> tuple[dict[str, float], dict[str, list[float]]]:

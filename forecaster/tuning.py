@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import yaml
 
@@ -169,6 +170,9 @@ def _check_metric(asked: Asked, problem: Problem) -> None:
     model = new_model(asked.config, problem)
     if model.distribution == "none" and asked.metric not in {"mse", "mae"}:
         raise UserError(f"--metric {asked.metric}: this model gives a point forecast only; choose mse or mae")
+    rows = [s.values[b.train : b.validation] for s, b in zip(problem.table.series, problem.borders, strict=True)]
+    if not any(np.isfinite(values).any() for values in rows):
+        raise UserError(f"{problem.table.path}: the validation rows hold no value to judge trials by; see check")
 
 
 def _try(study: optuna.Study, number: int, asked: Asked, problem: Problem, run: tracking.Run) -> None:
@@ -220,7 +224,10 @@ def _validated(trial: optuna.Trial, config: Config, asked: Asked, problem: Probl
         scoring = Scoring("point", limit=settings.point_windows)
     else:
         scoring = Scoring("probabilistic", settings.score_samples, limit=settings.score_windows or None, seed=settings.seed)
-    return evaluate(model, problem, "validation", scoring)[asked.metric]
+    found = evaluate(model, problem, "validation", scoring)
+    if asked.metric not in found:
+        raise UserError(f"--metric {asked.metric}: the validation windows that are scored hold no value for it")
+    return found[asked.metric]
 
 
 def _with(config: Config, settings: Mapping[str, Any]) -> Config:

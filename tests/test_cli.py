@@ -111,7 +111,7 @@ def test_bounds_are_kept_by_every_forecast(cli: Cli, tmp_path) -> None:
     assert "no value column 'rain'" in cli(*args, "--lower", "rain=0", status=1).stderr
     refused = cli(*args, "--lower", 1, status=1).stderr
     assert "column 'precipitation' holds 0 at 2012-01-01" in refused
-    assert "outside 1 to inf; widen the bounds" in refused
+    assert "outside 1 to inf; train with wider bounds" in refused
 
 
 def test_forecasts_repeat_for_a_seed_and_differ_between_seeds(cli: Cli, bridge: dict, tmp_path) -> None:

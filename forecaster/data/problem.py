@@ -120,8 +120,8 @@ def check_bounds(config: DataConfig, table: Table) -> None:
                 value, stamp = column[outside[0]], table.interval.stamps(series.first, len(column))[outside[0]]
                 raise UserError(
                     f"{_name(table, series)}: column '{name}' holds {value:g} at {stamp} and {len(outside)} "
-                    f"value(s) in all outside {low:g} to {high:g}; widen the bounds, or leave the "
-                    "column out with --target"
+                    f"value(s) in all outside {low:g} to {high:g}; train with wider bounds, or leave "
+                    "the column out with --target"
                 )
 
 

@@ -1,6 +1,6 @@
 """The reverse walk over any grid of steps. It knows a process and a denoiser, nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -13,11 +13,20 @@ Predict = Callable[[Tensor, Tensor], Tensor]
 Noise = Callable[[int], Tensor]
 
 
-def step_grid(total: int, steps: int) -> list[int]:
-    """``steps`` + 1 decreasing steps from ``total`` to 0, as evenly spaced as whole numbers allow."""
-    if not 1 <= steps <= total:
-        raise ValueError(f"the number of steps lies between 1 and {total}, not {steps}")
-    return [round(total * (steps - i) / steps) for i in range(steps + 1)]
+def step_grid(total: int, steps: int | Sequence[int]) -> list[int]:
+    """The steps of the path that are visited, from ``total`` down to 0.
+
+    ``steps``: their number, as evenly spaced as whole numbers allow, or those at which the network is called, falling
+    from ``total``.
+    """
+    if isinstance(steps, int):
+        if not 1 <= steps <= total:
+            raise ValueError(f"the number of steps lies between 1 and {total}, not {steps}")
+        return [round(total * (steps - i) / steps) for i in range(steps + 1)]
+    grid = [*steps, 0]
+    if grid[0] != total or any(t <= u for t, u in pairwise(grid)):
+        raise ValueError(f"the steps fall from {total} to 1 at the least, not {', '.join(map(str, steps))}")
+    return grid
 
 
 def sample(
@@ -29,13 +38,15 @@ def sample(
     s: float,
     full_first: bool = False,
 ) -> Float[Tensor, "B K M"]:
-    """Walk from y_T to y_0 along ``grid``, a decreasing list of steps that ends at 0.
+    """Walk from y_T to y_0 along ``grid``, which falls from T to 0 in any steps.
 
     ``predict(y_t, t)`` gives ŷ_0, with t (B,). ``noise(i)`` gives the standard normal draw (B, K, M) of the i-th step
     (0 is the start); it is asked only where noise is wanted, so s = 0 on the bridge draws none.
     """
-    starts_noisy = float(process.b[grid[0]]) > 0
-    y = process.start(h, noise(0)) if starts_noisy else h * process.g[grid[0]].to(h.dtype)
+    if grid[0] != process.steps or grid[-1] != 0:
+        raise ValueError(f"the walk goes from {process.steps} to 0, not from {grid[0]} to {grid[-1]}")
+    starts_noisy = float(process.b[-1]) > 0
+    y = process.start(h, noise(0)) if starts_noisy else h * process.g[-1].to(h.dtype)
     for i, (t, u) in enumerate(pairwise(grid), start=1):
         y_0 = predict(y, torch.full((len(y),), t, device=y.device))
         kappa, lam, zeta, sigma = process.coefficients(t, u, s, full_first)

@@ -32,6 +32,8 @@ def bridge(steps: int) -> Schedule:
 def ddpm(betas: Float64[Tensor, " T"], pull_to_prior: bool = False) -> Schedule:
     """DDPM (CSDI, SSSD, TimeDiff): a_t = √ᾱ_t, b_t = √(1−ᾱ_t); with ``pull_to_prior`` (TMDM) g_t = 1 − √ᾱ_t, else 0."""
     alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), (1 - betas).cumprod(0)])
+    if float(alpha_bar[-1]) < torch.finfo(torch.float64).tiny:
+        raise ValueError(f"nothing is left of the data after {int((alpha_bar > 0).sum())} of {len(betas)} steps")
     a = alpha_bar.sqrt()
     return Schedule(a, 1 - a if pull_to_prior else torch.zeros_like(a), (1 - alpha_bar).sqrt())
 

@@ -100,6 +100,10 @@ class Forecaster(nn.Module):
         if steps is not None:
             raise UserError("--steps: this model does not sample in steps; leave it out")
 
+    def has_spread(self, steps: int | None) -> bool:
+        """Whether samples of so many steps differ from each other."""
+        return self.distribution != "none"
+
 
 class Live(Forecaster):
     """A model with a memory of what it has read: its forecasts follow from that, whatever the history in a batch."""

@@ -60,7 +60,7 @@ class Conformal(Forecaster):
             if fewest < needed:
                 raise UserError(
                     f"--conformal: level {level:g} needs {needed} validation windows, there are {fewest}; ask for a level "
-                    "nearer to 0.5, or train with more rows"
+                    "nearer to 0.5, or train with more rows or a larger trainer.point_windows"
                 )
             place = (self.counts + 1) * level
             rank = (place - 1e-9).ceil() if level > 0.5 else (place + 1e-9).floor()

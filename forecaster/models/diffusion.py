@@ -1,6 +1,6 @@
 """The diffusion forecaster: schedule, prior, condition and network put together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -12,8 +12,17 @@ from forecaster.diffusion.process import Process
 from forecaster.diffusion.sampler import sample, step_grid
 from forecaster.diffusion.schedules import Schedule, bridge, cosine_betas, ddpm, linear_betas, quadratic_betas
 from forecaster.errors import UserError
-from forecaster.model_config import BridgeConfig, DDPMConfig, DiffusionConfig, PathObjective, SamplesObjective
-from forecaster.models.base import Draws, Forecaster, generator, masked_mean, path_errors, with_label
+from forecaster.model_config import (
+    BridgeConfig,
+    DDPMConfig,
+    DiffusionConfig,
+    HistoryConfig,
+    MixupConfig,
+    PathObjective,
+    PerceptronConfig,
+    SamplesObjective,
+)
+from forecaster.models.base import Distribution, Draws, Forecaster, generator, masked_mean, path_errors, with_label
 from forecaster.models.scores import sample_score
 from forecaster.networks.build import build_network
 from forecaster.networks.conditions import build_condition
@@ -35,7 +44,7 @@ def build_schedule(config: BridgeConfig | DDPMConfig) -> Schedule:
 class Diffusion(Forecaster):
     """Any member of the framework. ``prior`` gives h; without one h is 0."""
 
-    distribution = "samples"
+    distribution: Distribution = "samples"
 
     def __init__(
         self, config: DiffusionConfig, prior: Forecaster | None, channels: int, lookback: int, horizon: int
@@ -43,9 +52,14 @@ class Diffusion(Forecaster):
         super().__init__()
         self.config, self.horizon = config, horizon
         self.length = config.label + horizon
-        self.process = Process(build_schedule(config.schedule))
+        try:
+            self.process = Process(build_schedule(config.schedule))
+        except ValueError as error:
+            raise UserError(f"model.schedule: {error}; lower steps or last") from error
         self.prior = prior
         _check(config, prior, self.process)
+        if not _has_spread(config, prior, self.process, config.sampler.steps):
+            self.distribution = "none"  # the walk is deterministic
         self.condition = build_condition(config.condition, lookback, self.length, config.label)
         features = 1 + self.condition.features + config.given_prior
         network = build_network(config.network, self.process.steps, channels, self.condition.length, features)
@@ -134,7 +148,7 @@ class Diffusion(Forecaster):
         return loss
 
     def _walk(
-        self, h: Tensor, given: Tensor, noise: Callable[[int], Tensor], steps: int, s: float
+        self, h: Tensor, given: Tensor, noise: Callable[[int], Tensor], steps: int | Sequence[int], s: float
     ) -> Float[Tensor, "n K M"]:
         return sample(
             self.process,
@@ -146,7 +160,7 @@ class Diffusion(Forecaster):
             full_first=self.config.sampler.first_step == "full",
         )
 
-    def _walked_point(self, batch: Batch, steps: int) -> Float[Tensor, "B K M"]:
+    def _walked_point(self, batch: Batch, steps: int | Sequence[int]) -> Float[Tensor, "B K M"]:
         window, past = self._frame(batch)
         h = self._point_prior(batch, window)
         given = self._given(self.condition(past, batch.past_mask, None), h)
@@ -183,21 +197,48 @@ class Diffusion(Forecaster):
         if steps is not None and not 1 <= steps <= self.process.steps:
             raise UserError(f"--steps {steps}: has to lie between 1 and the model's {self.process.steps} diffusion steps")
 
+    def has_spread(self, steps: int | None) -> bool:
+        """Whether samples of so many steps differ from each other."""
+        return _has_spread(self.config, self.prior, self.process, self.config.sampler.steps if steps is None else steps)
+
 
 # draws a window for the score that early stopping watches: enough that it ranks epochs, few enough to be cheap
 _SCORED_DRAWS = 16
 
 
+def _has_spread(config: DiffusionConfig, prior: Forecaster | None, process: Process, steps: int | Sequence[int]) -> bool:
+    """Whether samples differ: by noise at the start or on the way, or by draws of the prior."""
+    on_the_way = config.sampler.s > 0 and len(step_grid(process.steps, steps)) > 2
+    return float(process.b[-1]) > 0 or on_the_way or (prior is not None and prior.distribution != "none")
+
+
 def _check(config: DiffusionConfig, prior: Forecaster | None, process: Process) -> None:
     """Refuse the combinations that make no sense, each with its reason."""
-    sampler, ends_in_noise = config.sampler, float(process.b[-1]) > 0
+    sampler = config.sampler
     for key in ("steps", "point_steps"):
-        if getattr(sampler, key) > process.steps:
-            raise UserError(f"model.sampler.{key}: more than model.schedule.steps, {process.steps}; lower it")
+        try:
+            step_grid(process.steps, getattr(sampler, key))
+        except ValueError as error:
+            raise UserError(f"model.sampler.{key}: {error}, which is model.schedule.steps; correct it") from error
     if prior is None and float(process.g[-1]) != 0:
         raise UserError("model.prior: this schedule ends at the prior forecast, so it needs one; name a model")
     if prior is None and (config.given_prior or config.predicts == "correction"):
         raise UserError("model.given_prior, model.predicts: without a prior there is none to see or to correct; name one")
+    if prior is not None and not process.g.any() and not config.given_prior and config.predicts != "correction":
+        raise UserError(
+            "model.prior: this schedule, this network and what it predicts make no use of it; give model.given_prior "
+            "true, or leave it out (null)"
+        )
+    if isinstance(config.condition, HistoryConfig) and isinstance(config.network, PerceptronConfig):
+        raise UserError(
+            "model.network: a perceptron sees one time at a time, and the history of model.condition stands at other "
+            "times; take another network or another condition"
+        )
+    if isinstance(config.condition, MixupConfig) and isinstance(config.objective, SamplesObjective):
+        raise UserError(
+            "model.condition: mixup needs the future, and the samples objective walks as in forecasting, without it; take "
+            "another condition, or the path objective"
+        )
     if prior is not None and config.prior_training == "joint" and prior.stages():
         raise UserError("model.prior_training: residuals are known once the prior is trained; set it to first")
     if prior is None and config.condition is None:
@@ -205,8 +246,7 @@ def _check(config: DiffusionConfig, prior: Forecaster | None, process: Process) 
     objective = config.objective
     if isinstance(objective, SamplesObjective) and objective.energy + objective.crps + objective.crps_sum == 0:
         raise UserError("model.objective: energy, crps and crps_sum are all 0, so samples are not scored; raise one")
-    spread = ends_in_noise or (prior is not None and prior.distribution != "none")
-    if isinstance(objective, SamplesObjective) and not spread and (sampler.s == 0 or sampler.steps == 1):
+    if isinstance(objective, SamplesObjective) and not _has_spread(config, prior, process, sampler.steps):
         raise UserError(
             "model.objective: all draws would be the same, since this path starts without noise and draws none; give "
             "model.sampler more steps and s > 0, or a prior with a spread (residual-bootstrap)"

@@ -6,31 +6,76 @@ import math
 import pytest
 import torch
 
+from forecaster.config import CONFIGS, load_config
 from forecaster.diffusion.process import Process
-from forecaster.diffusion.schedules import bridge, ddpm, quadratic_betas
+from forecaster.diffusion.schedules import bridge, ddpm, linear_betas, quadratic_betas
+from forecaster.model_config import DiffusionConfig
+from forecaster.models.diffusion import build_schedule
 
-LINEAR = torch.linspace(1e-4, 0.1, 100, dtype=torch.float64)
-MEMBERS = {
-    "csdi": ddpm(quadratic_betas(50)),
-    "timediff": ddpm(LINEAR),
-    "tmdm": ddpm(LINEAR, pull_to_prior=True),
-    "s2dbm": bridge(50),
-}
-PAIRS = [(50, 49), (50, 1), (50, 0), (49, 48), (37, 12), (25, 0), (2, 1), (1, 0)]
+LOADED = {path.stem: load_config(path).model for path in sorted(CONFIGS.glob("*.yaml"))}
+MEMBERS = {name: build_schedule(model.schedule) for name, model in LOADED.items() if isinstance(model, DiffusionConfig)}
+
+
+def published(name: str) -> tuple[list[float], list[float], list[float]]:
+    """a, g, b of a member as its paper has them, number by number."""
+    if name.startswith("s2dbm"):  # arXiv 2411.04491, the Brownian bridge with T = 50
+        share = [t / 50 for t in range(51)]
+        return [1 - x for x in share], share, [math.sqrt(2 * (x - x**2)) for x in share]
+    if name in {"csdi", "sssd", "cddpm"}:  # quadratic from 1e-4 to .5 in 50 steps
+        betas = [(1e-2 + i / 49 * (math.sqrt(0.5) - 1e-2)) ** 2 for i in range(50)]
+    elif name == "tmdm":  # linear in 100 steps
+        betas = [1e-4 + i / 99 * (0.1 - 1e-4) for i in range(100)]
+    else:  # Nichol and Dhariwal's cosine, TimeDiff
+        f = [math.cos((t / 100 + 0.008) / 1.008 * math.pi / 2) ** 2 for t in range(101)]
+        betas = [min(1 - f[t] / f[t - 1], 0.999) for t in range(1, 101)]
+    alpha_bar = [math.prod(1 - beta for beta in betas[:t]) for t in range(len(betas) + 1)]
+    a = [math.sqrt(x) for x in alpha_bar]
+    return a, [1 - x if name == "tmdm" else 0.0 for x in a], [math.sqrt(1 - x) for x in alpha_bar]
+
+
+def pairs(process: Process) -> list[tuple[int, int]]:
+    """All steps t → u."""
+    return [(t, u) for t in range(1, process.steps + 1) for u in range(t)]
+
+
+def test_all_members_are_here() -> None:
+    assert set(MEMBERS) >= {"csdi", "sssd", "timediff", "tmdm", "s2dbm", "s2dbm_paper", "cddpm"}
 
 
 @pytest.mark.parametrize("member", MEMBERS)
-@pytest.mark.parametrize("s", [0.0, 0.3, 1.0, 2.0])
-def test_a_reverse_step_with_an_oracle_maps_marginal_to_marginal(member: str, s: float) -> None:
-    process = Process(MEMBERS[member])
-    a, g, b = process.a, process.g, process.b
-    for t, u in PAIRS:
-        if b[t] == 0:
+def test_a_member_s_schedule_is_the_published_one(member: str) -> None:
+    schedule = MEMBERS[member]
+    for found, expected in zip((schedule.a, schedule.g, schedule.b), published(member), strict=True):
+        torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_a_reverse_step_with_an_oracle_maps_marginal_to_marginal(member: str) -> None:
+    process, worst = Process(MEMBERS[member]), 0.0
+    a, g, b = (c.tolist() for c in (process.a, process.g, process.b))
+    for s in (0.0, 0.3, 1.0, 2.0):
+        for t, u in pairs(process):
+            if b[t] == 0:
+                continue
+            kappa, lam, zeta, sigma = process.coefficients(t, u, s)
+            off = (a[t] * kappa + lam - a[u], g[t] * kappa + zeta - g[u], b[t] ** 2 * kappa**2 + sigma**2 - b[u] ** 2)
+            worst = max(worst, *map(abs, off))
+    assert worst < 1e-10
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_implied_noise_is_constant_along_every_deterministic_step(member: str) -> None:
+    """With an oracle and s = 0, (y_t − a_t·y_0 − g_t·h)/b_t is the same ε after any step that ends in noise."""
+    process, worst = Process(MEMBERS[member]), 0.0
+    a, g, b = (c.tolist() for c in (process.a, process.g, process.b))
+    y_0, h, epsilon = 0.7, -1.3, 2.1
+    for t, u in pairs(process):
+        if b[t] == 0 or b[u] == 0:
             continue
-        kappa, lam, zeta, sigma = process.coefficients(t, u, s)
-        assert float(a[t]) * kappa + lam == pytest.approx(float(a[u]), abs=1e-12)
-        assert float(g[t]) * kappa + zeta == pytest.approx(float(g[u]), abs=1e-12)
-        assert float(b[t]) ** 2 * kappa**2 + sigma**2 == pytest.approx(float(b[u]) ** 2, abs=1e-12)
+        kappa, lam, zeta, _ = process.coefficients(t, u, 0.0)
+        y_u = kappa * (a[t] * y_0 + g[t] * h + b[t] * epsilon) + lam * y_0 + zeta * h
+        worst = max(worst, abs((y_u - a[u] * y_0 - g[u] * h) / b[u] - epsilon))
+    assert worst < 1e-10
 
 
 def test_bridge_is_pinned_at_both_ends() -> None:
@@ -65,7 +110,7 @@ def test_step_out_of_the_pinned_end_carries_no_noise_on() -> None:
         assert process.coefficients(50, u, 0.0, full_first=True)[3] == 0.0
 
 
-@pytest.mark.parametrize("betas", [quadratic_betas(50), LINEAR], ids=["quadratic", "linear"])
+@pytest.mark.parametrize("betas", [quadratic_betas(50), linear_betas(100)], ids=["quadratic", "linear"])
 def test_ddpm_step_is_the_textbook_posterior(betas: torch.Tensor) -> None:
     """Ho et al. (2020), equations 6 and 7."""
     process = Process(ddpm(betas))
@@ -78,15 +123,24 @@ def test_ddpm_step_is_the_textbook_posterior(betas: torch.Tensor) -> None:
         assert sigma**2 == pytest.approx((1 - before) / (1 - now) * beta, abs=1e-12)
 
 
-def test_posterior_agrees_with_conditioning_the_joint_gaussian() -> None:
-    """Bayes from the covariance of (y_u, y_t) given y_0 and h, for a jump of many steps."""
-    process = Process(bridge(50))
-    t, u = 40, 15
-    a, b = process.a, process.b
-    covariance = float(a[t] / a[u] * b[u] ** 2)  # y_t depends on y_u through a_t/a_u
-    kappa, _, _, sigma = process.coefficients(t, u, 2.0)
-    assert kappa == pytest.approx(covariance / float(b[t]) ** 2, abs=1e-12)
-    assert sigma**2 == pytest.approx(float(b[u]) ** 2 - covariance**2 / float(b[t]) ** 2, abs=1e-12)
+@pytest.mark.parametrize("member", MEMBERS)
+def test_posterior_agrees_with_conditioning_the_joint_gaussian(member: str) -> None:
+    """Bayes from the covariance of (y_u, y_t) given y_0 and h, for every jump."""
+    process, worst = Process(MEMBERS[member]), 0.0
+    a, b = process.a.tolist(), process.b.tolist()
+    for t, u in pairs(process):
+        if b[t] == 0:
+            continue
+        covariance = a[t] / a[u] * b[u] ** 2  # y_t depends on y_u through a_t/a_u
+        kappa, _, _, sigma = process.coefficients(t, u, 2.0)
+        off = (kappa - covariance / b[t] ** 2, sigma**2 - (b[u] ** 2 - covariance**2 / b[t] ** 2))
+        worst = max(worst, *map(abs, off))
+    assert worst < 1e-10
+
+
+def test_a_schedule_that_leaves_nothing_of_the_data_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"nothing is left of the data after \d+ of 2000 steps"):
+        ddpm(quadratic_betas(2000, 1e-4, 0.9))
 
 
 def test_coefficients_follow_the_module_and_stay_float64() -> None:

@@ -24,6 +24,18 @@ def test_grids_fall_from_the_end_to_zero(total: int) -> None:
         step_grid(total, total + 1)
 
 
+def test_a_grid_may_be_any_that_falls_from_the_end() -> None:
+    assert step_grid(50, [50, 20, 19, 1]) == [50, 20, 19, 1, 0]
+    assert step_grid(50, [50]) == step_grid(50, 1)
+    for wrong in ([49, 20], [50, 20, 20], [50, 0], []):
+        with pytest.raises(ValueError, match="the steps fall from 50"):
+            step_grid(50, wrong or [0])
+    h = torch.zeros(1, 1, 1)
+    for grid in ([25, 0], [50, 25]):
+        with pytest.raises(ValueError, match="the walk goes from 50 to 0"):
+            sample(Process(bridge(50)), lambda y, t: y, h, lambda step: h, grid, s=1.0)
+
+
 @pytest.mark.parametrize("schedule", [bridge(50), ddpm(quadratic_betas(50))], ids=["bridge", "ddpm"])
 @pytest.mark.parametrize("steps", [1, 3, 50])
 def test_an_oracle_leads_to_the_data_whatever_the_noise(schedule, steps: int) -> None:
@@ -42,29 +54,47 @@ def test_deterministic_bridge_draws_no_random_number() -> None:
     sample(Process(bridge(50)), lambda y, t: 0.5 * y, h, noise, step_grid(50, 10), s=0.0)
 
 
-@pytest.mark.parametrize(("s", "steps"), [(2.0, 2000), (2.0, 50), (1.0, 10)])
-def test_bayes_denoiser_reproduces_gaussian_data(s: float, steps: int) -> None:
-    """With y_0 ~ N(1, 0.25²) and h = 0, E[y_0 | y_t] is known: the exact posterior's samples follow the data's law.
+PATHS = {
+    "bridge": bridge(2000),
+    "ddpm": ddpm(linear_betas(2000, 1e-4, 0.01)),
+    "pulled": ddpm(linear_betas(2000, 1e-4, 0.01), pull_to_prior=True),
+}
 
-    The last step ends in E[y_0 | y_u] and averages what noise is left there away, so the law needs a small last step.
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(("s", "steps"), [(2.0, 2000), (2.0, 50), (1.0, 10), (0.0, 10), (2.0, [2000, 1990, 600, 7])])
+def test_bayes_denoiser_reproduces_gaussian_data(path: str, s: float, steps: int | list[int]) -> None:
+    """With y_0 ~ N(1, 0.25²), E[y_0 | y_t] is known, and with it the law of every step of the walk, which is Gaussian.
+
+    In many steps of the exact posterior it ends in the law of the data. The last step ends in E[y_0 | y_u] and averages
+    what noise is left there away, so few steps give up spread; they never invent any.
     """
-    process, mean, std = Process(bridge(2000)), 1.0, 0.25
+    process, mean, std, prior = Process(PATHS[path]), 1.0, 0.25, -0.5
+    a, g, b = (c.tolist() for c in (process.a, process.g, process.b))
+
+    def gain(t: int) -> float:
+        return a[t] * std**2 / max(a[t] ** 2 * std**2 + b[t] ** 2, 1e-300)
 
     def predict(y: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        a, b = process.a[t][:, None, None], process.b[t][:, None, None]
-        gain = a * std**2 / (a**2 * std**2 + b**2).clamp(min=1e-300)
-        return mean + gain * (y - a * mean)
+        now = int(t[0])
+        return mean + gain(now) * (y - a[now] * mean - g[now] * prior)
 
     torch.manual_seed(1)
-    h = torch.zeros(20_000, 1, 1, dtype=torch.float64)
+    h = torch.full((20_000, 1, 1), prior, dtype=torch.float64)
     grid = step_grid(2000, steps)
     out = sample(process, predict, h, lambda step: torch.randn_like(h), grid, s, full_first=True).flatten()
-    assert float(out.mean()) == pytest.approx(mean, abs=0.01)
+    centre, variance = g[-1] * prior, b[-1] ** 2
+    for t, u in pairwise(grid):
+        kappa, lam, zeta, sigma = process.coefficients(t, u, s, full_first=True)
+        centre = kappa * centre + lam * (mean + gain(t) * (centre - a[t] * mean - g[t] * prior)) + zeta * prior
+        variance = (kappa + lam * gain(t)) ** 2 * variance + sigma**2
+    assert float(out.mean()) == pytest.approx(centre, abs=0.01)
+    assert float(out.std()) == pytest.approx(variance**0.5, rel=0.02, abs=1e-9)
     if steps == 2000:
+        assert float(out.mean()) == pytest.approx(mean, abs=0.01)
         assert float(out.std()) == pytest.approx(std, rel=0.03)
         assert stats.kstest((out - out.mean()) / out.std(), "norm").pvalue > 0.01
     else:
-        # fewer or quieter steps give up spread; they never invent any
         assert float(out.std()) < std
 
 
@@ -88,27 +118,6 @@ def test_what_the_network_predicts_is_turned_into_the_data(predicts: str) -> Non
     for step in (1, 25, 50):
         t = torch.full((2,), step)
         torch.testing.assert_close(denoiser(process.mix(y_0, h, noise, t), h, given, t), y_0, rtol=1e-9, atol=1e-9)
-
-
-def test_implied_noise_is_constant_along_a_deterministic_path() -> None:
-    """With an oracle and s = 0, (y_t − a_t·y_0 − g_t·h)/b_t is the same ε at every step (DDIM's invariant)."""
-    torch.manual_seed(0)
-    for schedule in (ddpm(quadratic_betas(50)), ddpm(linear_betas(50), pull_to_prior=True), ddpm(cosine_betas(50))):
-        process = Process(schedule)
-        y_0, h, noise = torch.randn(3, 2, 3, 4, dtype=torch.float64)
-        seen: list[torch.Tensor] = []
-
-        def predict(y: torch.Tensor, t: torch.Tensor, process=process, y_0=y_0, h=h, seen=seen) -> torch.Tensor:
-            a, g, b = (c[t][:, None, None] for c in (process.a, process.g, process.b))
-            seen.append((y - a * y_0 - g * h) / b)
-            return y_0
-
-        sample(process, predict, h, lambda step, noise=noise: noise, step_grid(50, 10), s=0.0)
-        assert len(seen) == 10
-        for epsilon in seen[1:]:
-            torch.testing.assert_close(epsilon, seen[0], rtol=1e-8, atol=1e-8)
-        # the walk starts without the trace of the data, a_T·y_0, that the marginal still holds
-        torch.testing.assert_close(seen[0], noise - process.a[-1] / process.b[-1] * y_0)
 
 
 @pytest.mark.parametrize("betas", [quadratic_betas(50), linear_betas(50, 1e-4, 0.2), cosine_betas(50)])

@@ -333,8 +333,19 @@ ONE_STEP = {"s": 2.0, "steps": 1, "point_steps": 1}
     ("change", "message"),
     [
         ({"label": 25}, "model.label: 25 is more than the lookback"),
-        ({"sampler": {"steps": 11, "point_steps": 1}}, "model.sampler.steps: more than"),
-        ({"sampler": {"steps": 1, "point_steps": 11}}, "model.sampler.point_steps: more than"),
+        (
+            {"sampler": {"steps": 11, "point_steps": 1}},
+            "model.sampler.steps: the number of steps lies between 1 and 10, not 11",
+        ),
+        ({"sampler": {"steps": 1, "point_steps": 11}}, "model.sampler.point_steps: the number of steps lies between"),
+        ({"sampler": {"steps": [10, 3, 3], "point_steps": 1}}, "model.sampler.steps: the steps fall from 10"),
+        ({"schedule": DDPM | {"steps": 2000, "last": 0.9}}, "model.schedule: nothing is left of the data"),
+        ({"schedule": DDPM, "predicts": "data", "given_prior": False}, "make no use of it"),
+        (
+            {"condition": {"name": "history"}, "label": 0, "network": {"name": "perceptron"}},
+            "a perceptron sees one time at a time",
+        ),
+        ({"condition": {"name": "mixup"}, "objective": {"name": "samples"}}, "mixup needs the future"),
         ({"predicts": "noise"}, "noise cannot be turned into data"),
         ({"prior": None}, "this schedule ends at the prior"),
         ({"prior": None, "schedule": DDPM}, "without a prior there is none to see or to correct"),
@@ -363,7 +374,8 @@ COMBINATIONS = {
     "cosine, no prior": {"schedule": DDPM | {"betas": "cosine"}, "prior": None, "given_prior": False, "predicts": "data"},
     "mixup, convolutions": {"condition": {"name": "mixup"}, "network": {"name": "convolution"}},
     "no condition": {"condition": None, "given_prior": True},
-    "history": {"condition": {"name": "history", "steps": 12}, "label": 0, "network": {"name": "perceptron"}},
+    "history": {"condition": {"name": "history", "steps": 12}, "label": 0, "network": {"name": "residual", "layers": 1}},
+    "steps of one's own": {"sampler": {"s": 1.0, "steps": [10, 6, 5, 1], "point_steps": [10, 1]}},
 }
 
 
