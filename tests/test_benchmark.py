@@ -1,6 +1,7 @@
 """Backtests and benchmarks through the command line."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from conftest import SAMPLE, Cli
 
 from forecaster.backtest import Plan
+from forecaster.benchmark import _is_done
 from forecaster.data.splits import Borders
 from forecaster.errors import UserError
 from forecaster.markdown import best_in_bold, markdown_table, mean_and_spread, put_between
@@ -89,12 +91,31 @@ def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
     path.write_text(SUITE.replace("[mse, crps]", "[mse, crsp]"))
     with pytest.raises(UserError, match="key 'metrics': no metric 'crsp' \\(did you mean 'crps'"):
         find_suite(str(path))
+    for change, message in {
+        "metrics: [mse, variogram]": "key 'metrics': 'variogram' is computed by evaluate alone",
+        "metrics: []": "key 'metrics': tuple should have at least 1 item",
+        "seeds: [0, 0]": "key 'seeds': a seed stands twice",
+    }.items():
+        kept = [line for line in SUITE.splitlines() if not line.startswith(change.split(":")[0])]
+        path.write_text("\n".join([*kept, change]) + "\n")
+        with pytest.raises(UserError, match=re.escape(message)):
+            find_suite(str(path))
     path.write_text(SUITE)
     assert lay_out(find_suite(str(path))[1], Only(models=("rlinear",), horizons=(7,)))[0].title == "rlinear sample 7 seed 0"
     with pytest.raises(UserError, match="the suite has no horizon '8'; it has 7"):
         lay_out(find_suite(str(path))[1], Only(horizons=(8,)))
     with pytest.raises(UserError, match="the suite has no model 's2dbm'; it has rlinear, residual"):
         lay_out(find_suite(str(path))[1], Only(models=("s2dbm",)))
+
+
+def test_another_scoring_is_done_anew(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(SUITE + "steps: [1]\nscore_windows: 8\n")
+    suite = find_suite(str(path))[1]
+    run = {"status": "FINISHED", "metrics": {"steps/1/mse": 1.0, "steps/1/crps": 1.0}, "tags": {"scoring": suite.scoring}}
+    assert _is_done(suite, run)
+    assert not _is_done(suite.model_copy(update={"score_windows": 90}), run)
+    assert not _is_done(suite, run | {"tags": {}})
 
 
 def test_tables_read_well(tmp_path: Path) -> None:
@@ -130,8 +151,10 @@ def test_backtest_ranks_models_beside_seasonal_naive(cli: Cli, write, tmp_path: 
     common = ("--horizon", 7, "--lookback", 21, "--origins", 8, "--refit-every", 4, "--set", "trainer.learning_rate=0.01")
     output = tmp_path / "errors.csv"
     done = cli("backtest", "--csv", path, "--model", "nlinear", "--output", output, *common, "--json")
+    assert "NaN" not in done.stdout
     found = json.loads(done.stdout)
     assert [r["model"] for r in found["ranking"]] == ["nlinear", "seasonal-naive"]
+    assert [r["coverage"] for r in found["ranking"]] == [None, None]
     [comparison] = found["comparisons"]
     assert comparison["low"] > 0
     assert comparison["p"] < 0.01
@@ -182,6 +205,23 @@ def test_backtest_leaves_out_origins_without_a_value(cli: Cli, write, tmp_path: 
     found = {r["model"]: r for r in made["ranking"]}
     assert 0 < found["quantile-linear"]["coverage"] <= 1
     assert found["quantile-linear"]["crps"] == found["quantile-linear"]["crps"]
+
+
+def test_backtest_of_series_that_end_apart(cli: Cli, write) -> None:
+    """One origin a time, that of the series that goes on longest; and a season to read for the baseline."""
+    rows = [
+        f"{day:%Y-%m-%d},{item},{7 * i + day.dayofweek}"
+        for item, length in (("a", 100), ("b", 90))
+        for i, day in enumerate(pd.date_range("2023-01-01", periods=length))
+    ]
+    path = write("day,item,sales\n" + "\n".join(rows) + "\n")
+    common = ("--horizon", 2, "--lookback", 3, "--origins", 3, "--set", "trainer.max_epochs=1", "--json")
+    done = cli("backtest", "--csv", path, "--item-id", "item", "--model", "nlinear", *common)
+    assert "the series do not end together: an origin is counted back from each one's own end" in done.stderr
+    found = json.loads(done.stdout)
+    assert found["origins"] == ["2023-04-05", "2023-04-07", "2023-04-09"]
+    naive = next(r for r in found["ranking"] if r["model"] == "seasonal-naive")
+    assert naive["mae"] > 0
 
 
 def test_backtest_says_when_the_file_is_too_short(cli: Cli, write) -> None:

@@ -380,3 +380,11 @@ def test_more_gpus_than_there_are_is_refused(monkeypatch) -> None:
             training.check_devices(TrainerConfig(accelerator=accelerator, devices=3))
     training.check_devices(TrainerConfig(accelerator="gpu", devices=2))
     training.check_devices(TrainerConfig(accelerator="cpu", devices=3))
+
+
+def test_the_time_before_an_interruption_counts(tmp_path: Path) -> None:
+    first = training._Stopwatch(tmp_path / "seconds")
+    first.before = 5.0
+    first.keep()
+    assert 5.0 <= training._Stopwatch(tmp_path / "seconds").seconds() < 60.0
+    assert training._Stopwatch(tmp_path / "none").seconds() < 60.0

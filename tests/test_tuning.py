@@ -4,6 +4,7 @@ import json
 import sqlite3
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import SAMPLE, Cli
 
@@ -60,6 +61,32 @@ def test_only_trials_whose_losses_compare_are_ended_early(cli: Cli, tmp_path: Pa
     assert json.loads(cli(*COMMON, *rates).stdout)["pruned"] > 0
     found = json.loads(cli(*COMMON, *rates, "--space", "model.loss=l1|mse").stdout)
     assert (found["complete"], found["pruned"]) == (9, 0)
+
+
+def test_validation_without_a_value_is_refused_before_the_first_trial(cli: Cli, write, tmp_path: Path) -> None:
+    """Of 300 days those of the validation part, 210 to 240, are blank."""
+    rows = [
+        f"{day:%Y-%m-%d},{'' if 200 <= i < 250 else i % 7}"
+        for i, day in enumerate(pd.date_range("2023-01-01", periods=300))
+    ]
+    path = write("day,sales\n" + "\n".join(rows) + "\n")
+    asked = (
+        "tune",
+        "nlinear",
+        "--csv",
+        path,
+        "--horizon",
+        7,
+        "--lookback",
+        14,
+        "--trials",
+        2,
+        "--output",
+        tmp_path / "t.yaml",
+    )
+    refused = cli(*asked, status=1)
+    assert refused.stderr.splitlines()[-1].endswith("the validation rows hold no value to judge trials by; see check")
+    assert "trial 1" not in refused.stderr
 
 
 def test_ranges_are_read() -> None:

@@ -437,3 +437,16 @@ def test_steps_outside_the_chain_are_refused() -> None:
         diffusion_model().check_steps(11)
     with pytest.raises(UserError, match="does not sample in steps"):
         Linear(LinearConfig(), L, H).check_steps(3)
+
+
+def test_a_path_without_noise_is_a_point_forecast() -> None:
+    """The bridge out of one h draws its noise on the way, so not in one step, nor with s = 0."""
+    model = build_model(changed(sampler={"s": 1.0, "steps": 4, "point_steps": 1}), K, L, H, 6)
+    assert model.distribution == "samples"
+    assert [model.has_spread(steps) for steps in (None, 2, 1)] == [True, True, False]
+    for sampler in ({"s": 0.0, "steps": 4, "point_steps": 1}, {"s": 1.0, "steps": [10], "point_steps": 1}):
+        assert build_model(changed(sampler=sampler), K, L, H, 6).distribution == "none"
+    samples = model.samples(windows(), Draws(3, [0, 1, 2, 3], 1))
+    assert torch.equal(samples[:, 0], samples[:, 1])
+    drawn = build_model(changed(**COMBINATIONS["bridge from drawn residuals"]), K, L, H, 6)
+    assert drawn.has_spread(1)
