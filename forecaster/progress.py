@@ -1,8 +1,9 @@
-"""The progress of training and scoring, on standard error."""
+"""The progress of training and scoring, on standard error, and the time they take."""
 
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -13,6 +14,7 @@ from rich.segment import ControlType
 from torch.utils.data import DataLoader
 
 from forecaster.data.windows import Batch
+from forecaster.files import write_together
 
 
 def scoring_bar(batches: DataLoader[Batch]) -> Iterator[Batch]:
@@ -79,3 +81,19 @@ def tidy_terminal() -> None:
     """Take away the bar of a process that was ended before it could do so itself."""
     console = Console(stderr=True)
     console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2), ControlType.SHOW_CURSOR))
+
+
+class Stopwatch:
+    """How long a training took, with what it took before it was interrupted, up to the last epoch then."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.began = path, time.monotonic()
+        self.before = float(path.read_text(encoding="utf-8")) if path.is_file() else 0.0
+
+    def seconds(self) -> float:
+        """All of it so far."""
+        return self.before + time.monotonic() - self.began
+
+    def keep(self) -> None:
+        """For the next process, should this one be interrupted."""
+        write_together({self.path: lambda partial: partial.write_text(f"{self.seconds():.3f}", encoding="utf-8")})

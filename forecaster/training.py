@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,12 +22,13 @@ from forecaster.data.problem import Problem, load_problem
 from forecaster.data.splits import Part
 from forecaster.errors import UserError
 from forecaster.evaluation import Mode, Scoring, evaluate_in_full, evaluate_seasonal_naive
-from forecaster.files import check_folder, check_model_folder, whole_folder, write_together
+from forecaster.files import check_folder, check_model_folder, whole_folder
 from forecaster.fitting import fit, new_model, on_cuda, window_data
 from forecaster.models import Forecaster
 from forecaster.models.conformal import validation_errors
 from forecaster.plots import plot_forecast, recent_history
 from forecaster.predictor import Request, forecast_table
+from forecaster.progress import Stopwatch
 from forecaster.saved import load_model, save_model, versions
 from forecaster.sections import Section
 from forecaster.writing import table_bytes
@@ -157,7 +157,7 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
     data, settings, model = config.data, config.trainer, new_model(config, problem)
     run.tags({"kind": "training", **labels.tags(config, problem, model), "code": code_version()})
     checkpoints = store.CHECKPOINTS / run.run_id
-    stopwatch = _Stopwatch(checkpoints / "seconds")
+    stopwatch = Stopwatch(checkpoints / "seconds")
 
     def report(losses: Mapping[str, float], epoch: int) -> None:
         run.metrics(losses, epoch)
@@ -181,20 +181,6 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
     version = _register(job.registered_name, model_id, run.run_id)
     shutil.rmtree(checkpoints)
     return Trained(run.run_id, folder, metrics, baseline, version)
-
-
-class _Stopwatch:
-    """How long a training took, with what it took before it was interrupted, up to the last epoch then."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.began = path, time.monotonic()
-        self.before = float(path.read_text(encoding="utf-8")) if path.is_file() else 0.0
-
-    def seconds(self) -> float:
-        return self.before + time.monotonic() - self.began
-
-    def keep(self) -> None:
-        write_together({self.path: lambda partial: partial.write_text(f"{self.seconds():.3f}", encoding="utf-8")})
 
 
 def final_metrics(model: Forecaster, problem: Problem, config: Config) -> tuple[dict[str, float], dict[str, list[float]]]:

@@ -27,6 +27,7 @@ from forecaster.model_config import LinearConfig
 from forecaster.models import Draws, build_model
 from forecaster.models.conformal import validation_errors
 from forecaster.predictor import Request, SavedPredictor, forecast_table
+from forecaster.progress import Stopwatch
 from forecaster.saved import load_model, save_model
 
 TINY = [
@@ -383,8 +384,8 @@ def test_more_gpus_than_there_are_is_refused(monkeypatch) -> None:
 
 
 def test_the_time_before_an_interruption_counts(tmp_path: Path) -> None:
-    first = training._Stopwatch(tmp_path / "seconds")
+    first = Stopwatch(tmp_path / "seconds")
     first.before = 5.0
     first.keep()
-    assert 5.0 <= training._Stopwatch(tmp_path / "seconds").seconds() < 60.0
-    assert training._Stopwatch(tmp_path / "none").seconds() < 60.0
+    assert 5.0 <= Stopwatch(tmp_path / "seconds").seconds() < 60.0
+    assert Stopwatch(tmp_path / "none").seconds() < 60.0
