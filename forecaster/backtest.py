@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from forecaster import labels, tracking
 from forecaster.comparison import Comparison, against_best
 from forecaster.config import Config, find_config, load_config
-from forecaster.data.problem import Problem, check_bounds, load_table, scaled_problem
+from forecaster.data.problem import Problem, check_bounds, load_table, scaled_problem, with_a_season
 from forecaster.data.splits import Borders
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
@@ -116,10 +116,8 @@ def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
     table = load_table(next(iter(configs.values())).data)
     for config in configs.values():
         _check(config, table, plan)
-    baseline = configs[BASELINE].data
-    reach = max(baseline.lookback, table.interval.season)  # a season to read, however little the others read
-    widened = configs[BASELINE].model_copy(update={"data": baseline.model_copy(update={"lookback": reach})})
-    configs[BASELINE] = widened
+    baseline = configs[BASELINE]
+    configs[BASELINE] = baseline.model_copy(update={"data": with_a_season(baseline.data, table)})
     for decision in table.report.decisions:
         say(decision)
     file = Path(table.path).stem

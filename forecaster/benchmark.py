@@ -231,14 +231,10 @@ def _by_models(suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str
     published = {(r["data"], r["horizon"], r["model"]): r for r in published_rows(suite)}
     rows, times = [], []
     for place in places:
-        row = [*map(str, place)]
-        known_keys = {model: (*place, model) for model in models if (*place, model) in counts.index}
-        for model in models:
-            key = known_keys.get(model)
-            row.append("/".join(cells[m][key] for m in cells) if key else "–")
-        times.append(
-            [*map(str, place), *(f"{seconds[k]:.0f} ({counts[k]})" if (k := known_keys.get(m)) else "–" for m in models)]
-        )
+        keys = [(*place, model) for model in models]
+        row = [*map(str, place), *("/".join(cells[m][k] for m in cells) if k in counts.index else "–" for k in keys)]
+        spent = (f"{seconds[k]:.0f} ({counts[k]})" if k in counts.index else "–" for k in keys)
+        times.append([*map(str, place), *spent])
         for name in suite.published:
             known = published.get((*place, name))
             row.append("/".join(mean_and_spread(known[m], None, suite.digits) for m in cells) if known else "–")

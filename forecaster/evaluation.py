@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from forecaster.data.problem import Problem
+from forecaster.data.problem import Problem, with_a_season
 from forecaster.data.splits import Part
 from forecaster.data.windows import Batch, Windows, evenly_spaced, loader_of
 from forecaster.metrics import QUANTILES, quantiles_of_ranked, seasonal_errors
@@ -147,9 +147,8 @@ def evaluate_in_full(
 
 def evaluate_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> Evaluation:
     """The baseline on the same windows, with a season of history to read however short the lookback of the model is."""
-    season, config = problem.table.interval.season, problem.config
-    widened = replace(problem, config=config.model_copy(update={"lookback": max(config.lookback, season)}))
-    naive = SeasonalNaive(season, config.horizon)
+    widened = replace(problem, config=with_a_season(problem.config, problem.table))
+    naive = SeasonalNaive(problem.table.interval.season, problem.config.horizon)
     return evaluate_in_full(naive, widened, widened.windows(part), replace(scoring, mode="point", steps=None, full=False))
 
 

@@ -96,6 +96,11 @@ def rolling_problem(config: DataConfig, table: Table, origins: int, stride: int)
     return scaled_problem(config, table, borders)
 
 
+def with_a_season(config: DataConfig, table: Table) -> DataConfig:
+    """The configuration with a season of history to read at least: seasonal naive needs it, however little others read."""
+    return config.model_copy(update={"lookback": max(config.lookback, table.interval.season)})
+
+
 def scaled_problem(config: DataConfig, table: Table, borders: Sequence[Borders]) -> Problem:
     """Within these borders, one a series; the scaling is fitted on the training rows and has to suit all of them."""
     scaling = []

@@ -60,7 +60,7 @@ def test_a_reverse_step_with_an_oracle_maps_marginal_to_marginal(member: str) ->
             kappa, lam, zeta, sigma = process.coefficients(t, u, s)
             off = (a[t] * kappa + lam - a[u], g[t] * kappa + zeta - g[u], b[t] ** 2 * kappa**2 + sigma**2 - b[u] ** 2)
             worst = max(worst, *map(abs, off))
-    assert worst < 1e-10
+    assert worst < 1e-12
 
 
 @pytest.mark.parametrize("member", MEMBERS)
@@ -75,7 +75,7 @@ def test_implied_noise_is_constant_along_every_deterministic_step(member: str) -
         kappa, lam, zeta, _ = process.coefficients(t, u, 0.0)
         y_u = kappa * (a[t] * y_0 + g[t] * h + b[t] * epsilon) + lam * y_0 + zeta * h
         worst = max(worst, abs((y_u - a[u] * y_0 - g[u] * h) / b[u] - epsilon))
-    assert worst < 1e-10
+    assert worst < 1e-12
 
 
 def test_bridge_is_pinned_at_both_ends() -> None:
@@ -135,7 +135,7 @@ def test_posterior_agrees_with_conditioning_the_joint_gaussian(member: str) -> N
         kappa, _, _, sigma = process.coefficients(t, u, 2.0)
         off = (kappa - covariance / b[t] ** 2, sigma**2 - (b[u] ** 2 - covariance**2 / b[t] ** 2))
         worst = max(worst, *map(abs, off))
-    assert worst < 1e-10
+    assert worst < 1e-12
 
 
 def test_a_schedule_that_leaves_nothing_of_the_data_is_refused() -> None:
