@@ -184,7 +184,13 @@ def _rows(suite: Suite, cell: Cell, run: Mapping[str, Any] | None) -> Iterator[d
         for n in suite.steps:
             yield about | {"steps": n} | {m: metrics.get(step_metric(m, n)) for m in suite.metrics} | run_facts
     else:
-        yield about | {m: metrics.get(f"test/{m}") for m in suite.metrics} | run_facts
+        validated = {m: metrics.get(m) for m in _on_validation(suite)}
+        yield about | {m: metrics.get(f"test/{m}") for m in suite.metrics} | validated | run_facts
+
+
+def _on_validation(suite: Suite) -> tuple[str, ...]:
+    """The names of the metrics on validation that the table shows beside those of the test."""
+    return tuple(f"val/{metric}" for metric in suite.metrics) if suite.columns == "models" else ()
 
 
 def _text(asked: Asked, suite: Suite, rows: Sequence[Mapping[str, Any]], cells: int) -> str:
@@ -194,13 +200,14 @@ def _text(asked: Asked, suite: Suite, rows: Sequence[Mapping[str, Any]], cells: 
     frame = pd.DataFrame(rows)
     by = [key for key in KEYS if key in frame]
     grouped = frame.groupby(by, sort=False)
-    shown = grouped[list(suite.metrics)].agg(["mean", "std"])
+    names = [*suite.metrics, *_on_validation(suite)]
+    shown = grouped[names].agg(["mean", "std"])
     counts = grouped["seed"].count()
     figures = {
         metric: {key: mean_and_spread(row["mean"], row["std"], suite.digits) for key, row in shown[metric].iterrows()}
-        for metric in suite.metrics
+        for metric in names
     }
-    for metric in suite.metrics:
+    for metric in names:
         if not metric.startswith(("coverage", "width")):
             best_in_bold(figures[metric], {key: row["mean"] for key, row in shown[metric].iterrows()}, by)
     facts = {key: ", ".join(sorted({str(v) for v in frame[key].dropna()})) for key in ("date", "code", "machine", "torch")}
@@ -225,22 +232,28 @@ def _by_metrics(suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, st
 
 
 def _by_models(suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str]], counts: Any, seconds: Any) -> str:
-    """Rows are data and horizon; a cell holds the metrics of a model, the published ones last; then the times, likewise."""
+    """Rows are data and horizon; a cell holds a model's metrics on the test split, beside the published ones.
+
+    Then, likewise, those on validation, by which a model may be chosen, and the times.
+    """
     models = list(dict.fromkeys(key[2] for key in counts.index))
     places = list(dict.fromkeys(key[:2] for key in counts.index))
     published = {(r["data"], r["horizon"], r["model"]): r for r in published_rows(suite)}
-    rows, times = [], []
+    test: list[list[str]] = []
+    validation: list[list[str]] = []
+    times: list[list[str]] = []
     for place in places:
-        keys = [(*place, model) for model in models]
-        row = [*map(str, place), *("/".join(cells[m][k] for m in cells) if k in counts.index else "–" for k in keys)]
-        spent = (f"{seconds[k]:.0f} ({counts[k]})" if k in counts.index else "–" for k in keys)
-        times.append([*map(str, place), *spent])
-        for name in suite.published:
-            known = published.get((*place, name))
-            row.append("/".join(mean_and_spread(known[m], None, suite.digits) for m in cells) if known else "–")
-        rows.append(row)
-    head = ["data", "horizon", *models]
+        keys, begin = [(*place, model) for model in models], list(map(str, place))
+        others = [published.get((*place, name)) for name in suite.published]
+        known = ["/".join(mean_and_spread(o[m], None, suite.digits) for m in suite.metrics) if o else "–" for o in others]
+        for rows, names, more in ((test, suite.metrics, known), (validation, _on_validation(suite), [])):
+            rows.append(
+                [*begin, *("/".join(cells[m][k] for m in names) if k in counts.index else "–" for k in keys), *more]
+            )
+        times.append([*begin, *(f"{seconds[k]:.0f} ({counts[k]})" if k in counts.index else "–" for k in keys)])
+    head, what = ["data", "horizon", *models], "/".join(suite.metrics)
     return (
-        f"{'/'.join(cells)}\n\n{markdown_table([*head, *suite.published], rows)}\n\n"
+        f"{what}\n\n{markdown_table([*head, *suite.published], test)}\n\n"
+        f"On validation, {what}\n\n{markdown_table(head, validation)}\n\n"
         f"Seconds a training (seeds)\n\n{markdown_table(head, times)}"
     )

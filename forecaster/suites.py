@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from forecaster.config import CONFIGS, Config, find_config, load_config, nearest, read_yaml, reason
 from forecaster.data.catalog import find_dataset
@@ -48,7 +48,8 @@ class Suite(Section):
 
     ``set``: keys set for all models, such as the budget of a training. ``steps``: numbers of network calls that each saved
     model is scored with on the test windows (``score``: samples and, evenly spaced, windows), beside its own.
-    ``columns``: whether the table's columns are the models (several metrics to a cell) or the metrics.
+    ``columns``: whether the table's columns are the metrics, or the models (several metrics to a cell; then there is a
+    second table of the same on validation).
     """
 
     about: str
@@ -80,6 +81,13 @@ class Suite(Section):
         if len(set(seeds)) < len(seeds):
             raise ValueError("a seed stands twice")
         return seeds
+
+    @field_validator("columns")
+    @classmethod
+    def _has_room(cls, columns: str, info: ValidationInfo) -> str:
+        if columns == "models" and info.data.get("steps"):
+            raise ValueError("a table of several 'steps' has the metrics for columns")
+        return columns
 
     @property
     def scoring(self) -> str:

@@ -13,7 +13,7 @@ from forecaster.backtest import Plan
 from forecaster.benchmark import _is_done
 from forecaster.data.splits import Borders
 from forecaster.errors import UserError
-from forecaster.markdown import best_in_bold, markdown_table, mean_and_spread, put_between
+from forecaster.markdown import best_in_bold, markdown_table, mean_and_spread, number, put_between
 from forecaster.models import build_model
 from forecaster.suites import Only, find_suite, lay_out
 
@@ -24,9 +24,9 @@ models:
   residual: {{config: residual-bootstrap}}
 data:
   sample: {{csv: {SAMPLE}, lookback: 14, horizons: [7]}}
-set: {{trainer.max_epochs: 3, trainer.stage_epochs: 3, trainer.score_windows: 8, trainer.score_samples: 10, model.nothing: 0}}
+set: {{trainer.max_epochs: 3, trainer.stage_epochs: 3, trainer.score_windows: 8, trainer.score_samples: 10}}
 metrics: [mse, crps]
-""".replace(", model.nothing: 0", "")
+"""
 # what differs from one run to the next
 OWN = ["train_seconds", "run_id", "code", "date"]
 
@@ -56,6 +56,22 @@ def test_an_interrupted_benchmark_ends_with_the_same_table(cli: Cli, tmp_path: P
     parted("benchmark", suite, "--into", page)
     assert page.read_text().startswith("before\n<!-- both -->\n\ntwo models.\n\n| data | horizon | model |")
     assert page.read_text().endswith("<!-- end -->\nafter\n")
+    # the same runs with the models side by side: first on the test split, beside what others published, then on validation
+    published = "published: {theirs: {source: a paper, values: {sample: {7: {mse: 0.5, mae: 0.25}}}}}\n"
+    suite.write_text(SUITE.replace("[mse, crps]", "[mse, mae]") + "columns: models\n" + published)
+    parted("benchmark", suite)
+    frame = pd.read_csv(tmp_path / "parted" / "benchmarks" / "both.csv")
+    rows = [
+        " | ".join("/".join(number(row[prefix + m], 3) for m in ("mse", "mae")) for _, row in frame.iterrows())
+        for prefix in ("", "val/")
+    ]
+    assert rows[0] != rows[1]
+    lines = (tmp_path / "parted" / "benchmarks" / "both.md").read_text().replace("**", "").splitlines()
+    test, validation = (lines.index(title) for title in ("mse/mae", "On validation, mse/mae"))
+    assert lines[test + 2] == "| data | horizon | rlinear | residual | theirs |"
+    assert lines[test + 4] == f"| sample | 7 | {rows[0]} | .500/.250 |"
+    assert lines[validation + 4] == f"| sample | 7 | {rows[1]} |"
+    assert lines[-1] == "theirs: a paper."
 
 
 def test_the_smoke_suite_runs_and_a_failing_cell_does_not_stop_it(cli: Cli, tmp_path: Path) -> None:
@@ -72,7 +88,7 @@ def test_the_smoke_suite_runs_and_a_failing_cell_does_not_stop_it(cli: Cli, tmp_
 
 def test_every_suite_of_the_project_can_be_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "is_file", lambda self: True)  # the data need not be here
-    for name, cells in {"smoke": 6, "ltsf": 1260, "probabilistic": 36, "steps": 7, "ablation": 11, "published": 20}.items():
+    for name, cells in {"smoke": 6, "ltsf": 1428, "probabilistic": 36, "steps": 7, "ablation": 11, "published": 20}.items():
         suite = find_suite(name)[1]
         laid = lay_out(suite, Only())
         assert len(laid) == cells
@@ -95,6 +111,7 @@ def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
         "metrics: [mse, variogram]": "key 'metrics': 'variogram' is computed by evaluate alone",
         "metrics: []": "key 'metrics': tuple should have at least 1 item",
         "seeds: [0, 0]": "key 'seeds': a seed stands twice",
+        "steps: [1]\ncolumns: models": "key 'columns': a table of several 'steps' has the metrics for columns",
     }.items():
         kept = [line for line in SUITE.splitlines() if not line.startswith(change.split(":")[0])]
         path.write_text("\n".join([*kept, change]) + "\n")
