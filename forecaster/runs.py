@@ -1,17 +1,21 @@
 """What the store knows of runs: found, read, and their models fetched."""
 
 import atexit
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from forecaster.errors import UserError
 from forecaster.store import connect, told
 
 
 def download_model(reference: str) -> Path:
     """A ``runs:/`` or ``models:/`` reference → the saved model's folder, a copy that is removed when the program ends."""
+    if re.fullmatch("runs:/[^/]+/?", reference):
+        raise UserError(f"--model {reference}: a run, and not its model; give {reference.rstrip('/')}/model")
     mlflow = connect()
     scratch = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)

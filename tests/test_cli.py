@@ -312,7 +312,11 @@ def test_unwritable_folder_is_refused(cli: Cli, bridge: dict, tmp_path) -> None:
 
 
 def test_missing_models_are_refused(cli: Cli, tmp_path) -> None:
-    for reference, message in ((tmp_path / "none", "no such saved model"), ("runs:/0123/model", "refused")):
+    for reference, message in (
+        (tmp_path / "none", "no such saved model"),
+        ("runs:/0123/model", "refused"),
+        ("runs:/0123", "give runs:/0123/model"),
+    ):
         done = cli("forecast", "--model", reference, "--csv", SAMPLE, "--output", tmp_path / "o.csv", status=1)
         assert message in done.stderr
         assert done.stderr.count("\n") == 1
