@@ -12,9 +12,10 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Comparison:
-    """``first`` has a mean loss that is ``percent`` lower than ``second``'s; ``low`` and ``high`` bound that (95 %).
+    """``first``'s mean loss is lower than ``second``'s by ``percent`` of ``second``'s; ``low`` and ``high`` bound that.
 
-    ``p``: the two-sided p-value of the Diebold–Mariano test that the mean losses are equal.
+    ``p``: the two-sided p-value of the Diebold–Mariano test that the mean losses are equal. Where several pairs could have
+    been compared the bounds hold for all of them at once with 95 %, and p is the one multiplied by their number.
     """
 
     first: str
@@ -41,24 +42,24 @@ class Comparison:
         )
 
 
-def compare(first: str, losses: NDArray[np.float64], second: str, others: NDArray[np.float64], overlap: int) -> Comparison:
+def compare(
+    first: str, losses: NDArray[np.float64], second: str, others: NDArray[np.float64], overlap: int, pairs: int = 1
+) -> Comparison:
     """Compare mean losses (n,) over the same origins, whose targets overlap those of ``overlap`` − 1 origins after them.
 
-    The test is that of Diebold and Mariano (1995), the interval that of 1 − mean(losses)/mean(others) by the delta method.
+    The test is that of Diebold and Mariano (1995). The bounds are those of the difference that it leaves, as a share of
+    the mean of ``others`` over these very origins, so they leave 0 out where p is below 5 %. ``pairs``: how many the pair
+    was picked from; for them the level is Bonferroni's.
     """
-    scale = float(others.mean())
-    ratio = float(losses.mean()) / scale
-    error, freedom = _standard_error((losses - ratio * others) / scale, overlap)
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom))
-    difference = losses - others
-    own, freedom = _standard_error(difference, overlap)
-    size = abs(float(difference.mean()))
-    statistic = size / own if own > 0 else np.inf if size > 0 else 0.0
-    percent = 100 * (1 - ratio)
-    return Comparison(
-        first, second, percent, percent - 100 * reach * error, percent + 100 * reach * error,
-        2 * float(stats.t.sf(statistic, freedom)),
-    )  # fmt: skip
+    scale, difference = float(others.mean()), others - losses
+    if not difference.any():
+        return Comparison(first, second, 0.0, 0.0, 0.0, 1.0)
+    mean = float(difference.mean())
+    error, freedom = _standard_error(difference, overlap)
+    reach = float(stats.t.ppf(1 - (1 - LEVEL) / (2 * pairs), freedom)) * error
+    p = 2 * float(stats.t.sf(abs(mean) / error, freedom)) if error > 0 else 0.0
+    percent, low, high = (100 * value / scale if scale > 0 else -np.inf for value in (mean, mean - reach, mean + reach))
+    return Comparison(first, second, percent, low, high, min(pairs * p, 1.0))
 
 
 def _standard_error(values: NDArray[np.float64], overlap: int) -> tuple[float, float]:
@@ -80,6 +81,7 @@ def _standard_error(values: NDArray[np.float64], overlap: int) -> tuple[float, f
 
 
 def against_best(losses: dict[str, NDArray[np.float64]], overlap: int) -> list[Comparison]:
-    """The model of the lowest mean loss beside each other one, best first."""
+    """The model of the lowest mean loss beside each other one, best first; since it was picked here, from all pairs."""
     order: Sequence[str] = sorted(losses, key=lambda name: float(losses[name].mean()))
-    return [compare(order[0], losses[order[0]], other, losses[other], overlap) for other in order[1:]]
+    pairs = len(order) * (len(order) - 1) // 2
+    return [compare(order[0], losses[order[0]], other, losses[other], overlap, pairs) for other in order[1:]]

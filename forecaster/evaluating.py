@@ -14,7 +14,7 @@ import torch
 from forecaster import labels, tracking
 from forecaster.config import DataConfig
 from forecaster.data.found import Report
-from forecaster.data.problem import Problem, load_problem, load_table, rolling_problem
+from forecaster.data.problem import Problem, TooShortError, load_problem, load_table, rolling_problem
 from forecaster.data.splits import Part
 from forecaster.data.tables import Table, read_table
 from forecaster.data.windows import Windows
@@ -146,23 +146,20 @@ def _prepare(asked: Asked, say: Callable[[str], object]) -> _Prepared:
     table = in_model_order(saved, table)
     scoring, which = asked.scoring, f"the {asked.split} split"
     if asked.rolling is None:
-        problem = load_problem(source, table)
+        try:
+            problem = load_problem(source, table, saved.scaling)
+        except TooShortError as error:
+            raise UserError(f"{error.what}; give --origins in place of --split, or more rows") from error
     else:
         origins, stride = asked.rolling.origins, asked.rolling.stride or source.horizon
-        problem, scoring = rolling_problem(source, table, origins, stride), replace(scoring, stride=stride)
+        problem, scoring = rolling_problem(source, table, origins, stride, saved.scaling), replace(scoring, stride=stride)
         which = f"the last {origins} origins, {stride} steps apart"
-    # the model's own scaling where it knows the series, so that the model meets what it was trained on
-    names = [series.item_id or "" for series in table.series]
-    unknown = [name for name in names if name not in saved.scaling]
+    unknown = [name for name in (series.item_id or "" for series in table.series) if name not in saved.scaling]
     if unknown:
         say(
             f"{len(unknown)} series, such as '{unknown[0]}', were not in the training: scaled by their own values before "
             "those scored"
         )
-    scaling = tuple(saved.scaling.get(n, own) for n, own in zip(names, problem.scaling, strict=True))
-    for series, scale in zip(table.series, scaling, strict=True):
-        scale.check(series.values, table.path, table.names)
-    problem = replace(problem, scaling=scaling)
     part: Part = "validation" if asked.split == "validation" else "test"
     windows = problem.windows(part)
     if part == "test":
@@ -218,7 +215,7 @@ def _run_name(asked: Asked, made: _Prepared) -> str:
 
 
 def _about(made: _Prepared, count: int) -> str:
-    scale = "in the file's own units" if made.problem.original_units else "on z-scored values"
+    scale = "in the file's own units" if made.problem.protocol is None else "on z-scored values"
     return f"{count} windows of {_data_name(made)}, {made.which}, {made.problem.config.horizon} steps ahead, {scale}"
 
 
@@ -293,7 +290,7 @@ def _panels(found: Evaluation, made: _Prepared) -> list[Panel]:
         ends = interval_ends(model, batch, scoring, units) if scoring.mode == "probabilistic" else None
     past, y = units.restore(batch.past, batch.index), units.truth(batch.index)
     past, y = torch.where(batch.past_mask > 0, past, torch.nan), torch.where(batch.future_mask > 0, y, torch.nan)
-    off = torch.nan_to_num((point - y).abs() / units.of(units.std, batch.index, 3)).sum(2).argmax(1)
+    off = torch.nan_to_num((point - y).abs() / units.of(units.deviation, batch.index, 3)).sum(2).argmax(1)
     measure = "absolute error" if scoring.mode == "point" else "CRPS"
     errors, panels = dict(zip(found.numbers.tolist(), found.errors.tolist(), strict=True)), []
     for i, number in enumerate(numbers.tolist()):

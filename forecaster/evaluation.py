@@ -42,32 +42,34 @@ class Scoring:
 
 
 class Units:
-    """Back from z-scores to the scale that metrics are reported on: z-scores still for the benchmark's data sets.
+    """From a model's z-scores to the scale that metrics are reported on: the file's own, or the z-scores of a protocol.
 
-    The truth is the table's own, in float64: windows hold it in single precision, in which a zero would not be zero.
+    Those of a model that was trained on other data are not the protocol's. The truth is the table's own, in float64:
+    windows hold it in single precision, in which a zero would not be zero.
     """
 
     def __init__(self, problem: Problem, windows: Windows, device: torch.device) -> None:
-        mean, std = (torch.tensor(np.stack([getattr(s, name) for s in problem.scaling])) for name in ("mean", "std"))
-        low, high = (
-            torch.tensor(b, dtype=torch.float64).expand_as(mean) for b in problem.config.limits(problem.table.names)
-        )
+        values = [series.values for series in problem.table.series]
         scale = np.stack(
             [
-                seasonal_errors(series.values[: border.train], problem.table.interval.season)
-                for series, border in zip(problem.table.series, problem.borders, strict=True)
+                seasonal_errors(rows[: border.train], problem.table.interval.season)
+                for rows, border in zip(values, problem.borders, strict=True)
             ]
         )
-        self.mean, self.std, self.low, self.high, self.scale = mean, std, low, high, torch.from_numpy(scale)
-        if not problem.original_units:
-            self.low, self.high, self.scale = (low - mean) / std, (high - mean) / std, self.scale / std
-            self.mean, self.std = torch.zeros_like(mean), torch.ones_like(std)
-        self.owners = windows.owners
-        for name, value in vars(self).items():
-            setattr(self, name, value.to(device))
-        self._rows, self._horizon, self._values = windows.rows, windows.horizon, [s.values for s in problem.table.series]
-        if not problem.original_units:
-            self._values = [s.apply(values) for s, values in zip(problem.scaling, self._values, strict=True)]
+        # value = std · output + mean, each (N, K)
+        mean, std = (np.stack([getattr(s, name) for s in problem.scaling]) for name in ("mean", "std"))
+        deviation = std
+        low, high = (np.broadcast_to(bound, mean.shape) for bound in problem.config.limits(problem.table.names))
+        if problem.protocol is not None:
+            middle, unit = (np.stack([getattr(s, name) for s in problem.protocol]) for name in ("mean", "std"))
+            values = [s.apply(rows) for s, rows in zip(problem.protocol, values, strict=True)]
+            mean, std, low, high = (mean - middle) / unit, std / unit, (low - middle) / unit, (high - middle) / unit
+            scale, deviation = scale / unit, np.ones_like(unit)
+        self.mean, self.std, self.low, self.high, self.scale, self.deviation = (
+            torch.tensor(each, dtype=torch.float64, device=device) for each in (mean, std, low, high, scale, deviation)
+        )
+        self.owners = windows.owners.to(device)
+        self._rows, self._horizon, self._values = windows.rows, windows.horizon, values
 
     def truth(self, index: Int[Tensor, " B"]) -> Float64[Tensor, "B K H"]:
         """What the windows ``index`` turned out to be, 0 where it is missing."""
@@ -140,7 +142,7 @@ def evaluate_in_full(
                 add_point(totals, truth, units.restore(model.point(batch, scoring.steps), batch.index))
         else:
             error = add_point(totals, truth, units.restore(model.point(batch, scoring.steps), batch.index))
-        scaled = error / units.of(units.std, batch.index, 3)
+        scaled = error / units.of(units.deviation, batch.index, 3)
         errors.append((scaled.sum((1, 2)) / batch.future_mask.sum((1, 2))).cpu())
     return Evaluation(totals, numbers, torch.cat(errors))
 

@@ -247,7 +247,7 @@ def _best(study: optuna.Study, asked: Asked, run: tracking.Run) -> Tuned:
     ended = _ended(study)
     complete = [trial for trial in ended if trial.state == optuna.trial.TrialState.COMPLETE]
     if not complete:
-        raise UserError("no trial came to its end; give --minutes more, more --trials, or a narrower --space")
+        raise UserError("no trial came to its end; give more --time, more --trials, or a narrower --space")
     best = min(complete, key=lambda trial: trial.value if trial.value is not None else float("inf"))
     settings = {space.key: space.value(best.params[space.key]) for space in asked.space}
     assert best.value is not None

@@ -13,6 +13,7 @@ from conftest import SAMPLE, inside
 
 from forecaster.config import DataConfig
 from forecaster.data.problem import Problem, load_problem, rolling_problem
+from forecaster.data.splits import Scaling
 from forecaster.errors import UserError
 from forecaster.evaluation import (
     Scoring,
@@ -159,6 +160,21 @@ def test_rolling_origins_end_with_the_file(shops: Problem) -> None:
         rolling_problem(shops.config, shops.table, origins=22, stride=5)
 
 
+def test_z_scores_are_the_protocols_whatever_the_model_was_scaled_by(shops: Problem) -> None:
+    """Seasonal naive forecasts the same values under any scaling; the file's own errors over the protocol's deviation."""
+    raw = evaluate_in_full(SeasonalNaive(7, H), shops, shops.windows("test"), Scoring())
+    protocol = replace(shops, protocol=shops.scaling)
+    foreign = replace(protocol, scaling=tuple(Scaling(s.mean + 3 * s.std, 2 * s.std) for s in shops.scaling))
+    for problem in (protocol, foreign):
+        found = evaluate_in_full(SeasonalNaive(7, H), problem, problem.windows("test"), Scoring())
+        deviations = np.concatenate([s.std for s in shops.scaling])
+        np.testing.assert_allclose(
+            found.totals.by_series()["mae"], np.array(raw.totals.by_series()["mae"]) / deviations, rtol=1e-6
+        )
+        assert found.pooled()["mase"] == pytest.approx(raw.pooled()["mase"], rel=1e-6)
+        torch.testing.assert_close(found.errors, raw.errors, rtol=1e-6, atol=1e-9)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict:
     """Quantiles of the bundled sample's weather, in a store of its own."""
@@ -295,6 +311,22 @@ def test_nothing_to_score_is_an_error(trained: dict, tmp_path: Path) -> None:
     path.write_text("\n".join([*lines[:-300], *blank]) + "\n", encoding="utf-8")
     refused = inside("evaluate", "--model", trained["model_dir"], "--csv", path, "--origins", 2, status=1)
     assert refused.stderr.splitlines()[-1].endswith("in the file's own units: none has a value to score; see check")
+
+
+def test_a_column_blank_before_the_origins_is_scored_by_what_the_model_knows(trained: dict, tmp_path: Path) -> None:
+    lines = SAMPLE.read_text(encoding="utf-8").splitlines()[:400]
+    cells = [line.split(",") for line in lines]
+    path = tmp_path / "begins_late.csv"
+    path.write_text("\n".join(",".join([*c[:4], "" if 0 < i < 372 else c[4]]) for i, c in enumerate(cells)) + "\n")
+    args = ["evaluate", "--model", trained["model_dir"], "--csv", path]
+    found = json.loads(inside(*args, "--origins", 2, "--json").stdout)["metrics"]
+    assert found["test/mae"] == found["test/mae"]
+    path.write_text("\n".join(lines[:80]) + "\n")
+    refused = inside(*args, status=1).stderr.splitlines()[-1]
+    assert refused == (
+        f"error: {path}: 79 rows, but training with lookback 56 and horizon 14 needs 98 (lookback + horizon to learn from, a "
+        "horizon to validate and one to test on); give --origins in place of --split, or more rows"
+    )
 
 
 def test_a_column_that_ends_early_is_scored_as_far_as_it_goes(tmp_path: Path) -> None:

@@ -114,4 +114,6 @@ def backtest(
     )
     for comparison in found.comparisons:
         click.echo(comparison.sentence(by.upper()))
+    if len(found.comparisons) > 1:
+        click.echo("the intervals hold for all pairs of these models at once (Bonferroni), since the best was picked here")
     click.echo(f"run    {found.run_id}")

@@ -1,6 +1,6 @@
 """A configuration's data, ready to learn from: the table, its borders, its scaling and its windows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,25 +14,35 @@ from forecaster.data.tables import Series, Table, read_table
 from forecaster.data.windows import Windows, cut_windows
 from forecaster.errors import UserError
 
+NO_SCALING: Mapping[str, Scaling] = {}
+
+
+class TooShortError(UserError):
+    """A series has too few rows to be split; ``what`` says so without what to do, which depends on the command."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}; {remedy}")
+        self.what = what
+
 
 @dataclass(frozen=True)
 class Problem:
-    """Everything between a file and a model. ``borders`` and ``scaling`` go series by series, as in the table."""
+    """Everything between a file and a model. ``borders`` and both scalings go series by series, as in the table.
+
+    ``scaling``: that of the model's inputs and outputs. ``protocol``: of a benchmark's data set, that of the z-scores
+    which its metrics are on; None for a user's file, whose metrics are in its own units.
+    """
 
     config: DataConfig
     table: Table
     borders: tuple[Borders, ...]
     scaling: tuple[Scaling, ...]
+    protocol: tuple[Scaling, ...] | None
 
     @property
     def channels(self) -> int:
         """K."""
         return len(self.table.names)
-
-    @property
-    def original_units(self) -> bool:
-        """Whether metrics are in the file's own units: yes for a user's file, no (z-scores) for the benchmark."""
-        return self.config.dataset is None
 
     def windows(self, part: Part) -> Windows:
         """All windows of a part, z-scored."""
@@ -59,8 +69,8 @@ def load_table(config: DataConfig, report: Report | None = None) -> Table:
     return read_table(config.csv, config.columns, report)
 
 
-def load_problem(config: DataConfig, table: Table | None = None) -> Problem:
-    """Read, split and fit the scaling on the training rows; refuse what is too short."""
+def load_problem(config: DataConfig, table: Table | None = None, known: Mapping[str, Scaling] = NO_SCALING) -> Problem:
+    """Read, split and fit the scaling on the training rows, but for series ``known``; refuse what is too short."""
     table = table if table is not None else load_table(config)
     borders = []
     check_bounds(config, table)
@@ -73,10 +83,12 @@ def load_problem(config: DataConfig, table: Table | None = None) -> Problem:
             border = tail_borders(length, config.horizon)
         _check_borders(config, border, length)
         borders.append(border)
-    return scaled_problem(config, table, borders)
+    return scaled_problem(config, table, borders, known)
 
 
-def rolling_problem(config: DataConfig, table: Table, origins: int, stride: int) -> Problem:
+def rolling_problem(
+    config: DataConfig, table: Table, origins: int, stride: int, known: Mapping[str, Scaling] = NO_SCALING
+) -> Problem:
     """The last ``origins`` origins of each series, ``stride`` steps apart, as the test part; all before it is training.
 
     The targets of the last one end with the file. Its windows at other distances belong to the test part, too.
@@ -93,7 +105,7 @@ def rolling_problem(config: DataConfig, table: Table, origins: int, stride: int)
                 "a smaller stride, or more rows"
             )
         borders.append(Borders(length - span, length - span, length))
-    return scaled_problem(config, table, borders)
+    return scaled_problem(config, table, borders, known)
 
 
 def with_a_season(config: DataConfig, table: Table) -> DataConfig:
@@ -101,15 +113,20 @@ def with_a_season(config: DataConfig, table: Table) -> DataConfig:
     return config.model_copy(update={"lookback": max(config.lookback, table.interval.season)})
 
 
-def scaled_problem(config: DataConfig, table: Table, borders: Sequence[Borders]) -> Problem:
-    """Within these borders, one a series; the scaling is fitted on the training rows and has to suit all of them."""
-    scaling = []
+def scaled_problem(
+    config: DataConfig, table: Table, borders: Sequence[Borders], known: Mapping[str, Scaling] = NO_SCALING
+) -> Problem:
+    """Within these borders, one a series. The scaling is fitted on the training rows, but for series whose model has one
+    (``known``, by item id), and has to suit all rows."""
+    scaling, protocol = [], []
     for series, border in zip(table.series, borders, strict=True):
-        name = _name(table, series)
-        scale = Scaling.fit(series.values[: border.train], name, table.names)
+        name, rows = _name(table, series), series.values[: border.train]
+        scale = known.get(series.item_id or "") or Scaling.fit(rows, name, table.names)
         scale.check(series.values, name, table.names)
         scaling.append(scale)
-    return Problem(config, table, tuple(borders), tuple(scaling))
+        if config.dataset is not None:
+            protocol.append(Scaling.fit(rows, name, table.names))
+    return Problem(config, table, tuple(borders), tuple(scaling), tuple(protocol) if protocol else None)
 
 
 def check_bounds(config: DataConfig, table: Table) -> None:
@@ -141,10 +158,10 @@ def _check_length(config: DataConfig, table: Table, series: Series) -> None:
     if rows >= needed:
         return
     padded = "" if rows < floor else ", or pad its history with --set data.on_short=pad"
-    raise UserError(
+    raise TooShortError(
         f"{_name(table, series)}: {rows} rows, but training with lookback {config.lookback} and horizon {config.horizon} "
-        f"needs {needed} (lookback + horizon to learn from, a horizon to validate and one to test on); "
-        f"give more rows, a smaller --lookback or --horizon{padded}"
+        f"needs {needed} (lookback + horizon to learn from, a horizon to validate and one to test on)",
+        f"give more rows, a smaller --lookback or --horizon{padded}",
     )
 
 
