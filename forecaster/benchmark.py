@@ -23,7 +23,7 @@ from forecaster.files import check_folder, write_together
 from forecaster.forecasting import open_model
 from forecaster.markdown import best_in_bold, markdown_table, mean_and_spread, put_between
 from forecaster.saved import versions
-from forecaster.suites import Cell, Only, Suite, find_suite, lay_out, published_rows, step_metric
+from forecaster.suites import Cell, Only, Suite, check_data, find_suite, lay_out, published_rows, step_metric
 from forecaster.writing import table_bytes
 
 # one row of a table: what these name is not a figure
@@ -56,7 +56,8 @@ class Finished:
 def benchmark(asked: Asked) -> Finished:
     """Run what is missing of a suite, and write the table of all that there is."""
     name, suite = find_suite(asked.suite)
-    cells = lay_out(suite, asked.only)
+    cells, whole = lay_out(suite, asked.only), lay_out(suite, Only())
+    check_data(cells)
     folder = asked.output or store.HOME / "benchmarks"
     check_folder(folder)
     if asked.into is not None:
@@ -71,7 +72,6 @@ def benchmark(asked: Asked) -> Finished:
             parent.tags({"kind": "benchmark", "suite": name})
             failures = _run_all(suite, missing, known, experiment, parent.run_id, asked.minutes)
     known = _runs(experiment)
-    whole = lay_out(suite, Only())
     rows = [row for cell in whole for row in _rows(suite, cell, known.get(cell.key))]
     text = _text(asked, suite, rows, len(whole))
     markdown, csv = folder / f"{name}.md", folder / f"{name}.csv"
@@ -209,7 +209,7 @@ def _text(asked: Asked, suite: Suite, rows: Sequence[Mapping[str, Any]], cells: 
     }
     for metric in names:
         if not metric.startswith(("coverage", "width")):
-            best_in_bold(figures[metric], {key: row["mean"] for key, row in shown[metric].iterrows()}, by)
+            best_in_bold(figures[metric], {key: row["mean"] for key, row in shown[metric].iterrows()}, by, suite.digits)
     facts = {key: ", ".join(sorted({str(v) for v in frame[key].dropna()})) for key in ("date", "code", "machine", "torch")}
     seconds = grouped["train_seconds"].mean()
     table = (_by_models if suite.columns == "models" else _by_metrics)(suite, by, figures, counts, seconds)
@@ -245,7 +245,9 @@ def _by_models(suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str
     for place in places:
         keys, begin = [(*place, model) for model in models], list(map(str, place))
         others = [published.get((*place, name)) for name in suite.published]
-        known = ["/".join(mean_and_spread(o[m], None, suite.digits) for m in suite.metrics) if o else "–" for o in others]
+        known = [
+            "/".join(mean_and_spread(o.get(m), None, suite.digits) for m in suite.metrics) if o else "–" for o in others
+        ]
         for rows, names, more in ((test, suite.metrics, known), (validation, _on_validation(suite), [])):
             rows.append(
                 [*begin, *("/".join(cells[m][k] for m in names) if k in counts.index else "–" for k in keys), *more]

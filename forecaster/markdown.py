@@ -30,16 +30,19 @@ def mean_and_spread(mean: float | None, std: float | None, digits: int) -> str:
     return number(mean, digits) + ("" if std is None or std != std else f" ± {number(std, digits)}")
 
 
-def best_in_bold(texts: dict[Any, str], values: Mapping[Any, float], by: Sequence[str]) -> None:
-    """Mark the lowest value among the models of each data set and horizon, where there are several."""
+def best_in_bold(texts: dict[Any, str], values: Mapping[Any, float], by: Sequence[str], digits: int) -> None:
+    """Mark the lowest value of each data set and horizon, and what reads like it: among the models, or a model's steps."""
+    same = {"data", "horizon", "model"} if "steps" in by else {"data", "horizon"}
     places: dict[Any, list[Any]] = {}
     for key in texts:
-        places.setdefault(tuple(k for k, name in zip(key, by, strict=True) if name in {"data", "horizon"}), []).append(key)
+        places.setdefault(tuple(k for k, name in zip(key, by, strict=True) if name in same), []).append(key)
     for keys in places.values():
         there = [key for key in keys if values[key] == values[key]]
         if len(there) > 1:
-            best = min(there, key=lambda key: values[key])
-            texts[best] = f"**{texts[best]}**"
+            best = number(min(values[key] for key in there), digits)
+            for key in there:
+                if number(values[key], digits) == best:
+                    texts[key] = f"**{texts[key]}**"
 
 
 def put_between(path: Path, name: str, text: str) -> None:

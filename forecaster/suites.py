@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from forecaster.config import CONFIGS, Config, find_config, load_config, nearest, read_yaml, reason
 from forecaster.data.catalog import find_dataset
@@ -21,19 +21,48 @@ SUITES = CONFIGS / "suites"
 _COSTLY = {"variogram"}
 
 
+# what the suite itself sets for each cell
+_OWN = ("data.csv", "data.dataset", "data.horizon", "trainer.seed")
+
+
+def _no_twin(values: tuple[Any, ...], what: str) -> tuple[Any, ...]:
+    twins = [value for value in values if values.count(value) > 1]
+    if twins:
+        raise ValueError(f"{what} {twins[0]} stands twice")
+    return values
+
+
+def _not_own(settings: dict[str, Any]) -> dict[str, Any]:
+    for key in _OWN:
+        if key in settings:
+            raise ValueError(f"'{key}' follows from the suite's data, horizons and seeds")
+    return settings
+
+
+Settings = Annotated[dict[str, Any], AfterValidator(_not_own)]
+
+
 class Entry(Section):
     """A model: a configuration of ``configs/`` (by default the one of the model's own name), with some keys set anew."""
 
     config: str | None = None
-    set: dict[str, Any] = Field(default_factory=dict)
+    set: Settings = Field(default_factory=dict)
 
 
 class Source(Section):
-    """A data set of the catalogue, or a file, with the horizons asked of it (of a data set: its shortest by default)."""
+    """A data set of the catalogue, or a file, with the horizons asked of it (of a data set: its shortest by default).
+
+    ``csv``: a path from the suite's own folder.
+    """
 
     csv: str | None = None
     lookback: Positive | None = None
-    horizons: tuple[Positive, ...] | Literal["all"] | None = None
+    horizons: Annotated[tuple[Positive, ...], Field(min_length=1)] | Literal["all"] | None = None
+
+    @field_validator("horizons")
+    @classmethod
+    def _different(cls, horizons: Any) -> Any:
+        return _no_twin(horizons, "horizon") if isinstance(horizons, tuple) else horizons
 
 
 class Published(Section):
@@ -56,7 +85,7 @@ class Suite(Section):
     models: Annotated[dict[str, Entry], Field(min_length=1)]
     data: Annotated[dict[str, Source], Field(min_length=1)]
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
-    set: dict[str, Any] = Field(default_factory=dict)
+    set: Settings = Field(default_factory=dict)
     steps: tuple[Positive, ...] = ()
     score_windows: Positive = 128
     score_samples: Annotated[int, Field(ge=2)] = 100
@@ -73,14 +102,12 @@ class Suite(Section):
                 raise ValueError(f"no metric '{name}'{nearest(name, list(RATIOS))}")
             if name in _COSTLY:
                 raise ValueError(f"'{name}' is computed by evaluate alone")
-        return names
+        return _no_twin(names, "metric")
 
-    @field_validator("seeds")
+    @field_validator("seeds", "steps")
     @classmethod
-    def _different(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) < len(seeds):
-            raise ValueError("a seed stands twice")
-        return seeds
+    def _different(cls, numbers: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        return _no_twin(numbers, "seed" if info.field_name == "seeds" else "number of steps")
 
     @field_validator("columns")
     @classmethod
@@ -88,6 +115,13 @@ class Suite(Section):
         if columns == "models" and info.data.get("steps"):
             raise ValueError("a table of several 'steps' has the metrics for columns")
         return columns
+
+    @field_validator("published")
+    @classmethod
+    def _beside_models(cls, published: dict[str, Published], info: ValidationInfo) -> dict[str, Published]:
+        if published and info.data.get("columns") != "models":
+            raise ValueError("published figures stand beside models: give 'columns: models'")
+        return published
 
     @property
     def scoring(self) -> str:
@@ -117,11 +151,16 @@ def find_suite(name: str) -> tuple[str, Suite]:
         known = ", ".join(sorted(p.stem for p in SUITES.glob("*.yaml")))
         raise UserError(f"no suite '{name}'; give a YAML file, or one of {known}")
     try:
-        return path.stem, Suite.model_validate(read_yaml(path))
+        suite = Suite.model_validate(read_yaml(path))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise UserError(f"{path}: key '{key}': {reason(first)}; correct it") from error
+    data = {
+        key: source if source.csv is None else source.model_copy(update={"csv": str(path.resolve().parent / source.csv)})
+        for key, source in suite.data.items()
+    }
+    return path.stem, suite.model_copy(update={"data": data})
 
 
 @dataclass(frozen=True)
@@ -144,7 +183,7 @@ def lay_out(suite: Suite, only: Only) -> list[Cell]:
         for name in asked:
             if name not in known:
                 raise UserError(f"the suite has no {what} '{name}'; it has {', '.join(map(str, known))}")
-    return [
+    cells = [
         _cell(suite, model, entry, name, source, horizon, seed)
         for seed in only.seeds or suite.seeds
         for name, source in suite.data.items()
@@ -154,6 +193,23 @@ def lay_out(suite: Suite, only: Only) -> list[Cell]:
         for model, entry in suite.models.items()
         if model in (only.models or suite.models)
     ]
+    first: dict[str, Cell] = {}
+    for cell in cells:
+        if (twin := first.setdefault(cell.key, cell)) is not cell:
+            raise UserError(f"'{twin.title}' and '{cell.title}' of the suite are the same training; leave one of them out")
+    return cells
+
+
+def check_data(cells: Sequence[Cell]) -> None:
+    """Refuse cells whose data is not here."""
+    for cell in cells:
+        data = cell.config.data
+        if data.dataset is not None and not find_dataset(data.dataset).path.is_file():
+            raise UserError(
+                f"data set '{data.dataset}' is not here; fetch it first: python cli.py datasets fetch {data.dataset}"
+            )
+        if data.csv is not None and not Path(data.csv).is_file():
+            raise UserError(f"data '{cell.data}' of the suite: no file {data.csv}; correct its path")
 
 
 def _horizons(name: str, source: Source) -> tuple[int, ...]:
@@ -168,17 +224,18 @@ def _horizons(name: str, source: Source) -> tuple[int, ...]:
 def _cell(suite: Suite, model: str, entry: Entry, name: str, source: Source, horizon: int, seed: int) -> Cell:
     overrides: dict[str, Any] = {"data.horizon": horizon, "trainer.seed": seed}
     if source.csv is not None:
-        overrides["data.csv"], digest = source.csv, file_digest(Path(source.csv))
+        path = Path(source.csv)
+        overrides["data.csv"], digest = source.csv, file_digest(path) if path.is_file() else source.csv
     else:
         dataset = find_dataset(name)
-        if not dataset.path.is_file():
-            raise UserError(f"data set '{name}' is not here; fetch it first: python cli.py datasets fetch {name}")
         overrides |= {"data.dataset": name, "data.lookback": dataset.lookback}
         digest = dataset.sha256
     if source.lookback is not None:
         overrides["data.lookback"] = source.lookback
     config = load_config(find_config(entry.config or model), overrides={**overrides, **suite.set, **entry.set})
-    content = json.dumps([config.model_dump(mode="json"), digest], sort_keys=True)
+    values = config.model_dump(mode="json")
+    values["data"]["csv"] = None  # what is in the file counts, not where it lies
+    content = json.dumps([values, digest], sort_keys=True)
     return Cell(model, name, config, hashlib.sha256(content.encode()).hexdigest()[:16])
 
 

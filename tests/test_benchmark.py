@@ -75,15 +75,48 @@ def test_an_interrupted_benchmark_ends_with_the_same_table(cli: Cli, tmp_path: P
 
 
 def test_the_smoke_suite_runs_and_a_failing_cell_does_not_stop_it(cli: Cli, tmp_path: Path) -> None:
-    done = cli("benchmark", "smoke", "--model", "rlinear", "--model", "seasonal-naive", "--minutes", "10", "--json")
+    done = cli("benchmark", "smoke", "--minutes", "10", "--json")
     made = json.loads(done.stdout)
-    assert made["done"] == 4
-    assert "`python cli.py benchmark smoke`: 4 of 6 cells, " in Path(made["markdown"]).read_text(encoding="utf-8")
+    assert (made["done"], made["failures"]) == (6, [])
+    assert "`python cli.py benchmark smoke`: 6 of 6 cells, " in Path(made["markdown"]).read_text(encoding="utf-8")
     suite = tmp_path / "bad.yaml"
     suite.write_text(SUITE.replace("lookback: 14", "lookback: 14000"))
     failed = cli("benchmark", suite, "--model", "rlinear", status=1)
     assert "failed: rlinear sample 7 seed 0: " in failed.stderr
     assert "0 of 1 cells done" in failed.stdout
+
+
+def test_a_cell_trained_but_not_scored_is_scored_without_training(cli: Cli, tmp_path: Path) -> None:
+    """As after an interruption between the two, or where the suite asks for more numbers of steps."""
+    suite = tmp_path / "s.yaml"
+    model = "{config: timediff, set: {trainer.max_steps: 2, trainer.stage_epochs: 1, model.schedule.steps: 5, "
+    sampler = "model.sampler.steps: 2, model.sampler.point_steps: 2}}"
+    text = SUITE.replace("{config: residual-bootstrap}", model + sampler) + "score_windows: 4\nscore_samples: 3\n"
+    suite.write_text(text + "steps: [2]\n")
+    cli("benchmark", suite, "--model", "residual")
+    first = pd.read_csv(cli.home / "benchmarks" / "s.csv")
+    suite.write_text(text + "steps: [1, 2]\n")
+    told = cli("benchmark", suite, "--model", "residual")
+    assert "epoch" not in told.stderr
+    both = pd.read_csv(cli.home / "benchmarks" / "s.csv")
+    assert list(both["steps"]) == [1, 2]
+    assert list(both["run_id"]) == [first["run_id"][0]] * 2
+    pd.testing.assert_frame_equal(both[both["steps"] == 2].reset_index(drop=True), first)
+
+
+def test_parts_of_a_suite_need_their_own_data_only(cli: Cli, tmp_path: Path) -> None:
+    """From any folder, and with the file at another path, which is not trained on again."""
+    (tmp_path / "day.csv").write_bytes(SAMPLE.read_bytes())
+    text = SUITE.replace(str(SAMPLE), "day.csv") + "\n"
+    suite = tmp_path / "s.yaml"
+    suite.write_text(text.replace("data:\n", "data:\n  gone: {csv: gone.csv, lookback: 14, horizons: [7]}\n"))
+    done = cli("benchmark", suite, "--model", "rlinear", "--data", "sample")
+    assert "1 of 1 cells done" in done.stdout
+    refused = cli("benchmark", suite, "--model", "rlinear", status=1).stderr
+    assert f"data 'gone' of the suite: no file {tmp_path / 'gone.csv'}; correct its path" in refused
+    (tmp_path / "day.csv").rename(tmp_path / "days.csv")
+    suite.write_text(suite.read_text().replace("day.csv", "days.csv"))
+    assert "epoch" not in cli("benchmark", suite, "--model", "rlinear", "--data", "sample").stderr
 
 
 def test_every_suite_of_the_project_can_be_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,13 +143,24 @@ def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
     for change, message in {
         "metrics: [mse, variogram]": "key 'metrics': 'variogram' is computed by evaluate alone",
         "metrics: []": "key 'metrics': tuple should have at least 1 item",
-        "seeds: [0, 0]": "key 'seeds': a seed stands twice",
+        "seeds: [0, 0]": "key 'seeds': seed 0 stands twice",
+        "metrics: [mse, mse]": "key 'metrics': metric mse stands twice",
+        "steps: [1, 1]": "key 'steps': number of steps 1 stands twice",
+        "set: {trainer.seed: 5}": "key 'set': 'trainer.seed' follows from the suite's data, horizons and seeds",
+        "published: {theirs: {source: a, values: {}}}": "key 'published': published figures stand beside models: give 'co",
         "steps: [1]\ncolumns: models": "key 'columns': a table of several 'steps' has the metrics for columns",
     }.items():
         kept = [line for line in SUITE.splitlines() if not line.startswith(change.split(":")[0])]
         path.write_text("\n".join([*kept, change]) + "\n")
         with pytest.raises(UserError, match=re.escape(message)):
             find_suite(str(path))
+    for horizons, message in (("[7, 7]", "horizon 7 stands twice"), ("[]", "tuple should have at least 1 item")):
+        path.write_text(SUITE.replace("[7]", horizons))
+        with pytest.raises(UserError, match=message):
+            find_suite(str(path))
+    path.write_text(SUITE.replace("residual: {config: residual-bootstrap}", "other: {config: rlinear}"))
+    with pytest.raises(UserError, match="'rlinear sample 7 seed 0' and 'other sample 7 seed 0' of the suite are the same"):
+        lay_out(find_suite(str(path))[1], Only())
     path.write_text(SUITE)
     assert lay_out(find_suite(str(path))[1], Only(models=("rlinear",), horizons=(7,)))[0].title == "rlinear sample 7 seed 0"
     with pytest.raises(UserError, match="the suite has no horizon '8'; it has 7"):
@@ -142,8 +186,15 @@ def test_tables_read_well(tmp_path: Path) -> None:
     assert mean_and_spread(-0.5, float("nan"), 2) == "-.50"
     assert mean_and_spread(None, None, 3) == "–"
     texts = {("d", 1, "a"): "1", ("d", 1, "b"): "2", ("e", 1, "a"): "3"}
-    best_in_bold(texts, {("d", 1, "a"): 1.0, ("d", 1, "b"): 2.0, ("e", 1, "a"): 3.0}, ["data", "horizon", "model"])
+    best_in_bold(texts, {("d", 1, "a"): 1.0, ("d", 1, "b"): 2.0, ("e", 1, "a"): 3.0}, ["data", "horizon", "model"], 3)
     assert list(texts.values()) == ["**1**", "2", "3"]
+    values = {("d", 1, "a"): 0.2004, ("d", 1, "b"): 0.2001, ("d", 1, "c"): 0.2007}
+    texts = {key: number(value, 3) for key, value in values.items()}
+    best_in_bold(texts, values, ["data", "horizon", "model"], 3)
+    assert list(texts.values()) == ["**.200**", "**.200**", ".201"]
+    texts = {("d", 1, "a", 1): "2", ("d", 1, "a", 2): "1", ("d", 1, "b", 1): "4", ("d", 1, "b", 2): "5"}
+    best_in_bold(texts, {key: float(text) for key, text in texts.items()}, ["data", "horizon", "model", "steps"], 3)
+    assert list(texts.values()) == ["2", "**1**", "**4**", "5"]
     page = tmp_path / "page.md"
     page.write_text("no marks")
     with pytest.raises(UserError, match="no place for the table"):
