@@ -8,7 +8,8 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import optuna
 import yaml
+from filelock import FileLock, Timeout
 
 from forecaster import labels, runs, store, tracking
 from forecaster.config import Config, check_config, dump_config
@@ -71,6 +73,7 @@ def parse_range(text: str) -> Range:
                 raise UserError(f"{problem}; LOW below HIGH, and above 0 for a logarithmic scale")
             return Range(key.strip(), low, high, scale == "log")
         choices = tuple(yaml.safe_load(choice) for choice in values.split("|"))
+        json.dumps(choices)  # the study keeps them so: no dates
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise UserError(problem) from error
     return Range(key.strip(), choices=choices)
@@ -133,12 +136,34 @@ def tune(asked: Asked) -> Tuned:
                 f"--space {space.key}: trials on other data do not compare; search model, trainer or data.lookback"
             )
         _with(asked.config, {space.key: space.choices[0] if space.choices else space.low})
+    keys = [space.key for space in asked.space]
+    if twins := [key for key in keys if keys.count(key) > 1]:
+        raise UserError(f"--space {twins[0]}: given twice; give it once, with all that it may be")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     problem = load_problem(asked.config.data)
-    _check_metric(asked, problem)
+    _check_model(asked, problem)
     content = [asked.config.model_dump(mode="json"), problem.table.digest, repr(asked.space), asked.metric]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     check_folder(store.HOME)
+    with _alone(digest):
+        return _go_on(asked, problem, digest)
+
+
+@contextmanager
+def _alone(digest: str) -> Iterator[None]:
+    """Meanwhile no other process has trials in the study."""
+    lock = FileLock(store.HOME / f"tuning-{digest}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError("another process is searching this configuration, data and space; wait for its end") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _go_on(asked: Asked, problem: Problem, digest: str) -> Tuned:
     study = optuna.create_study(
         storage=f"sqlite:///{store.HOME / 'tuning.db'}",
         study_name=digest,
@@ -166,8 +191,12 @@ def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return study.get_trials(deepcopy=False, states=kinds)
 
 
-def _check_metric(asked: Asked, problem: Problem) -> None:
+def _check_model(asked: Asked, problem: Problem) -> None:
+    """The metric can be had of the model and the data, and what is searched has a say in it."""
     model = new_model(asked.config, problem)
+    idle = [space.key for space in asked.space if space.key.startswith("trainer.")]
+    if idle and not any(p.requires_grad for p in model.parameters()):
+        raise UserError(f"--space {idle[0]}: this model has no weights to train, so it changes nothing; search model.…")
     if model.distribution == "none" and asked.metric not in {"mse", "mae"}:
         raise UserError(f"--metric {asked.metric}: this model gives a point forecast only; choose mse or mae")
     rows = [s.values[b.train : b.validation] for s, b in zip(problem.table.series, problem.borders, strict=True)]

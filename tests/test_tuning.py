@@ -94,7 +94,7 @@ def test_ranges_are_read() -> None:
     assert parse_range("model.network.layers=1..4") == Range("model.network.layers", 1, 4)
     assert parse_range("model.network.dropout=0..0.5").high == 0.5
     assert parse_range("model.norm=last|standard|{a: 1}").choices == ("last", "standard", {"a": 1})
-    for text in ("model.norm", "=1..2", "k=2..1", "k=0..1:log", "k=1..2:exp", "k=a..b"):
+    for text in ("model.norm", "=1..2", "k=2..1", "k=0..1:log", "k=1..2:exp", "k=a..b", "k=2024-01-01|1"):
         with pytest.raises(UserError, match="--space"):
             parse_range(text)
 
@@ -115,4 +115,29 @@ def test_what_cannot_be_searched_is_refused(cli: Cli, tmp_path: Path) -> None:
     assert "error: --space data.horizon: trials on other data do not compare" in refused.stderr
     refused = cli(*COMMON, "--metric", "crps", "--output", tmp_path / "x.yaml", status=1)
     assert refused.stderr.endswith("this model gives a point forecast only; choose mse or mae\n")
+    naive = ("tune", "seasonal-naive", *COMMON[2:], "--output", tmp_path / "x.yaml")
+    refused = cli(*naive, status=1)
+    assert "--space trainer.learning_rate: this model has no weights to train, so it changes nothing" in refused.stderr
+    twice = ("--space", "model.loss=l1", "--space", "model.loss=mse")
+    refused = cli(*COMMON, *twice, "--output", tmp_path / "x.yaml", status=1)
+    assert "--space model.loss: given twice; give it once, with all that it may be" in refused.stderr
     assert not (tmp_path / "x.yaml").exists()
+
+
+def test_a_study_is_searched_by_one_process_at_a_time(cli: Cli, tmp_path: Path) -> None:
+    asked = (
+        *COMMON,
+        "--set",
+        "trainer.max_epochs=500",
+        "--set",
+        "trainer.patience=500",
+        "--space",
+        "trainer.batch_size=32|64",
+        "--trials",
+        1,
+    )
+    with cli.start(*asked, "--output", tmp_path / "x.yaml") as first:
+        assert next(first.stderr).startswith("trial 1 of 1: ")  # type: ignore[arg-type]
+        refused = cli(*asked, "--output", tmp_path / "y.yaml", status=1)
+        first.kill()
+    assert refused.stderr == ("error: another process is searching this configuration, data and space; wait for its end\n")

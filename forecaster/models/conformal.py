@@ -59,8 +59,8 @@ class Conformal(Forecaster):
             needed = math.ceil(1 / min(level, 1 - level) - 1e-9) - 1
             if fewest < needed:
                 raise UserError(
-                    f"--conformal: level {level:g} needs {needed} validation windows, there are {fewest}; ask for a level "
-                    "nearer to 0.5, or train with more rows or a larger trainer.point_windows"
+                    f"--conformal: level {level:g} needs {needed} validation windows, there are {fewest}; train with "
+                    "more rows or a larger trainer.point_windows, or forecast --quantiles nearer to 0.5"
                 )
             place = (self.counts + 1) * level
             rank = (place - 1e-9).ceil() if level > 0.5 else (place + 1e-9).floor()
