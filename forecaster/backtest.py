@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecaster import labels, tracking
-from forecaster.comparison import Comparison, against_best
+from forecaster.comparison import Comparison, against_best, in_words
 from forecaster.config import Config, find_config, load_config
 from forecaster.data.problem import Problem, check_bounds, load_table, scaled_problem, with_a_season
 from forecaster.data.splits import Borders
@@ -148,7 +148,7 @@ def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
             path.write_bytes(table_bytes(frame, ".csv"))
             run.file(path)
             path = Path(scratch) / "findings.txt"
-            path.write_text("".join(c.sentence(asked.by.upper()) + "\n" for c in comparisons), encoding="utf-8")
+            path.write_text("".join(f"{line}\n" for line in in_words(comparisons, asked.by)), encoding="utf-8")
             run.file(path)
         if asked.output is not None:
             output = asked.output

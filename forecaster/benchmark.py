@@ -128,7 +128,7 @@ def _run(suite: Suite, cell: Cell, run: Mapping[str, Any] | None, experiment: st
     if run is not None and run["status"] == "FINISHED":
         run_id = run["run_id"]
     elif run is not None and (store.CHECKPOINTS / run["run_id"] / "job.json").is_file():
-        run_id = training.resume(run["run_id"]).run_id
+        run_id = training.resume(run["run_id"], cell.config.data.csv).run_id
     else:
         tags = {
             "cell": cell.key,
@@ -139,7 +139,7 @@ def _run(suite: Suite, cell: Cell, run: Mapping[str, Any] | None, experiment: st
         }
         run_id = training.train(cell.config, experiment, cell.title, None, parent, tags).run_id
     for n in suite.steps:
-        scores = _score(suite, f"runs:/{run_id}/model", n, cell.config.trainer.seed)
+        scores = _score(suite, cell, f"runs:/{run_id}/model", n)
         if lacking := [metric for metric in suite.metrics if metric not in scores]:
             raise UserError(f"scored in {n} steps, it has no {lacking[0]}; leave the model or the metric out of the suite")
         runs.log_metrics(run_id, {step_metric(metric, n): scores[metric] for metric in suite.metrics})
@@ -147,10 +147,10 @@ def _run(suite: Suite, cell: Cell, run: Mapping[str, Any] | None, experiment: st
         runs.set_tag(run_id, "scoring", suite.scoring)
 
 
-def _score(suite: Suite, model: str, steps: int, seed: int) -> dict[str, float]:
-    """The metrics of a saved model on the test windows at a number of network calls."""
-    saved = open_model(model, None)
-    problem = load_problem(saved.config.data)
+def _score(suite: Suite, cell: Cell, model: str, steps: int) -> dict[str, float]:
+    """The metrics of a cell's saved model on the test windows at a number of network calls."""
+    saved, seed = open_model(model, None), cell.config.trainer.seed
+    problem = load_problem(cell.config.data)
     found: dict[str, float] = {}
     modes: tuple[Mode, ...] = ("point", "probabilistic")
     for mode in modes:
@@ -208,7 +208,7 @@ def _text(asked: Asked, suite: Suite, rows: Sequence[Mapping[str, Any]], cells: 
         for metric in names
     }
     for metric in names:
-        if not metric.startswith(("coverage", "width")):
+        if not metric.removeprefix("val/").startswith(("coverage", "width")):
             best_in_bold(figures[metric], {key: row["mean"] for key, row in shown[metric].iterrows()}, by, suite.digits)
     facts = {key: ", ".join(sorted({str(v) for v in frame[key].dropna()})) for key in ("date", "code", "machine", "torch")}
     seconds = grouped["train_seconds"].mean()

@@ -15,7 +15,7 @@ class Comparison:
     """``first``'s mean loss is lower than ``second``'s by ``percent`` of ``second``'s; ``low`` and ``high`` bound that.
 
     ``p``: the two-sided p-value of the Diebold–Mariano test that the mean losses are equal. Where several pairs could have
-    been compared the bounds hold for all of them at once with 95 %, and p is the one multiplied by their number.
+    been compared the bounds hold for all of them at once with 95 %, and p is the one multiplied by their number, ``pairs``.
     """
 
     first: str
@@ -24,6 +24,7 @@ class Comparison:
     low: float
     high: float
     p: float
+    pairs: int = 1
 
     @property
     def told_apart(self) -> bool:
@@ -53,13 +54,15 @@ def compare(
     """
     scale, difference = float(others.mean()), others - losses
     if not difference.any():
-        return Comparison(first, second, 0.0, 0.0, 0.0, 1.0)
+        return Comparison(first, second, 0.0, 0.0, 0.0, 1.0, pairs)
+    if scale <= 0:
+        raise ValueError("the second's losses are 0 and the first's are not: no share of them")
     mean = float(difference.mean())
     error, freedom = _standard_error(difference, overlap)
     reach = float(stats.t.ppf(1 - (1 - LEVEL) / (2 * pairs), freedom)) * error
     p = 2 * float(stats.t.sf(abs(mean) / error, freedom)) if error > 0 else 0.0
-    percent, low, high = (100 * value / scale if scale > 0 else -np.inf for value in (mean, mean - reach, mean + reach))
-    return Comparison(first, second, percent, low, high, min(pairs * p, 1.0))
+    percent, low, high = (100 * value / scale for value in (mean, mean - reach, mean + reach))
+    return Comparison(first, second, percent, low, high, min(pairs * p, 1.0), pairs)
 
 
 def _standard_error(values: NDArray[np.float64], overlap: int) -> tuple[float, float]:
@@ -85,3 +88,9 @@ def against_best(losses: dict[str, NDArray[np.float64]], overlap: int) -> list[C
     order: Sequence[str] = sorted(losses, key=lambda name: float(losses[name].mean()))
     pairs = len(order) * (len(order) - 1) // 2
     return [compare(order[0], losses[order[0]], other, losses[other], overlap, pairs) for other in order[1:]]
+
+
+def in_words(comparisons: Sequence[Comparison], by: str) -> list[str]:
+    """A sentence a comparison, and what the intervals of several mean; ``by``: the loss."""
+    several = ["the intervals hold for all pairs of these models at once (Bonferroni), since the best was picked here"]
+    return [c.sentence(by.upper()) for c in comparisons] + (several if len(comparisons) > 1 else [])

@@ -21,8 +21,8 @@ SUITES = CONFIGS / "suites"
 _COSTLY = {"variogram"}
 
 
-# what the suite itself sets for each cell
-_OWN = ("data.csv", "data.dataset", "data.horizon", "trainer.seed")
+# what the suite itself sets for each cell, and the sections that would set it
+_OWN = ("data.csv", "data.dataset", "data.horizon", "trainer.seed", "data", "trainer")
 
 
 def _no_twin(values: tuple[Any, ...], what: str) -> tuple[Any, ...]:
@@ -35,7 +35,7 @@ def _no_twin(values: tuple[Any, ...], what: str) -> tuple[Any, ...]:
 def _not_own(settings: dict[str, Any]) -> dict[str, Any]:
     for key in _OWN:
         if key in settings:
-            raise ValueError(f"'{key}' follows from the suite's data, horizons and seeds")
+            raise ValueError(f"'{key}' follows from the suite's data, horizons and seeds; set single keys of others")
     return settings
 
 
@@ -156,11 +156,17 @@ def find_suite(name: str) -> tuple[str, Suite]:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise UserError(f"{path}: key '{key}': {reason(first)}; correct it") from error
+    beside = path.resolve().parent
     data = {
-        key: source if source.csv is None else source.model_copy(update={"csv": str(path.resolve().parent / source.csv)})
+        key: source if source.csv is None else source.model_copy(update={"csv": str(beside / source.csv)})
         for key, source in suite.data.items()
     }
-    return path.stem, suite.model_copy(update={"data": data})
+    models = {}
+    for key, entry in suite.models.items():
+        config = entry.config or key
+        config = str(beside / config) if config.endswith((".yaml", ".yml")) else config
+        models[key] = entry.model_copy(update={"config": config})
+    return path.stem, suite.model_copy(update={"data": data, "models": models})
 
 
 @dataclass(frozen=True)
@@ -201,15 +207,11 @@ def lay_out(suite: Suite, only: Only) -> list[Cell]:
 
 
 def check_data(cells: Sequence[Cell]) -> None:
-    """Refuse cells whose data is not here."""
+    """Refuse cells whose data set is not here."""
     for cell in cells:
-        data = cell.config.data
-        if data.dataset is not None and not find_dataset(data.dataset).path.is_file():
-            raise UserError(
-                f"data set '{data.dataset}' is not here; fetch it first: python cli.py datasets fetch {data.dataset}"
-            )
-        if data.csv is not None and not Path(data.csv).is_file():
-            raise UserError(f"data '{cell.data}' of the suite: no file {data.csv}; correct its path")
+        name = cell.config.data.dataset
+        if name is not None and not find_dataset(name).path.is_file():
+            raise UserError(f"data set '{name}' is not here; fetch it first: python cli.py datasets fetch {name}")
 
 
 def _horizons(name: str, source: Source) -> tuple[int, ...]:
@@ -224,8 +226,9 @@ def _horizons(name: str, source: Source) -> tuple[int, ...]:
 def _cell(suite: Suite, model: str, entry: Entry, name: str, source: Source, horizon: int, seed: int) -> Cell:
     overrides: dict[str, Any] = {"data.horizon": horizon, "trainer.seed": seed}
     if source.csv is not None:
-        path = Path(source.csv)
-        overrides["data.csv"], digest = source.csv, file_digest(path) if path.is_file() else source.csv
+        if not Path(source.csv).is_file():  # its content is part of the key by which a finished cell is known
+            raise UserError(f"data '{name}' of the suite: no file {source.csv}; correct its path, or take it out")
+        overrides["data.csv"], digest = source.csv, file_digest(Path(source.csv))
     else:
         dataset = find_dataset(name)
         overrides |= {"data.dataset": name, "data.lookback": dataset.lookback}

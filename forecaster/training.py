@@ -89,10 +89,12 @@ def train(
             return _carry_out(run, job, config, problem)
 
 
-def resume(reference: str) -> Trained:
-    """Go on with an interrupted training, in its own run."""
+def resume(reference: str, csv: str | None = None) -> Trained:
+    """Go on with an interrupted training, in its own run; ``csv``: where its file is by now, if it was moved."""
     job = _find_job(reference)
     config = check_config(job.config, f"run {job.run_id}")
+    if csv is not None:
+        config = config.model_copy(update={"data": config.data.model_copy(update={"csv": csv})})
     check_devices(config.trainer)
     problem = load_problem(config.data)
     if problem.table.digest != job.digest:

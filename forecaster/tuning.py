@@ -73,9 +73,12 @@ def parse_range(text: str) -> Range:
                 raise UserError(f"{problem}; LOW below HIGH, and above 0 for a logarithmic scale")
             return Range(key.strip(), low, high, scale == "log")
         choices = tuple(yaml.safe_load(choice) for choice in values.split("|"))
-        json.dumps(choices)  # the study keeps them so: no dates
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise UserError(problem) from error
+    try:
+        json.dumps(choices)  # as the study keeps them
+    except TypeError as error:
+        raise UserError(f"--space {text}: a choice is a number, a text, a list or a section, and no date") from error
     return Range(key.strip(), choices=choices)
 
 
@@ -196,7 +199,9 @@ def _check_model(asked: Asked, problem: Problem) -> None:
     model = new_model(asked.config, problem)
     idle = [space.key for space in asked.space if space.key.startswith("trainer.")]
     if idle and not any(p.requires_grad for p in model.parameters()):
-        raise UserError(f"--space {idle[0]}: this model has no weights to train, so it changes nothing; search model.…")
+        raise UserError(
+            f"this model has no weights to train, so {idle[0]} changes nothing; search its own keys, --space model.KEY=…"
+        )
     if model.distribution == "none" and asked.metric not in {"mse", "mae"}:
         raise UserError(f"--metric {asked.metric}: this model gives a point forecast only; choose mse or mae")
     rows = [s.values[b.train : b.validation] for s, b in zip(problem.table.series, problem.borders, strict=True)]

@@ -10,7 +10,7 @@ import pytest
 from conftest import SAMPLE, Cli
 
 from forecaster.backtest import Plan
-from forecaster.benchmark import _is_done
+from forecaster.benchmark import Asked, _is_done, _text
 from forecaster.data.splits import Borders
 from forecaster.errors import UserError
 from forecaster.markdown import best_in_bold, markdown_table, mean_and_spread, number, put_between
@@ -92,10 +92,14 @@ def test_a_cell_trained_but_not_scored_is_scored_without_training(cli: Cli, tmp_
     model = "{config: timediff, set: {trainer.max_steps: 2, trainer.stage_epochs: 1, model.schedule.steps: 5, "
     sampler = "model.sampler.steps: 2, model.sampler.point_steps: 2}}"
     text = SUITE.replace("{config: residual-bootstrap}", model + sampler) + "score_windows: 4\nscore_samples: 3\n"
+    text = text.replace(str(SAMPLE), "day.csv")
+    (tmp_path / "day.csv").write_bytes(SAMPLE.read_bytes())
     suite.write_text(text + "steps: [2]\n")
     cli("benchmark", suite, "--model", "residual")
     first = pd.read_csv(cli.home / "benchmarks" / "s.csv")
-    suite.write_text(text + "steps: [1, 2]\n")
+    (tmp_path / "day.csv").rename(tmp_path / "days.csv")  # and another file in its place
+    (tmp_path / "day.csv").write_text("\n".join(SAMPLE.read_text().splitlines()[:900]) + "\n")
+    suite.write_text(text.replace("day.csv", "days.csv") + "steps: [1, 2]\n")
     told = cli("benchmark", suite, "--model", "residual")
     assert "epoch" not in told.stderr
     both = pd.read_csv(cli.home / "benchmarks" / "s.csv")
@@ -104,19 +108,30 @@ def test_a_cell_trained_but_not_scored_is_scored_without_training(cli: Cli, tmp_
     pd.testing.assert_frame_equal(both[both["steps"] == 2].reset_index(drop=True), first)
 
 
-def test_parts_of_a_suite_need_their_own_data_only(cli: Cli, tmp_path: Path) -> None:
-    """From any folder, and with the file at another path, which is not trained on again."""
+def test_a_suite_finds_its_files_from_its_folder_and_knows_them_by_their_content(cli: Cli, tmp_path: Path) -> None:
+    """Its file is moved while a cell is half trained and after one is done; another one lies where it was."""
     (tmp_path / "day.csv").write_bytes(SAMPLE.read_bytes())
-    text = SUITE.replace(str(SAMPLE), "day.csv") + "\n"
+    (tmp_path / "mine.yaml").write_text(
+        "model: {name: residual-bootstrap, base: {name: linear, norm: standard, loss: l1}}\n"
+    )
+    text = SUITE.replace(str(SAMPLE), "day.csv").replace("config: residual-bootstrap", "config: mine.yaml")
     suite = tmp_path / "s.yaml"
-    suite.write_text(text.replace("data:\n", "data:\n  gone: {csv: gone.csv, lookback: 14, horizons: [7]}\n"))
-    done = cli("benchmark", suite, "--model", "rlinear", "--data", "sample")
-    assert "1 of 1 cells done" in done.stdout
-    refused = cli("benchmark", suite, "--model", "rlinear", status=1).stderr
-    assert f"data 'gone' of the suite: no file {tmp_path / 'gone.csv'}; correct its path" in refused
+    suite.write_text(text)
+    with cli.start("benchmark", suite) as process:
+        for line in process.stderr:  # type: ignore[union-attr]
+            if line.startswith("prior1 epoch 2"):
+                process.kill()
+                break
     (tmp_path / "day.csv").rename(tmp_path / "days.csv")
+    (tmp_path / "day.csv").write_text(SAMPLE.read_text().replace("2012-01-01,0.0", "2012-01-01,50.0"))
     suite.write_text(suite.read_text().replace("day.csv", "days.csv"))
-    assert "epoch" not in cli("benchmark", suite, "--model", "rlinear", "--data", "sample").stderr
+    told = cli("benchmark", suite)
+    assert "2 of 2 cells done" in told.stdout
+    assert "[1/1] residual sample 7 seed 0" in told.stderr
+    assert "prior1 epoch 1:" not in told.stderr
+    (tmp_path / "days.csv").unlink()
+    refused = cli("benchmark", suite, "--model", "rlinear", status=1).stderr
+    assert f"data 'sample' of the suite: no file {tmp_path / 'days.csv'}; correct its path, or take it out" in refused
 
 
 def test_every_suite_of_the_project_can_be_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +162,7 @@ def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
         "metrics: [mse, mse]": "key 'metrics': metric mse stands twice",
         "steps: [1, 1]": "key 'steps': number of steps 1 stands twice",
         "set: {trainer.seed: 5}": "key 'set': 'trainer.seed' follows from the suite's data, horizons and seeds",
+        "set: {data: {horizon: 5}}": "key 'set': 'data' follows from the suite's data, horizons and seeds",
         "published: {theirs: {source: a, values: {}}}": "key 'published': published figures stand beside models: give 'co",
         "steps: [1]\ncolumns: models": "key 'columns': a table of several 'steps' has the metrics for columns",
     }.items():
@@ -199,6 +215,20 @@ def test_tables_read_well(tmp_path: Path) -> None:
     page.write_text("no marks")
     with pytest.raises(UserError, match="no place for the table"):
         put_between(page, "both", "text")
+
+
+def test_coverage_is_never_best(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(SUITE.replace("[mse, crps]", "[mse, coverage/90]") + "columns: models\n")
+    suite = find_suite(str(path))[1]
+    rows = [
+        {"data": "sample", "horizon": 7, "model": model, "seed": 0, "mse": mse, "coverage/90": held, "val/mse": mse / 2,
+         "val/coverage/90": held, "run_id": model, "train_seconds": 1.0, "date": "", "code": "", "machine": "", "torch": ""}
+        for model, mse, held in (("rlinear", 0.3, 0.9), ("residual", 0.4, 0.5))
+    ]  # fmt: skip
+    text = _text(Asked("s", Only()), suite, rows, 2)
+    assert "| sample | 7 | **.300**/.900 | .400/.500 |" in text
+    assert "| sample | 7 | **.150**/.900 | .200/.500 |" in text
 
 
 def test_a_plan_never_learns_from_what_it_forecasts() -> None:

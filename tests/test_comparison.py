@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from forecaster.comparison import against_best, compare
+from forecaster.comparison import against_best, compare, in_words
 
 
 def test_without_overlap_it_is_the_paired_t_test() -> None:
@@ -75,3 +75,7 @@ def test_the_best_of_equal_models_is_seldom_found_better(models: int) -> None:
 def test_the_best_is_held_against_each_other_one() -> None:
     losses = {"c": np.array([3.0, 3.1, 3.2]), "a": np.array([1.0, 1.1, 1.2]), "b": np.array([2.0, 2.1, 2.2])}
     assert [(c.first, c.second) for c in against_best(losses, 1)] == [("a", "b"), ("a", "c")]
+    two, three = ({name: losses[name] for name in names} for names in ("ab", "abc"))
+    assert len(in_words(against_best(two, 1), "mae")) == 1
+    assert in_words(against_best(three, 1), "mae")[2].startswith("the intervals hold for all pairs of these models at once")
+    assert [found.pairs for found in against_best(three, 1)] == [3, 3]

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ import torch
 from conftest import SAMPLE, inside
 
 from forecaster.config import DataConfig
+from forecaster.data import problem as problem_module
 from forecaster.data.problem import Problem, load_problem, rolling_problem
-from forecaster.data.splits import Scaling
+from forecaster.data.splits import Borders, Scaling
 from forecaster.errors import UserError
 from forecaster.evaluation import (
     Scoring,
@@ -173,6 +175,23 @@ def test_z_scores_are_the_protocols_whatever_the_model_was_scaled_by(shops: Prob
         )
         assert found.pooled()["mase"] == pytest.approx(raw.pooled()["mase"], rel=1e-6)
         torch.testing.assert_close(found.errors, raw.errors, rtol=1e-6, atol=1e-9)
+
+
+def test_the_protocols_z_scores_do_not_depend_on_the_origins(monkeypatch: pytest.MonkeyPatch, shops: Problem) -> None:
+    """Rolling origins put the test years among the rows before them; the unit stays that of the training rows."""
+    halves = SimpleNamespace(split=lambda length: Borders(length // 2, length // 2 + 14, length))
+    monkeypatch.setattr(problem_module, "find_dataset", lambda name: halves)
+    config = shops.config.model_copy(update={"csv": None, "dataset": "halves"})
+    split = load_problem(config, shops.table)
+    rolling = rolling_problem(config, shops.table, origins=2, stride=5)
+    known = {"ark": Scaling(np.array([1.0, 2.0]), np.array([3.0, 4.0]))}
+    foreign = rolling_problem(config, shops.table, origins=2, stride=5, known=known)
+    assert foreign.scaling[0] is known["ark"]
+    for number, series in enumerate(shops.table.series):
+        rows = series.values[: len(series.values) // 2]
+        for problem in (split, rolling, foreign):
+            np.testing.assert_array_equal(problem.protocol[number].std, np.nanstd(rows, axis=0))
+    assert not np.allclose(rolling.scaling[0].std, split.scaling[0].std)
 
 
 @pytest.fixture(scope="module")

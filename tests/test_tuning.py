@@ -117,7 +117,10 @@ def test_what_cannot_be_searched_is_refused(cli: Cli, tmp_path: Path) -> None:
     assert refused.stderr.endswith("this model gives a point forecast only; choose mse or mae\n")
     naive = ("tune", "seasonal-naive", *COMMON[2:], "--output", tmp_path / "x.yaml")
     refused = cli(*naive, status=1)
-    assert "--space trainer.learning_rate: this model has no weights to train, so it changes nothing" in refused.stderr
+    assert (
+        "this model has no weights to train, so trainer.learning_rate changes nothing; search its own keys"
+        in refused.stderr
+    )
     twice = ("--space", "model.loss=l1", "--space", "model.loss=mse")
     refused = cli(*COMMON, *twice, "--output", tmp_path / "x.yaml", status=1)
     assert "--space model.loss: given twice; give it once, with all that it may be" in refused.stderr

@@ -82,6 +82,7 @@ def backtest(
     from dataclasses import asdict
 
     from forecaster import backtest as runner
+    from forecaster.comparison import in_words
     from forecaster.fitting import quiet_libraries
 
     quiet_libraries()
@@ -112,8 +113,6 @@ def backtest(
     click.echo(
         f"{origins} origins; errors in standard deviations of the training rows; the crps of a point forecast is its mae"
     )
-    for comparison in found.comparisons:
-        click.echo(comparison.sentence(by.upper()))
-    if len(found.comparisons) > 1:
-        click.echo("the intervals hold for all pairs of these models at once (Bonferroni), since the best was picked here")
+    for line in in_words(found.comparisons, by):
+        click.echo(line)
     click.echo(f"run    {found.run_id}")

@@ -124,8 +124,9 @@ def scaled_problem(
         scale = known.get(series.item_id or "") or Scaling.fit(rows, name, table.names)
         scale.check(series.values, name, table.names)
         scaling.append(scale)
-        if config.dataset is not None:
-            protocol.append(Scaling.fit(rows, name, table.names))
+        if config.dataset is not None:  # its own training rows, wherever these borders lie
+            protocol_rows = series.values[: find_dataset(config.dataset).split(len(series.values)).train]
+            protocol.append(Scaling.fit(protocol_rows, name, table.names))
     return Problem(config, table, tuple(borders), tuple(scaling), tuple(protocol) if protocol else None)
 
 
