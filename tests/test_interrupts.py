@@ -1,10 +1,19 @@
 """What is not to be torn apart by an interrupt."""
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from forecaster.interrupts import uninterrupted
+
+
+@pytest.fixture(autouse=True)
+def _heard() -> Iterator[None]:
+    """As in a terminal: a shell starts what runs in its background deaf to interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupt_waits_for_the_end_and_is_answered_then() -> None:
