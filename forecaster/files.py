@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from forecaster.errors import UserError
 
 
@@ -63,3 +65,17 @@ def whole_folder(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def alone(lock: Path, refusal: str) -> Iterator[None]:
+    """Meanwhile no other process holds ``lock``; where one does, ``refusal`` says what it is at."""
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(refusal) from error
+    try:
+        yield
+    finally:
+        held.release()

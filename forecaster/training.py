@@ -5,15 +5,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from forecaster import labels, registry, store, tracking
@@ -22,7 +21,7 @@ from forecaster.data.problem import Problem, load_problem
 from forecaster.data.splits import Part
 from forecaster.errors import UserError
 from forecaster.evaluation import Mode, Scoring, evaluate_in_full, evaluate_seasonal_naive
-from forecaster.files import check_folder, check_model_folder, whole_folder
+from forecaster.files import alone, check_folder, check_model_folder, whole_folder
 from forecaster.fitting import fit, new_model, on_cuda, window_data
 from forecaster.models import Forecaster
 from forecaster.models.conformal import validation_errors
@@ -107,18 +106,10 @@ def resume(reference: str, csv: str | None = None) -> Trained:
         return _carry_out(run, job, config, problem)
 
 
-@contextmanager
-def _alone(run_id: str) -> Iterator[None]:
+def _alone(run_id: str) -> AbstractContextManager[None]:
     """Meanwhile no other process trains in the run's folder of checkpoints."""
-    lock = FileLock(store.CHECKPOINTS / run_id / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(f"run {run_id}: another process is training it; wait for its end, or stop it first") from error
-    try:
-        yield
-    finally:
-        lock.release()
+    refusal = f"run {run_id}: another process is training it; wait for its end, or stop it first"
+    return alone(store.CHECKPOINTS / run_id / "lock", refusal)
 
 
 def _model_folder(job: Job) -> Path:

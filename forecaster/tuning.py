@@ -8,8 +8,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,13 @@ from typing import Any
 import numpy as np
 import optuna
 import yaml
-from filelock import FileLock, Timeout
 
 from forecaster import labels, runs, store, tracking
 from forecaster.config import Config, check_config, dump_config
 from forecaster.data.problem import Problem, load_problem
 from forecaster.errors import UserError
 from forecaster.evaluation import Scoring, evaluate
-from forecaster.files import check_folder, write_together
+from forecaster.files import alone, check_folder, write_together
 from forecaster.fitting import fit, new_model, window_data
 from forecaster.training import code_version
 
@@ -148,22 +146,9 @@ def tune(asked: Asked) -> Tuned:
     content = [asked.config.model_dump(mode="json"), problem.table.digest, repr(asked.space), asked.metric]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     check_folder(store.HOME)
-    with _alone(digest):
+    busy = "another process is searching this configuration, data and space; wait for its end"
+    with alone(store.HOME / f"tuning-{digest}.lock", busy):
         return _go_on(asked, problem, digest)
-
-
-@contextmanager
-def _alone(digest: str) -> Iterator[None]:
-    """Meanwhile no other process has trials in the study."""
-    lock = FileLock(store.HOME / f"tuning-{digest}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError("another process is searching this configuration, data and space; wait for its end") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _go_on(asked: Asked, problem: Problem, digest: str) -> Tuned:
