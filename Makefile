@@ -30,7 +30,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 bench: .venv/installed
-	$(BIN)/python tests/bench.py docs/benchmarks.md
+	$(BIN)/python tests/bench/bench.py docs/benchmarks.md
 
 .venv/installed: requirements.lock
 	@echo "installing into .venv (a few minutes, once)" >&2

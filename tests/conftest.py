@@ -21,7 +21,7 @@ import torch
 from click.testing import CliRunner
 from jaxtyping import install_import_hook
 
-PACKAGES = ["diffusion", "networks", "ssm", "models", "metrics", "totals", "evaluation", "data.windows"]
+PACKAGES = ["diffusion", "networks", "ssm", "models", "evaluation.metrics", "evaluation.accumulate", "evaluation.score", "data.windows"]
 install_import_hook([f"forecaster.{name}" for name in PACKAGES], "beartype.beartype")
 
 # for commands that run in the tests' own process; read when forecaster is imported
@@ -121,7 +121,7 @@ def cli() -> Inside:
 @pytest.fixture
 def new_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store of its own for the commands that a test runs in this process."""
-    from forecaster import store
+    from forecaster.tracking import store
 
     place = tmp_path / "home"
     for name, path in {"HOME": place, "MODELS": place / "models", "CHECKPOINTS": place / "checkpoints"}.items():

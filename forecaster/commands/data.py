@@ -17,7 +17,7 @@ from forecaster.errors import one_line
 @json_option
 def check(csv: Path, horizon: int, lookback: int, as_json: bool, **roles: Any) -> None:
     """Say what is found in a file, and what training and forecasting would do with it."""
-    from forecaster.checking import check_file
+    from forecaster.workflows.check import check_file
 
     found = check_file(csv, horizon, lookback, {k: v for k, v in roles.items() if v is not None})
     if as_json:

@@ -14,7 +14,7 @@ def models() -> None:
 @json_option
 def models_list(as_json: bool) -> None:
     """The configurations, each with its first line."""
-    from forecaster.config import CONFIGS
+    from forecaster.config.load import CONFIGS
 
     found = {p.stem: p.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for p in sorted(CONFIGS.glob("*.yaml"))}
     if as_json:
@@ -29,7 +29,7 @@ def models_list(as_json: bool) -> None:
 @json_option
 def models_show(name: str, as_json: bool) -> None:
     """A configuration in full, with every default."""
-    from forecaster.config import dump_config, find_config, load_config
+    from forecaster.config.load import dump_config, find_config, load_config
 
     config = load_config(find_config(name))
     if as_json:
@@ -43,7 +43,7 @@ def models_show(name: str, as_json: bool) -> None:
 @json_option
 def models_versions(name: str | None, as_json: bool) -> None:
     """The registered versions of NAME, or of all models, newest first."""
-    from forecaster.registry import list_versions
+    from forecaster.serving.registry import list_versions
 
     found = list_versions(name)
     if as_json:
@@ -65,7 +65,7 @@ def models_versions(name: str | None, as_json: bool) -> None:
 @json_option
 def models_promote(name: str, version: int, alias: str, force: bool, as_json: bool) -> None:
     """Give a registered version an alias, which a reference models:/NAME@ALIAS then leads to."""
-    from forecaster.registry import promote
+    from forecaster.serving.registry import promote
 
     done = promote(name, version, alias, force)
     if as_json:
@@ -89,7 +89,8 @@ def models_promote(name: str, version: int, alias: str, force: bool, as_json: bo
 @accelerator_option
 def serve(reference: str, host: str, port: int, accelerator: str | None) -> None:
     """Answer tables posted to /invocations with their forecast, by MLflow's scoring protocol."""
-    from forecaster import forecasting, pyfunc
+    from forecaster.inference.locate import open_model
+    from forecaster.serving import server
 
-    saved = forecasting.open_model(reference, accelerator)
-    pyfunc.serve(saved, host, port, lambda line: click.echo(line, err=True))
+    saved = open_model(reference, accelerator)
+    server.serve(saved, host, port, lambda line: click.echo(line, err=True))

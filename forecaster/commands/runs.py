@@ -18,7 +18,7 @@ def runs() -> None:
 @json_option
 def runs_list(experiment: str | None, limit: int, as_json: bool) -> None:
     """The newest runs."""
-    from forecaster.runs import list_runs
+    from forecaster.tracking.query import list_runs
 
     found = list_runs(experiment, limit)
     if as_json:
@@ -38,7 +38,7 @@ def runs_list(experiment: str | None, limit: int, as_json: bool) -> None:
 @json_option
 def runs_compare(run_ids: tuple[str, ...], as_json: bool) -> None:
     """Runs side by side: the parameters that differ, and the final metrics."""
-    from forecaster.runs import get_run
+    from forecaster.tracking.query import get_run
 
     found = [get_run(run_id) for run_id in run_ids]
     if as_json:
@@ -56,7 +56,7 @@ def runs_compare(run_ids: tuple[str, ...], as_json: bool) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 def runs_log(folder: Path) -> None:
     """Log what a run could not while the tracking server was away, from the FOLDER it was left in."""
-    from forecaster.tracking import log_left
+    from forecaster.tracking.run import log_left
 
     click.echo(f"run    {log_left(folder)}")
 
@@ -67,7 +67,7 @@ def runs_log(folder: Path) -> None:
 @json_option
 def report(run_ids: tuple[str, ...], output: Path, as_json: bool) -> None:
     """One HTML page about runs, for people without a terminal: data, forecasts, metrics, calibration, lineage."""
-    from forecaster.report import write_report
+    from forecaster.reporting.html import write_report
 
     write_report(run_ids, output)
     if as_json:
@@ -82,8 +82,8 @@ def ui(port: int) -> None:
     """Open the MLflow UI over the configured store, on this machine only; of a server, tell its page."""
     import os
 
-    from forecaster.keeping import is_remote
-    from forecaster.store import store_uri, ui_command, ui_page
+    from forecaster.tracking.retry_queue import is_remote
+    from forecaster.tracking.store import store_uri, ui_command, ui_page
 
     if is_remote(store_uri()):
         click.echo(ui_page(port))

@@ -8,7 +8,8 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from forecaster.config import ROOT, Columns
+from forecaster.config.load import ROOT
+from forecaster.config.schema import Columns
 from forecaster.data.reading import file_digest
 from forecaster.data.splits import Borders, share_borders
 from forecaster.data.tables import Table, read_table

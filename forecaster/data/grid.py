@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecaster.config import Columns
+from forecaster.config.schema import Columns
 from forecaster.data.found import Report
 from forecaster.data.intervals import Interval, find_interval, parse_interval
 from forecaster.data.reading import RawTable

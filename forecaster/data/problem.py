@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecaster.config import DataConfig
+from forecaster.config.schema import DataConfig
 from forecaster.data.catalog import find_dataset, read_dataset
 from forecaster.data.found import Report
 from forecaster.data.intervals import step_number

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pandas as pd
 
-from forecaster.config import Columns
+from forecaster.config.schema import Columns
 from forecaster.data.reading import RawTable, is_text
 from forecaster.data.timestamps import looks_like_time
 from forecaster.errors import UserError

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecaster.config import Columns
+from forecaster.config.schema import Columns
 from forecaster.data.clock import Clock, working_times
 from forecaster.data.found import Report
 from forecaster.data.grid import Gridder, Piece

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import lightning.pytorch as pl
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -131,43 +130,6 @@ def cut_windows(
     return Windows(series, spans, lookback, horizon, starts)
 
 
-@dataclass(frozen=True)
-class Share:
-    """The part of the windows that is one device's: number ``rank`` of ``devices``."""
-
-    rank: int = 0
-    devices: int = 1
-
-    def of(self, numbers: Int[Tensor, " n"]) -> Int[Tensor, " m"]:
-        """Every ``devices``-th number; the first ones are met again at the end where the shares would not be equal."""
-        size = self.size(len(numbers))
-        return numbers[(self.rank + self.devices * torch.arange(size)) % len(numbers)]
-
-    def size(self, count: int) -> int:
-        """The length of a share of ``count`` numbers."""
-        return -(-count // self.devices)
-
-
-class _EpochSampler:
-    """Batches of window numbers in an order that depends on the seed and the epoch alone, so a resumed run meets it too.
-
-    Several devices share that order out, so that their n-th batches together are the n-th stretch of it.
-    """
-
-    def __init__(self, count: int, batch_size: int, seed: int, share: Share) -> None:
-        self.count, self.batch_size, self.seed, self.share, self.epoch = count, batch_size, seed, share, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[Int[Tensor, " B"]]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        yield from self.share.of(torch.randperm(self.count, generator=generator)).split(self.batch_size)
-
-    def __len__(self) -> int:
-        return -(-self.share.size(self.count) // self.batch_size)
-
-
 class _Ordered:
     """Fixed batches of window numbers, in order."""
 
@@ -188,12 +150,9 @@ def evenly_spaced(count: int, limit: int | None) -> Int[Tensor, " n"]:
     return torch.linspace(0, count - 1, limit, dtype=torch.float64).round().long()
 
 
-def ordered_loader(
-    windows: Windows, batch_size: int, limit: int | None = None, share: Share | None = None
-) -> DataLoader[Batch]:
+def ordered_loader(windows: Windows, batch_size: int, limit: int | None = None) -> DataLoader[Batch]:
     """Windows in order, all or ``limit`` evenly spaced ones; the last batch may be smaller, none is dropped."""
-    numbers = evenly_spaced(len(windows), limit)
-    return loader_of(windows, numbers if share is None else share.of(numbers), batch_size)
+    return loader_of(windows, evenly_spaced(len(windows), limit), batch_size)
 
 
 def loader_of(windows: Windows, numbers: Int[Tensor, " n"], batch_size: int) -> DataLoader[Batch]:
@@ -201,30 +160,3 @@ def loader_of(windows: Windows, numbers: Int[Tensor, " n"], batch_size: int) -> 
     return DataLoader(windows, sampler=_Ordered(numbers, batch_size), batch_size=None)
 
 
-class WindowData(pl.LightningDataModule):
-    """The Lightning data module: shuffled training batches and ordered validation batches, all or one device's share."""
-
-    def __init__(
-        self, train: Windows, validation: Windows, batch_size: int, seed: int, validation_limit: int | None = None
-    ) -> None:
-        super().__init__()
-        self.train, self.validation = train, validation
-        self.batch_size, self.seed, self.validation_limit = batch_size, seed, validation_limit
-        self.take(Share())
-
-    def take(self, share: Share) -> None:
-        """Give from now on this share of each epoch; ``batch_size`` is a share's own."""
-        self.share = share
-        self.sampler = _EpochSampler(len(self.train), self.batch_size, self.seed, share)
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Every training window once an epoch, in a seeded order."""
-        return DataLoader(self.train, sampler=self.sampler, batch_size=None)
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Validation windows, all or evenly spaced ones."""
-        return ordered_loader(self.validation, max(self.batch_size, 64), self.validation_limit, self.share)
-
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Move a batch to the training device."""
-        return batch.to(device)

@@ -1,7 +1,6 @@
 """Configuration → model: the one table of names and classes."""
 
-from forecaster.errors import UserError
-from forecaster.model_config import (
+from forecaster.config.model_config import (
     AverageConfig,
     DiffusionConfig,
     LinearConfig,
@@ -12,6 +11,7 @@ from forecaster.model_config import (
     StateSpaceConfig,
     TransformerConfig,
 )
+from forecaster.errors import UserError
 from forecaster.models.base import Draws, Forecaster, Live, empty_future
 from forecaster.models.bootstrap import ResidualBootstrap
 from forecaster.models.diffusion import Diffusion

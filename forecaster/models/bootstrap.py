@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from forecaster.config.model_config import ResidualBootstrapConfig, SamplesObjective
 from forecaster.data.windows import Batch, Windows, ordered_loader
-from forecaster.model_config import ResidualBootstrapConfig, SamplesObjective
 from forecaster.models.base import Draws, Forecaster, generator, with_label
 from forecaster.models.scales import exponents, log_scales
 from forecaster.models.scores import sample_score

@@ -6,13 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from forecaster.data.windows import Batch
-from forecaster.diffusion.denoiser import Denoiser
-from forecaster.diffusion.process import Process
-from forecaster.diffusion.sampler import sample, step_grid
-from forecaster.diffusion.schedules import Schedule, bridge, cosine_betas, ddpm, linear_betas, quadratic_betas
-from forecaster.errors import UserError
-from forecaster.model_config import (
+from forecaster.config.model_config import (
     BridgeConfig,
     DDPMConfig,
     DiffusionConfig,
@@ -22,6 +16,12 @@ from forecaster.model_config import (
     PerceptronConfig,
     SamplesObjective,
 )
+from forecaster.data.windows import Batch
+from forecaster.diffusion.denoiser import Denoiser
+from forecaster.diffusion.process import Process
+from forecaster.diffusion.sampler import sample, step_grid
+from forecaster.diffusion.schedules import Schedule, bridge, cosine_betas, ddpm, linear_betas, quadratic_betas
+from forecaster.errors import UserError
 from forecaster.models.base import Distribution, Draws, Forecaster, generator, masked_mean, path_errors, with_label
 from forecaster.models.scores import sample_score
 from forecaster.networks.build import build_network

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from forecaster.model_config import Loss, StateSpaceConfig
+from forecaster.config.model_config import Loss, StateSpaceConfig
 from forecaster.models.base import Distribution, Draws, path_errors
 from forecaster.models.levels import between, check_levels, draw, pinball
 from forecaster.networks.norms import Frame

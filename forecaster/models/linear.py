@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from forecaster.config.model_config import LinearConfig, QuantileLinearConfig
 from forecaster.data.windows import Batch
-from forecaster.model_config import LinearConfig, QuantileLinearConfig
 from forecaster.models.base import Draws, Forecaster, masked_mean
 from forecaster.models.levels import between, check_levels, draw, pinball
 from forecaster.models.point import PointModel

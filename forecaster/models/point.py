@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from forecaster.config.model_config import Loss, Norm
 from forecaster.data.windows import Batch
-from forecaster.model_config import Loss, Norm
 from forecaster.models.base import Forecaster, masked_mean, path_errors, with_label
 from forecaster.networks.norms import frame
 

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from forecaster.metrics import crps_from_samples, energy_score
-from forecaster.model_config import SamplesObjective
+from forecaster.config.model_config import SamplesObjective
+from forecaster.evaluation.metrics import crps_from_samples, energy_score
 from forecaster.models.base import masked_mean
 
 

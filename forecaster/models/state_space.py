@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from forecaster.config.model_config import StateSpaceConfig
 from forecaster.data.windows import Batch
 from forecaster.errors import UserError
-from forecaster.model_config import StateSpaceConfig
 from forecaster.models.base import Distribution, Draws, Forecaster, Live, masked_mean, with_label
 from forecaster.models.heads import make_head
 from forecaster.networks import running

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from forecaster.model_config import TransformerConfig
+from forecaster.config.model_config import TransformerConfig
 from forecaster.models.point import PointModel
 from forecaster.networks.build import check_heads
 from forecaster.networks.layers import TransformerLayer

@@ -1,7 +1,7 @@
 """Configuration → denoising network: the one table of names and classes."""
 
+from forecaster.config.model_config import ConvolutionConfig, MixerConfig, PerceptronConfig, ResidualNetworkConfig
 from forecaster.errors import UserError
-from forecaster.model_config import ConvolutionConfig, MixerConfig, PerceptronConfig, ResidualNetworkConfig
 from forecaster.networks.convolution import ConvolutionNetwork
 from forecaster.networks.mixer import MixerNetwork
 from forecaster.networks.perceptron import PerceptronNetwork

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from forecaster.config.model_config import EncodedConfig, HistoryConfig, MixupConfig
 from forecaster.errors import UserError
-from forecaster.model_config import EncodedConfig, HistoryConfig, MixupConfig
 
 
 class Encoded(nn.Module):

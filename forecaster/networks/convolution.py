@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from forecaster.model_config import ConvolutionConfig
+from forecaster.config.model_config import ConvolutionConfig
 from forecaster.networks.layers import StepEmbedding
 
 

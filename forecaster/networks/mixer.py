@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from forecaster.model_config import MixerConfig
+from forecaster.config.model_config import MixerConfig
 from forecaster.networks.layers import StepEmbedding
 
 

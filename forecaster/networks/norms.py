@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from forecaster.model_config import Norm
+from forecaster.config.model_config import Norm
 
 
 @dataclass(frozen=True)

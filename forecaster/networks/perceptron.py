@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from forecaster.model_config import PerceptronConfig
+from forecaster.config.model_config import PerceptronConfig
 
 
 class GatedDense(nn.Module):

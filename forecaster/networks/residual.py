@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from forecaster.model_config import ResidualNetworkConfig
+from forecaster.config.model_config import ResidualNetworkConfig
 from forecaster.networks.layers import StepEmbedding, TransformerLayer, sinusoid
 from forecaster.ssm.s4 import S4
 

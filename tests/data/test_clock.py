@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from forecaster.config import Columns
+from forecaster.config.schema import Columns
 from forecaster.data.tables import read_table
 from forecaster.errors import UserError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forecaster.config import Columns
+from forecaster.config.schema import Columns
 from forecaster.data.intervals import Interval
 from forecaster.data.tables import read_table
 from forecaster.errors import UserError

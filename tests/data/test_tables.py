@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from conftest import SHARED, needs_shared, wide_csv
 
-from forecaster.config import Columns, DataConfig
+from forecaster.config.schema import Columns, DataConfig
 from forecaster.data.catalog import catalog
 from forecaster.data.found import Report
 from forecaster.data.problem import load_problem

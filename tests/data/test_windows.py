@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from forecaster.data.splits import Borders, share_borders, tail_borders
-from forecaster.data.windows import Share, WindowData, cut_windows, evenly_spaced, ordered_loader
+from forecaster.data.windows import cut_windows, evenly_spaced, ordered_loader
+from forecaster.training.data_module import Share, WindowData
 
 
 def counting(length: int, channels: int = 2) -> np.ndarray:

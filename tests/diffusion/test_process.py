@@ -6,10 +6,10 @@ import math
 import pytest
 import torch
 
-from forecaster.config import CONFIGS, load_config
+from forecaster.config.load import CONFIGS, load_config
+from forecaster.config.model_config import DiffusionConfig
 from forecaster.diffusion.process import Process
 from forecaster.diffusion.schedules import bridge, ddpm, linear_betas, quadratic_betas
-from forecaster.model_config import DiffusionConfig
 from forecaster.models.diffusion import build_schedule
 
 LOADED = {path.stem: load_config(path).model for path in sorted(CONFIGS.glob("*.yaml"))}

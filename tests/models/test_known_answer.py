@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from forecaster.config import find_config, load_config
-from forecaster.data.windows import WindowData, Windows
-from forecaster.fitting import fit
+from forecaster.config.load import find_config, load_config
+from forecaster.data.windows import Windows
 from forecaster.models import Draws, build_model
+from forecaster.training.data_module import WindowData
+from forecaster.training.fit import fit
 
 SEASON, LOOKBACK, HORIZON, PHI = 12, 36, 12, 0.8
 PART = 6000

@@ -3,9 +3,7 @@
 import pytest
 import torch
 
-from forecaster.data.windows import Batch, Windows
-from forecaster.errors import UserError
-from forecaster.model_config import (
+from forecaster.config.model_config import (
     AverageConfig,
     DiffusionConfig,
     LinearConfig,
@@ -15,6 +13,8 @@ from forecaster.model_config import (
     StateSpaceConfig,
     TransformerConfig,
 )
+from forecaster.data.windows import Batch, Windows
+from forecaster.errors import UserError
 from forecaster.models import Draws, build_model, empty_future
 from forecaster.models.bootstrap import ResidualBootstrap
 from forecaster.models.diffusion import Diffusion

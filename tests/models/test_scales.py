@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from forecaster.config.model_config import ResidualBootstrapConfig
 from forecaster.data.windows import Batch, Windows
-from forecaster.model_config import ResidualBootstrapConfig
 from forecaster.models import Draws, empty_future
 from forecaster.models.bootstrap import ResidualBootstrap
 from forecaster.models.naive import SeasonalNaive

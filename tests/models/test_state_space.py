@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy import stats
 
+from forecaster.config.model_config import DiffusionConfig, LinearConfig, ResidualBootstrapConfig, StateSpaceConfig
 from forecaster.data.windows import Batch
 from forecaster.errors import UserError
-from forecaster.model_config import DiffusionConfig, LinearConfig, ResidualBootstrapConfig, StateSpaceConfig
 from forecaster.models import Draws, build_model, empty_future
 from forecaster.models.state_space import StateSpace
 from forecaster.networks import running

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from forecaster.errors import UserError
-from forecaster.model_config import (
+from forecaster.config.model_config import (
     ConvolutionConfig,
     HistoryConfig,
     MixerConfig,
@@ -12,6 +11,7 @@ from forecaster.model_config import (
     PerceptronConfig,
     ResidualNetworkConfig,
 )
+from forecaster.errors import UserError
 from forecaster.networks.build import build_network
 from forecaster.networks.conditions import build_condition
 from forecaster.networks.layers import TransformerLayer

@@ -1,0 +1,96 @@
+"""The configuration of a training: data, model, trainer."""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from forecaster.config.model_config import ModelConfig
+from forecaster.config.sections import Positive, Section, nearest
+from forecaster.errors import UserError
+
+
+class Columns(Section):
+    """The roles of a file's columns and the policies for its faults."""
+
+    timestamp: str | None = None
+    target: tuple[str, ...] | None = None
+    item_id: str | None = None
+    freq: str | None = None
+    timezone: str | None = None
+    on_gap: Literal["error", "fill"] = "error"
+    on_duplicate: Literal["error", "first", "last", "mean"] = "error"
+
+
+class DataConfig(Columns):
+    """What is learnt from: a file or a named data set, and the windows cut from it.
+
+    ``on_short``: what to do with a series too short for lookback + 3·horizon: refuse, or pad its windows with a mask.
+    ``lower``, ``upper``: bounds of all columns or by column (0 for counts); forecasts are cut off there.
+    """
+
+    csv: str | None = None
+    dataset: str | None = None
+    horizon: Positive = 96
+    lookback: Positive = 336
+    on_short: Literal["error", "pad"] = "error"
+    lower: float | dict[str, float] | None = None
+    upper: float | dict[str, float] | None = None
+
+    def limits(self, names: Sequence[str]) -> tuple[list[float], list[float]]:
+        """The bounds of each column, infinite where there is none."""
+        low, high = (
+            {} if b is None else b if isinstance(b, dict) else dict.fromkeys(names, b) for b in (self.lower, self.upper)
+        )
+        for name in {**low, **high}:
+            if name not in names:
+                raise UserError(
+                    f"--lower, --upper: no value column '{name}'{nearest(name, names)}; there are {', '.join(names)}"
+                )
+        return [low.get(n, -math.inf) for n in names], [high.get(n, math.inf) for n in names]
+
+    @property
+    def columns(self) -> Columns:
+        """The part that a forecast's own file is read by."""
+        return Columns(**{name: getattr(self, name) for name in Columns.model_fields})
+
+
+class TrainerConfig(Section):
+    """How a model is trained, and how much of it is scored.
+
+    ``stage_epochs``: the most epochs of a part that is trained first, such as a prior, ``stage_learning_rate`` its own rate
+    (None: the same); ``max_epochs`` and ``max_steps`` (rounded up to whole epochs) are those of the model itself.
+    ``epoch_batches``: an epoch, after which validation looks, is so many batches at most (None: all training windows).
+    ``validation_windows``: evenly spaced validation windows scored after each epoch (all by default). At the end
+    ``point_windows`` of each split are scored with the point forecast (all by default) and ``score_windows`` with samples
+    (0: none); the metrics ``windows`` and ``probabilistic_windows`` tell the numbers.
+    """
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    max_epochs: Positive = 10
+    stage_epochs: Positive = 50
+    max_steps: Positive | None = None
+    epoch_batches: Positive | None = None
+    batch_size: Positive = 32
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    stage_learning_rate: Annotated[float, Field(gt=0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    patience: Positive = 3
+    gradient_clip: Annotated[float, Field(ge=0)] = 0.0
+    validation_windows: Positive | None = None
+    point_windows: Positive | None = None
+    score_windows: Annotated[int, Field(ge=0)] = 32
+    score_samples: Annotated[int, Field(ge=2)] = 100
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: Positive = 1
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+
+
+class Config(Section):
+    """The whole configuration of one training. ``title`` names the model in tables and in the tracking."""
+
+    title: str | None = None
+    data: DataConfig = DataConfig()
+    model: ModelConfig
+    trainer: TrainerConfig = TrainerConfig()

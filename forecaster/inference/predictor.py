@@ -1,0 +1,271 @@
+"""A saved model → a GluonTS predictor → a table of forecasts in the file's own units, order and clock."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from gluonts.dataset import Dataset
+from gluonts.model.forecast import Forecast, QuantileForecast, SampleForecast
+from gluonts.model.predictor import Predictor
+from numpy.typing import NDArray
+
+from forecaster.config.schema import Columns
+from forecaster.data.intervals import step_number
+from forecaster.data.splits import Scaling
+from forecaster.data.tables import Series, Table
+from forecaster.errors import UserError
+from forecaster.evaluation.score import Mode
+from forecaster.inference.saved_model import SavedModel
+from forecaster.models import Draws, Forecaster, empty_future
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a forecast."""
+
+    mode: Mode
+    samples: int = 100
+    steps: int | None = None
+    quantiles: tuple[float, ...] = (0.05, 0.5, 0.95)
+    seed: int = 0
+    batch_size: int = 16
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What is known of a series where its history ends: its item, its first period to come, its scaling."""
+
+    item_id: str | None
+    start: pd.Period
+    scale: Scaling
+
+
+class SavedPredictor(Predictor):
+    """A GluonTS predictor over a saved model: entries (K, n) or (n,) in, forecasts of the next H values out.
+
+    Point mode and sampling models give a ``SampleForecast`` (one sample in point mode), quantile models a
+    ``QuantileForecast``; arrays are (H, K), or (H,) for a series with one channel.
+    """
+
+    def __init__(self, saved: SavedModel, request: Request) -> None:
+        super().__init__(prediction_length=saved.config.data.horizon, lead_time=0)
+        self.saved, self.request = saved, request
+        self.decisions: list[str] = []
+
+    def predict(self, dataset: Dataset, num_samples: int | None = None, **kwargs: Any) -> Iterator[Forecast]:
+        """One forecast an entry, in the order of the entries; ``num_samples`` overrides the request's number."""
+        request = self.request if num_samples is None else replace(self.request, samples=num_samples)
+        entries = list(dataset)
+        for begin in range(0, len(entries), request.batch_size):
+            yield from self._batch(entries[begin : begin + request.batch_size], request)
+
+    def _batch(self, entries: Sequence[Mapping[str, Any]], request: Request) -> Iterator[Forecast]:
+        contexts, origins = [], []
+        for entry in entries:
+            target = np.atleast_2d(np.asarray(entry["target"], dtype=np.float64)).T  # (n, K)
+            scale = self.scaling(entry.get("item_id"), target)
+            contexts.append(context(scale.apply(target), self.saved.config.data.lookback))
+            origins.append(Origin(entry.get("item_id"), entry["start"] + len(target), scale))
+        return self.forecasts(self.saved.model, np.stack(contexts), origins, request)
+
+    @torch.no_grad()
+    def forecasts(
+        self, model: Forecaster, histories: NDArray[np.float64], origins: Sequence[Origin], request: Request
+    ) -> Iterator[Forecast]:
+        """The forecasts of ``model`` from histories (B, K, L) in z-scores, nan for missing."""
+        device = model.device
+        past, known = observed(histories)
+        times = torch.tensor([step_number(origin.start) for origin in origins])
+        windows = empty_future(past, known, self.prediction_length, times).to(device)
+        if request.mode == "point":
+            values = model.point(windows, request.steps)[:, None]
+        elif model.distribution == "quantiles":
+            # the last one is the mean
+            values = torch.cat([model.quantiles(windows, request.quantiles), model.mean(windows)[:, None]], dim=1)
+        else:
+            seeds = [window_seed(request.seed, origin) for origin in origins]
+            values = model.samples(windows, Draws(request.samples, seeds, request.steps))
+        arrays = values.double().cpu().numpy().swapaxes(2, 3)  # (B, S, H, K)
+        for origin, array in zip(origins, arrays, strict=True):
+            limits = self.saved.config.data.limits(self.saved.schema.names)
+            inverted = origin.scale.invert(array).clip(*limits)
+            yield self._forecast(origin, inverted, request, model.distribution == "quantiles")
+
+    def _forecast(self, origin: Origin, array: NDArray[np.float64], request: Request, quantiles: bool) -> Forecast:
+        array = array[..., 0] if array.shape[-1] == 1 else array
+        if request.mode == "probabilistic" and quantiles:
+            keys = [*(str(level) for level in request.quantiles), "mean"]
+            return QuantileForecast(array, origin.start, keys, origin.item_id)
+        return SampleForecast(array, origin.start, origin.item_id)
+
+    def scaling(self, item_id: str | None, target: NDArray[np.float64]) -> Scaling:
+        """The series' own of the training, or else from its values (n, K)."""
+        item = item_id or ""
+        if item in self.saved.scaling:
+            return self.saved.scaling[item]
+        self.decisions.append(f"series '{item}' was not in the training: scaled by its own values")
+        return Scaling.fit(target, f"series '{item}'", self.saved.schema.names)
+
+
+def context(values: NDArray[np.float64], lookback: int) -> NDArray[np.float64]:
+    """The last L values, (K, L), missing ones put in front of a shorter history."""
+    recent = values[-lookback:]
+    padding = np.full((lookback - len(recent), values.shape[1]), np.nan)
+    return np.concatenate([padding, recent]).T
+
+
+def observed(histories: NDArray[np.float64], dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values with 0 for what is missing, and the mask."""
+    flat = torch.from_numpy(histories).to(dtype)
+    return torch.nan_to_num(flat), (~flat.isnan()).to(dtype)
+
+
+def window_seed(seed: int, origin: Origin) -> int:
+    """A window's own seed, from the asked-for seed, the item and the time of its first forecast value."""
+    key = f"{seed}|{origin.item_id or ''}|{origin.start}"
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")
+
+
+def columns_of(saved: SavedModel, given: Mapping[str, Any]) -> Columns:
+    """How a file to forecast from is read: as the training's, but for what is ``given`` (None: nothing).
+
+    The training file's interval is the model's affair: it is compared, not imposed.
+    """
+    overrides = {name: value for name, value in given.items() if value is not None}
+    return saved.config.data.columns.model_copy(update={"freq": None, **overrides})
+
+
+def own_mode(saved: SavedModel) -> Mode:
+    """The mode where none is asked for: probabilistic if the model can."""
+    return "point" if saved.model.distribution == "none" else "probabilistic"
+
+
+def check_request(saved: SavedModel, request: Request) -> None:
+    """Refuse what the model cannot give."""
+    for level in request.quantiles:
+        if not 0 < level < 1:
+            raise UserError(f"--quantiles: {level} does not lie between 0 and 1")
+    if request.samples < 1:
+        raise UserError("--samples: at least 1")
+    if request.mode == "probabilistic" and saved.rate != 1:
+        raise UserError("--resample-rate gives a point forecast only; ask for --mode point")
+    if request.mode == "probabilistic" and saved.model.distribution == "none":
+        raise UserError(
+            f"model '{saved.config.model.name}' gives a point forecast only; ask for --mode point or --conformal "
+            "intervals, or train residual-bootstrap over it"
+        )
+    saved.model.check_steps(request.steps)
+
+
+def check_form(saved: SavedModel, table: Table) -> None:
+    """Refuse a file whose channels are not the model's, in whatever order, or whose interval is another."""
+    schema = saved.schema
+    absent = [name for name in schema.names if name not in table.names]
+    extra = [name for name in table.names if name not in schema.names]
+    if absent:
+        raise UserError(f"{table.path}: column '{absent[0]}' is in the model but not in the file; add it")
+    if extra:
+        raise UserError(
+            f"{table.path}: column '{extra[0]}' is in the file but not in the model; leave it out with "
+            f"--target {','.join(schema.names)}"
+        )
+    if table.interval != schema.interval:
+        known, remedy = "the model was trained on", "train a model on this interval, or resample the file"
+        if saved.rate != 1:
+            known, remedy = f"--resample-rate {saved.rate} makes the model's", "give the ratio of the two intervals"
+        raise UserError(
+            f"{table.path}: the interval is {table.interval.alias}, but {known} {schema.interval.alias}; {remedy}"
+        )
+
+
+def check_table(saved: SavedModel, table: Table) -> list[str]:
+    """Refuse a file that the model cannot forecast from; return the decisions taken about it.
+
+    Beside its form, there have to be a tenth of the lookback at least, and values in the rows that the model reads.
+    """
+    check_form(saved, table)
+    schema, config = saved.schema, saved.config.data
+    minimum, decisions = max(2, config.lookback // 10), []
+    for series in table.series:
+        rows, name = len(series.values), "" if series.item_id is None else f"series '{series.item_id}': "
+        if rows < minimum:
+            raise UserError(
+                f"{table.path}: {name}{rows} rows, the model reads {config.lookback} and needs {minimum} at least; add rows"
+            )
+        if rows < config.lookback:
+            decisions.append(f"{name}{rows} rows where the model reads {config.lookback}: the missing ones are masked")
+        recent = series.values[-config.lookback :]
+        if np.isnan(recent).all(axis=0).any():
+            column = table.names[int(np.argmax(np.isnan(recent).all(axis=0)))]
+            raise UserError(
+                f"{table.path}: {name}column '{column}' has no value in the last {len(recent)} rows that the model reads; "
+                "add values"
+            )
+        scale = saved.scaling.get(series.item_id or "")
+        if scale is not None:
+            order = [table.names.index(channel) for channel in schema.names]
+            scale.check(recent[:, order], f"{table.path}: {name}".rstrip(": "), schema.names)
+        holes = int(np.isnan(recent).sum())
+        if holes:
+            decisions.append(f"{name}{holes} missing values in the rows that the model reads: masked")
+    return decisions
+
+
+def in_model_order(saved: SavedModel, table: Table) -> Table:
+    """The same table with its channels in the model's order."""
+    order = [table.names.index(name) for name in saved.schema.names]
+    series = tuple(replace(s, values=s.values[:, order]) for s in table.series)
+    return replace(table, names=saved.schema.names, series=series)
+
+
+def forecast_table(saved: SavedModel, table: Table, request: Request) -> tuple[pd.DataFrame, list[str]]:
+    """The long table ``item_id, timestamp, mean[, quantiles…]`` in the file's item and time order, and decisions."""
+    check_request(saved, request)
+    decisions = check_table(saved, table)
+    if request.mode == "probabilistic" and not saved.model.has_spread(request.steps):
+        decisions.append(
+            f"--steps {request.steps}: this path draws no noise in so few steps, so all samples are alike and the "
+            "intervals have no width; give more steps"
+        )
+    ordered = in_model_order(saved, table)
+    predictor = SavedPredictor(saved, request)
+    frames = []
+    for series, forecast in zip(table.series, predictor.predict(ordered), strict=True):
+        grid = table.interval.stamps(series.first, len(series.values) + predictor.prediction_length)
+        frames += series_rows(saved.schema.names, table, series, forecast, grid[len(series.values) :], request)
+    return pd.concat(frames, ignore_index=True), decisions + predictor.decisions
+
+
+def series_rows(
+    channels: Sequence[str], table: Table, series: Series, forecast: Forecast, grid: pd.DatetimeIndex, request: Request
+) -> list[pd.DataFrame]:
+    """The rows of a series' forecast at the times ``grid``, a frame for each of the file's columns in its order.
+
+    ``channels``: the model's order.
+    """
+    stamps, frames = table.clock.write(grid), []
+    for name in table.names:
+        columns = _columns(forecast, channels.index(name), request)
+        label = table.channel_label(series, table.names.index(name))
+        rows = pd.DataFrame({"item_id": label, "timestamp": stamps, **columns})
+        frames.append(rows.iloc[::-1] if table.newest_first else rows)
+    return frames
+
+
+def _columns(forecast: Forecast, channel: int, request: Request) -> dict[str, NDArray[np.float64]]:
+    def pick(array: NDArray[np.float64]) -> NDArray[np.float64]:
+        return array if array.ndim == 1 else array[:, channel]
+
+    columns = {"mean": pick(np.asarray(forecast.mean))}
+    if request.mode == "probabilistic":
+        if isinstance(forecast, SampleForecast):
+            # interpolated, as numpy and the metrics do it; GluonTS takes the nearest sample
+            values = np.quantile(forecast.samples, request.quantiles, axis=0)
+        else:
+            values = np.stack([forecast.quantile(str(level)) for level in request.quantiles])
+        columns |= {f"{level:g}": pick(v) for level, v in zip(request.quantiles, values, strict=True)}
+    return columns

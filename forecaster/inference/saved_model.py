@@ -1,0 +1,177 @@
+"""A saved model: a folder of plain files, without pickle and without the training data.
+
+config.yaml  weights.safetensors  calibration.safetensors  scaling.json  schema.json  metadata.json
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import safetensors
+import safetensors.torch
+import torch
+
+from forecaster.config.load import check_config, dump_config, read_yaml
+from forecaster.config.schema import Config
+from forecaster.data.intervals import Interval
+from forecaster.data.problem import Problem
+from forecaster.data.splits import Scaling
+from forecaster.errors import UserError
+from forecaster.models import Forecaster, build_model
+from forecaster.models.conformal import Conformal
+from forecaster.tracking.provenance import versions
+
+FORMAT = 2
+FILES = ("config.yaml", "weights.safetensors", "calibration.safetensors", "scaling.json", "schema.json", "metadata.json")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a file must look like to be forecast: value columns, layout and interval of the training file."""
+
+    names: tuple[str, ...]
+    layout: str
+    interval: Interval
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"columns": list(self.names), "layout": self.layout, "interval": self.interval.alias}
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A model with all that is needed to forecast from a file. ``scaling``: by item id ('' in a wide file).
+
+    ``errors``: the point forecast's errors on validation windows (n, K, H) in z-scores, for conformal intervals.
+    """
+
+    folder: Path
+    config: Config
+    model: Forecaster
+    schema: Schema
+    scaling: Mapping[str, Scaling]
+    metadata: Mapping[str, Any]
+    errors: torch.Tensor
+    rate: int = 1
+
+    def resampled(self, rate: int) -> "SavedModel":
+        """The same weights for files sampled ``rate`` times more coarsely; it reads as long a time, in fewer rows."""
+        tick, data = self.schema.interval.tick, self.config.data
+        if tick is None:
+            raise UserError(
+                f"--resample-rate {rate}: the model was trained on {self.schema.interval.alias}, which is a step of the "
+                "calendar; only intervals of a fixed length can be resampled"
+            )
+        self.model.resample(rate)
+        coarse = Interval(pd.tseries.frequencies.to_offset(rate * tick).freqstr)  # type: ignore[call-overload]
+        data = data.model_copy(update={"lookback": -(-data.lookback // rate)})
+        config = self.config.model_copy(update={"data": data})
+        return replace(self, config=config, schema=replace(self.schema, interval=coarse), rate=rate)
+
+    def conformal(self) -> "SavedModel":
+        """The same model with conformal intervals in place of its own."""
+        if self.rate != 1:
+            raise UserError("--conformal: the errors kept are of the training's interval; leave it out, or --resample-rate")
+        return replace(self, model=Conformal(self.model, self.errors).to(self.model.device).eval())
+
+
+def digest(folder: Path) -> str:
+    """The SHA-256 of all files that a saved model's forecasts follow from: its weights and the rest but its metadata."""
+    whole = hashlib.sha256()
+    for name in FILES:
+        if name != "metadata.json":
+            whole.update(f"{name} {hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+
+
+def save_model(
+    folder: Path,
+    config: Config,
+    model: Forecaster,
+    problem: Problem,
+    errors: torch.Tensor,
+    metadata: Mapping[str, Any],
+) -> None:
+    """Write all files into ``folder``, the weights as CPU tensors."""
+    table = problem.table
+    schema = Schema(table.names, table.report.facts["layout"], table.interval)
+    scaling = {s.item_id or "": scale.to_json() for s, scale in zip(table.series, problem.scaling, strict=True)}
+    (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    safetensors.torch.save_file(weights, folder / "weights.safetensors")
+    safetensors.torch.save_file({"errors": errors.contiguous()}, folder / "calibration.safetensors")
+    _write_json(folder / "scaling.json", scaling)
+    _write_json(folder / "schema.json", schema.to_json())
+    _write_json(folder / "metadata.json", {"format": FORMAT, "versions": versions(), **metadata})
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: damaged ({error}); train or copy the model again") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: damaged (not an object); train or copy the model again")
+    return content
+
+
+def load_model(folder: Path, device: torch.device | str = "cpu") -> SavedModel:
+    """Read a saved model onto ``device``, whichever device it was trained on."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such saved model; give the folder that training printed, a run, or 'latest'")
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise UserError(f"{folder}: incomplete, {name} is missing; train or copy the model again")
+        if (folder / name).resolve().parent != folder.resolve():
+            raise UserError(f"{folder / name}: a link to outside the saved model; put the file itself there")
+    metadata = _read_json(folder / "metadata.json")
+    if metadata.get("format") != FORMAT:
+        raise UserError(
+            f"{folder}: saved in format {metadata.get('format')}, this program reads format {FORMAT}; "
+            "update the program or train the model again"
+        )
+    config = check_config(read_yaml(folder / "config.yaml"), str(folder / "config.yaml"))
+    try:
+        content = _read_json(folder / "schema.json")
+        schema = Schema(tuple(content["columns"]), content["layout"], Interval(content["interval"]))
+        scaling = {item: Scaling.from_json(s) for item, s in _read_json(folder / "scaling.json").items()}
+        season = schema.interval.season
+        for item, scale in scaling.items():
+            sound = scale.mean.shape == scale.std.shape == (len(schema.names),) and np.isfinite(scale.mean).all()
+            if not sound or not (np.isfinite(scale.std) & (scale.std > 0)).all():
+                raise ValueError(f"the scaling of '{item}'")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{folder}: schema.json or scaling.json is damaged ({error}); train the model again") from error
+    with _told(folder / "calibration.safetensors") as path:
+        errors = safetensors.torch.load_file(path, device="cpu")["errors"]
+        if errors.shape[1:] != (len(schema.names), config.data.horizon):
+            raise RuntimeError(f"errors of shape {tuple(errors.shape)}")
+    with _told(folder / "weights.safetensors") as path:
+        model = build_model(config.model, len(schema.names), config.data.lookback, config.data.horizon, season)
+        model.load_state_dict(safetensors.torch.load_file(path, device="cpu"))
+        if not all(bool(p.isfinite().all()) for p in model.parameters()):
+            raise RuntimeError("a weight is not finite")
+    model.requires_grad_(False)
+    return SavedModel(folder, config, model.to(device).eval(), schema, scaling, metadata, errors)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[Path]:
+    """Whatever is wrong with a file of tensors, in one line."""
+    try:
+        yield path
+    except (safetensors.SafetensorError, OSError, RuntimeError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: damaged or of another model ({reason}); train or copy the model again") from error

@@ -1,0 +1,102 @@
+"""What the store knows of runs: found, read, and their models fetched."""
+
+import atexit
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from forecaster.errors import UserError
+from forecaster.tracking.store import connect, told
+
+
+def download_model(reference: str) -> Path:
+    """A ``runs:/`` or ``models:/`` reference → the saved model's folder, a copy that is removed when the program ends."""
+    if re.fullmatch("runs:/[^/]+/?", reference):
+        raise UserError(f"--model {reference}: a run, and not its model; give {reference.rstrip('/')}/model")
+    mlflow = connect()
+    scratch = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    with told():
+        return inner_model(Path(mlflow.artifacts.download_artifacts(artifact_uri=reference, dst_path=str(scratch))))
+
+
+def inner_model(folder: Path) -> Path:
+    """The saved model's folder within that of a logged model; any other folder is given back."""
+    return folder / "artifacts" / "saved" if (folder / "MLmodel").is_file() else folder
+
+
+def list_runs(experiment: str | None, limit: int) -> list[dict[str, Any]]:
+    """The newest runs: id, name, status, start, parameters and metrics."""
+    mlflow = connect()
+    with told():
+        names = [experiment] if experiment else [e.name for e in mlflow.search_experiments()]
+        runs = mlflow.search_runs(experiment_names=names, max_results=limit, output_format="list")
+    return [_plain(run) for run in runs]
+
+
+def find_runs(experiment: str, tags: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """All runs of an experiment that have these tags, the newest first; none where there is no such experiment."""
+    mlflow = connect()
+    with told():
+        if mlflow.get_experiment_by_name(experiment) is None:
+            return []
+        runs = mlflow.search_runs(experiment_names=[experiment], output_format="list")
+    found = [_plain(run) for run in runs]
+    return [run for run in found if (tags or {}).items() <= run["tags"].items()]
+
+
+def log_metrics(run_id: str, values: Mapping[str, float]) -> None:
+    """Add metrics to a run that has ended."""
+    mlflow = connect()
+    with told():
+        mlflow.log_metrics(dict(values), run_id=run_id)
+
+
+def set_tag(run_id: str, name: str, value: str) -> None:
+    """Tag a run that has ended."""
+    mlflow = connect()
+    with told():
+        mlflow.MlflowClient().set_tag(run_id, name, value)
+
+
+def get_run(run_id: str) -> dict[str, Any]:
+    """One run."""
+    mlflow = connect()
+    with told():
+        return _plain(mlflow.get_run(run_id))
+
+
+def evaluations_of(run_id: str) -> list[dict[str, Any]]:
+    """The runs of ``evaluate`` on a run's model, the newest first."""
+    mlflow = connect()
+    with told():
+        runs = mlflow.search_runs(
+            search_all_experiments=True, filter_string=f"tags.evaluated_run = '{run_id}'", output_format="list"
+        )
+    return [_plain(run) for run in runs]
+
+
+def read_artifacts(run_id: str, paths: Sequence[str]) -> dict[str, bytes]:
+    """The content of those of a run's artifacts that there are, by path."""
+    mlflow = connect()
+    with told(), tempfile.TemporaryDirectory() as scratch:
+        client, folders = mlflow.MlflowClient(), {path.rpartition("/")[0] for path in paths}
+        there = {item.path for folder in folders for item in client.list_artifacts(run_id, folder or None)}
+        return {
+            path: Path(client.download_artifacts(run_id, path, scratch)).read_bytes() for path in paths if path in there
+        }
+
+
+def _plain(run: Any) -> dict[str, Any]:
+    return {
+        "run_id": run.info.run_id,
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "started": run.info.start_time,
+        "params": dict(run.data.params),
+        "tags": dict(run.data.tags),
+        "metrics": dict(run.data.metrics),
+    }

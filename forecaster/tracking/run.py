@@ -1,0 +1,135 @@
+"""A run that is being tracked: what is logged to it, and what becomes of it when the store is away."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from forecaster.errors import UserError
+from forecaster.io.interrupts import uninterrupted
+from forecaster.tracking import store
+from forecaster.tracking.retry_queue import Keeper, kept, read_left
+from forecaster.tracking.store import connect, errors, make_experiment, store_uri, told, unreachable
+
+
+class Run(Keeper):
+    """One open run. What the store does not take is kept, and at the end left in a folder."""
+
+    def __init__(self, client: Any, run_id: str) -> None:
+        super().__init__(store_uri(), store.HOME / "unlogged" / run_id, errors())
+        self._client, self.run_id = client, run_id
+
+    def beside(self, folder: Path) -> None:
+        """What cannot be logged is left beside ``folder``; what was left there by this run before is logged first."""
+        self.left = folder.with_name(folder.name + ".unlogged")
+        if self.left.is_dir():
+            about, writes = read_left(self.left)
+            self.pending += writes if about["run_id"] == self.run_id else []
+            self.attempt()
+
+    def reachable(self) -> bool:
+        """Whether the server answers."""
+        return unreachable(self.store) is None
+
+    def close(self, status: str) -> None:
+        """End the run; this is told the store as all else, or left in the folder."""
+        self.attempt()
+        try:
+            with uninterrupted():
+                self._client.end_run(status)
+        except self.away:
+            self.ended(status)
+        self.leave({"run_id": self.run_id})
+
+    @kept
+    def ended(self, status: str) -> None:
+        """Say that the run has ended."""
+        self._client.MlflowClient().set_terminated(self.run_id, status, self.at)
+
+    @kept
+    def parameters(self, values: Mapping[str, Any]) -> None:
+        """Log flat parameters."""
+        self._client.log_params({key: str(value)[:500] for key, value in values.items()}, run_id=self.run_id)
+
+    @kept
+    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """Log metrics, of an epoch or final."""
+        self._client.log_metrics(dict(values), step=step, run_id=self.run_id, timestamp=self.at)
+
+    @kept
+    def curves(self, values: Mapping[str, Sequence[float]]) -> None:
+        """Log each list as a metric of the steps 1, 2, …; what is not finite is left out."""
+        entities = self._client.entities
+        points = [
+            entities.Metric(name, float(value), self.at, step)
+            for name, curve in values.items()
+            for step, value in enumerate(curve, start=1)
+            if math.isfinite(value)
+        ]
+        for begin in range(0, len(points), 1000):  # as many as one request may hold
+            self._client.MlflowClient().log_batch(self.run_id, metrics=points[begin : begin + 1000])
+
+    @kept
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Set tags."""
+        for key, value in values.items():
+            self._client.MlflowClient().set_tag(self.run_id, key, value)
+
+    @kept
+    def dataset(self, name: str, digest: str, source: str, columns: Sequence[str], use: str) -> None:
+        """Log which data the run works on (``use``: training…): its name, where it came from, its columns; no values."""
+        from mlflow.data.meta_dataset import MetaDataset
+        from mlflow.data.sources import HTTPDatasetSource, LocalArtifactDatasetSource
+        from mlflow.types import ColSpec, Schema
+
+        kind = HTTPDatasetSource if source.startswith(("http://", "https://")) else LocalArtifactDatasetSource
+        schema = Schema([ColSpec("double", column) for column in columns])
+        short = digest[:12]  # MLflow keeps 36 characters at most, and shows them all
+        self._client.log_input(MetaDataset(kind(source), name, short, schema), context=use)
+
+    @kept
+    def folder(self, path: Path, name: str) -> None:
+        """Log a folder's files under ``name``."""
+        self._client.MlflowClient().log_artifacts(self.run_id, str(path), name)
+
+    @kept
+    def file(self, path: Path, name: str = "") -> None:
+        """Log a file."""
+        self._client.MlflowClient().log_artifact(self.run_id, str(path), name or None)
+
+
+@contextmanager
+def open_run(experiment: str, name: str | None, run_id: str | None = None, parent: str | None = None) -> Iterator[Run]:
+    """Start a run, or continue ``run_id``. It ends FINISHED, FAILED on an error, KILLED on an interrupt.
+
+    ``parent``: the id of the run that it is a part of, such as a benchmark's. What the machine does (CPU, memory, GPU) is
+    logged every half minute as ``system/…``.
+    """
+    mlflow = connect()
+    with told(), uninterrupted():
+        local = store_uri().startswith("sqlite:")
+        make_experiment(mlflow, experiment, (store.HOME / "artifacts").as_uri() if local else None)
+        mlflow.set_experiment(experiment)
+        mlflow.start_run(run_id=run_id, run_name=name, nested=True, parent_run_id=parent, log_system_metrics=True)
+    status, run = "FAILED", Run(mlflow, mlflow.active_run().info.run_id)
+    try:
+        yield run
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        run.close(status)
+
+
+def log_left(folder: Path) -> str:
+    """Log what a run could not, from the folder that it was left in, which is removed; the run's id."""
+    about, writes = read_left(folder)
+    run = Run(connect(), about["run_id"])
+    run.left, run.pending = folder.resolve(), writes
+    run.attempt()
+    if run.pending:
+        raise UserError(f"{folder}: {len(run.pending)} entries could not be logged; it stays as it is")
+    run.leave(about)
+    return run.run_id

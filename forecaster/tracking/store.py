@@ -1,0 +1,151 @@
+"""Where runs and models are kept: mlflow, connected to; and its UI."""
+
+import json
+import logging
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from forecaster.config.load import ROOT
+from forecaster.errors import UserError
+from forecaster.io.atomic import check_folder
+from forecaster.tracking.retry_queue import is_remote
+
+# the store, the saved models and the checkpoints lie here
+HOME = Path(os.environ.get("FORECASTER_HOME") or ROOT / "mlflow").resolve()
+MODELS = HOME / "models"
+CHECKPOINTS = HOME / "checkpoints"
+# the view of an experiment's table that the UI is opened with
+_VIEW = "metrics"
+
+
+def store_uri() -> str:
+    """``MLFLOW_TRACKING_URI``, or the SQLite store of this project."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{HOME / 'mlflow.db'}"
+
+
+def connect() -> Any:
+    """mlflow, quiet, pointed at the store; an unreachable server is told here, before anything else is done."""
+    uri = store_uri()
+    reason = unreachable(uri)
+    if reason is not None:
+        raise UserError(
+            f"the tracking server {uri} cannot be reached ({reason}); start it, or unset MLFLOW_TRACKING_URI to use "
+            "the local store"
+        )
+    # a server that is away is no reason to wait for minutes: what is to be logged is kept
+    for name, value in {"MAX_RETRIES": "1", "BACKOFF_FACTOR": "1", "TIMEOUT": "20"}.items():
+        os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
+    # mlflow installs its own handlers while it is imported, so quieten afterwards
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # standard output is for results
+    os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "30")  # seconds; short runs stay without
+    import mlflow
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    mlflow.set_tracking_uri(uri)
+    if uri.startswith("sqlite:///"):
+        _make_store(mlflow, Path(uri.removeprefix("sqlite:///")))
+    return mlflow
+
+
+def _make_store(mlflow: Any, path: Path) -> None:
+    """Make the tables of a new store, or of another version's, one process at a time."""
+    from filelock import FileLock
+
+    check_folder(path.parent)
+    with FileLock(f"{path}.lock"), told():
+        mlflow.search_experiments(max_results=1)
+
+
+def unreachable(uri: str) -> str | None:
+    """Why a server does not answer; None if it does, and for a store that is none."""
+    if not is_remote(uri):
+        return None
+    try:
+        urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=5).close()  # noqa: S310 (http or https, just checked)
+    except urllib.error.HTTPError:
+        return None  # it answered: a server that guards or lacks this page is there all the same
+    except (OSError, HTTPException) as error:
+        return str(getattr(error, "reason", error))
+    return None
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """What a store raises that refuses, or is away."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, RequestException, SQLAlchemyError, OSError
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What the store refuses becomes one line."""
+    try:
+        yield
+    except errors() as error:
+        if getattr(error, "get_http_status_code", lambda: 0)() == 401:
+            raise UserError(
+                f"the tracking server {store_uri()} does not accept this user and password; set MLFLOW_TRACKING_USERNAME "
+                "and MLFLOW_TRACKING_PASSWORD"
+            ) from error
+        reason = str(error).splitlines()[0]
+        named = getattr(error, "error_code", "") in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+        remedy = "correct the name" if named else "check MLFLOW_TRACKING_URI"
+        raise UserError(f"the tracking store {store_uri()} refused: {reason}; {remedy}") from error
+
+
+def make_experiment(mlflow: Any, name: str, place: str | None) -> None:
+    """Make sure that there is an experiment of that name; another process may be about the same."""
+    from mlflow.exceptions import MlflowException
+
+    if mlflow.get_experiment_by_name(name) is None:
+        try:
+            mlflow.create_experiment(name, place, _experiment_tags())
+        except MlflowException:
+            if mlflow.get_experiment_by_name(name) is None:
+                raise
+
+
+def _experiment_tags() -> dict[str, str]:
+    """What makes MLflow's pages show an experiment as one of trainings, its table with metrics (it has none by itself)."""
+    names = ("test/mse", "test/mae", "test/crps", "test/coverage/90", "train_seconds")
+    columns = ["attributes.`Dataset`", *(f"metrics.`{name}`" for name in names), "params.`model`"]
+    return {
+        "mlflow.experimentKind": "custom_model_development",
+        f"mlflow.sharedViewState.{_VIEW}": json.dumps({"selectedColumns": columns}),
+    }
+
+
+def ui_page(port: int) -> str:
+    """The page with the table of the newest experiment's runs; MLflow's own start page is about language models."""
+    mlflow = connect()
+    with told():
+        newest = mlflow.search_experiments(max_results=1, order_by=["last_update_time DESC"])
+    path = f"experiments/{newest[0].experiment_id}/runs" if newest else "experiments"
+    view = f"&viewStateShareKey={_VIEW}" if newest and f"mlflow.sharedViewState.{_VIEW}" in newest[0].tags else ""
+    place = store_uri().rstrip("/") if is_remote(store_uri()) else f"http://127.0.0.1:{port}"
+    return f"{place}/#/{path}?workflowType=machine_learning{view}"
+
+
+def ui_command(port: int) -> list[str]:
+    """The command that serves the MLflow UI over the store, on this machine only.
+
+    One worker is enough for one reader; MLflow's processes for jobs, which are about language models, are left out.
+    """
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    return [
+        sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store_uri(),
+        "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+    ]  # fmt: skip

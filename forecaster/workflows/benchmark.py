@@ -1,0 +1,273 @@
+"""A benchmark: the cells of a suite run one after another, each a run in MLflow, and the table made from those runs.
+
+The tracking store is the only memory: what has a finished run is not run again, what was interrupted goes on.
+"""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from forecaster.data.problem import load_problem
+from forecaster.errors import UserError
+from forecaster.evaluation.score import Mode, Scoring, evaluate
+from forecaster.inference.locate import open_model
+from forecaster.io.atomic import check_folder, write_together
+from forecaster.io.tables import table_bytes
+from forecaster.reporting.markdown import best_in_bold, markdown_table, mean_and_spread, put_between
+from forecaster.tracking import query as runs
+from forecaster.tracking import run as tracking
+from forecaster.tracking import store
+from forecaster.tracking.provenance import versions
+from forecaster.workflows import train as training
+from forecaster.workflows.benchmark_suite import (
+    Cell,
+    Only,
+    Suite,
+    check_data,
+    find_suite,
+    lay_out,
+    published_rows,
+    step_metric,
+)
+
+# one row of a table: what these name is not a figure
+KEYS = ("data", "horizon", "model", "steps")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of the command ``benchmark``. ``minutes``: no cell is begun after so long."""
+
+    suite: str
+    only: Only
+    minutes: float | None = None
+    output: Path | None = None
+    into: Path | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of a benchmark: how many of its cells have a result, what failed, and where the table is."""
+
+    done: int
+    cells: int
+    failures: list[str]
+    text: str
+    markdown: Path
+    csv: Path
+
+
+def benchmark(asked: Asked) -> Finished:
+    """Run what is missing of a suite, and write the table of all that there is."""
+    name, suite = find_suite(asked.suite)
+    cells, whole = lay_out(suite, asked.only), lay_out(suite, Only())
+    check_data(cells)
+    folder = asked.output or store.HOME / "benchmarks"
+    check_folder(folder)
+    if asked.into is not None:
+        put_between(asked.into, name, "")  # refuses now what it could not fill in the end
+    experiment = f"benchmark {name}"
+    known = _runs(experiment)
+    missing = [cell for cell in cells if not _is_done(suite, known.get(cell.key))]
+    failures: list[str] = []
+    if missing:
+        parents = runs.find_runs(experiment, {"suite": name})
+        with tracking.open_run(experiment, name, parents[0]["run_id"] if parents else None) as parent:
+            parent.tags({"kind": "benchmark", "suite": name})
+            failures = _run_all(suite, missing, known, experiment, parent.run_id, asked.minutes)
+    known = _runs(experiment)
+    rows = [row for cell in whole for row in _rows(suite, cell, known.get(cell.key))]
+    text = _text(asked, suite, rows, len(whole))
+    markdown, csv = folder / f"{name}.md", folder / f"{name}.csv"
+    frame = pd.DataFrame(rows)
+    write_together(
+        {
+            markdown: lambda path: path.write_text(text, encoding="utf-8"),
+            csv: lambda path: path.write_bytes(table_bytes(frame, ".csv")),
+        }
+    )
+    if asked.into is not None:
+        put_between(asked.into, name, text)
+    done = sum(_is_done(suite, known.get(cell.key)) for cell in cells)
+    return Finished(done, len(cells), failures, text, markdown, csv)
+
+
+def _runs(experiment: str) -> dict[str, dict[str, Any]]:
+    """The runs of cells by their key, of several with one key the finished one, else the newest."""
+    found: dict[str, dict[str, Any]] = {}
+    for run in reversed(runs.find_runs(experiment)):  # the newest last
+        key = run["tags"].get("cell")
+        if key is not None and (key not in found or found[key]["status"] != "FINISHED"):
+            found[key] = run
+    return found
+
+
+def _is_done(suite: Suite, run: Mapping[str, Any] | None) -> bool:
+    if run is None or run["status"] != "FINISHED":
+        return False
+    wanted = {step_metric(metric, n) for n in suite.steps for metric in suite.metrics}
+    return wanted <= set(run["metrics"]) and run["tags"].get("scoring", "") == suite.scoring
+
+
+def _run_all(
+    suite: Suite, cells: Sequence[Cell], known: Mapping[str, Mapping[str, Any]], experiment: str, parent: str,
+    minutes: float | None,
+) -> list[str]:  # fmt: skip
+    """Run the cells until the time is up; a cell that is refused does not keep the others from running."""
+    failures, began = [], time.monotonic()
+    for number, cell in enumerate(cells, start=1):
+        if minutes is not None and time.monotonic() - began > 60 * minutes:
+            print(f"the time is up: {len(cells) - number + 1} cell(s) left for the next call", file=sys.stderr)
+            break
+        print(f"[{number}/{len(cells)}] {cell.title}", file=sys.stderr)
+        try:
+            _run(suite, cell, known.get(cell.key), experiment, parent)
+        except UserError as error:
+            failures.append(f"{cell.title}: {error}")
+            print(f"failed: {error}", file=sys.stderr)
+    return failures
+
+
+def _run(suite: Suite, cell: Cell, run: Mapping[str, Any] | None, experiment: str, parent: str) -> None:
+    if run is not None and run["status"] == "FINISHED":
+        run_id = run["run_id"]
+    elif run is not None and (store.CHECKPOINTS / run["run_id"] / "job.json").is_file():
+        run_id = training.resume(run["run_id"], cell.config.data.csv).run_id
+    else:
+        tags = {
+            "cell": cell.key,
+            "suite_model": cell.model,
+            "suite_data": cell.data,
+            "machine": machine(),
+            "torch": versions()["torch"],
+        }
+        run_id = training.train(cell.config, experiment, cell.title, None, parent, tags).run_id
+    for n in suite.steps:
+        scores = _score(suite, cell, f"runs:/{run_id}/model", n)
+        if lacking := [metric for metric in suite.metrics if metric not in scores]:
+            raise UserError(f"scored in {n} steps, it has no {lacking[0]}; leave the model or the metric out of the suite")
+        runs.log_metrics(run_id, {step_metric(metric, n): scores[metric] for metric in suite.metrics})
+    if suite.steps:
+        runs.set_tag(run_id, "scoring", suite.scoring)
+
+
+def _score(suite: Suite, cell: Cell, model: str, steps: int) -> dict[str, float]:
+    """The metrics of a cell's saved model on the test windows at a number of network calls."""
+    saved, seed = open_model(model, None), cell.config.trainer.seed
+    problem = load_problem(cell.config.data)
+    found: dict[str, float] = {}
+    modes: tuple[Mode, ...] = ("point", "probabilistic")
+    for mode in modes:
+        found |= evaluate(
+            saved.model, problem, "test", Scoring(mode, suite.score_samples, steps, suite.score_windows, seed)
+        )
+    return found
+
+
+def machine() -> str:
+    """What a time or a speed was measured on."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{os.cpu_count()} {platform.machine()} cores"
+
+
+def _rows(suite: Suite, cell: Cell, run: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """The figures of a cell: one row, or one a number of steps."""
+    if run is None or not _is_done(suite, run):
+        return
+    config, metrics, tags = cell.config, run["metrics"], run["tags"]
+    about = {
+        "data": cell.data, "horizon": config.data.horizon, "model": cell.model, "seed": config.trainer.seed,
+    }  # fmt: skip
+    run_facts = {
+        "train_seconds": metrics.get("train_seconds"), "run_id": run["run_id"],
+        "date": pd.Timestamp(run["started"], unit="ms").strftime("%Y-%m-%d"),
+        **{key: tags.get(key) for key in ("code", "machine", "torch")},
+    }  # fmt: skip
+    if suite.steps:
+        for n in suite.steps:
+            yield about | {"steps": n} | {m: metrics.get(step_metric(m, n)) for m in suite.metrics} | run_facts
+    else:
+        validated = {m: metrics.get(m) for m in _on_validation(suite)}
+        yield about | {m: metrics.get(f"test/{m}") for m in suite.metrics} | validated | run_facts
+
+
+def _on_validation(suite: Suite) -> tuple[str, ...]:
+    """The names of the metrics on validation that the table shows beside those of the test."""
+    return tuple(f"val/{metric}" for metric in suite.metrics) if suite.columns == "models" else ()
+
+
+def _text(asked: Asked, suite: Suite, rows: Sequence[Mapping[str, Any]], cells: int) -> str:
+    """The table and what it was made by, as Markdown; ``cells``: how many the whole suite has."""
+    if not rows:
+        return f"{suite.about}\n\nNothing has been run yet.\n"
+    frame = pd.DataFrame(rows)
+    by = [key for key in KEYS if key in frame]
+    grouped = frame.groupby(by, sort=False)
+    names = [*suite.metrics, *_on_validation(suite)]
+    shown = grouped[names].agg(["mean", "std"])
+    counts = grouped["seed"].count()
+    figures = {
+        metric: {key: mean_and_spread(row["mean"], row["std"], suite.digits) for key, row in shown[metric].iterrows()}
+        for metric in names
+    }
+    for metric in names:
+        if not metric.removeprefix("val/").startswith(("coverage", "width")):
+            best_in_bold(figures[metric], {key: row["mean"] for key, row in shown[metric].iterrows()}, by, suite.digits)
+    facts = {key: ", ".join(sorted({str(v) for v in frame[key].dropna()})) for key in ("date", "code", "machine", "torch")}
+    seconds = grouped["train_seconds"].mean()
+    table = (_by_models if suite.columns == "models" else _by_metrics)(suite, by, figures, counts, seconds)
+    seeds = ", ".join(str(s) for s in sorted(frame["seed"].unique()))
+    made = f"`python cli.py benchmark {asked.suite}`: {frame['run_id'].nunique()} of {cells} cells"
+    return (
+        f"{suite.about}\n\n{table}\n\n"
+        f"{made}, {facts['date']}, code {facts['code']}, {facts['machine']}, torch {facts['torch'] or '?'}, "
+        f"seed(s) {seeds}; ± is the standard deviation over the seeds, one seed where it is missing.\n"
+        + "".join(f"{name}: {p.source}.\n" for name, p in suite.published.items())
+    )
+
+
+def _by_metrics(suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str]], counts: Any, seconds: Any) -> str:
+    rows = [
+        [*map(str, key), str(counts[key]), *(cells[metric][key] for metric in cells), f"{seconds[key]:.0f}"]
+        for key in counts.index
+    ]
+    return markdown_table([*by, "seeds", *cells, "s a training"], rows)
+
+
+def _by_models(suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str]], counts: Any, seconds: Any) -> str:
+    """Rows are data and horizon; a cell holds a model's metrics on the test split, beside the published ones.
+
+    Then, likewise, those on validation, by which a model may be chosen, and the times.
+    """
+    models = list(dict.fromkeys(key[2] for key in counts.index))
+    places = list(dict.fromkeys(key[:2] for key in counts.index))
+    published = {(r["data"], r["horizon"], r["model"]): r for r in published_rows(suite)}
+    test: list[list[str]] = []
+    validation: list[list[str]] = []
+    times: list[list[str]] = []
+    for place in places:
+        keys, begin = [(*place, model) for model in models], list(map(str, place))
+        others = [published.get((*place, name)) for name in suite.published]
+        known = [
+            "/".join(mean_and_spread(o.get(m), None, suite.digits) for m in suite.metrics) if o else "–" for o in others
+        ]
+        for rows, names, more in ((test, suite.metrics, known), (validation, _on_validation(suite), [])):
+            rows.append(
+                [*begin, *("/".join(cells[m][k] for m in names) if k in counts.index else "–" for k in keys), *more]
+            )
+        times.append([*begin, *(f"{seconds[k]:.0f} ({counts[k]})" if k in counts.index else "–" for k in keys)])
+    head, what = ["data", "horizon", *models], "/".join(suite.metrics)
+    return (
+        f"{what}\n\n{markdown_table([*head, *suite.published], test)}\n\n"
+        f"On validation, {what}\n\n{markdown_table(head, validation)}\n\n"
+        f"Seconds a training (seeds)\n\n{markdown_table(head, times)}"
+    )

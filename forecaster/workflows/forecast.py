@@ -1,0 +1,199 @@
+"""``forecast``: from a reference to a saved model and a file to what is written."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from forecaster.data.found import Report
+from forecaster.data.tables import Table, read_table
+from forecaster.errors import UserError
+from forecaster.inference import streaming
+from forecaster.inference.locate import open_model
+from forecaster.inference.predictor import Request, columns_of, forecast_table, own_mode
+from forecaster.inference.saved_model import SavedModel, digest
+from forecaster.io.atomic import check_folder, write_together
+from forecaster.io.tables import kind_of, renamed, table_bytes
+from forecaster.reporting.plots import plot_forecast
+from forecaster.tracking.provenance import versions
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of the command ``forecast``."""
+
+    reference: str
+    csv: Path
+    output: Path | None
+    mode: str | None
+    samples: int
+    steps: int | None
+    quantiles: tuple[float, ...]
+    seed: int
+    plot: Path | None
+    accelerator: str | None
+    conformal: bool
+    resample_rate: int
+    roles: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: where, the number of rows and the content of the ``.meta.json``."""
+
+    output: Path
+    rows: int
+    meta: dict[str, Any]
+
+
+
+
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """The model, the file and what is wanted of them."""
+
+    saved: SavedModel
+    table: Table
+    request: Request
+    fill: bool
+
+
+def _prepare(asked: Asked) -> _Prepared:
+    if asked.conformal and asked.mode == "point":
+        raise UserError("--conformal gives intervals, --mode point has none; leave one of them out")
+    saved = open_model(asked.reference, asked.accelerator)
+    saved = saved.resampled(asked.resample_rate) if asked.resample_rate > 1 else saved
+    saved = saved.conformal() if asked.conformal else saved
+    for path in (asked.output, asked.plot):
+        if path is not None:
+            check_folder(path.parent)
+    columns = columns_of(saved, asked.roles)
+    table = read_table(asked.csv, columns, Report())
+    mode = asked.mode or own_mode(saved)
+    request = Request(mode, asked.samples, asked.steps, asked.quantiles, asked.seed)  # type: ignore[arg-type]
+    return _Prepared(saved, table, request, columns.on_gap == "fill")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A forecast before it is written: the table, the content of its file and of its ``.meta.json``."""
+
+    table: Table
+    frame: pd.DataFrame
+    content: bytes
+    meta: dict[str, Any]
+    horizon: int
+
+
+def make(asked: Asked, output: Path) -> Made:
+    """The forecast that is asked for, as the file ``output`` would hold it; nothing is written."""
+    prepared = _prepare(asked)
+    frame, decisions = forecast_table(prepared.saved, prepared.table, prepared.request)
+    kind = kind_of(output)
+    content = table_bytes(frame, kind)
+    meta = _meta(asked, prepared, output, decisions + (renamed(frame["item_id"]) if kind == ".csv" else []))
+    meta["output_sha256"] = hashlib.sha256(content).hexdigest()
+    return Made(prepared.table, frame, content, meta, prepared.saved.config.data.horizon)
+
+
+def forecast(asked: Asked) -> Written:
+    """Forecast and write the table, its ``.meta.json`` and, if asked for, the picture; all of them or none."""
+    output, plot = asked.output if asked.output is not None else Path("forecast.csv"), asked.plot
+    if plot is not None and plot.suffix.lower() not in {".png", ".svg", ".pdf"}:
+        raise UserError(f"--plot {plot}: cannot draw that kind of file; end the name in .png, .svg or .pdf")
+    made = make(asked, output)
+    files = files_of(made, output)
+    if plot is not None:
+        files[plot] = lambda path: plot_forecast(path, made.table, made.frame, history=3 * made.horizon)
+    write_together(files)
+    return Written(output, len(made.frame), made.meta)
+
+
+def files_of(made: Made, output: Path) -> dict[Path, Callable[[Path], object]]:
+    """What writes a forecast's table to ``output`` and its ``.meta.json`` beside it."""
+    return {
+        output: lambda path: path.write_bytes(made.content),
+        _meta_path(output): lambda path: _write_meta(path, made.meta),
+    }
+
+
+def stream(
+    asked: Asked, lines: Iterable[str], out: Callable[[str], object], say: Callable[[str], object], as_json: bool
+) -> None:
+    """Forecast after each of ``lines``, to ``out`` or to the output, each row's forecast whole; ``say`` gets decisions."""
+    if asked.output is not None and asked.output.suffix.lower() == ".parquet":
+        raise UserError(f"{asked.output}: --stream writes text, row after row; end the name in .csv or .json")
+    made = _prepare(asked)
+    take, decisions = streaming.follow(made.saved, made.table, made.request, made.fill)
+    decisions += [] if as_json else renamed(made.table.labels)
+    for decision in made.table.report.decisions + decisions:
+        say(decision)
+    texts = streaming.forecasts(take, lines, streaming.as_json if as_json else streaming.as_csv)
+    if asked.output is None:
+        for text in texts:
+            out(text)
+    else:
+        meta = _meta(asked, made, asked.output, decisions, stream=True)
+        write_together({_meta_path(asked.output): lambda path: _write_meta(path, meta)})
+        with asked.output.open("w", encoding="utf-8") as file:
+            for text in texts:
+                file.write(text)
+                file.flush()
+
+
+def _meta_path(output: Path) -> Path:
+    return output.with_name(output.name + ".meta.json")
+
+
+def _write_meta(path: Path, meta: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(meta, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _meta(asked: Asked, made: _Prepared, output: Path, decisions: list[str], stream: bool = False) -> dict[str, Any]:
+    saved, request = made.saved, made.request
+    sampled = request.mode == "probabilistic" and saved.model.distribution == "samples"
+    sampler = getattr(saved.config.model, "sampler", None)
+    own_steps = getattr(sampler, "steps" if sampled else "point_steps", None)
+    return {
+        "command": command_of(asked, output, request.mode, stream),
+        "folder": str(Path.cwd()),
+        "model": asked.reference,
+        "model_name": saved.config.model.name,
+        "model_sha256": digest(saved.folder),
+        "run_id": saved.metadata.get("run_id"),
+        "trained_on": saved.metadata.get("digest"),
+        "input": str(asked.csv),
+        "input_sha256": made.table.digest,
+        "seed": request.seed,
+        "mode": request.mode,
+        "conformal": asked.conformal,
+        "horizon": saved.config.data.horizon,
+        "steps": request.steps if request.steps is not None else own_steps,
+        "samples": request.samples if sampled else None,
+        "quantiles": list(request.quantiles) if request.mode == "probabilistic" else None,
+        "resample_rate": asked.resample_rate,
+        "decisions": made.table.report.decisions + decisions,
+        "device": saved.model.device.type,
+        "versions": versions(),
+    }
+
+
+def command_of(asked: Asked, output: Path, mode: str, stream: bool = False) -> list[str]:
+    """The arguments of the command line that makes this forecast again, every setting that matters written out."""
+    values: dict[str, Any] = {
+        "model": asked.reference, "csv": asked.csv, "output": output, "mode": mode, "samples": asked.samples,
+        "steps": asked.steps, "quantiles": ",".join(map(repr, asked.quantiles)), "seed": asked.seed,
+        "resample_rate": asked.resample_rate, "accelerator": asked.accelerator, **asked.roles,
+    }  # fmt: skip
+    found = ["forecast"]
+    for name, value in values.items():
+        if value is not None:
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            found += [f"--{name.replace('_', '-')}", text]
+    return found + ["--conformal"] * asked.conformal + ["--stream"] * stream

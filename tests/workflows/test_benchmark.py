@@ -1,0 +1,332 @@
+"""Backtests and benchmarks through the command line."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import SAMPLE, Cli
+
+from forecaster.data.splits import Borders
+from forecaster.errors import UserError
+from forecaster.models import build_model
+from forecaster.reporting.markdown import best_in_bold, markdown_table, mean_and_spread, number, put_between
+from forecaster.workflows.backtest import Plan
+from forecaster.workflows.benchmark import Asked, _is_done, _text
+from forecaster.workflows.benchmark_suite import Only, find_suite, lay_out
+
+SUITE = f"""
+about: two models.
+models:
+  rlinear: {{}}
+  residual: {{config: residual-bootstrap}}
+data:
+  sample: {{csv: {SAMPLE}, lookback: 14, horizons: [7]}}
+set: {{trainer.max_epochs: 3, trainer.stage_epochs: 3, trainer.score_windows: 8, trainer.score_samples: 10}}
+metrics: [mse, crps]
+"""
+# what differs from one run to the next
+OWN = ["train_seconds", "run_id", "code", "date"]
+
+
+def test_an_interrupted_benchmark_ends_with_the_same_table(cli: Cli, tmp_path: Path) -> None:
+    suite = tmp_path / "both.yaml"
+    suite.write_text(SUITE)
+    whole, parted = (Cli(tmp_path / name) for name in ("whole", "parted"))
+    done = json.loads(whole("benchmark", suite, "--json").stdout)
+    assert (done["done"], done["cells"], done["failures"]) == (2, 2, [])
+    with parted.start("benchmark", suite) as process:
+        for line in process.stderr:  # type: ignore[union-attr]
+            if line.startswith("prior1 epoch 2"):  # in the middle of the second cell
+                process.kill()
+                break
+    text = parted("benchmark", suite)
+    assert "[1/1] residual sample 7 seed 0" in text.stderr
+    assert "prior1 epoch 1" not in text.stderr  # it went on
+    tables = [pd.read_csv(home / "benchmarks" / "both.csv") for home in (tmp_path / "whole", tmp_path / "parted")]
+    assert list(tables[0]["model"]) == ["rlinear", "residual"]
+    pd.testing.assert_frame_equal(tables[0].drop(columns=OWN), tables[1].drop(columns=OWN))
+    again = parted("benchmark", suite)
+    assert "2 of 2 cells done" in again.stdout
+    assert "epoch" not in again.stderr
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- both -->\nold\n<!-- end -->\nafter\n")
+    parted("benchmark", suite, "--into", page)
+    assert page.read_text().startswith("before\n<!-- both -->\n\ntwo models.\n\n| data | horizon | model |")
+    assert page.read_text().endswith("<!-- end -->\nafter\n")
+    # the same runs with the models side by side: first on the test split, beside what others published, then on validation
+    published = "published: {theirs: {source: a paper, values: {sample: {7: {mse: 0.5, mae: 0.25}}}}}\n"
+    suite.write_text(SUITE.replace("[mse, crps]", "[mse, mae]") + "columns: models\n" + published)
+    parted("benchmark", suite)
+    frame = pd.read_csv(tmp_path / "parted" / "benchmarks" / "both.csv")
+    rows = [
+        " | ".join("/".join(number(row[prefix + m], 3) for m in ("mse", "mae")) for _, row in frame.iterrows())
+        for prefix in ("", "val/")
+    ]
+    assert rows[0] != rows[1]
+    lines = (tmp_path / "parted" / "benchmarks" / "both.md").read_text().replace("**", "").splitlines()
+    test, validation = (lines.index(title) for title in ("mse/mae", "On validation, mse/mae"))
+    assert lines[test + 2] == "| data | horizon | rlinear | residual | theirs |"
+    assert lines[test + 4] == f"| sample | 7 | {rows[0]} | .500/.250 |"
+    assert lines[validation + 4] == f"| sample | 7 | {rows[1]} |"
+    assert lines[-1] == "theirs: a paper."
+
+
+def test_the_smoke_suite_runs_and_a_failing_cell_does_not_stop_it(cli: Cli, tmp_path: Path) -> None:
+    done = cli("benchmark", "smoke", "--minutes", "10", "--json")
+    made = json.loads(done.stdout)
+    assert (made["done"], made["failures"]) == (6, [])
+    assert "`python cli.py benchmark smoke`: 6 of 6 cells, " in Path(made["markdown"]).read_text(encoding="utf-8")
+    suite = tmp_path / "bad.yaml"
+    suite.write_text(SUITE.replace("lookback: 14", "lookback: 14000"))
+    failed = cli("benchmark", suite, "--model", "rlinear", status=1)
+    assert "failed: rlinear sample 7 seed 0: " in failed.stderr
+    assert "0 of 1 cells done" in failed.stdout
+
+
+def test_a_cell_trained_but_not_scored_is_scored_without_training(cli: Cli, tmp_path: Path) -> None:
+    """As after an interruption between the two, or where the suite asks for more numbers of steps."""
+    suite = tmp_path / "s.yaml"
+    model = "{config: timediff, set: {trainer.max_steps: 2, trainer.stage_epochs: 1, model.schedule.steps: 5, "
+    sampler = "model.sampler.steps: 2, model.sampler.point_steps: 2}}"
+    text = SUITE.replace("{config: residual-bootstrap}", model + sampler) + "score_windows: 4\nscore_samples: 3\n"
+    text = text.replace(str(SAMPLE), "day.csv")
+    (tmp_path / "day.csv").write_bytes(SAMPLE.read_bytes())
+    suite.write_text(text + "steps: [2]\n")
+    cli("benchmark", suite, "--model", "residual")
+    first = pd.read_csv(cli.home / "benchmarks" / "s.csv")
+    (tmp_path / "day.csv").rename(tmp_path / "days.csv")  # and another file in its place
+    (tmp_path / "day.csv").write_text("\n".join(SAMPLE.read_text().splitlines()[:900]) + "\n")
+    suite.write_text(text.replace("day.csv", "days.csv") + "steps: [1, 2]\n")
+    told = cli("benchmark", suite, "--model", "residual")
+    assert "epoch" not in told.stderr
+    both = pd.read_csv(cli.home / "benchmarks" / "s.csv")
+    assert list(both["steps"]) == [1, 2]
+    assert list(both["run_id"]) == [first["run_id"][0]] * 2
+    pd.testing.assert_frame_equal(both[both["steps"] == 2].reset_index(drop=True), first)
+
+
+def test_a_suite_finds_its_files_from_its_folder_and_knows_them_by_their_content(cli: Cli, tmp_path: Path) -> None:
+    """Its file is moved while a cell is half trained and after one is done; another one lies where it was."""
+    (tmp_path / "day.csv").write_bytes(SAMPLE.read_bytes())
+    (tmp_path / "mine.yaml").write_text(
+        "model: {name: residual-bootstrap, base: {name: linear, norm: standard, loss: l1}}\n"
+    )
+    text = SUITE.replace(str(SAMPLE), "day.csv").replace("config: residual-bootstrap", "config: mine.yaml")
+    suite = tmp_path / "s.yaml"
+    suite.write_text(text)
+    with cli.start("benchmark", suite) as process:
+        for line in process.stderr:  # type: ignore[union-attr]
+            if line.startswith("prior1 epoch 2"):
+                process.kill()
+                break
+    (tmp_path / "day.csv").rename(tmp_path / "days.csv")
+    (tmp_path / "day.csv").write_text(SAMPLE.read_text().replace("2012-01-01,0.0", "2012-01-01,50.0"))
+    suite.write_text(suite.read_text().replace("day.csv", "days.csv"))
+    told = cli("benchmark", suite)
+    assert "2 of 2 cells done" in told.stdout
+    assert "[1/1] residual sample 7 seed 0" in told.stderr
+    assert "prior1 epoch 1:" not in told.stderr
+    (tmp_path / "days.csv").unlink()
+    refused = cli("benchmark", suite, "--model", "rlinear", status=1).stderr
+    assert f"data 'sample' of the suite: no file {tmp_path / 'days.csv'}; correct its path, or take it out" in refused
+
+
+def test_every_suite_of_the_project_can_be_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "is_file", lambda self: True)  # the data need not be here
+    for name, cells in {"smoke": 6, "ltsf": 1428, "probabilistic": 36, "steps": 7, "ablation": 11, "published": 20}.items():
+        suite = find_suite(name)[1]
+        laid = lay_out(suite, Only())
+        assert len(laid) == cells
+        assert len({cell.key for cell in laid}) == cells
+        for cell in laid if len(laid) < 40 else []:
+            build_model(cell.config.model, 2, cell.config.data.lookback, cell.config.data.horizon, 24)
+
+
+def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(SUITE + "sedes: [0]\n")
+    with pytest.raises(UserError, match=r"s\.yaml: key 'sedes': extra inputs are not permitted, got "):
+        find_suite(str(path))
+    with pytest.raises(UserError, match="no suite 'ltfs'; give a YAML file, or one of ablation, "):
+        find_suite("ltfs")
+    path.write_text(SUITE.replace("[mse, crps]", "[mse, crsp]"))
+    with pytest.raises(UserError, match="key 'metrics': no metric 'crsp' \\(did you mean 'crps'"):
+        find_suite(str(path))
+    for change, message in {
+        "metrics: [mse, variogram]": "key 'metrics': 'variogram' is computed by evaluate alone",
+        "metrics: []": "key 'metrics': tuple should have at least 1 item",
+        "seeds: [0, 0]": "key 'seeds': seed 0 stands twice",
+        "metrics: [mse, mse]": "key 'metrics': metric mse stands twice",
+        "steps: [1, 1]": "key 'steps': number of steps 1 stands twice",
+        "set: {trainer.seed: 5}": "key 'set': 'trainer.seed' follows from the suite's data, horizons and seeds",
+        "set: {data: {horizon: 5}}": "key 'set': 'data' follows from the suite's data, horizons and seeds",
+        "published: {theirs: {source: a, values: {}}}": "key 'published': published figures stand beside models: give 'co",
+        "steps: [1]\ncolumns: models": "key 'columns': a table of several 'steps' has the metrics for columns",
+    }.items():
+        kept = [line for line in SUITE.splitlines() if not line.startswith(change.split(":")[0])]
+        path.write_text("\n".join([*kept, change]) + "\n")
+        with pytest.raises(UserError, match=re.escape(message)):
+            find_suite(str(path))
+    for horizons, message in (("[7, 7]", "horizon 7 stands twice"), ("[]", "tuple should have at least 1 item")):
+        path.write_text(SUITE.replace("[7]", horizons))
+        with pytest.raises(UserError, match=message):
+            find_suite(str(path))
+    path.write_text(SUITE.replace("residual: {config: residual-bootstrap}", "other: {config: rlinear}"))
+    with pytest.raises(UserError, match="'rlinear sample 7 seed 0' and 'other sample 7 seed 0' of the suite are the same"):
+        lay_out(find_suite(str(path))[1], Only())
+    path.write_text(SUITE)
+    assert lay_out(find_suite(str(path))[1], Only(models=("rlinear",), horizons=(7,)))[0].title == "rlinear sample 7 seed 0"
+    with pytest.raises(UserError, match="the suite has no horizon '8'; it has 7"):
+        lay_out(find_suite(str(path))[1], Only(horizons=(8,)))
+    with pytest.raises(UserError, match="the suite has no model 's2dbm'; it has rlinear, residual"):
+        lay_out(find_suite(str(path))[1], Only(models=("s2dbm",)))
+
+
+def test_another_scoring_is_done_anew(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(SUITE + "steps: [1]\nscore_windows: 8\n")
+    suite = find_suite(str(path))[1]
+    run = {"status": "FINISHED", "metrics": {"steps/1/mse": 1.0, "steps/1/crps": 1.0}, "tags": {"scoring": suite.scoring}}
+    assert _is_done(suite, run)
+    assert not _is_done(suite.model_copy(update={"score_windows": 90}), run)
+    assert not _is_done(suite, run | {"tags": {}})
+
+
+def test_tables_read_well(tmp_path: Path) -> None:
+    assert markdown_table(["a", "b"], [["x|y", "1"]]) == "| a | b |\n| --- | --- |\n| x\\|y | 1 |"
+    assert mean_and_spread(0.3674, 0.0012, 3) == ".367 ± .001"
+    assert mean_and_spread(12.345, None, 3) == "12.35"
+    assert mean_and_spread(-0.5, float("nan"), 2) == "-.50"
+    assert mean_and_spread(None, None, 3) == "–"
+    texts = {("d", 1, "a"): "1", ("d", 1, "b"): "2", ("e", 1, "a"): "3"}
+    best_in_bold(texts, {("d", 1, "a"): 1.0, ("d", 1, "b"): 2.0, ("e", 1, "a"): 3.0}, ["data", "horizon", "model"], 3)
+    assert list(texts.values()) == ["**1**", "2", "3"]
+    values = {("d", 1, "a"): 0.2004, ("d", 1, "b"): 0.2001, ("d", 1, "c"): 0.2007}
+    texts = {key: number(value, 3) for key, value in values.items()}
+    best_in_bold(texts, values, ["data", "horizon", "model"], 3)
+    assert list(texts.values()) == ["**.200**", "**.200**", ".201"]
+    texts = {("d", 1, "a", 1): "2", ("d", 1, "a", 2): "1", ("d", 1, "b", 1): "4", ("d", 1, "b", 2): "5"}
+    best_in_bold(texts, {key: float(text) for key, text in texts.items()}, ["data", "horizon", "model", "steps"], 3)
+    assert list(texts.values()) == ["2", "**1**", "**4**", "5"]
+    page = tmp_path / "page.md"
+    page.write_text("no marks")
+    with pytest.raises(UserError, match="no place for the table"):
+        put_between(page, "both", "text")
+
+
+def test_coverage_is_never_best(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(SUITE.replace("[mse, crps]", "[mse, coverage/90]") + "columns: models\n")
+    suite = find_suite(str(path))[1]
+    rows = [
+        {"data": "sample", "horizon": 7, "model": model, "seed": 0, "mse": mse, "coverage/90": held, "val/mse": mse / 2,
+         "val/coverage/90": held, "run_id": model, "train_seconds": 1.0, "date": "", "code": "", "machine": "", "torch": ""}
+        for model, mse, held in (("rlinear", 0.3, 0.9), ("residual", 0.4, 0.5))
+    ]  # fmt: skip
+    text = _text(Asked("s", Only()), suite, rows, 2)
+    assert "| sample | 7 | **.300**/.900 | .400/.500 |" in text
+    assert "| sample | 7 | **.150**/.900 | .200/.500 |" in text
+
+
+def test_a_plan_never_learns_from_what_it_forecasts() -> None:
+    plan = Plan(origins=5, stride=7, refit_every=2)
+    assert list(plan.blocks()) == [(0, 1), (2, 3), (4, 4)]
+    borders = [plan.borders(200, 14, block) for block in plan.blocks()]
+    assert borders == [Borders(143, 158, 179), Borders(155, 172, 193), Borders(168, 186, 200)]
+    last = [border.test - 14 for border in borders]  # the first target of each block's last origin
+    assert last == [200 - 14 - 7 * k for k in (3, 1, 0)]
+
+
+def test_backtest_ranks_models_beside_seasonal_naive(cli: Cli, write, tmp_path: Path) -> None:
+    """A trend that a linear layer carries on and seasonal naive does not; noise that nothing tells apart."""
+    generator = np.random.default_rng(0)
+    stamps = pd.date_range("2024-01-01", periods=400, freq="D").strftime("%Y-%m-%d")
+    values = 0.5 * np.arange(400) + generator.normal(size=400)
+    path = write("day,sales\n" + "".join(f"{s},{v:.3f}\n" for s, v in zip(stamps, values, strict=True)))
+    common = ("--horizon", 7, "--lookback", 21, "--origins", 8, "--refit-every", 4, "--set", "trainer.learning_rate=0.01")
+    output = tmp_path / "errors.csv"
+    done = cli("backtest", "--csv", path, "--model", "nlinear", "--output", output, *common, "--json")
+    assert "NaN" not in done.stdout
+    found = json.loads(done.stdout)
+    assert [r["model"] for r in found["ranking"]] == ["nlinear", "seasonal-naive"]
+    assert [r["coverage"] for r in found["ranking"]] == [None, None]
+    [comparison] = found["comparisons"]
+    assert comparison["low"] > 0
+    assert comparison["p"] < 0.01
+    assert comparison["sentence"].startswith("nlinear is better than seasonal-naive by ")
+    assert comparison["sentence"].endswith(" %) in CRPS")
+    assert found["origins"][0] == "2024-12-10"
+    assert found["origins"][-1] == stamps[-7]
+    frame = pd.read_csv(output)
+    assert frame.groupby("model")["crps"].mean().to_dict() == pytest.approx(
+        {r["model"]: r["crps"] for r in found["ranking"]}
+    )
+    # seasonal naive by hand, at the last origin, in standard deviations of the rows it was scaled by
+    plan = Plan(8, 7, 4)
+    border = plan.borders(400, 7, (4, 7))
+    by_hand = np.abs(values[-7:].round(3) - values[-14:-7].round(3)).mean() / values[: border.train].std()
+    assert frame[frame["model"] == "seasonal-naive"]["mae"].iloc[-1] == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_backtest_refuses_models_that_cannot_be_told_apart_or_compared(cli: Cli, write) -> None:
+    path = write("t,a\n2024-01-01,1\n2024-01-02,2\n")
+    mine = write("model: {name: linear}\ndata: {horizon: 7}\n", "nlinear.yaml")
+    asked = ("backtest", "--csv", path, "--model", "nlinear", "--model", mine)
+    assert f"--model {mine}: another model is called 'nlinear'" in cli(*asked, status=1).stderr
+    other = mine.rename(mine.with_name("other.yaml"))
+    refused = cli("backtest", "--csv", path, "--model", "nlinear", "--model", other, status=1)
+    assert "--model: their horizons differ (7, 96); give one with --horizon" in refused.stderr
+
+
+def test_backtest_leaves_out_origins_without_a_value(cli: Cli, write, tmp_path: Path) -> None:
+    """The last fortnight is blank: of four origins a week apart two can be scored, by intervals and by points."""
+    stamps = pd.date_range("2023-01-01", periods=200, freq="D").strftime("%Y-%m-%d")
+    noise = np.random.default_rng(0).normal(size=200)
+    rows = (f"{s},{'' if i >= 186 else i % 7 + noise[i]}\n" for i, s in enumerate(stamps))
+    path = write("day,sales\n" + "".join(rows))
+    common = ("--horizon", 7, "--lookback", 28, "--origins", 4, "--refit-every", 1, "--set", "trainer.max_epochs=2")
+    formula, output = write("model: {name: seasonal-naive}\n", "=1+1.yaml"), tmp_path / "errors.csv"
+    models = ("--model", "quantile-linear", "--model", formula)
+    done = cli("backtest", "--csv", path, *models, "--output", output, *common, "--json")
+    assert "2 origin(s) have no value to score: left out" in done.stderr
+    assert {line.split(",")[0] for line in output.read_text().splitlines()[1:]} == {
+        "quantile-linear",
+        "'=1+1",
+        "seasonal-naive",
+    }
+    made = json.loads(done.stdout)
+    refused = cli("report", made["run_id"], "--output", tmp_path / "r.html", status=1)
+    assert f"run {made['run_id']} is a backtest: a report is of trainings" in refused.stderr
+    found = {r["model"]: r for r in made["ranking"]}
+    assert 0 < found["quantile-linear"]["coverage"] <= 1
+    assert found["quantile-linear"]["crps"] == found["quantile-linear"]["crps"]
+
+
+def test_backtest_of_series_that_end_apart(cli: Cli, write) -> None:
+    """One origin a time, that of the series that goes on longest; and a season to read for the baseline."""
+    rows = [
+        f"{day:%Y-%m-%d},{item},{7 * i + day.dayofweek}"
+        for item, length in (("a", 100), ("b", 90))
+        for i, day in enumerate(pd.date_range("2023-01-01", periods=length))
+    ]
+    path = write("day,item,sales\n" + "\n".join(rows) + "\n")
+    common = ("--horizon", 2, "--lookback", 3, "--origins", 3, "--set", "trainer.max_epochs=1", "--json")
+    done = cli("backtest", "--csv", path, "--item-id", "item", "--model", "nlinear", *common)
+    assert "the series do not end together: an origin is counted back from each one's own end" in done.stderr
+    found = json.loads(done.stdout)
+    assert found["origins"] == ["2023-04-05", "2023-04-07", "2023-04-09"]
+    naive = next(r for r in found["ranking"] if r["model"] == "seasonal-naive")
+    assert naive["mae"] > 0
+
+
+def test_backtest_says_when_the_file_is_too_short(cli: Cli, write) -> None:
+    stamps = pd.date_range("2024-01-01", periods=60, freq="D").strftime("%Y-%m-%d")
+    path = write("day,sales\n" + "".join(f"{s},{i % 7}\n" for i, s in enumerate(stamps)))
+    refused = cli("backtest", "--csv", path, "--model", "nlinear", "--horizon", 7, "--lookback", 21, status=1)
+    assert refused.stderr.splitlines()[-1] == (
+        f"error: {path}: 60 rows; 10 origins 7 steps apart leave 0 to learn from before the first, 28 are needed "
+        "(lookback + horizon); give fewer --origins, a smaller --stride, --horizon or --lookback"
+    )
