@@ -1,8 +1,9 @@
-"""A local store → a team's database and artifact store: python move.py FOLDER DATABASE_URI DESTINATION.
+"""A local store → a team's database and artifact store: python move.py FOLDER DATABASE_URI
+DESTINATION.
 
-FOLDER holds mlflow.db and the artifacts. Runs, models and versions keep their ids, so what refers to them still holds. The
-target is a database that a server of the same MLflow version has set up, without runs; it is written in one transaction,
-after the files are in place.
+FOLDER holds mlflow.db and the artifacts. Runs, models and versions keep their ids, so what refers
+to them still holds. The target is a database that a server of the same MLflow version has set up,
+without runs; it is written in one transaction, after the files are in place.
 """
 
 import sys
@@ -15,7 +16,11 @@ from sqlalchemy.dialects.postgresql import insert
 
 PROXY = "mlflow-artifacts:/"
 # columns that say where files are, in the tables that have an experiment of their own
-_PLACES = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
+_PLACES = {
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+}
 
 
 def main(folder: Path, database: str, destination: str) -> str:
@@ -28,11 +33,18 @@ def main(folder: Path, database: str, destination: str) -> str:
         tables.reflect(new)
         _check(old, new, tables)
         rows = {table: _read(old, table) for table in tables.sorted_tables if _is_moved(old, table)}
-        roots = {row["experiment_id"]: row["artifact_location"] for row in rows[tables.tables["experiments"]]}
+        roots = {
+            row["experiment_id"]: row["artifact_location"]
+            for row in rows[tables.tables["experiments"]]
+        }
         moved = _places(rows, roots)
         files = _upload(folder / "artifacts", moved, roots, destination)
         for table, content in rows.items():
-            _write(new, table, [{key: _moved(value, moved) for key, value in row.items()} for row in content])
+            _write(
+                new,
+                table,
+                [{key: _moved(value, moved) for key, value in row.items()} for row in content],
+            )
         runs = len(rows[tables.tables["runs"]])
     return f"moved {runs} run(s) and {files} folder(s) of files"
 
@@ -44,7 +56,10 @@ def _check(old: sa.Connection, new: sa.Connection, tables: sa.MetaData) -> None:
         sys.exit("the target holds runs already; only an empty one can be filled")
     versions = [c.scalar(sa.text("SELECT version_num FROM alembic_version")) for c in (old, new)]
     if versions[0] != versions[1]:
-        sys.exit("the two stores are of different MLflow versions; run 'mlflow db upgrade' on the older one")
+        sys.exit(
+            "the two stores are of different MLflow versions; run 'mlflow db upgrade' on the older "
+            "one"
+        )
 
 
 def _is_moved(old: sa.Connection, table: sa.Table) -> bool:
@@ -70,7 +85,10 @@ def _places(rows: dict[sa.Table, list[dict[str, Any]]], roots: dict[int, str]) -
 def _moved(value: Any, moved: dict[str, str]) -> Any:
     if not isinstance(value, str):
         return value
-    return next((new + value.removeprefix(old) for old, new in moved.items() if value.startswith(old)), value)
+    return next(
+        (new + value.removeprefix(old) for old, new in moved.items() if value.startswith(old)),
+        value,
+    )
 
 
 def _upload(folder: Path, moved: dict[str, str], roots: dict[int, str], destination: str) -> int:
@@ -85,7 +103,9 @@ def _upload(folder: Path, moved: dict[str, str], roots: dict[int, str], destinat
 
 
 def _write(new: sa.Connection, table: sa.Table, content: list[dict[str, Any]]) -> None:
-    """What a fresh server has already, such as its default experiment, stays; counters go on after the last row."""
+    """What a fresh server has already, such as its default experiment, stays; counters go on after
+    the last row.
+    """
     if content:
         new.execute(insert(table).on_conflict_do_nothing(), content)
     for column in table.primary_key:

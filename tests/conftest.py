@@ -21,7 +21,16 @@ import torch
 from click.testing import CliRunner
 from jaxtyping import install_import_hook
 
-PACKAGES = ["diffusion", "networks", "ssm", "models", "evaluation.metrics", "evaluation.accumulate", "evaluation.score", "data.windows"]
+PACKAGES = [
+    "diffusion",
+    "networks",
+    "ssm",
+    "models",
+    "evaluation.metrics",
+    "evaluation.accumulate",
+    "evaluation.score",
+    "data.windows",
+]
 install_import_hook([f"forecaster.{name}" for name in PACKAGES], "beartype.beartype")
 
 # for commands that run in the tests' own process; read when forecaster is imported
@@ -35,7 +44,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "datasets" / "seattle_weather.csv"
 SHARED = ROOT.parent / "shared" / "data"
 
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the benchmark files are not beside the project")
+needs_shared = pytest.mark.skipif(
+    not SHARED.is_dir(), reason="the benchmark files are not beside the project"
+)
 
 
 def with_interrupts() -> None:
@@ -53,7 +64,12 @@ class Cli:
 
     def start(self, *args: object, **kwargs: object) -> subprocess.Popen[str]:
         command = [sys.executable, str(ROOT / "cli.py"), *map(str, args)]
-        kwargs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": with_interrupts, **kwargs}
+        kwargs = {
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "preexec_fn": with_interrupts,
+            **kwargs,
+        }
         return subprocess.Popen(command, env=self.env, text=True, **kwargs)  # type: ignore[call-overload]
 
     def __call__(
@@ -66,10 +82,17 @@ class Cli:
 
 
 class Inside(Cli):
-    """The same, but for what is started, in this process and its store: each command saves the seconds of its imports."""
+    """The same, but for what is started, in this process and its store: each command saves the
+    seconds of its imports.
+    """
 
     def __call__(
-        self, *args: object, status: int = 0, input: str | None = None, cwd: Path | None = None, **kwargs: object
+        self,
+        *args: object,
+        status: int = 0,
+        input: str | None = None,
+        cwd: Path | None = None,
+        **kwargs: object,
     ) -> subprocess.CompletedProcess[str]:
         if kwargs:
             return super().__call__(*args, status=status, input=input, cwd=cwd, **kwargs)
@@ -124,7 +147,11 @@ def new_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from forecaster.tracking import store
 
     place = tmp_path / "home"
-    for name, path in {"HOME": place, "MODELS": place / "models", "CHECKPOINTS": place / "checkpoints"}.items():
+    for name, path in {
+        "HOME": place,
+        "MODELS": place / "models",
+        "CHECKPOINTS": place / "checkpoints",
+    }.items():
         monkeypatch.setattr(store, name, path)
     return place
 
@@ -145,5 +172,8 @@ def wide_csv(stamps: pd.DatetimeIndex, columns: int = 1, style: str = "%Y-%m-%d 
     """Column k of row i holds 10·i + k."""
     values = 10 * np.arange(len(stamps))[:, None] + np.arange(columns)
     head = "time," + ",".join(f"c{k}" for k in range(columns))
-    rows = [f"{stamp.strftime(style)}," + ",".join(map(str, row)) for stamp, row in zip(stamps, values, strict=True)]
+    rows = [
+        f"{stamp.strftime(style)}," + ",".join(map(str, row))
+        for stamp, row in zip(stamps, values, strict=True)
+    ]
     return "\n".join([head, *rows]) + "\n"

@@ -82,7 +82,14 @@ def test_every_config_makes_a_model_that_learns(path: Path) -> None:
     for stage in model.stages():
         stage.finish(seen, seen)
     past, future = torch.randn(3, 2, 96), torch.randn(3, 2, 24)
-    batch = Batch(past, torch.ones_like(past), future, torch.ones_like(future), torch.arange(3), torch.arange(3))
+    batch = Batch(
+        past,
+        torch.ones_like(past),
+        future,
+        torch.ones_like(future),
+        torch.arange(3),
+        torch.arange(3),
+    )
     assert model.point(batch).shape == future.shape
     if any(p.requires_grad for p in model.parameters()):
         model.loss(batch).backward()
@@ -107,13 +114,28 @@ def test_yaml_cannot_make_objects(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["model.sampler.stepz=3"], "no configuration key 'model.sampler.stepz' (did you mean 'steps'?)"),
-        (["model.network.layrs=3"], "no configuration key 'model.network.layrs' (did you mean 'layers'?)"),
+        (
+            ["model.sampler.stepz=3"],
+            "no configuration key 'model.sampler.stepz' (did you mean 'steps'?)",
+        ),
+        (
+            ["model.network.layrs=3"],
+            "no configuration key 'model.network.layrs' (did you mean 'layers'?)",
+        ),
         (["trainr.seed=3"], "no configuration key 'trainr' (did you mean 'trainer'?)"),
-        (["data.horizon=0"], "configuration key 'data.horizon': input should be greater than 0, got 0"),
-        (["data.lookback=-3"], "configuration key 'data.lookback': input should be greater than 0, got -3"),
+        (
+            ["data.horizon=0"],
+            "configuration key 'data.horizon': input should be greater than 0, got 0",
+        ),
+        (
+            ["data.lookback=-3"],
+            "configuration key 'data.lookback': input should be greater than 0, got -3",
+        ),
         (["trainer.max_epochs=many"], "configuration key 'trainer.max_epochs'"),
-        (["model.sampler.s=3"], "configuration key 'model.sampler.s': input should be less than or equal to 2, got 3"),
+        (
+            ["model.sampler.s=3"],
+            "configuration key 'model.sampler.s': input should be less than or equal to 2, got 3",
+        ),
         (["model.name=s3dbm"], "configuration key 'model'"),
         (["trainer"], "--set trainer: write KEY=VALUE"),
         (["trainer.seed.deep=1"], "'seed' is a value, not a section"),
@@ -131,6 +153,8 @@ def test_unknown_models_name_the_nearest() -> None:
 
 
 def test_defaults_hold_zero() -> None:
-    config = Config.model_validate({"model": {"name": "diffusion", "sampler": {"s": 0}, "label": 0}})
+    config = Config.model_validate(
+        {"model": {"name": "diffusion", "sampler": {"s": 0}, "label": 0}}
+    )
     assert config.model.sampler.s == 0
     assert config.model.label == 0

@@ -11,7 +11,13 @@ from forecaster.errors import one_line
 
 @click.command()
 @click.option("--csv", type=click.Path(path_type=Path), required=True)
-@click.option("--horizon", type=click.IntRange(1), default=96, show_default=True, help="What training would be asked for.")
+@click.option(
+    "--horizon",
+    type=click.IntRange(1),
+    default=96,
+    show_default=True,
+    help="What training would be asked for.",
+)
 @click.option("--lookback", type=click.IntRange(1), default=336, show_default=True)
 @column_options
 @json_option
@@ -49,7 +55,9 @@ def datasets_list(as_json: bool) -> None:
     if as_json:
         print_json({name: entry.model_dump(mode="json") for name, entry in catalog().items()})
         return
-    rows = [[n, d.interval, "here" if d.path.is_file() else "-", d.about] for n, d in catalog().items()]
+    rows = [
+        [n, d.interval, "here" if d.path.is_file() else "-", d.about] for n, d in catalog().items()
+    ]
     for name, interval, here, about in [["name", "interval", "file", "about"], *rows]:
         click.echo(f"{name:<9} {interval:<8} {here:<5} {about}")
 
@@ -71,7 +79,9 @@ def datasets_show(name: str, as_json: bool) -> None:
 
 @datasets.command("fetch")
 @click.argument("name")
-@click.option("--from", "source", type=click.Path(path_type=Path), help="Take the file from a folder.")
+@click.option(
+    "--from", "source", type=click.Path(path_type=Path), help="Take the file from a folder."
+)
 @json_option
 def datasets_fetch(name: str, source: Path | None, as_json: bool) -> None:
     """Download a data set (or take it from a folder) and verify it; NAME may be 'all'."""

@@ -22,35 +22,83 @@ from forecaster.commands.options import (
 
 @click.command()
 @click.option(
-    "--model", "reference", required=True, metavar="REF", help="A saved model's folder, models:/NAME@ALIAS, latest."
+    "--model",
+    "reference",
+    required=True,
+    metavar="REF",
+    help="A saved model's folder, models:/NAME@ALIAS, latest.",
 )
-@click.option("--csv", type=click.Path(path_type=Path), required=True, help="The file whose last rows are the history.")
-@click.option("--output", type=click.Path(path_type=Path), help="Default: forecast.csv; with --stream, standard output.")
-@click.option("--stream", is_flag=True, help="Then read further rows from standard input and forecast after each.")
+@click.option(
+    "--csv",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The file whose last rows are the history.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Default: forecast.csv; with --stream, standard output.",
+)
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Then read further rows from standard input and forecast after each.",
+)
 @resample_option
-@click.option("--mode", type=click.Choice(["point", "probabilistic"]), help="Default: probabilistic if the model can.")
+@click.option(
+    "--mode",
+    type=click.Choice(["point", "probabilistic"]),
+    help="Default: probabilistic if the model can.",
+)
 @click.option("--samples", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Sampling steps (default: the model's own).")
 @click.option("--quantiles", default="0.05,0.5,0.95", callback=levels, show_default=True)
 @conformal_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--plot", type=click.Path(path_type=Path), help="Also draw the forecast (PNG, SVG or PDF).")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), help="Also draw the forecast (PNG, SVG or PDF)."
+)
 @accelerator_option
 @column_options
 @json_option
 def forecast(
-    reference: str, csv: Path, output: Path | None, stream: bool, resample_rate: int, mode: str | None, samples: int,
+    reference: str,
+    csv: Path,
+    output: Path | None,
+    stream: bool,
+    resample_rate: int,
+    mode: str | None,
+    samples: int,
     steps: int | None,
-    quantiles: tuple[float, ...], conformal: bool, seed: int, plot: Path | None, accelerator: str | None, as_json: bool,
+    quantiles: tuple[float, ...],
+    conformal: bool,
+    seed: int,
+    plot: Path | None,
+    accelerator: str | None,
+    as_json: bool,
     **roles: Any,
-) -> None:  # fmt: skip
-    """Forecast the values after a file's end, and with --stream after every row that follows it on standard input."""
+) -> None:
+    """Forecast the values after a file's end, and with --stream after every row that follows it on
+    standard input.
+    """
     if stream and plot is not None:
         raise click.UsageError("--stream forecasts many times; give --plot without it")
     from forecaster.workflows import forecast as forecasting
 
     asked = forecasting.Asked(
-        reference, csv, output, mode, samples, steps, quantiles, seed, plot, accelerator, conformal, resample_rate, roles
+        reference,
+        csv,
+        output,
+        mode,
+        samples,
+        steps,
+        quantiles,
+        seed,
+        plot,
+        accelerator,
+        conformal,
+        resample_rate,
+        roles,
     )
     if stream:
         lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace")
@@ -62,58 +110,118 @@ def forecast(
         return
     for decision in written.meta["decisions"]:
         note(decision)
-    click.echo(f"{written.output}: {written.rows} rows, {written.meta['mode']}, {written.meta['horizon']} steps ahead")
+    click.echo(
+        f"{written.output}: {written.rows} rows, {written.meta['mode']}, {written.meta['horizon']} "
+        "steps ahead"
+    )
     if plot is not None:
         click.echo(str(plot))
 
 
 @click.command()
 @click.option(
-    "--model", "reference", required=True, metavar="REF", help="A saved model's folder, models:/NAME@ALIAS, latest."
+    "--model",
+    "reference",
+    required=True,
+    metavar="REF",
+    help="A saved model's folder, models:/NAME@ALIAS, latest.",
 )
-@click.option("--csv", type=click.Path(path_type=Path), help="A file of the user's (default: what was trained on).")
+@click.option(
+    "--csv",
+    type=click.Path(path_type=Path),
+    help="A file of the user's (default: what was trained on).",
+)
 @click.option("--dataset", metavar="NAME", help="A named data set.")
 @click.option("--split", type=click.Choice(["test", "validation"]), help="Default: test.")
-@click.option("--origins", type=click.IntRange(1), help="In place of a split: the last N origins of the file --csv.")
-@click.option("--stride", type=click.IntRange(1), help="Steps from one of the origins to the next (default: the horizon).")
-@click.option("--mode", type=click.Choice(["point", "probabilistic"]), default="point", show_default=True)
+@click.option(
+    "--origins",
+    type=click.IntRange(1),
+    help="In place of a split: the last N origins of the file --csv.",
+)
+@click.option(
+    "--stride",
+    type=click.IntRange(1),
+    help="Steps from one of the origins to the next (default: the horizon).",
+)
+@click.option(
+    "--mode", type=click.Choice(["point", "probabilistic"]), default="point", show_default=True
+)
 @click.option("--samples", type=click.IntRange(2), default=100, show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Sampling steps (default: the model's own).")
-@click.option("--limit", type=click.IntRange(1), help="Score this many evenly spaced windows instead of all.")
+@click.option(
+    "--limit", type=click.IntRange(1), help="Score this many evenly spaced windows instead of all."
+)
 @conformal_option
 @resample_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--experiment", default="forecaster", show_default=True, help="The MLflow experiment.")
+@click.option(
+    "--experiment", default="forecaster", show_default=True, help="The MLflow experiment."
+)
 @click.option("--run-name", help="The MLflow run's name (default: model, data and split).")
 @accelerator_option
 @column_options
 @json_option
 def evaluate(
-    reference: str, csv: Path | None, dataset: str | None, split: str | None, origins: int | None, stride: int | None,
-    mode: Literal["point", "probabilistic"], samples: int, steps: int | None, limit: int | None, conformal: bool,
-    resample_rate: int, seed: int, experiment: str, run_name: str | None, accelerator: str | None, as_json: bool,
+    reference: str,
+    csv: Path | None,
+    dataset: str | None,
+    split: str | None,
+    origins: int | None,
+    stride: int | None,
+    mode: Literal["point", "probabilistic"],
+    samples: int,
+    steps: int | None,
+    limit: int | None,
+    conformal: bool,
+    resample_rate: int,
+    seed: int,
+    experiment: str,
+    run_name: str | None,
+    accelerator: str | None,
+    as_json: bool,
     **roles: Any,
-) -> None:  # fmt: skip
-    """Score a saved model on every window of a split, or on the last origins of a file, beside seasonal naive."""
+) -> None:
+    """Score a saved model on every window of a split, or on the last origins of a file, beside
+    seasonal naive.
+    """
     if origins is not None and (csv is None or split is not None):
-        raise click.UsageError("--origins takes the end of a file: give it with --csv and without --split")
+        raise click.UsageError(
+            "--origins takes the end of a file: give it with --csv and without --split"
+        )
     if origins is None and stride is not None:
         raise click.UsageError("--stride is the distance between --origins; give both")
     if csv is None and any(value is not None for value in roles.values()):
-        raise click.UsageError("the options about columns and times are for a file: give --csv, too")
+        raise click.UsageError(
+            "the options about columns and times are for a file: give --csv, too"
+        )
     from forecaster.evaluation.score import Scoring
     from forecaster.workflows import evaluate as evaluating
 
     scoring = Scoring(mode, samples, steps, limit, seed, full=True)
     rolling = None if origins is None else evaluating.Rolling(origins, stride)
     asked = evaluating.Asked(
-        reference, csv, dataset, split or "test", rolling, scoring, conformal, resample_rate, accelerator, experiment,
-        run_name, roles,
-    )  # fmt: skip
+        reference,
+        csv,
+        dataset,
+        split or "test",
+        rolling,
+        scoring,
+        conformal,
+        resample_rate,
+        accelerator,
+        experiment,
+        run_name,
+        roles,
+    )
     found = evaluating.evaluate_saved(asked, note)
     if as_json:
         print_json(
-            {"run_id": found.run_id, "metrics": found.metrics, "seasonal_naive": found.baseline, "season": found.season}
+            {
+                "run_id": found.run_id,
+                "metrics": found.metrics,
+                "seasonal_naive": found.baseline,
+                "season": found.season,
+            }
         )
         return
     rows = [

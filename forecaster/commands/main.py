@@ -27,7 +27,9 @@ class Cli(click.Group):
     """A group whose user errors are one line on standard error and exit status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; ``--debug`` shows tracebacks instead. SIGTERM is answered as Ctrl-C is."""
+        """Run the command; ``--debug`` shows tracebacks instead. SIGTERM is answered as Ctrl-C
+        is.
+        """
         try:
             with _terminable() as received:
                 return super().invoke(ctx)
@@ -44,7 +46,9 @@ class Cli(click.Group):
 
 @contextmanager
 def _terminable() -> Iterator[list[int]]:
-    """Within it SIGTERM, of a service manager or a container engine, interrupts; what was received is in the list."""
+    """Within it SIGTERM, of a service manager or a container engine, interrupts; what was received
+    is in the list.
+    """
     received: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -64,7 +68,9 @@ def _terminable() -> Iterator[list[int]]:
 
 def _os_error(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
-    return one_line(f"{where}{error.strerror or error}; check the path, its permissions and the free space")
+    return one_line(
+        f"{where}{error.strerror or error}; check the path, its permissions and the free space"
+    )
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,15 +79,28 @@ def _os_error(error: OSError) -> str:
 def main(debug: bool) -> None:
     """Train forecasting models on a CSV file, forecast what comes next, and compare runs."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to fail
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a name that the terminal's encoding lacks is no reason to fail
             stream.reconfigure(errors="backslashreplace")
     if not debug:
         warnings.filterwarnings("ignore")
 
 
 for command in (
-    train.train, train.tune, forecast.forecast, forecast.evaluate, reproduce.reproduce, compare.backtest,
-    compare.benchmark, data.check, data.datasets, models.models, models.serve, runs.runs, runs.report, runs.ui,
-):  # fmt: skip
+    train.train,
+    train.tune,
+    forecast.forecast,
+    forecast.evaluate,
+    reproduce.reproduce,
+    compare.backtest,
+    compare.benchmark,
+    data.check,
+    data.datasets,
+    models.models,
+    models.serve,
+    runs.runs,
+    runs.report,
+    runs.ui,
+):
     main.add_command(command)
-

@@ -16,7 +16,10 @@ def models_list(as_json: bool) -> None:
     """The configurations, each with its first line."""
     from forecaster.config.load import CONFIGS
 
-    found = {p.stem: p.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for p in sorted(CONFIGS.glob("*.yaml"))}
+    found = {
+        p.stem: p.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+        for p in sorted(CONFIGS.glob("*.yaml"))
+    }
     if as_json:
         print_json(found)
         return
@@ -53,15 +56,29 @@ def models_versions(name: str | None, as_json: bool) -> None:
     rows = []
     for each in found:
         metrics = [f"{each['metrics'][m]:.5g}" if m in each["metrics"] else "" for m in shown]
-        rows.append([each["name"], str(each["version"]), ", ".join(each["aliases"]), each["run_id"] or "", *metrics])
+        rows.append(
+            [
+                each["name"],
+                str(each["version"]),
+                ", ".join(each["aliases"]),
+                each["run_id"] or "",
+                *metrics,
+            ]
+        )
     print_table(["name", "version", "alias", "run", *shown], rows)
 
 
 @models.command("promote")
 @click.argument("name")
 @click.argument("version", type=click.IntRange(1))
-@click.option("--alias", default="champion", show_default=True, help="What the version is to be called.")
-@click.option("--force", is_flag=True, help="Even if it is worse than the version of that alias on the same test data.")
+@click.option(
+    "--alias", default="champion", show_default=True, help="What the version is to be called."
+)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Even if it is worse than the version of that alias on the same test data.",
+)
 @json_option
 def models_promote(name: str, version: int, alias: str, force: bool, as_json: bool) -> None:
     """Give a registered version an alias, which a reference models:/NAME@ALIAS then leads to."""
@@ -69,23 +86,48 @@ def models_promote(name: str, version: int, alias: str, force: bool, as_json: bo
 
     done = promote(name, version, alias, force)
     if as_json:
-        print_json({"name": name, "version": version, "alias": alias, "before": done.before, "compared": done.compared})
+        print_json(
+            {
+                "name": name,
+                "version": version,
+                "alias": alias,
+                "before": done.before,
+                "compared": done.compared,
+            }
+        )
         return
     before = ""
     if done.before not in (None, version):
-        how = "not compared" if done.compared is None else "{} {:.5g} against {:.5g}".format(*done.compared)
+        how = (
+            "not compared"
+            if done.compared is None
+            else "{} {:.5g} against {:.5g}".format(*done.compared)
+        )
         before = f", before: version {done.before} ({how})"
     click.echo(f"models:/{name}@{alias}  version {version}{before}")
 
 
 @click.command()
 @click.option(
-    "--model", "reference", required=True, metavar="REF", help="A saved model's folder, models:/NAME@ALIAS, latest."
+    "--model",
+    "reference",
+    required=True,
+    metavar="REF",
+    help="A saved model's folder, models:/NAME@ALIAS, latest.",
 )
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="The address to listen on; the default is this machine only."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to listen on; the default is this machine only.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=5001, show_default=True, help="0: any that is free.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=5001,
+    show_default=True,
+    help="0: any that is free.",
+)
 @accelerator_option
 def serve(reference: str, host: str, port: int, accelerator: str | None) -> None:
     """Answer tables posted to /invocations with their forecast, by MLflow's scoring protocol."""

@@ -35,15 +35,21 @@ def levels(ctx: click.Context, param: click.Parameter, value: str) -> tuple[floa
         raise click.BadParameter("numbers between 0 and 1, separated by commas") from error
 
 
-def bounds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | dict[str, float] | None:
+def bounds(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> float | dict[str, float] | None:
     """One number, or COL=NUMBER separated by commas."""
     if value is None:
         return None
     try:
         pairs = [part.rpartition("=") for part in value.split(",")]
-        return {name.strip(): float(text) for name, _, text in pairs} if "=" in value else float(value)
+        return (
+            {name.strip(): float(text) for name, _, text in pairs} if "=" in value else float(value)
+        )
     except ValueError as error:
-        raise click.BadParameter("a number for all columns, or COL=NUMBER, separated by commas") from error
+        raise click.BadParameter(
+            "a number for all columns, or COL=NUMBER, separated by commas"
+        ) from error
 
 
 column_options = options_of(
@@ -53,27 +59,44 @@ column_options = options_of(
     click.option("--freq", help="The interval, e.g. 15min, h, D, B, W-MON, MS, ME, QE-DEC."),
     click.option("--timezone", help="The zone of local times, e.g. Europe/Berlin."),
     click.option(
-        "--on-gap", type=click.Choice(["error", "fill"]), help="Missing times: refuse, or take as missing values."
+        "--on-gap",
+        type=click.Choice(["error", "fill"]),
+        help="Missing times: refuse, or take as missing values.",
     ),
-    click.option("--on-duplicate", type=click.Choice(["error", "first", "last", "mean"]), help="Repeated times."),
+    click.option(
+        "--on-duplicate",
+        type=click.Choice(["error", "first", "last", "mean"]),
+        help="Repeated times.",
+    ),
 )
 bounds_option = options_of(
     click.option(
-        "--lower", metavar="X|COL=X,…", callback=bounds,
+        "--lower",
+        metavar="X|COL=X,…",
+        callback=bounds,
         help="No value lies below (0 for counts): forecasts are cut off there.",
     ),
     click.option("--upper", metavar="X|COL=X,…", callback=bounds, help="No value lies above."),
-)  # fmt: skip
-settings_option = click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any configuration key.")
+)
+settings_option = click.option(
+    "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any configuration key."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 conformal_option = click.option(
-    "--conformal", is_flag=True, help="Intervals from the errors on validation, in place of the model's own."
+    "--conformal",
+    is_flag=True,
+    help="Intervals from the errors on validation, in place of the model's own.",
 )
-accelerator_option = click.option("--accelerator", type=click.Choice(["auto", "cpu", "gpu"]), help="Where to compute.")
+accelerator_option = click.option(
+    "--accelerator", type=click.Choice(["auto", "cpu", "gpu"]), help="Where to compute."
+)
 resample_option = click.option(
-    "--resample-rate", type=click.IntRange(1), default=1, metavar="R",
-    help="The file's interval is R times the model's: state-space models read it with steps R times as long.",
-)  # fmt: skip
+    "--resample-rate",
+    type=click.IntRange(1),
+    default=1,
+    metavar="R",
+    help="The file's interval is R times the model's (state-space models only).",
+)
 COLUMNS = ("timestamp", "target", "item_id", "freq", "timezone", "on_gap", "on_duplicate")
 
 
@@ -94,7 +117,10 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Left-aligned first column, the rest to the right; plain text, however narrow the terminal."""
     widths = [max(len(str(row[i])) for row in [head, *rows]) for i in range(len(head))]
     for row in [head, *rows]:
-        cells = [cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        cells = [
+            cell.ljust(w) if i == 0 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
         click.echo("  ".join(cells).rstrip())
 
 

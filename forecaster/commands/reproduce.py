@@ -12,7 +12,11 @@ from forecaster.commands.options import COLUMNS, json_option, note, print_json
 
 @click.command()
 @click.argument("meta", type=click.Path(path_type=Path), metavar="FORECAST.meta.json")
-@click.option("--output", type=click.Path(path_type=Path), help="Keep the forecast made again (default: compare only).")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Keep the forecast made again (default: compare only).",
+)
 @json_option
 def reproduce(meta: Path, output: Path | None, as_json: bool) -> None:
     """Make a forecast again from the .meta.json beside it, and say whether it is identical."""
@@ -41,6 +45,11 @@ def _asked_again(arguments: list[str]) -> Any:
             raise click.UsageError("it is not a forecast's")
         given = forecast.make_context("forecast", arguments[1:]).params
     except click.ClickException as error:
-        raise UserError(f"the command that was written down is damaged: {error.message}; forecast anew") from error
+        raise UserError(
+            f"the command that was written down is damaged: {error.message}; forecast anew"
+        ) from error
     roles = {name: given[name] for name in COLUMNS}
-    return Asked(**{f.name: given[f.name] for f in dataclasses.fields(Asked) if f.name != "roles"}, roles=roles)
+    return Asked(
+        **{f.name: given[f.name] for f in dataclasses.fields(Asked) if f.name != "roles"},
+        roles=roles,
+    )

@@ -29,7 +29,16 @@ def runs_list(experiment: str | None, limit: int, as_json: bool) -> None:
     for run in found:
         data = run["params"].get("data.dataset") or Path(run["params"].get("data.csv", "-")).name
         metrics = [f"{run['metrics'][m]:.4g}" if m in run["metrics"] else "" for m in shown]
-        rows.append([run["run_id"], run["name"], run["status"], run["params"].get("model.name", "-"), data, *metrics])
+        rows.append(
+            [
+                run["run_id"],
+                run["name"],
+                run["status"],
+                run["params"].get("model.name", "-"),
+                data,
+                *metrics,
+            ]
+        )
     print_table(["run", "name", "status", "model", "data", *shown], rows)
 
 
@@ -47,15 +56,23 @@ def runs_compare(run_ids: tuple[str, ...], as_json: bool) -> None:
     keys = sorted({key for run in found for key in run["params"]})
     differing = [key for key in keys if len({run["params"].get(key) for run in found}) > 1]
     rows = [[key, *(run["params"].get(key, "") for run in found)] for key in differing]
-    for name in sorted({m for run in found for m in run["metrics"] if m.startswith(("val/", "test/"))}):
-        rows.append([name, *(f"{r['metrics'][name]:.5g}" if name in r["metrics"] else "" for r in found)])
-    print_table(["", *(run["name"] for run in found)], [[str(cell)[:44] for cell in row] for row in rows])
+    for name in sorted(
+        {m for run in found for m in run["metrics"] if m.startswith(("val/", "test/"))}
+    ):
+        rows.append(
+            [name, *(f"{r['metrics'][name]:.5g}" if name in r["metrics"] else "" for r in found)]
+        )
+    print_table(
+        ["", *(run["name"] for run in found)], [[str(cell)[:44] for cell in row] for row in rows]
+    )
 
 
 @runs.command("log")
 @click.argument("folder", type=click.Path(path_type=Path))
 def runs_log(folder: Path) -> None:
-    """Log what a run could not while the tracking server was away, from the FOLDER it was left in."""
+    """Log what a run could not while the tracking server was away, from the FOLDER it was left
+    in.
+    """
     from forecaster.tracking.run import log_left
 
     click.echo(f"run    {log_left(folder)}")
@@ -63,10 +80,14 @@ def runs_log(folder: Path) -> None:
 
 @click.command()
 @click.argument("run_ids", nargs=-1, required=True, metavar="RUN…")
-@click.option("--output", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True
+)
 @json_option
 def report(run_ids: tuple[str, ...], output: Path, as_json: bool) -> None:
-    """One HTML page about runs, for people without a terminal: data, forecasts, metrics, calibration, lineage."""
+    """One HTML page about runs, for people without a terminal: data, forecasts, metrics,
+    calibration, lineage.
+    """
     from forecaster.reporting.html import write_report
 
     write_report(run_ids, output)
@@ -79,7 +100,9 @@ def report(run_ids: tuple[str, ...], output: Path, as_json: bool) -> None:
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(port: int) -> None:
-    """Open the MLflow UI over the configured store, on this machine only; of a server, tell its page."""
+    """Open the MLflow UI over the configured store, on this machine only; of a server, tell its
+    page.
+    """
     import os
 
     from forecaster.tracking.retry_queue import is_remote

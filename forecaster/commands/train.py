@@ -23,20 +23,35 @@ from forecaster.errors import UserError
 @click.argument("config", required=False)
 @click.option("--csv", type=click.Path(path_type=Path), help="The file to learn from.")
 @click.option("--dataset", metavar="NAME", help="A named data set, by its published protocol.")
-@click.option("--model", metavar="NAME", help="A configuration of configs/ by its name (default: s2dbm).")
+@click.option(
+    "--model", metavar="NAME", help="A configuration of configs/ by its name (default: s2dbm)."
+)
 @click.option("--horizon", type=int, help="Steps to forecast.")
 @click.option("--lookback", type=int, help="Steps of history that the model reads.")
 @bounds_option
 @settings_option
 @click.option("--seed", type=int, help="Seed of all random numbers.")
 @accelerator_option
-@click.option("--devices", type=int, help="How many GPUs, or processes on the CPU; each takes batches of its own.")
+@click.option(
+    "--devices",
+    type=int,
+    help="How many GPUs, or processes on the CPU; each takes batches of its own.",
+)
 @click.option("--precision", help="32-true, 16-mixed or bf16-mixed.")
-@click.option("--experiment", default="forecaster", show_default=True, help="The MLflow experiment.")
-@click.option("--run-name", help="The MLflow run's name (default: configuration, data, horizon, --set model.…).")
+@click.option(
+    "--experiment", default="forecaster", show_default=True, help="The MLflow experiment."
+)
+@click.option(
+    "--run-name",
+    help="The MLflow run's name (default: configuration, data, horizon, --set model.…).",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="The folder of the saved model.")
-@click.option("--register", metavar="NAME", help="Make the model a version of the registered model NAME.")
-@click.option("--resume", metavar="REF", help="Go on with an interrupted training: its run id, or latest.")
+@click.option(
+    "--register", metavar="NAME", help="Make the model a version of the registered model NAME."
+)
+@click.option(
+    "--resume", metavar="REF", help="Go on with an interrupted training: its run id, or latest."
+)
 @column_options
 @json_option
 def train(
@@ -59,19 +74,32 @@ def train(
 
     quiet_libraries()
     if resume is not None:
-        others = [n for n, v in given.items() if v is not None] + [n for n, v in {"CONFIG": config or model}.items() if v]
+        others = [n for n, v in given.items() if v is not None] + [
+            n for n, v in {"CONFIG": config or model}.items() if v
+        ]
         if others or settings or output or register:
-            raise click.UsageError("--resume goes on with the configuration of its run; give nothing else")
+            raise click.UsageError(
+                "--resume goes on with the configuration of its run; give nothing else"
+            )
         trained = training.resume(resume)
     else:
         chosen = config or model or "s2dbm"
         loaded = train_config(chosen, given, settings)
         data = loaded.data.dataset or Path(loaded.data.csv or "").stem
-        name = run_name or " ".join([Path(chosen).stem, data, str(loaded.data.horizon), *_changes(settings)])
+        name = run_name or " ".join(
+            [Path(chosen).stem, data, str(loaded.data.horizon), *_changes(settings)]
+        )
         trained = training.train(loaded, experiment, name, output, register=register)
     if as_json:
         version = {} if trained.version is None else {"version": trained.version}
-        print_json({"run_id": trained.run_id, "model_dir": str(trained.folder), "metrics": trained.metrics, **version})
+        print_json(
+            {
+                "run_id": trained.run_id,
+                "model_dir": str(trained.folder),
+                "metrics": trained.metrics,
+                **version,
+            }
+        )
         return
     _print_metrics(trained.metrics, trained.baseline)
     if trained.version is not None:
@@ -110,10 +138,16 @@ def overrides(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> None:
-    names = dict.fromkeys(name.partition("/")[2] for name in metrics if name.startswith(("val/", "test/")))
+    names = dict.fromkeys(
+        name.partition("/")[2] for name in metrics if name.startswith(("val/", "test/"))
+    )
     rows = []
     for name in names:
-        values = (metrics.get(f"val/{name}"), metrics.get(f"test/{name}"), baseline.get(f"test/{name}"))
+        values = (
+            metrics.get(f"val/{name}"),
+            metrics.get(f"test/{name}"),
+            baseline.get(f"test/{name}"),
+        )
         rows.append([name, *("" if v is None else f"{v:.5g}" for v in values)])
     print_table(["metric", "val", "test", "seasonal naive, test"], rows)
 
@@ -124,15 +158,32 @@ def _print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) 
 @click.option("--dataset", metavar="NAME", help="A named data set, by its published protocol.")
 @click.option("--horizon", type=int, help="Steps to forecast.")
 @click.option("--lookback", type=int, help="Steps of history that the model reads.")
-@click.option("--trials", type=click.IntRange(1), default=20, show_default=True, help="Trials in all, earlier calls' too.")
-@click.option("--time", "minutes", type=click.FloatRange(min=0), metavar="MINUTES", help="Begin no trial after so long.")
-@click.option("--metric", type=click.Choice(["mse", "mae", "crps", "energy"]), default="mae", show_default=True)
+@click.option(
+    "--trials",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Trials in all, earlier calls' too.",
+)
+@click.option(
+    "--time",
+    "minutes",
+    type=click.FloatRange(min=0),
+    metavar="MINUTES",
+    help="Begin no trial after so long.",
+)
+@click.option(
+    "--metric",
+    type=click.Choice(["mse", "mae", "crps", "energy"]),
+    default="mae",
+    show_default=True,
+)
 @click.option(
     "--space",
     "spaces",
     multiple=True,
     metavar="KEY=LOW..HIGH[:log]|KEY=A|B",
-    help="What to search, in place of learning rates, batch size and the network's size; may be repeated.",
+    help="What to search (default: learning rates, batch size, network size); may be repeated.",
 )
 @bounds_option
 @settings_option
@@ -143,10 +194,20 @@ def _print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) 
 @column_options
 @json_option
 def tune(
-    config: str, trials: int, minutes: float | None, metric: str, spaces: tuple[str, ...], settings: tuple[str, ...],
-    experiment: str, output: Path, as_json: bool, **given: Any,
-) -> None:  # fmt: skip
-    """Search the settings of CONFIG that are best on validation; the same command again goes on where it stopped."""
+    config: str,
+    trials: int,
+    minutes: float | None,
+    metric: str,
+    spaces: tuple[str, ...],
+    settings: tuple[str, ...],
+    experiment: str,
+    output: Path,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Search the settings of CONFIG that are best on validation; the same command again goes on
+    where it stopped.
+    """
     from forecaster.training.fit import quiet_libraries
 
     try:
@@ -157,19 +218,29 @@ def tune(
     quiet_libraries()
     loaded = train_config(config, given, settings)
     space = tuple(map(tuning.parse_range, spaces)) or tuple(tuning.default_space(loaded))
-    found = tuning.tune(tuning.Asked(loaded, Path(config).stem, space, metric, trials, minutes, output, experiment))
+    found = tuning.tune(
+        tuning.Asked(loaded, Path(config).stem, space, metric, trials, minutes, output, experiment)
+    )
     if as_json:
         print_json(
             {
-                "run_id": found.run_id, "output": str(found.output), "trial": found.number, "settings": found.settings,
-                f"val/{metric}": found.value, "complete": found.complete, "pruned": found.pruned,
+                "run_id": found.run_id,
+                "output": str(found.output),
+                "trial": found.number,
+                "settings": found.settings,
+                f"val/{metric}": found.value,
+                "complete": found.complete,
+                "pruned": found.pruned,
                 "failed": found.failed,
             }
-        )  # fmt: skip
+        )
         return
     ended = found.complete + found.pruned + found.failed
     short = f"{found.pruned} ended early, {found.failed} failed"
     click.echo(f"trial {found.number} of {ended} ({short}): val/{metric} {found.value:.5g}")
     for key, value in found.settings.items():
         click.echo(f"  {key}={value}")
-    click.echo(f"run    {found.run_id}\nconfig {found.output}   (test it once: python cli.py train {found.output} …)")
+    click.echo(
+        f"run    {found.run_id}\nconfig {found.output}   (test it once: python cli.py train "
+        f"{found.output} …)"
+    )

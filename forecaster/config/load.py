@@ -17,14 +17,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
 
 
-
-
-
-
-
-
-
-
 def find_config(name: str) -> Path:
     """``configs/NAME.yaml``, or the path of a YAML file."""
     path = Path(name)
@@ -48,14 +40,22 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: not a YAML file ({getattr(error, 'problem', error)}); correct it") from error
+        raise UserError(
+            f"{path}{line}: not a YAML file ({getattr(error, 'problem', error)}); correct it"
+        ) from error
     if not isinstance(content, dict):
-        raise UserError(f"{path}: not a configuration; it needs the sections data, model and trainer")
+        raise UserError(
+            f"{path}: not a configuration; it needs the sections data, model and trainer"
+        )
     return content
 
 
-def load_config(path: Path, settings: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> Config:
-    """Read a configuration, lay ``overrides`` and then ``KEY=VALUE`` settings over it, and check it."""
+def load_config(
+    path: Path, settings: Sequence[str] = (), overrides: Mapping[str, Any] | None = None
+) -> Config:
+    """Read a configuration, lay ``overrides`` and then ``KEY=VALUE`` settings over it, and check
+    it.
+    """
     content = read_yaml(path)
     for key, value in (overrides or {}).items():
         _put(content, key, value)
@@ -90,7 +90,10 @@ def check_config(content: Mapping[str, Any], source: str) -> Config:
     key = ".".join(keys)
     if first["type"] == "extra_forbidden":
         known = sorted(sections.model_fields)
-        told = f"{source}: no configuration key '{key}'{nearest(keys[-1], known)}; known: {', '.join(known)}"
+        told = (
+            f"{source}: no configuration key '{key}'{nearest(keys[-1], known)}; "
+            f"known: {', '.join(known)}"
+        )
         if "name" in known:  # the keys may be those of the part that was there before
             told += f"; a part that is exchanged is given whole: {'.'.join(keys[:-1])}={{name: …}}"
         raise UserError(told)
@@ -101,14 +104,16 @@ def reason(fault: Any) -> str:
     """What is wrong with a value, from pydantic's account of it."""
     message = str(fault["msg"]).removeprefix("Value error, ")
     return (
-        message[0].lower() + message[1:] + ("" if fault["type"] == "missing" else f", got {reprlib.repr(fault['input'])}")
+        message[0].lower()
+        + message[1:]
+        + ("" if fault["type"] == "missing" else f", got {reprlib.repr(fault['input'])}")
     )
 
 
-
-
 def _walk(location: Sequence[str | int]) -> tuple[type[Section], list[str]]:
-    """The section that a fault lies in, and the keys that lead to it: its location without the names of alternatives."""
+    """The section that a fault lies in, and the keys that lead to it: its location without the
+    names of alternatives.
+    """
     section: type[Section] = Config
     options: dict[str, type[Section]] = {}
     keys: list[str] = []
@@ -118,7 +123,11 @@ def _walk(location: Sequence[str | int]) -> tuple[type[Section], list[str]]:
             continue
         keys.append(part)
         field = section.model_fields.get(part)
-        kinds = [] if field is None else [k for k in _leaves(field.annotation) if hasattr(k, "model_fields")]
+        kinds = (
+            []
+            if field is None
+            else [k for k in _leaves(field.annotation) if hasattr(k, "model_fields")]
+        )
         options = {k.model_fields["name"].default: k for k in kinds if "name" in k.model_fields}
         if len(kinds) == 1 and not options:
             section = kinds[0]

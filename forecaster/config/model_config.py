@@ -1,4 +1,6 @@
-"""The model section of the configuration: plain forecasters, and the parts of a diffusion forecaster."""
+"""The model section of the configuration: plain forecasters, and the parts of a diffusion
+forecaster.
+"""
 
 from typing import Annotated, Literal
 
@@ -18,7 +20,9 @@ class SeasonalNaiveConfig(Section):
 
 
 class LinearConfig(Section):
-    """One linear layer over time, shared by the channels (NLinear: ``norm: last``; RLinear: ``norm: standard``)."""
+    """One linear layer over time, shared by the channels (NLinear: ``norm: last``; RLinear: ``norm:
+    standard``).
+    """
 
     name: Literal["linear"] = "linear"
     norm: Norm = "last"
@@ -26,7 +30,9 @@ class LinearConfig(Section):
 
 
 class TransformerConfig(Section):
-    """A transformer over patches of the lookback, shared by the channels (PatchTST, arXiv 2211.14730)."""
+    """A transformer over patches of the lookback, shared by the channels (PatchTST, arXiv
+    2211.14730).
+    """
 
     name: Literal["transformer"] = "transformer"
     norm: Norm = "standard"
@@ -45,14 +51,15 @@ _LEVELS = (0.005, 0.025, *(round(0.05 * i, 2) for i in range(1, 20)), 0.975, 0.9
 
 
 class StateSpaceConfig(Section):
-    """A residual stack of state-space layers over the lookback; a head on the last position emits all steps at once.
+    """A residual stack of state-space layers over the lookback; a head on the last position emits
+    all steps at once.
 
-    ``layer``: one of LSSL, S4, S4D and S5, with their perturbed starts; ``width`` features with ``state`` numbers each.
-    ``output``: a ``point`` forecast trained by ``loss``, ``quantiles`` at ``levels``, or ``student-t``. ``mix``: all
-    channels
-    enter together; else they share one channel's model. ``norm``: ``running`` level and scale, with a time constant of
-    ``memory`` lookbacks, can be streamed; ``standard``, over the whole window, cannot. ``dt_min``, ``dt_max``: the steps Δ
-    at the start.
+    ``layer``: one of LSSL, S4, S4D and S5, with their perturbed starts; ``width`` features with
+    ``state`` numbers each. ``output``: a ``point`` forecast trained by ``loss``, ``quantiles`` at
+    ``levels``, or ``student-t``. ``mix``: all channels enter together; else they share one
+    channel's model. ``norm``: ``running`` level and scale, with a time constant of ``memory``
+    lookbacks, can be streamed; ``standard``, over the whole window, cannot. ``dt_min``, ``dt_max``:
+    the steps Δ at the start.
     """
 
     name: Literal["state-space"] = "state-space"
@@ -84,27 +91,32 @@ class AverageConfig(Section):
 
     name: Literal["average"] = "average"
     members: Annotated[
-        tuple[Annotated[LinearConfig | TransformerConfig, Field(discriminator="name")], ...], Field(min_length=1)
-    ] = (
-        LinearConfig(norm="standard", loss="l1"),
-        LinearConfig(norm="last", loss="l1"),
-    )
+        tuple[Annotated[LinearConfig | TransformerConfig, Field(discriminator="name")], ...],
+        Field(min_length=1),
+    ] = (LinearConfig(norm="standard", loss="l1"), LinearConfig(norm="last", loss="l1"))
 
 
-PointConfig = LinearConfig | TransformerConfig | StateSpaceConfig | AverageConfig | SeasonalNaiveConfig
+PointConfig = (
+    LinearConfig | TransformerConfig | StateSpaceConfig | AverageConfig | SeasonalNaiveConfig
+)
 
 
 class ResidualBootstrapConfig(Section):
-    """A point model plus whole residual paths of one split or of both; ``paths`` kept with the model at most.
+    """A point model plus whole residual paths of one split or of both; ``paths`` kept with the
+    model at most.
 
-    ``phase_window``: draw only paths whose place in the season is at most so many steps from the window's (None: any).
-    ``scale``: that of a window is the ``deviation`` of its history, or ``learnt`` from how the residuals grew with four
-    measures of the history. ``scale_power``: residuals grow with the ratio of the two windows' scales to this power: 0 not
-    at all, 1 in proportion. ``spread``: all residuals are multiplied by it. ``auto`` takes what scores best on validation.
+    ``phase_window``: draw only paths whose place in the season is at most so many steps from the
+    window's (None: any). ``scale``: that of a window is the ``deviation`` of its history, or
+    ``learnt`` from how the residuals grew with four measures of the history. ``scale_power``:
+    residuals grow with the ratio of the two windows' scales to this power: 0 not at all, 1 in
+    proportion. ``spread``: all residuals are multiplied by it. ``auto`` takes what scores best on
+    validation.
     """
 
     name: Literal["residual-bootstrap"] = "residual-bootstrap"
-    base: Annotated[PointConfig, Field(discriminator="name")] = LinearConfig(norm="standard", loss="l1")
+    base: Annotated[PointConfig, Field(discriminator="name")] = LinearConfig(
+        norm="standard", loss="l1"
+    )
     residuals: Literal["train", "validation", "both"] = "validation"
     paths: Positive = 500
     phase_window: Annotated[int, Field(ge=0)] | None = None
@@ -121,10 +133,11 @@ class BridgeConfig(Section):
 
 
 class DDPMConfig(Section):
-    """The ordinary diffusion of DDPM; ``pull_to_prior`` ends it at the prior forecast (TMDM) instead of at 0.
+    """The ordinary diffusion of DDPM; ``pull_to_prior`` ends it at the prior forecast (TMDM)
+    instead of at 0.
 
-    ``first`` and ``last`` are the noise rates at both ends of the ``linear`` and ``quadratic`` rules; ``cosine`` has its
-    own.
+    ``first`` and ``last`` are the noise rates at both ends of the ``linear`` and ``quadratic``
+    rules; ``cosine`` has its own.
     """
 
     name: Literal["ddpm"] = "ddpm"
@@ -136,13 +149,17 @@ class DDPMConfig(Section):
 
 
 class EncodedConfig(Section):
-    """E(x): one linear layer from the lookback to the path's length, shared by the channels (S²DBM)."""
+    """E(x): one linear layer from the lookback to the path's length, shared by the channels
+    (S²DBM).
+    """
 
     name: Literal["linear"] = "linear"
 
 
 class HistoryConfig(Section):
-    """The last ``steps`` values of the history stand in the network's input before the path, with their mask (CSDI)."""
+    """The last ``steps`` values of the history stand in the network's input before the path, with
+    their mask (CSDI).
+    """
 
     name: Literal["history"] = "history"
     steps: Positive = 96
@@ -155,7 +172,9 @@ class MixupConfig(Section):
 
 
 class ResidualNetworkConfig(Section):
-    """CSDI's gated residual stack; ``time`` is the layer over time (SSSD: ``s4``), one over the channels may follow it."""
+    """CSDI's gated residual stack; ``time`` is the layer over time (SSSD: ``s4``), one over the
+    channels may follow it.
+    """
 
     name: Literal["residual"] = "residual"
     time: Literal["attention", "s4"] = "attention"
@@ -183,7 +202,9 @@ class ConvolutionConfig(Section):
 
 
 class PerceptronConfig(Section):
-    """TMDM's network: dense layers over the channels of one time step, each gated by the diffusion step."""
+    """TMDM's network: dense layers over the channels of one time step, each gated by the diffusion
+    step.
+    """
 
     name: Literal["perceptron"] = "perceptron"
     width: Positive = 128
@@ -191,7 +212,9 @@ class PerceptronConfig(Section):
 
 
 class MixerConfig(Section):
-    """Dense layers over the whole path of a channel and over the channels, in turn: cheap, and linear in its length."""
+    """Dense layers over the whole path of a channel and over the channels, in turn: cheap, and
+    linear in its length.
+    """
 
     name: Literal["mixer"] = "mixer"
     width: Positive = 128
@@ -201,7 +224,9 @@ class MixerConfig(Section):
 
 
 class PathObjective(Section):
-    """The error of what the network predicts, at a random step of the path (S²DBM: L1; the others: squared)."""
+    """The error of what the network predicts, at a random step of the path (S²DBM: L1; the others:
+    squared).
+    """
 
     name: Literal["path"] = "path"
     loss: Loss = "l1"
@@ -210,9 +235,9 @@ class PathObjective(Section):
 class SamplesObjective(Section):
     """The score of the sampler's own draws: it is trained as it is used, ``draws`` paths a window.
 
-    ``energy``, ``crps``, ``crps_sum`` weigh the energy score of whole windows, the CRPS of the marginals and that of the
-    sum
-    over the channels; ``point`` weighs the absolute error of the deterministic forecast.
+    ``energy``, ``crps``, ``crps_sum`` weigh the energy score of whole windows, the CRPS of the
+    marginals and that of the sum over the channels; ``point`` weighs the absolute error of the
+    deterministic forecast.
     """
 
     name: Literal["samples"] = "samples"
@@ -226,10 +251,10 @@ class SamplesObjective(Section):
 class SamplerConfig(Section):
     """How the path is walked back.
 
-    ``s``: the variance dial of all members, 0 (deterministic) to 2 (the exact posterior; η = 1 in DDIM's terms);
-    ``steps``: the number of network calls for samples, evenly spaced, or the steps themselves, falling from T;
-    ``point_steps``: likewise for the point forecast. ``first_step``: inject the full b_u at the step out of a pinned end
-    y_T, or σ alone.
+    ``s``: the variance dial of all members, 0 (deterministic) to 2 (the exact posterior; η = 1 in
+    DDIM's terms); ``steps``: the number of network calls for samples, evenly spaced, or the steps
+    themselves, falling from T; ``point_steps``: likewise for the point forecast. ``first_step``:
+    inject the full b_u at the step out of a pinned end y_T, or σ alone.
     """
 
     s: Annotated[float, Field(ge=0, le=2)] = 1.0
@@ -239,34 +264,40 @@ class SamplerConfig(Section):
 
 
 class DiffusionConfig(Section):
-    """A diffusion forecaster: schedule × prior × condition × network × what it predicts × objective × sampler.
+    """A diffusion forecaster: schedule × prior × condition × network × what it predicts × objective
+    × sampler.
 
-    The defaults are S²DBM's as published (arXiv 2411.04491). ``label``: P, the last steps of the history that the path
-    spans
-    too. ``norm``: window normalisation, inverted on y, h and samples alike. ``given_prior``: the network sees h.
-    ``predicts``: ``data`` ŷ_0, ``correction`` ŷ_0 − h, or ``noise`` ε̂. ``prior_training``: the prior is trained
-    ``joint``-ly,
-    through the network's loss, or ``first``, by itself, and kept.
+    The defaults are S²DBM's as published (arXiv 2411.04491). ``label``: P, the last steps of the
+    history that the path spans too. ``norm``: window normalisation, inverted on y, h and samples
+    alike. ``given_prior``: the network sees h. ``predicts``: ``data`` ŷ_0, ``correction`` ŷ_0 − h,
+    or ``noise`` ε̂. ``prior_training``: the prior is trained ``joint``-ly, through the network's
+    loss, or ``first``, by itself, and kept.
     """
 
     name: Literal["diffusion"] = "diffusion"
     schedule: Annotated[BridgeConfig | DDPMConfig, Field(discriminator="name")] = BridgeConfig()
-    prior: Annotated[PointConfig | ResidualBootstrapConfig, Field(discriminator="name")] | None = LinearConfig(
-        norm="none", loss="l1"
+    prior: Annotated[PointConfig | ResidualBootstrapConfig, Field(discriminator="name")] | None = (
+        LinearConfig(norm="none", loss="l1")
     )
     prior_training: Literal["joint", "first"] = "joint"
-    condition: Annotated[EncodedConfig | HistoryConfig | MixupConfig, Field(discriminator="name")] | None = EncodedConfig()
+    condition: (
+        Annotated[EncodedConfig | HistoryConfig | MixupConfig, Field(discriminator="name")] | None
+    ) = EncodedConfig()
     given_prior: bool = False
     network: Annotated[
-        ResidualNetworkConfig | ConvolutionConfig | PerceptronConfig | MixerConfig, Field(discriminator="name")
+        ResidualNetworkConfig | ConvolutionConfig | PerceptronConfig | MixerConfig,
+        Field(discriminator="name"),
     ] = ResidualNetworkConfig()
     predicts: Literal["data", "correction", "noise"] = "data"
     label: Annotated[int, Field(ge=0)] = 48
     norm: Norm = "none"
-    objective: Annotated[PathObjective | SamplesObjective, Field(discriminator="name")] = PathObjective()
+    objective: Annotated[PathObjective | SamplesObjective, Field(discriminator="name")] = (
+        PathObjective()
+    )
     sampler: SamplerConfig = SamplerConfig()
 
 
 ModelConfig = Annotated[
-    PointConfig | QuantileLinearConfig | ResidualBootstrapConfig | DiffusionConfig, Field(discriminator="name")
+    PointConfig | QuantileLinearConfig | ResidualBootstrapConfig | DiffusionConfig,
+    Field(discriminator="name"),
 ]

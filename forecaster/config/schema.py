@@ -26,8 +26,9 @@ class Columns(Section):
 class DataConfig(Columns):
     """What is learnt from: a file or a named data set, and the windows cut from it.
 
-    ``on_short``: what to do with a series too short for lookback + 3·horizon: refuse, or pad its windows with a mask.
-    ``lower``, ``upper``: bounds of all columns or by column (0 for counts); forecasts are cut off there.
+    ``on_short``: what to do with a series too short for lookback + 3·horizon: refuse, or pad its
+    windows with a mask. ``lower``, ``upper``: bounds of all columns or by column (0 for counts);
+    forecasts are cut off there.
     """
 
     csv: str | None = None
@@ -41,12 +42,14 @@ class DataConfig(Columns):
     def limits(self, names: Sequence[str]) -> tuple[list[float], list[float]]:
         """The bounds of each column, infinite where there is none."""
         low, high = (
-            {} if b is None else b if isinstance(b, dict) else dict.fromkeys(names, b) for b in (self.lower, self.upper)
+            {} if b is None else b if isinstance(b, dict) else dict.fromkeys(names, b)
+            for b in (self.lower, self.upper)
         )
         for name in {**low, **high}:
             if name not in names:
                 raise UserError(
-                    f"--lower, --upper: no value column '{name}'{nearest(name, names)}; there are {', '.join(names)}"
+                    f"--lower, --upper: no value column '{name}'{nearest(name, names)}; there are "
+                    f"{', '.join(names)}"
                 )
         return [low.get(n, -math.inf) for n in names], [high.get(n, math.inf) for n in names]
 
@@ -59,12 +62,14 @@ class DataConfig(Columns):
 class TrainerConfig(Section):
     """How a model is trained, and how much of it is scored.
 
-    ``stage_epochs``: the most epochs of a part that is trained first, such as a prior, ``stage_learning_rate`` its own rate
-    (None: the same); ``max_epochs`` and ``max_steps`` (rounded up to whole epochs) are those of the model itself.
-    ``epoch_batches``: an epoch, after which validation looks, is so many batches at most (None: all training windows).
-    ``validation_windows``: evenly spaced validation windows scored after each epoch (all by default). At the end
-    ``point_windows`` of each split are scored with the point forecast (all by default) and ``score_windows`` with samples
-    (0: none); the metrics ``windows`` and ``probabilistic_windows`` tell the numbers.
+    ``stage_epochs``: the most epochs of a part that is trained first, such as a prior,
+    ``stage_learning_rate`` its own rate (None: the same); ``max_epochs`` and ``max_steps`` (rounded
+    up to whole epochs) are those of the model itself. ``epoch_batches``: an epoch, after which
+    validation looks, is so many batches at most (None: all training windows).
+    ``validation_windows``: evenly spaced validation windows scored after each epoch (all by
+    default). At the end ``point_windows`` of each split are scored with the point forecast (all by
+    default) and ``score_windows`` with samples (0: none); the metrics ``windows`` and
+    ``probabilistic_windows`` tell the numbers.
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -88,7 +93,9 @@ class TrainerConfig(Section):
 
 
 class Config(Section):
-    """The whole configuration of one training. ``title`` names the model in tables and in the tracking."""
+    """The whole configuration of one training. ``title`` names the model in tables and in the
+    tracking.
+    """
 
     title: str | None = None
     data: DataConfig = DataConfig()

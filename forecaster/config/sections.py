@@ -13,12 +13,18 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class Section(BaseModel):
-    """A section of the configuration: unknown keys are refused, and nothing changes after reading."""
+    """A section of the configuration: unknown keys are refused, and nothing changes after
+    reading.
+    """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """A question after the known name that a mistyped one is closest to; nothing if none is close."""
+    """A question after the known name that a mistyped one is closest to; nothing if none is
+    close.
+    """
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f" (did you mean '{close[0]}'?)" if close else ""

@@ -61,7 +61,9 @@ def find_dataset(name: str) -> Dataset:
 
 
 def fetch(name: str, source: Path | None = None) -> Path:
-    """Bring a file to ``datasets/files``, from its public home or from the folder ``source``, and verify its checksum."""
+    """Bring a file to ``datasets/files``, from its public home or from the folder ``source``, and
+    verify its checksum.
+    """
     dataset = find_dataset(name)
     if dataset.path.is_file() and file_digest(dataset.path) == dataset.sha256:
         return dataset.path
@@ -70,9 +72,13 @@ def fetch(name: str, source: Path | None = None) -> Path:
         return _download(name, dataset)
     origin = source / dataset.file
     if not origin.is_file():
-        raise UserError(f"{origin}: no such file; --from needs the folder that holds {dataset.file}")
+        raise UserError(
+            f"{origin}: no such file; --from needs the folder that holds {dataset.file}"
+        )
     if file_digest(origin) != dataset.sha256:
-        raise UserError(f"{origin}: its SHA-256 is not that of data set '{name}'; get the original file")
+        raise UserError(
+            f"{origin}: its SHA-256 is not that of data set '{name}'; get the original file"
+        )
     partial = dataset.path.with_suffix(f".{os.getpid()}.part")
     shutil.copyfile(origin, partial)
     partial.replace(dataset.path)
@@ -84,13 +90,19 @@ def _download(name: str, dataset: Dataset) -> Path:
 
     try:
         found = pooch.retrieve(
-            dataset.url, known_hash=f"sha256:{dataset.sha256}", fname=dataset.file, path=dataset.path.parent
+            dataset.url,
+            known_hash=f"sha256:{dataset.sha256}",
+            fname=dataset.file,
+            path=dataset.path.parent,
         )
     except ValueError as error:
-        raise UserError(f"{dataset.url}: the file is not the one known as '{name}' (SHA-256 differs)") from error
+        raise UserError(
+            f"{dataset.url}: the file is not the one known as '{name}' (SHA-256 differs)"
+        ) from error
     except OSError as error:
         raise UserError(
-            f"{dataset.url}: cannot be downloaded ({type(error).__name__}); check the network, or take the file from a "
+            f"{dataset.url}: cannot be downloaded ({type(error).__name__}); check the network, or "
+            "take the file from a "
             f"folder with: python cli.py datasets fetch {name} --from DIR"
         ) from error
     return Path(found)
@@ -100,7 +112,9 @@ def read_dataset(name: str) -> Table:
     """A fetched data set as a table, its rows equally spaced as the protocol takes them."""
     dataset = find_dataset(name)
     if not dataset.path.is_file():
-        raise UserError(f"data set '{name}' is not here yet; run: python cli.py datasets fetch {name}")
+        raise UserError(
+            f"data set '{name}' is not here yet; run: python cli.py datasets fetch {name}"
+        )
     if file_digest(dataset.path) != dataset.sha256:
         raise UserError(f"{dataset.path}: damaged (SHA-256 differs); remove it and fetch it again")
     return read_table(dataset.path, Columns(freq=dataset.interval), by_row=True)

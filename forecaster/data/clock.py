@@ -1,7 +1,8 @@
 """Between the clock a file is written in and the clock the program works in.
 
-Intervals shorter than a day are worked on in UTC wherever a zone or an offset is known, so that a change of
-daylight-saving time is neither a gap nor a duplicate. Days and longer are calendar steps: they stay on local dates.
+Intervals shorter than a day are worked on in UTC wherever a zone or an offset is known, so that a
+change of daylight-saving time is neither a gap nor a duplicate. Days and longer are calendar steps:
+they stay on local dates.
 """
 
 from dataclasses import asdict, dataclass
@@ -19,24 +20,33 @@ from forecaster.errors import UserError
 
 @dataclass(frozen=True)
 class Clock:
-    """How working times are written back. ``zone``: a zone's name or a fixed offset such as ``+01:00``."""
+    """How working times are written back. ``zone``: a zone's name or a fixed offset such as
+    ``+01:00``.
+    """
 
     utc: bool
     zone: str | None
     date_only: bool
 
     def write(self, stamps: pd.DatetimeIndex) -> list[str]:
-        """Working times → the file's local time, ISO 8601; with its offset wherever a zone is known."""
+        """Working times → the file's local time, ISO 8601; with its offset wherever a zone is
+        known.
+        """
         if self.utc:
             local = stamps.tz_localize("UTC").tz_convert(self.zone or "UTC")
         elif self.zone is not None and not self.date_only:
-            local = stamps.tz_localize(self.zone, ambiguous=np.ones(len(stamps), bool), nonexistent="shift_forward")
+            local = stamps.tz_localize(
+                self.zone, ambiguous=np.ones(len(stamps), bool), nonexistent="shift_forward"
+            )
         else:
             return list(stamps.strftime("%Y-%m-%d" if self.date_only else "%Y-%m-%d %H:%M:%S"))
         return [stamp.isoformat(sep=" ") for stamp in local]
 
-    def read(self, wall: pd.Timestamp, offset: int | None, expected: pd.Timestamp) -> pd.Timestamp | None:
-        """A local time → the working time; of the two that a clock put back can mean, the expected one.
+    def read(
+        self, wall: pd.Timestamp, offset: int | None, expected: pd.Timestamp
+    ) -> pd.Timestamp | None:
+        """A local time → the working time; of the two that a clock put back can mean, the expected
+        one.
 
         ``offset`` in minutes east of UTC where it is written. None for a time that the clock skips.
         """
@@ -45,7 +55,9 @@ class Clock:
         if offset is not None:
             return wall - pd.Timedelta(minutes=offset)
         walls = pd.DatetimeIndex([wall, wall])
-        both = walls.tz_localize(self.zone, ambiguous=np.array([True, False]), nonexistent="NaT").dropna()
+        both = walls.tz_localize(
+            self.zone, ambiguous=np.array([True, False]), nonexistent="NaT"
+        ).dropna()
         found = list(both.tz_convert("UTC").tz_localize(None))
         return next((stamp for stamp in found if stamp == expected), found[0] if found else None)
 
@@ -57,10 +69,11 @@ class Clock:
 def working_times(
     raw: RawTable, name: str, stamps: Stamps, groups: NDArray[np.int64], timezone: str | None
 ) -> tuple[pd.DatetimeIndex, Clock, str]:
-    """Written times → working times (n,), the clock to write them back with, and what was decided, in words.
+    """Written times → working times (n,), the clock to write them back with, and what was decided,
+    in words.
 
-    ``groups`` (n,) numbers the series that each row belongs to: within one series, the second occurrence of a local
-    time is the one after the clock went back.
+    ``groups`` (n,) numbers the series that each row belongs to: within one series, the second
+    occurrence of a local time is the one after the clock went back.
     """
     _check_zone(timezone)
     zone = timezone
@@ -73,10 +86,22 @@ def working_times(
     if stamps.offsets is not None:
         utc = stamps.wall - pd.to_timedelta(stamps.offsets, unit="min")
         said = "offsets change and no zone is named (--timezone): forecasts are written in UTC"
-        return utc, Clock(True, zone, False), said if zone is None else f"UTC, written back as {zone}"
+        return (
+            utc,
+            Clock(True, zone, False),
+            said if zone is None else f"UTC, written back as {zone}",
+        )
     if timezone is None:
-        return stamps.wall, Clock(False, None, stamps.date_only), "the file's own clock, no zone known"
-    return _localize(raw, name, stamps, groups, timezone), Clock(True, zone, False), f"UTC, written back as {zone}"
+        return (
+            stamps.wall,
+            Clock(False, None, stamps.date_only),
+            "the file's own clock, no zone known",
+        )
+    return (
+        _localize(raw, name, stamps, groups, timezone),
+        Clock(True, zone, False),
+        f"UTC, written back as {zone}",
+    )
 
 
 def _check_zone(timezone: str | None) -> None:
@@ -85,7 +110,9 @@ def _check_zone(timezone: str | None) -> None:
             ZoneInfo(timezone)
             pd.Timestamp(0).tz_localize(timezone)  # pandas knows a few names less
         except (ZoneInfoNotFoundError, KeyError, ValueError, OSError) as error:
-            raise UserError(f"--timezone {timezone}: no such time zone; give a name like Europe/Berlin") from error
+            raise UserError(
+                f"--timezone {timezone}: no such time zone; give a name like Europe/Berlin"
+            ) from error
 
 
 def _fixed(minutes: int) -> str:
@@ -93,7 +120,9 @@ def _fixed(minutes: int) -> str:
     return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
 
 
-def _localize(raw: RawTable, name: str, stamps: Stamps, groups: NDArray[np.int64], timezone: str) -> pd.DatetimeIndex:
+def _localize(
+    raw: RawTable, name: str, stamps: Stamps, groups: NDArray[np.int64], timezone: str
+) -> pd.DatetimeIndex:
     frame = pd.DataFrame({"wall": stamps.wall, "group": groups})
     first = (frame.groupby(["group", "wall"]).cumcount() == 0).to_numpy()
     local = stamps.wall.tz_localize(timezone, ambiguous=first, nonexistent="NaT")
@@ -101,7 +130,8 @@ def _localize(raw: RawTable, name: str, stamps: Stamps, groups: NDArray[np.int64
     if len(skipped):
         row = int(skipped[0])
         raise UserError(
-            f"{raw.where(row, name)}: {stamps.wall[row]} does not exist in {timezone} (the clock goes forward); "
+            f"{raw.where(row, name)}: {stamps.wall[row]} does not exist in {timezone} (the clock "
+            "goes forward); "
             "correct the time or --timezone"
         )
     return local.tz_convert("UTC").tz_localize(None)

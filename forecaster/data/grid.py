@@ -1,4 +1,6 @@
-"""The rows of a file → series in the order of time on one regular grid; gaps and duplicates as the user decided."""
+"""The rows of a file → series in the order of time on one regular grid; gaps and duplicates as the
+user decided.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +37,9 @@ class Piece:
 
 @dataclass(frozen=True)
 class Gridder:
-    """Lays pieces of a file on a grid, by the user's decisions in ``columns``; what it finds goes to ``report``."""
+    """Lays pieces of a file on a grid, by the user's decisions in ``columns``; what it finds goes
+    to ``report``.
+    """
 
     raw: RawTable
     columns: Columns
@@ -52,7 +56,8 @@ class Gridder:
         repeated = piece.times.duplicated()
         again = int(np.flatnonzero(repeated)[0])
         found = (
-            f"{piece.name}{int(repeated.sum())} time(s) stand more than once, first {piece.times[again]} "
+            f"{piece.name}{int(repeated.sum())} time(s) stand more than once, first "
+            f"{piece.times[again]} "
             f"({self.raw.unit}s {self._place(piece, again - 1)} and {self._place(piece, again)})"
         )
         self.report.facts.setdefault("duplicates", []).append(found)
@@ -77,15 +82,23 @@ class Gridder:
             return parse_interval(self.columns.freq)
         interval = find_interval([piece.times for piece in pieces])
         if interval is None:
-            raise UserError(f"{self.raw.path}: one time only, so the interval cannot be found; add rows or give --freq")
+            raise UserError(
+                f"{self.raw.path}: one time only, so the interval cannot be found; add rows or "
+                "give --freq"
+            )
         return interval
 
     def laid(self, interval: Interval, piece: Piece) -> NDArray[np.float64]:
-        """The values (n, K) on the grid from the piece's first time on; grid points without a row are a gap, and nan."""
+        """The values (n, K) on the grid from the piece's first time on; grid points without a row
+        are a gap, and nan.
+        """
         times, rows = piece.times, piece.rows
-        if interval.tick is not None and times[-1].value - times[0].value > np.iinfo(np.int64).max:  # nanoseconds
+        if (
+            interval.tick is not None and times[-1].value - times[0].value > np.iinfo(np.int64).max
+        ):  # nanoseconds
             raise UserError(
-                f"{self.raw.path}: {piece.name}{times[0]} to {times[-1]} is more than 292 years, too long for steps of "
+                f"{self.raw.path}: {piece.name}{times[0]} to {times[-1]} is more than 292 years, "
+                "too long for steps of "
                 f"{interval.alias}; correct the times or give --freq"
             )
         positions = interval.positions(times)
@@ -93,13 +106,16 @@ class Gridder:
         if len(off):
             row = int(off[0])
             raise UserError(
-                f"{self.raw.where(int(rows[row]))}: {piece.name}the time {times[row]} is not on the grid of interval "
-                f"{interval.alias} from {times[0]} on ({len(off)} such rows); make the times regular or give --freq"
+                f"{self.raw.where(int(rows[row]))}: {piece.name}the time {times[row]} is not on "
+                "the grid of interval "
+                f"{interval.alias} from {times[0]} on ({len(off)} such rows); make the times "
+                "regular or give --freq"
             )
         if (np.diff(positions) < 1).any():
             row = int(np.flatnonzero(np.diff(positions) < 1)[0]) + 1
             raise UserError(
-                f"{self.raw.where(int(rows[row]))}: {piece.name}the time {times[row]} falls into the same {interval.alias} "
+                f"{self.raw.where(int(rows[row]))}: {piece.name}the time {times[row]} falls into "
+                f"the same {interval.alias} "
                 "as the row before; give the file's own interval with --freq"
             )
         length = int(positions[-1]) + 1
@@ -114,16 +130,20 @@ class Gridder:
         missing, first = int((np.diff(positions)[jumps] - 1).sum()), int(jumps[0])
         before, after = piece.times[first], piece.times[first + 1]
         found = (
-            f"{piece.name}{missing} time(s) are missing in {len(jumps)} gap(s), first between {before} and {after} "
+            f"{piece.name}{missing} time(s) are missing in {len(jumps)} gap(s), first between "
+            f"{before} and {after} "
             f"({self.raw.unit}s {self._place(piece, first)} and {self._place(piece, first + 1)})"
         )
         self.report.facts.setdefault("gaps", []).append(found)
         if missing > 10 * len(piece.times):
-            raise UserError(f"{self.raw.path}: {found}: more gaps than data; give the interval with --freq")
+            raise UserError(
+                f"{self.raw.path}: {found}: more gaps than data; give the interval with --freq"
+            )
         if self.columns.on_gap == "error":
             hint = "" if self.columns.timezone is not None else _daylight_hint(before, after)
             raise UserError(
-                f"{self.raw.path}: {found}; add the rows, or give --on-gap fill to take them as missing values{hint}"
+                f"{self.raw.path}: {found}; add the rows, or give --on-gap fill to take them as "
+                f"missing values{hint}"
             )
         self.report.decisions.append(f"{found}: taken as missing values")
 
@@ -131,4 +151,6 @@ class Gridder:
 def _daylight_hint(before: pd.Timestamp, after: pd.Timestamp) -> str:
     spring = after.month in (3, 4, 9, 10) and after.weekday() == 6 and after.hour <= 3
     skipped = spring and after - before <= pd.Timedelta(hours=2)
-    return " (a change to daylight-saving time? then name the zone with --timezone)" if skipped else ""
+    return (
+        " (a change to daylight-saving time? then name the zone with --timezone)" if skipped else ""
+    )

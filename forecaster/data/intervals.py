@@ -14,15 +14,25 @@ _DAY = pd.Timedelta(days=1)
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 # the older aliases that people still type
-_OLD_ALIASES = {"M": "ME", "Q": "QE-DEC", "A": "YE-DEC", "Y": "YE-DEC", "H": "h", "T": "min", "S": "s", "W": "W-SUN"}
+_OLD_ALIASES = {
+    "M": "ME",
+    "Q": "QE-DEC",
+    "A": "YE-DEC",
+    "Y": "YE-DEC",
+    "H": "h",
+    "T": "min",
+    "S": "s",
+    "W": "W-SUN",
+}
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An interval by its pandas offset alias, such as ``15min``, ``h``, ``D``, ``B``, ``W-TUE``, ``ME`` or ``QS-JAN``.
+    """An interval by its pandas offset alias, such as ``15min``, ``h``, ``D``, ``B``, ``W-TUE``,
+    ``ME`` or ``QS-JAN``.
 
-    Calendar intervals may carry a constant shift within the period (the 15th of a month, 06:00 of a business day):
-    a series' first stamp holds it.
+    Calendar intervals may carry a constant shift within the period (the 15th of a month, 06:00 of a
+    business day): a series' first stamp holds it.
     """
 
     alias: str
@@ -36,7 +46,11 @@ class Interval:
     def tick(self) -> pd.Timedelta | None:
         """The fixed length of one step, or None for a calendar interval."""
         offset = self.offset
-        return pd.Timedelta(offset.nanos, unit="ns") if isinstance(offset, pd.tseries.offsets.Tick) else None
+        return (
+            pd.Timedelta(offset.nanos, unit="ns")
+            if isinstance(offset, pd.tseries.offsets.Tick)
+            else None
+        )
 
     @property
     def period_alias(self) -> str:
@@ -54,14 +68,20 @@ class Interval:
 
     @property
     def season(self) -> int:
-        """Steps in the natural season: a day for shorter steps, a week for days, a year for weeks and longer."""
+        """Steps in the natural season: a day for shorter steps, a week for days, a year for weeks
+        and longer.
+        """
         tick = self.tick
         if tick is not None and tick < _DAY:
             return int(_DAY / tick) if _DAY % tick == pd.Timedelta(0) else 1
         if tick is not None:
             return 7 if tick == _DAY else 1
         per_year = {"B": 5, "W": 52, "M": 12, "Q": 4, "Y": 1}
-        return max(per_year[self.offset.name.partition("-")[0].removeprefix("B")[:1] or "B"] // self.offset.n, 1)
+        return max(
+            per_year[self.offset.name.partition("-")[0].removeprefix("B")[:1] or "B"]
+            // self.offset.n,
+            1,
+        )
 
     def stamps(self, first: pd.Timestamp, periods: int) -> pd.DatetimeIndex:
         """``periods`` times on the grid, beginning with ``first``."""
@@ -70,7 +90,8 @@ class Interval:
             return pd.date_range(base, periods=periods, freq=self.offset) + (first - base)
         except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
             raise UserError(
-                f"{periods} steps of {self.alias} from {first} on go beyond the year 2262, the last one that can be told; "
+                f"{periods} steps of {self.alias} from {first} on go beyond the year 2262, the "
+                "last one that can be told; "
                 "correct the times, or give a smaller --horizon"
             ) from error
 
@@ -80,7 +101,9 @@ class Interval:
         return stamp - shift + self.offset + shift
 
     def positions(self, stamps: pd.DatetimeIndex) -> NDArray[np.int64]:
-        """The grid index of each time, ``(n,)``, counted from the first; -1 for a time that is off the grid."""
+        """The grid index of each time, ``(n,)``, counted from the first; -1 for a time that is off
+        the grid.
+        """
         first, last = stamps[0], stamps[-1]
         if self.tick is not None:
             steps, rest = np.divmod((stamps - first).to_numpy(np.int64), self.tick.value)
@@ -95,7 +118,9 @@ class Interval:
 
 
 def step_number(period: pd.Period) -> int:
-    """A period's number in steps of its own length since 1970, so that two files agree on the time of day or year."""
+    """A period's number in steps of its own length since 1970, so that two files agree on the time
+    of day or year.
+    """
     return int(period.ordinal // period.freq.n)
 
 
@@ -109,12 +134,16 @@ def parse_interval(alias: str) -> Interval:
         pd.Period("2020-01-01", freq=interval.period_alias)
         _ = interval.season
     except (ValueError, KeyError, AttributeError, IndexError) as error:
-        raise UserError(f"--freq {alias}: no such interval; give one like 15min, h, D, B, W-MON, MS, ME, QE-DEC") from error
+        raise UserError(
+            f"--freq {alias}: no such interval; give one like 15min, h, D, B, W-MON, MS, ME, QE-DEC"
+        ) from error
     return interval
 
 
 def find_interval(series: Sequence[pd.DatetimeIndex]) -> Interval | None:
-    """The interval of sorted, unique times (several series share one); None if no two times are known."""
+    """The interval of sorted, unique times (several series share one); None if no two times are
+    known.
+    """
     steps = np.concatenate([np.diff(stamps.to_numpy(np.int64)) for stamps in series])
     if len(steps) == 0:
         return None
@@ -132,7 +161,10 @@ def find_interval(series: Sequence[pd.DatetimeIndex]) -> Interval | None:
 
 def _is_business(series: Sequence[pd.DatetimeIndex]) -> bool:
     weekdays = np.concatenate([stamps.weekday.to_numpy() for stamps in series])
-    mondays = any(((np.diff(s.to_numpy()) >= np.timedelta64(3, "D")) & (s.weekday[1:] == 0)).any() for s in series)
+    mondays = any(
+        ((np.diff(s.to_numpy()) >= np.timedelta64(3, "D")) & (s.weekday[1:] == 0)).any()
+        for s in series
+    )
     return mondays and bool((weekdays < 5).all())
 
 

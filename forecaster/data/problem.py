@@ -1,4 +1,6 @@
-"""A configuration's data, ready to learn from: the table, its borders, its scaling and its windows."""
+"""A configuration's data, ready to learn from: the table, its borders, its scaling and its
+windows.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +20,9 @@ NO_SCALING: Mapping[str, Scaling] = {}
 
 
 class TooShortError(UserError):
-    """A series has too few rows to be split; ``what`` says so without what to do, which depends on the command."""
+    """A series has too few rows to be split; ``what`` says so without what to do, which depends on
+    the command.
+    """
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(f"{what}; {remedy}")
@@ -27,10 +31,12 @@ class TooShortError(UserError):
 
 @dataclass(frozen=True)
 class Problem:
-    """Everything between a file and a model. ``borders`` and both scalings go series by series, as in the table.
+    """Everything between a file and a model. ``borders`` and both scalings go series by series, as
+    in the table.
 
-    ``scaling``: that of the model's inputs and outputs. ``protocol``: of a benchmark's data set, that of the z-scores
-    which its metrics are on; None for a user's file, whose metrics are in its own units.
+    ``scaling``: that of the model's inputs and outputs. ``protocol``: of a benchmark's data set,
+    that of the z-scores which its metrics are on; None for a user's file, whose metrics are in its
+    own units.
     """
 
     config: DataConfig
@@ -46,9 +52,13 @@ class Problem:
 
     def windows(self, part: Part) -> Windows:
         """All windows of a part, z-scored."""
-        scaled = [scale.apply(s.values) for scale, s in zip(self.scaling, self.table.series, strict=True)]
+        scaled = [
+            scale.apply(s.values) for scale, s in zip(self.scaling, self.table.series, strict=True)
+        ]
         starts = [step_number(self.table.start(s)) for s in self.table.series]
-        return cut_windows(scaled, self.borders, part, self.config.lookback, self.config.horizon, starts)
+        return cut_windows(
+            scaled, self.borders, part, self.config.lookback, self.config.horizon, starts
+        )
 
     def learnt_until(self) -> dict[str, str]:
         """The last time of each series that was trained on or validated on, by its name."""
@@ -62,15 +72,22 @@ class Problem:
 def load_table(config: DataConfig, report: Report | None = None) -> Table:
     """The table that ``data.csv`` or ``data.dataset`` names."""
     if (config.csv is None) == (config.dataset is None):
-        raise UserError("name the data: either --csv PATH or --dataset NAME (data.csv or data.dataset in a configuration)")
+        raise UserError(
+            "name the data: either --csv PATH or --dataset NAME (data.csv or data.dataset in a "
+            "configuration)"
+        )
     if config.dataset is not None:
         return read_dataset(config.dataset)
     assert config.csv is not None
     return read_table(config.csv, config.columns, report)
 
 
-def load_problem(config: DataConfig, table: Table | None = None, known: Mapping[str, Scaling] = NO_SCALING) -> Problem:
-    """Read, split and fit the scaling on the training rows, but for series ``known``; refuse what is too short."""
+def load_problem(
+    config: DataConfig, table: Table | None = None, known: Mapping[str, Scaling] = NO_SCALING
+) -> Problem:
+    """Read, split and fit the scaling on the training rows, but for series ``known``; refuse what
+    is too short.
+    """
     table = table if table is not None else load_table(config)
     borders = []
     check_bounds(config, table)
@@ -87,11 +104,17 @@ def load_problem(config: DataConfig, table: Table | None = None, known: Mapping[
 
 
 def rolling_problem(
-    config: DataConfig, table: Table, origins: int, stride: int, known: Mapping[str, Scaling] = NO_SCALING
+    config: DataConfig,
+    table: Table,
+    origins: int,
+    stride: int,
+    known: Mapping[str, Scaling] = NO_SCALING,
 ) -> Problem:
-    """The last ``origins`` origins of each series, ``stride`` steps apart, as the test part; all before it is training.
+    """The last ``origins`` origins of each series, ``stride`` steps apart, as the test part; all
+    before it is training.
 
-    The targets of the last one end with the file. Its windows at other distances belong to the test part, too.
+    The targets of the last one end with the file. Its windows at other distances belong to the test
+    part, too.
     """
     check_bounds(config, table)
     # as much of the history as a forecast of this file would need
@@ -100,8 +123,10 @@ def rolling_problem(
         length, span = len(series.values), config.horizon + (origins - 1) * stride
         if length < minimum + span:
             raise UserError(
-                f"{_name(table, series)}: {length} rows, but --origins {origins} --stride {stride} with horizon "
-                f"{config.horizon} needs {minimum + span} ({minimum} of them before the first origin); give fewer origins, "
+                f"{_name(table, series)}: {length} rows, but --origins {origins} --stride {stride} "
+                "with horizon "
+                f"{config.horizon} needs {minimum + span} ({minimum} of them before the first "
+                "origin); give fewer origins, "
                 "a smaller stride, or more rows"
             )
         borders.append(Borders(length - span, length - span, length))
@@ -109,15 +134,21 @@ def rolling_problem(
 
 
 def with_a_season(config: DataConfig, table: Table) -> DataConfig:
-    """The configuration with a season of history to read at least: seasonal naive needs it, however little others read."""
+    """The configuration with a season of history to read at least: seasonal naive needs it, however
+    little others read.
+    """
     return config.model_copy(update={"lookback": max(config.lookback, table.interval.season)})
 
 
 def scaled_problem(
-    config: DataConfig, table: Table, borders: Sequence[Borders], known: Mapping[str, Scaling] = NO_SCALING
+    config: DataConfig,
+    table: Table,
+    borders: Sequence[Borders],
+    known: Mapping[str, Scaling] = NO_SCALING,
 ) -> Problem:
-    """Within these borders, one a series. The scaling is fitted on the training rows, but for series whose model has one
-    (``known``, by item id), and has to suit all rows."""
+    """Within these borders, one a series. The scaling is fitted on the training rows, but for
+    series whose model has one (``known``, by item id), and has to suit all rows.
+    """
     scaling, protocol = [], []
     for series, border in zip(table.series, borders, strict=True):
         name, rows = _name(table, series), series.values[: border.train]
@@ -125,9 +156,13 @@ def scaled_problem(
         scale.check(series.values, name, table.names)
         scaling.append(scale)
         if config.dataset is not None:  # its own training rows, wherever these borders lie
-            protocol_rows = series.values[: find_dataset(config.dataset).split(len(series.values)).train]
+            protocol_rows = series.values[
+                : find_dataset(config.dataset).split(len(series.values)).train
+            ]
             protocol.append(Scaling.fit(protocol_rows, name, table.names))
-    return Problem(config, table, tuple(borders), tuple(scaling), tuple(protocol) if protocol else None)
+    return Problem(
+        config, table, tuple(borders), tuple(scaling), tuple(protocol) if protocol else None
+    )
 
 
 def check_bounds(config: DataConfig, table: Table) -> None:
@@ -135,15 +170,22 @@ def check_bounds(config: DataConfig, table: Table) -> None:
     bounds = list(zip(table.names, *config.limits(table.names), strict=True))
     for name, low, high in bounds:
         if low >= high:
-            raise UserError(f"column '{name}': --lower {low:g} is not below --upper {high:g}; correct them")
+            raise UserError(
+                f"column '{name}': --lower {low:g} is not below --upper {high:g}; correct them"
+            )
     for series in table.series:
         for (name, low, high), column in zip(bounds, series.values.T, strict=True):
             outside = np.flatnonzero((column < low) | (column > high))
             if len(outside):
-                value, stamp = column[outside[0]], table.interval.stamps(series.first, len(column))[outside[0]]
+                value, stamp = (
+                    column[outside[0]],
+                    table.interval.stamps(series.first, len(column))[outside[0]],
+                )
                 raise UserError(
-                    f"{_name(table, series)}: column '{name}' holds {value:g} at {stamp} and {len(outside)} "
-                    f"value(s) in all outside {low:g} to {high:g}; train with wider bounds, or leave "
+                    f"{_name(table, series)}: column '{name}' holds {value:g} at {stamp} and "
+                    f"{len(outside)} "
+                    f"value(s) in all outside {low:g} to {high:g}; train with wider bounds, or "
+                    "leave "
                     "the column out with --target"
                 )
 
@@ -160,14 +202,20 @@ def _check_length(config: DataConfig, table: Table, series: Series) -> None:
         return
     padded = "" if rows < floor else ", or pad its history with --set data.on_short=pad"
     raise TooShortError(
-        f"{_name(table, series)}: {rows} rows, but training with lookback {config.lookback} and horizon {config.horizon} "
-        f"needs {needed} (lookback + horizon to learn from, a horizon to validate and one to test on)",
+        f"{_name(table, series)}: {rows} rows, but training with lookback {config.lookback} and "
+        f"horizon {config.horizon} "
+        f"needs {needed} (lookback + horizon to learn from, a horizon to validate and one to test "
+        "on)",
         f"give more rows, a smaller --lookback or --horizon{padded}",
     )
 
 
 def _check_borders(config: DataConfig, border: Borders, length: int) -> None:
-    first_part, validation, test = border.train, border.validation - border.train, border.test - border.validation
+    first_part, validation, test = (
+        border.train,
+        border.validation - border.train,
+        border.test - border.validation,
+    )
     if min(first_part - 1, validation, test) < config.horizon or border.test > length:
         raise UserError(
             f"data set '{config.dataset}': horizon {config.horizon} does not fit its splits "

@@ -1,6 +1,7 @@
 """A CSV or Parquet file → columns of text or typed values, each row with its place in the file.
 
-Nothing is interpreted here beyond what is needed to find the cells: encoding, delimiter, decimal mark.
+Nothing is interpreted here beyond what is needed to find the cells: encoding, delimiter, decimal
+mark.
 """
 
 import csv
@@ -27,7 +28,9 @@ Column = list[str] | NDArray[np.float64] | pd.DatetimeIndex
 
 @dataclass(frozen=True)
 class RawTable:
-    """The cells of a file. ``places[i]`` is the line (CSV) or row (Parquet) that row ``i`` stands on."""
+    """The cells of a file. ``places[i]`` is the line (CSV) or row (Parquet) that row ``i`` stands
+    on.
+    """
 
     path: str
     columns: dict[str, Column]
@@ -61,7 +64,9 @@ def read_file(path: str | Path) -> RawTable:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); check its permissions"
+        ) from error
     if not content.strip():
         raise UserError(f"{path}: the file is empty; it needs a header line and rows of data")
     digest = hashlib.sha256(content).hexdigest()
@@ -85,7 +90,9 @@ def _decode(path: Path, content: bytes) -> tuple[str, str]:
         if "\x00" in text:
             break
         return text, encoding
-    raise UserError(f"{path}: not a text file; give a CSV file (UTF-8 or Latin-1) or a .parquet file")
+    raise UserError(
+        f"{path}: not a text file; give a CSV file (UTF-8 or Latin-1) or a .parquet file"
+    )
 
 
 def _parse(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
@@ -100,13 +107,19 @@ def _parse(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
 
 
 def _find_delimiter(text: str) -> str | None:
-    """The delimiter that splits the first lines into the most columns, all lines alike if there is such a one."""
+    """The delimiter that splits the first lines into the most columns, all lines alike if there is
+    such a one.
+    """
     head = "\n".join(line for line in text.splitlines()[:40] if line.strip())
     best: tuple[bool, int, str] = (False, 1, "")
     for delimiter in DELIMITERS:
         widths = [len(row) for _, row in _parse(head, delimiter)]
         if widths:
-            best = max(best, (len(set(widths)) == 1 and widths[0] > 1, widths[0], delimiter), key=lambda b: b[:2])
+            best = max(
+                best,
+                (len(set(widths)) == 1 and widths[0] > 1, widths[0], delimiter),
+                key=lambda b: b[:2],
+            )
     return best[2] or None
 
 
@@ -116,10 +129,13 @@ def _read_csv(path: Path, content: bytes, digest: str) -> RawTable:
         delimiter = _find_delimiter(text)
         rows = [] if delimiter is None else _parse(text, delimiter)
     except csv.Error as error:
-        raise UserError(f"{path}: not a well-formed CSV file ({error}); check its quotes") from error
+        raise UserError(
+            f"{path}: not a well-formed CSV file ({error}); check its quotes"
+        ) from error
     if delimiter is None:
         raise UserError(
-            f"{path}, line 1: found one column only; the file needs a time column and a value column, "
+            f"{path}, line 1: found one column only; the file needs a time column and a value "
+            "column, "
             "separated by comma, semicolon, tab or bar"
         )
     (header_line, names), body = rows[0], rows[1:]
@@ -133,15 +149,26 @@ def _read_csv(path: Path, content: bytes, digest: str) -> RawTable:
     decimal = _find_decimal(columns, delimiter)
     if decimal == ",":
         notes.append("decimal comma")
-    return RawTable(str(path), columns, places, "line", decimal, digest, tuple(notes), tuple(names), delimiter)
+    return RawTable(
+        str(path), columns, places, "line", decimal, digest, tuple(notes), tuple(names), delimiter
+    )
 
 
-def _check_shape(path: Path, names: list[str], header_line: int, body: list[tuple[int, list[str]]]) -> None:
-    if all(_is_number(name.replace(",", ".")) or re.match(r"\d{1,4}[-/.]\d", name) for name in names):
-        raise UserError(f"{path}, line {header_line}: looks like data; put a line of column names above it")
+def _check_shape(
+    path: Path, names: list[str], header_line: int, body: list[tuple[int, list[str]]]
+) -> None:
+    if all(
+        _is_number(name.replace(",", ".")) or re.match(r"\d{1,4}[-/.]\d", name) for name in names
+    ):
+        raise UserError(
+            f"{path}, line {header_line}: looks like data; put a line of column names above it"
+        )
     repeated = [name for i, name in enumerate(names) if name in names[:i]]
     if repeated:
-        raise UserError(f"{path}, line {header_line}: column '{repeated[0]}' stands twice; give each its own name")
+        raise UserError(
+            f"{path}, line {header_line}: column '{repeated[0]}' stands twice; give each its own "
+            "name"
+        )
     if not body:
         raise UserError(f"{path}: there is a header but no data; add rows below line {header_line}")
     for line, row in body:
@@ -153,7 +180,9 @@ def _check_shape(path: Path, names: list[str], header_line: int, body: list[tupl
 
 
 def _drop_row_numbers(path: Path, columns: dict[str, Column], notes: list[str]) -> None:
-    """A nameless column that counts the rows (as written by data-frame libraries) is left out, and said."""
+    """A nameless column that counts the rows (as written by data-frame libraries) is left out, and
+    said.
+    """
     values = list(columns[""])
     for start in ("0", "1"):
         if values == [str(i + int(start)) for i in range(len(values))]:
@@ -181,14 +210,18 @@ def _read_parquet(path: Path, content: bytes, digest: str) -> RawTable:
         frame = pq.read_table(io.BytesIO(content)).to_pandas()
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a readable Parquet file ({reason}); write it again") from error
+        raise UserError(
+            f"{path}: not a readable Parquet file ({reason}); write it again"
+        ) from error
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index()
     return _from_frame(frame, str(path), digest, "Parquet")
 
 
 def read_frame(frame: pd.DataFrame, name: str) -> RawTable:
-    """A table that is in memory already, by the rules of a file; its index is left out. ``name`` stands in messages."""
+    """A table that is in memory already, by the rules of a file; its index is left out. ``name``
+    stands in messages.
+    """
     return _from_frame(frame, name, "", "table")
 
 
@@ -205,7 +238,9 @@ def _from_frame(frame: pd.DataFrame, name: str, digest: str, note: str) -> RawTa
 
 
 def _cells(values: pd.Series) -> Column:
-    """A column of a frame. Whole numbers become text, as in a CSV file: they may be years, or name items."""
+    """A column of a frame. Whole numbers become text, as in a CSV file: they may be years, or name
+    items.
+    """
     if pd.api.types.is_datetime64_any_dtype(values):
         return pd.DatetimeIndex(values)
     if pd.api.types.is_float_dtype(values):
@@ -214,7 +249,12 @@ def _cells(values: pd.Series) -> Column:
 
 
 def _is_blank(value: object) -> bool:
-    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+    return (
+        value is None
+        or value is pd.NA
+        or value is pd.NaT
+        or (isinstance(value, float) and math.isnan(value))
+    )
 
 
 def _is_number(cell: str) -> bool:
@@ -243,20 +283,27 @@ def _with_point(cell: str, decimal: str) -> str:
 
 
 def numbers(raw: RawTable, name: str) -> NDArray[np.float64]:
-    """A column as float64, ``(n,)``, with nan where a value is missing; anything else is refused with its place."""
+    """A column as float64, ``(n,)``, with nan where a value is missing; anything else is refused
+    with its place.
+    """
     column = raw.columns[name]
     if isinstance(column, pd.DatetimeIndex):
-        raise UserError(f"{raw.path}, column '{name}': holds dates, not numbers; name the values with --target")
+        raise UserError(
+            f"{raw.path}, column '{name}': holds dates, not numbers; name the values with --target"
+        )
     values = column if isinstance(column, np.ndarray) else _numbers_from_text(raw, name, column)
     infinite = np.flatnonzero(np.isinf(values))
     if len(infinite):
         where = raw.where(int(infinite[0]), name)
-        raise UserError(f"{where}: an infinite value; replace it by a number, or leave it blank for missing")
+        raise UserError(
+            f"{where}: an infinite value; replace it by a number, or leave it blank for missing"
+        )
     large = np.flatnonzero(np.abs(values) > LARGEST)
     if len(large):
         row = int(large[0])
         raise UserError(
-            f"{raw.where(row, name)}: {values[row]:g} is beyond {LARGEST:g}, too large to compute with; correct it, or "
+            f"{raw.where(row, name)}: {values[row]:g} is beyond {LARGEST:g}, too large to compute "
+            "with; correct it, or "
             "leave it blank for missing"
         )
     return values
@@ -269,6 +316,7 @@ def _numbers_from_text(raw: RawTable, name: str, column: Sequence[str]) -> NDArr
     except ValueError:
         row = next(i for i, cell in enumerate(cells) if not _is_number(cell))
     raise UserError(
-        f"{raw.where(row, name)}: '{column[row]}' is not a number; correct it, leave it blank for missing, "
+        f"{raw.where(row, name)}: '{column[row]}' is not a number; correct it, leave it blank for "
+        "missing, "
         "or choose the value columns with --target"
     )

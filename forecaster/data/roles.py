@@ -15,7 +15,9 @@ _ITEM_NAMES = frozenset({"item_id", "item", "id", "series", "series_id", "unique
 
 @dataclass(frozen=True)
 class Layout:
-    """The roles of the columns. Wide: a time column, then a column a series. Long: item, time and value(s)."""
+    """The roles of the columns. Wide: a time column, then a column a series. Long: item, time and
+    value(s).
+    """
 
     timestamp: str
     targets: tuple[str, ...]
@@ -33,7 +35,9 @@ def find_layout(raw: RawTable, columns: Columns) -> Layout:
     named = [columns.timestamp, columns.item_id, *(columns.target or ())]
     for name in named:
         if name is not None and name not in raw.columns:
-            raise UserError(f"{raw.path}: no column '{name}'; the columns are {_listed(raw.columns)}")
+            raise UserError(
+                f"{raw.path}: no column '{name}'; the columns are {_listed(raw.columns)}"
+            )
     decisions: list[str] = []
     timestamp = columns.timestamp or _find_timestamp(raw, columns)
     item_id = columns.item_id or _find_item(raw, timestamp, columns)
@@ -44,7 +48,9 @@ def find_layout(raw: RawTable, columns: Columns) -> Layout:
     if not targets:
         raise UserError(f"{raw.path}: no value column beside {_listed([timestamp])}; add one")
     if {timestamp, item_id} & set(targets):
-        raise UserError(f"{raw.path}: a column cannot be both a value and the time or the item; check --target")
+        raise UserError(
+            f"{raw.path}: a column cannot be both a value and the time or the item; check --target"
+        )
     if columns.target is not None:
         left = [name for name in rest if name not in targets]
         if left:
@@ -58,16 +64,25 @@ def _listed(names: object) -> str:
 
 def _find_timestamp(raw: RawTable, columns: Columns) -> str:
     taken = {columns.item_id, *(columns.target or ())}
-    found = [name for name, column in raw.columns.items() if name not in taken and looks_like_time(name, column)]
+    found = [
+        name
+        for name, column in raw.columns.items()
+        if name not in taken and looks_like_time(name, column)
+    ]
     if len(found) == 1:
         return found[0]
     if not found:
-        raise UserError(f"{raw.path}: no column holds times (columns: {_listed(raw.columns)}); name it with --timestamp")
+        raise UserError(
+            f"{raw.path}: no column holds times (columns: {_listed(raw.columns)}); name it with "
+            "--timestamp"
+        )
     raise UserError(f"{raw.path}: {_listed(found)} could each be the time; choose with --timestamp")
 
 
 def _find_item(raw: RawTable, timestamp: str, columns: Columns) -> str | None:
-    """A column that names the series: known by its name, or the one text column where times repeat."""
+    """A column that names the series: known by its name, or the one text column where times
+    repeat.
+    """
     candidates: list[tuple[str, Literal["name", "text"]]] = []
     for name, column in raw.columns.items():
         if name == timestamp or name in (columns.target or ()):

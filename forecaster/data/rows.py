@@ -1,4 +1,6 @@
-"""One further row of a file, as text → its item, its time and its values, read by the rules that the file was read by."""
+"""One further row of a file, as text → its item, its time and its values, read by the rules that
+the file was read by.
+"""
 
 import csv
 from dataclasses import dataclass
@@ -15,7 +17,9 @@ from forecaster.errors import UserError
 
 @dataclass(frozen=True)
 class Row:
-    """``where`` it stands; ``item`` (None in a wide file); the time as written, ``offset`` in minutes; ``values`` (K,)."""
+    """``where`` it stands; ``item`` (None in a wide file); the time as written, ``offset`` in
+    minutes; ``values`` (K,).
+    """
 
     where: str
     item: str | None
@@ -26,7 +30,9 @@ class Row:
 
 @dataclass(frozen=True)
 class RowFormat:
-    """How a CSV file writes its rows: the header's names, marks, the columns' roles and the style of its times."""
+    """How a CSV file writes its rows: the header's names, marks, the columns' roles and the style
+    of its times.
+    """
 
     header: tuple[str, ...]
     delimiter: str
@@ -35,16 +41,23 @@ class RowFormat:
     style: str
 
     def parse(self, line: str, number: int, source: str) -> Row | None:
-        """The row on line ``number`` of ``source``; None for a blank line and for a header on the first."""
+        """The row on line ``number`` of ``source``; None for a blank line and for a header on the
+        first.
+        """
         try:
-            cells = [cell.strip() for cell in next(csv.reader([line], delimiter=self.delimiter), [])]
+            cells = [
+                cell.strip() for cell in next(csv.reader([line], delimiter=self.delimiter), [])
+            ]
         except csv.Error as error:
-            raise UserError(f"{source}, line {number}: not a well-formed CSV row ({error}); check its quotes") from error
+            raise UserError(
+                f"{source}, line {number}: not a well-formed CSV row ({error}); check its quotes"
+            ) from error
         if not any(cells) or (number == 1 and tuple(cells) == self.header):
             return None
         if len(cells) != len(self.header):
             raise UserError(
-                f"{source}, line {number}: {len(cells)} fields where the header has {len(self.header)}; "
+                f"{source}, line {number}: {len(cells)} fields where the header has "
+                f"{len(self.header)}; "
                 "mend the line (a missing or an unquoted delimiter)"
             )
         columns = {name: [cell] for name, cell in zip(self.header, cells, strict=True)}
@@ -52,10 +65,15 @@ class RowFormat:
         name, item = self.layout.timestamp, self.layout.item_id
         stamps = parse_stamps(raw, name, self.style)
         if stamps.style != self.style:
-            raise UserError(f"{raw.where(0, name)}: '{columns[name][0]}' is not written as {self.style}; correct it")
+            raise UserError(
+                f"{raw.where(0, name)}: '{columns[name][0]}' is not written as {self.style}; "
+                "correct it"
+            )
         values = np.concatenate([numbers(raw, target) for target in self.layout.targets])
         offset = None if stamps.offsets is None else int(stamps.offsets[0])
-        return Row(raw.where(0), None if item is None else columns[item][0], stamps.wall[0], offset, values)
+        return Row(
+            raw.where(0), None if item is None else columns[item][0], stamps.wall[0], offset, values
+        )
 
 
 def row_format(raw: RawTable, layout: Layout, stamps: Stamps) -> RowFormat | None:

@@ -1,4 +1,6 @@
-"""Training, validation and test borders of a series, and the scaling fitted on its training rows."""
+"""Training, validation and test borders of a series, and the scaling fitted on its training
+rows.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +18,9 @@ PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Borders:
-    """Rows [0, train), [train, validation), [validation, test) of one series. Targets lie inside their own part."""
+    """Rows [0, train), [train, validation), [validation, test) of one series. Targets lie inside
+    their own part.
+    """
 
     train: int
     validation: int
@@ -37,7 +41,9 @@ def share_borders(length: int, train: float, test: float) -> Borders:
 
 
 def tail_borders(length: int, horizon: int) -> Borders:
-    """The rule for a user's own file: the last fifth tests, the tenth before it validates, a horizon each at least."""
+    """The rule for a user's own file: the last fifth tests, the tenth before it validates, a
+    horizon each at least.
+    """
     test = max(int(0.2 * length), horizon)
     validation = max(int(0.1 * length), horizon)
     return Borders(length - test - validation, length - test, length)
@@ -45,7 +51,8 @@ def tail_borders(length: int, horizon: int) -> Borders:
 
 @dataclass(frozen=True)
 class Scaling:
-    """z-score per series and channel: ``mean`` and ``std`` (K,), of the training rows; std 1 for a constant channel.
+    """z-score per series and channel: ``mean`` and ``std`` (K,), of the training rows; std 1 for a
+    constant channel.
 
     (Of one beyond 1e12 the deviation is its rounding error.)
     """
@@ -59,7 +66,8 @@ class Scaling:
         empty = np.flatnonzero(np.isnan(values).all(axis=0))
         if len(empty):
             raise UserError(
-                f"{where}: column '{names[int(empty[0])]}' has no value in the {len(values)} rows to be learnt from; "
+                f"{where}: column '{names[int(empty[0])]}' has no value in the {len(values)} rows "
+                "to be learnt from; "
                 "leave it out with --target"
             )
         mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
@@ -74,8 +82,10 @@ class Scaling:
         if len(far):
             row, k = far[0]
             raise UserError(
-                f"{where}: column '{names[k]}' holds {values[row, k]:g}, more than {_FARTHEST:g} standard deviations from "
-                f"the mean {self.mean[k]:g} of what was learnt from; correct it, or leave the column out with --target"
+                f"{where}: column '{names[k]}' holds {values[row, k]:g}, more than {_FARTHEST:g} "
+                "standard deviations from "
+                f"the mean {self.mean[k]:g} of what was learnt from; correct it, or leave the "
+                "column out with --target"
             )
 
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -93,4 +103,6 @@ class Scaling:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Scaling":
         """The inverse of ``to_json``."""
-        return cls(np.array(content["mean"], dtype=np.float64), np.array(content["std"], dtype=np.float64))
+        return cls(
+            np.array(content["mean"], dtype=np.float64), np.array(content["std"], dtype=np.float64)
+        )

@@ -29,7 +29,8 @@ from forecaster.errors import UserError
 class Series:
     """One series: ``values`` (n, K) on the grid from ``first`` on, nan where missing.
 
-    ``item_id`` is the name in a long file and None in a wide one (there the columns are the series).
+    ``item_id`` is the name in a long file and None in a wide one (there the columns are the
+    series).
     """
 
     item_id: str | None
@@ -39,7 +40,9 @@ class Series:
 
 @dataclass(frozen=True)
 class Table:
-    """Series that share their channels, their interval and their clock. ``names`` (K,) are the value columns."""
+    """Series that share their channels, their interval and their clock. ``names`` (K,) are the
+    value columns.
+    """
 
     path: str
     digest: str
@@ -55,7 +58,9 @@ class Table:
         return len(self.series)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """GluonTS entries: ``item_id``, ``start`` (a period) and ``target`` (K, n) float32 with nan for missing."""
+        """GluonTS entries: ``item_id``, ``start`` (a period) and ``target`` (K, n) float32 with nan
+        for missing.
+        """
         for series in self.series:
             yield {
                 "item_id": series.item_id or "",
@@ -70,31 +75,49 @@ class Table:
     @property
     def labels(self) -> list[str]:
         """The ``item_id`` of all output rows."""
-        return [self.channel_label(series, k) for series in self.series for k in range(len(self.names))]
+        return [
+            self.channel_label(series, k) for series in self.series for k in range(len(self.names))
+        ]
 
     def channel_label(self, series: Series, channel: int) -> str:
-        """The ``item_id`` of an output row: the item, the column, or both where a long file has several columns."""
+        """The ``item_id`` of an output row: the item, the column, or both where a long file has
+        several columns.
+        """
         if series.item_id is None:
             return self.names[channel]
         return series.item_id if len(self.names) == 1 else f"{series.item_id}/{self.names[channel]}"
 
 
 def read_table(
-    source: str | Path | RawTable, columns: Columns, report: Report | None = None, by_row: bool = False
+    source: str | Path | RawTable,
+    columns: Columns,
+    report: Report | None = None,
+    by_row: bool = False,
 ) -> Table:
-    """Read and check a file. Findings go to ``report`` as they are made, so that it tells them even if this refuses.
+    """Read and check a file. Findings go to ``report`` as they are made, so that it tells them even
+    if this refuses.
 
     ``source``: a file's path, or cells that were read already.
 
-    ``by_row`` takes the rows of a benchmark file as equally spaced, as its protocol does, and says how many are not.
+    ``by_row`` takes the rows of a benchmark file as equally spaced, as its protocol does, and says
+    how many are not.
 
     Raises UserError for anything that training or forecasting could not honestly use.
     """
     report = report if report is not None else Report()
     raw = source if isinstance(source, RawTable) else read_file(source)
-    report.facts |= {"file": raw.path, "sha256": raw.digest, "format": ", ".join(raw.notes), "rows": len(raw.places)}
+    report.facts |= {
+        "file": raw.path,
+        "sha256": raw.digest,
+        "format": ", ".join(raw.notes),
+        "rows": len(raw.places),
+    }
     layout = find_layout(raw, columns)
-    report.facts |= {"time column": layout.timestamp, "value columns": list(layout.targets), "layout": layout.kind}
+    report.facts |= {
+        "time column": layout.timestamp,
+        "value columns": list(layout.targets),
+        "layout": layout.kind,
+    }
     report.decisions += layout.decisions
     stamps = parse_stamps(raw, layout.timestamp)
     groups, items = _groups(raw, layout)
@@ -107,13 +130,24 @@ def read_table(
         times = _equally_spaced(times, report)
     gridder = Gridder(raw, columns, report)
     pieces = [
-        gridder.ordered(Piece(item, times[index], values[index], index)) for item, index in zip(items, rows, strict=True)
+        gridder.ordered(Piece(item, times[index], values[index], index))
+        for item, index in zip(items, rows, strict=True)
     ]
     interval = gridder.interval(pieces)
     report.facts["interval"] = interval.alias
-    series = tuple(Series(piece.item, piece.times[0], gridder.laid(interval, piece)) for piece in pieces)
+    series = tuple(
+        Series(piece.item, piece.times[0], gridder.laid(interval, piece)) for piece in pieces
+    )
     table = Table(
-        raw.path, raw.digest, layout.targets, interval, clock, newest_first, series, report, row_format(raw, layout, stamps)
+        raw.path,
+        raw.digest,
+        layout.targets,
+        interval,
+        clock,
+        newest_first,
+        series,
+        report,
+        row_format(raw, layout, stamps),
     )
     _check_labels(table)
     _describe(raw, table, values, report)
@@ -122,34 +156,46 @@ def read_table(
 
 def _check_labels(table: Table) -> None:
     """No two of its series are called alike in an output."""
-    labels = [table.channel_label(series, k) for series in table.series for k in range(len(table.names))]
+    labels = [
+        table.channel_label(series, k) for series in table.series for k in range(len(table.names))
+    ]
     if len(set(labels)) < len(labels):
         twice = next(label for label, count in Counter(labels).items() if count > 1)
         raise UserError(
-            f"{table.path}: two series would both be called '{twice}' in a forecast; rename an item or a column"
+            f"{table.path}: two series would both be called '{twice}' in a forecast; rename an "
+            "item or a column"
         )
 
 
 def _equally_spaced(times: pd.DatetimeIndex, report: Report) -> pd.DatetimeIndex:
-    """The times of a benchmark file's rows at their usual distance, the last one as it is written."""
+    """The times of a benchmark file's rows at their usual distance, the last one as it is
+    written.
+    """
     steps = np.diff(times.to_numpy(np.int64))
     values, counts = np.unique(steps, return_counts=True)
     usual = int(values[np.argmax(counts)])
     odd = int((steps != usual).sum())
     if odd:
-        report.decisions.append(f"{odd} step(s) are not the usual one: rows taken as equally spaced, by the protocol")
+        report.decisions.append(
+            f"{odd} step(s) are not the usual one: rows taken as equally spaced, by the protocol"
+        )
     first = times[-1] - pd.Timedelta(usual * (len(times) - 1), unit="ns")
     return pd.date_range(first, periods=len(times), freq=pd.Timedelta(usual, unit="ns"))
 
 
 def _groups(raw: RawTable, layout: Layout) -> tuple[NDArray[np.int64], list[str | None]]:
-    """The number of the series each row belongs to, and the series' names in the order of the file."""
+    """The number of the series each row belongs to, and the series' names in the order of the
+    file.
+    """
     if layout.item_id is None:
         return np.zeros(len(raw.places), np.int64), [None]
     names = ["" if v is None else str(v) for v in _as_text(raw, layout.item_id)]
     blank = next((row for row, name in enumerate(names) if not name), None)
     if blank is not None:
-        raise UserError(f"{raw.where(blank, layout.item_id)}: the item has no name; fill it in or remove the row")
+        raise UserError(
+            f"{raw.where(blank, layout.item_id)}: the item has no name; fill it in or remove the "
+            "row"
+        )
     codes, uniques = pd.factorize(np.asarray(names, dtype=object))
     return codes.astype(np.int64), [str(name) for name in uniques]
 
@@ -180,7 +226,9 @@ def _describe(raw: RawTable, table: Table, values: NDArray[np.float64], report: 
     for k, name in enumerate(table.names):
         blank = np.flatnonzero(np.isnan(values[:, k]))
         if len(blank) == len(values):
-            raise UserError(f"{raw.path}, column '{name}': all values are missing; leave it out with --target")
+            raise UserError(
+                f"{raw.path}, column '{name}': all values are missing; leave it out with --target"
+            )
         if len(blank):
             shown = ", ".join(str(raw.places[row]) for row in blank[:5])
             missing[name] = f"{len(blank)} ({raw.unit} {shown}{', …' if len(blank) > 5 else ''})"

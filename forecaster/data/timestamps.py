@@ -17,10 +17,30 @@ _SHAPE = re.compile(
     r"\s?(?P<zone>Z|UTC|[+-]\d{2}:?\d{2})?)?$"
 )
 _DATES = (
-    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y",
-    "%d-%b-%Y", "%d %b %Y", "%b %d %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%Y-%m", "%Y/%m", "%b %Y", "%b-%Y",
-    "%B %Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y",
-)  # fmt: skip
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%Y%m%d",
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d-%b-%Y",
+    "%d %b %Y",
+    "%b %d %Y",
+    "%b %d, %Y",
+    "%d %B %Y",
+    "%B %d, %Y",
+    "%Y-%m",
+    "%Y/%m",
+    "%b %Y",
+    "%b-%Y",
+    "%B %Y",
+    "%d.%m.%y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+)
 _FURTHEST = 18 * 60  # minutes from UTC
 _YEARS = (1678, 2261)  # what nanoseconds since 1970 can tell, less some room
 _QUARTER = re.compile(r"^(\d{4})[- ]?Q([1-4])$")
@@ -28,7 +48,9 @@ _QUARTER = re.compile(r"^(\d{4})[- ]?Q([1-4])$")
 
 @dataclass(frozen=True)
 class Stamps:
-    """``wall`` (n,) as written, without a zone; ``offsets`` (n,) in minutes east of UTC, or None where none are written."""
+    """``wall`` (n,) as written, without a zone; ``offsets`` (n,) in minutes east of UTC, or None
+    where none are written.
+    """
 
     wall: pd.DatetimeIndex
     offsets: NDArray[np.int64] | None
@@ -55,7 +77,11 @@ def looks_like_time(name: str, column: Column) -> bool:
 
 
 def _named_as_time(name: str) -> bool:
-    return bool(re.search(r"date|time|year|month|day|week|quarter|^ds$|^t$|stamp|period", name, re.IGNORECASE))
+    return bool(
+        re.search(
+            r"date|time|year|month|day|week|quarter|^ds$|^t$|stamp|period", name, re.IGNORECASE
+        )
+    )
 
 
 def _is_year(name: str, cells: list[str]) -> bool:
@@ -80,7 +106,11 @@ def _formats(dates: list[str]) -> Iterator[str]:
         yield "%Y"
     else:
         first = dates[:1]
-        yield from (f for f in _DATES if not _read_dates(first, f).hasnans and not _read_dates(dates, f).hasnans)
+        yield from (
+            f
+            for f in _DATES
+            if not _read_dates(first, f).hasnans and not _read_dates(dates, f).hasnans
+        )
 
 
 def _read_dates(dates: list[str], style: str) -> pd.DatetimeIndex:
@@ -96,7 +126,9 @@ def _read_dates(dates: list[str], style: str) -> pd.DatetimeIndex:
 
 
 def parse_stamps(raw: RawTable, name: str, known: str | None = None) -> Stamps:
-    """Read the time column ``name``; one format has to hold for the whole column, the ``known`` style if there is one."""
+    """Read the time column ``name``; one format has to hold for the whole column, the ``known``
+    style if there is one.
+    """
     column = raw.columns[name]
     if isinstance(column, np.ndarray):
         column = [str(int(v)) if np.isfinite(v) and v == int(v) else str(v) for v in column]
@@ -105,14 +137,21 @@ def parse_stamps(raw: RawTable, name: str, known: str | None = None) -> Stamps:
     parts = [_split(cell) for cell in column]
     for row, cell in enumerate(column):
         if not cell:
-            raise UserError(f"{raw.where(row, name)}: the time is missing; fill it in or remove the row")
+            raise UserError(
+                f"{raw.where(row, name)}: the time is missing; fill it in or remove the row"
+            )
     dates = [match["date"] if match else cell for match, cell in zip(parts, column, strict=True)]
-    style = _choose_format(raw, name, dates, list(column)) if known is None else _known_format(raw, name, dates, known)
+    style = (
+        _choose_format(raw, name, dates, list(column))
+        if known is None
+        else _known_format(raw, name, dates, known)
+    )
     shapes = [(bool(m and m["time"]), bool(m and m["half"]), bool(m and m["zone"])) for m in parts]
     odd = next((row for row, shape in enumerate(shapes) if shape != shapes[0]), None)
     if odd is not None:
         raise UserError(
-            f"{raw.where(odd, name)}: '{column[odd]}' is written otherwise than '{column[0]}' in the first row; "
+            f"{raw.where(odd, name)}: '{column[odd]}' is written otherwise than '{column[0]}' in "
+            "the first row; "
             "write all times in one way"
         )
     wall = _read_dates(dates, style)
@@ -126,7 +165,9 @@ def parse_stamps(raw: RawTable, name: str, known: str | None = None) -> Stamps:
         wrong = np.flatnonzero(np.abs(offsets) > _FURTHEST)  # no zone is so far away
         if len(wrong):
             row = int(wrong[0])
-            raise UserError(f"{raw.where(row, name)}: '{column[row]}' has no such offset from UTC; correct it")
+            raise UserError(
+                f"{raw.where(row, name)}: '{column[row]}' has no such offset from UTC; correct it"
+            )
     written = style if style == "quarter" else style + (" with a time of day" if has_time else "")
     return Stamps(wall, offsets, written + (" and offset" if has_zone else ""), not has_time)
 
@@ -137,13 +178,18 @@ def _check_years(raw: RawTable, name: str, wall: pd.DatetimeIndex) -> None:
     if len(outside):
         row = int(outside[0])
         cell = raw.columns[name][row]
-        raise UserError(f"{raw.where(row, name)}: '{cell}' is outside the years {_YEARS[0]} to {_YEARS[1]}; correct it")
+        raise UserError(
+            f"{raw.where(row, name)}: '{cell}' is outside the years {_YEARS[0]} to {_YEARS[1]}; "
+            "correct it"
+        )
 
 
 def _typed_stamps(raw: RawTable, name: str, column: pd.DatetimeIndex) -> Stamps:
     blank = np.flatnonzero(column.isna())
     if len(blank):
-        raise UserError(f"{raw.where(int(blank[0]), name)}: the time is missing; fill it in or remove the row")
+        raise UserError(
+            f"{raw.where(int(blank[0]), name)}: the time is missing; fill it in or remove the row"
+        )
     _check_years(raw, name, column)
     date_only = bool((column == column.normalize()).all())
     if column.tz is None:
@@ -162,7 +208,8 @@ def _choose_format(raw: RawTable, name: str, dates: list[str], cells: list[str])
         styles = sorted(styles, key=spread.__getitem__)
         if spread[styles[0]] == spread[styles[1]]:
             raise UserError(
-                f"{raw.path}, column '{name}': '{cells[0]}' can be read as {styles[0]} and as {styles[1]}; "
+                f"{raw.path}, column '{name}': '{cells[0]}' can be read as {styles[0]} and as "
+                f"{styles[1]}; "
                 "write the dates as YYYY-MM-DD"
             )
     if styles:
@@ -176,7 +223,8 @@ def _known_format(raw: RawTable, name: str, dates: list[str], known: str) -> str
     bad = np.flatnonzero(_read_dates(dates, style).isna())
     if len(bad):
         raise UserError(
-            f"{raw.where(int(bad[0]), name)}: '{dates[int(bad[0])]}' is not a time written as {style}; correct it"
+            f"{raw.where(int(bad[0]), name)}: '{dates[int(bad[0])]}' is not a time written as "
+            f"{style}; correct it"
         )
     return style
 
@@ -188,16 +236,21 @@ def _irregularity(wall: pd.DatetimeIndex) -> int:
 def _refuse_dates(raw: RawTable, name: str, dates: list[str], cells: list[str]) -> None:
     fitting = list(_formats(dates[:1]))
     if not fitting:
-        raise UserError(f"{raw.where(0, name)}: '{cells[0]}' is not a time; write times as YYYY-MM-DD HH:MM:SS")
+        raise UserError(
+            f"{raw.where(0, name)}: '{cells[0]}' is not a time; write times as YYYY-MM-DD HH:MM:SS"
+        )
     # the format that goes furthest tells which row is the odd one
     row = max(int(np.argmax(_read_dates(dates, style).isna())) for style in fitting)
     kind = "is written otherwise than" if any(_formats([dates[row]])) else "is not a time like"
     raise UserError(
-        f"{raw.where(row, name)}: '{cells[row]}' {kind} '{cells[0]}' in the first row; write all times in one way"
+        f"{raw.where(row, name)}: '{cells[row]}' {kind} '{cells[0]}' in the first row; write all "
+        "times in one way"
     )
 
 
-def _clock_times(raw: RawTable, name: str, cells: list[str], parts: list[re.Match[str]]) -> pd.TimedeltaIndex:
+def _clock_times(
+    raw: RawTable, name: str, cells: list[str], parts: list[re.Match[str]]
+) -> pd.TimedeltaIndex:
     texts = [m["time"].replace(",", ".") for m in parts]
     texts = [t if t.count(":") == 2 else t + ":00" for t in texts]
     times = pd.TimedeltaIndex(pd.to_timedelta(texts, errors="coerce"))
@@ -208,7 +261,9 @@ def _clock_times(raw: RawTable, name: str, cells: list[str], parts: list[re.Matc
     bad = np.flatnonzero(times.isna() | (times > pd.Timedelta(hours=24)))
     if len(bad):
         row = int(bad[0])
-        raise UserError(f"{raw.where(row, name)}: '{cells[row]}' has no such time of day; correct it")
+        raise UserError(
+            f"{raw.where(row, name)}: '{cells[row]}' has no such time of day; correct it"
+        )
     return times
 
 

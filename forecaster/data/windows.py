@@ -1,7 +1,8 @@
 """Windows of history and future, cut by vectorised indexing over the concatenated series.
 
-All series lie behind one another in one array, each preceded by ``lookback`` rows of missing values. A window is then
-one index, series of any length can be mixed, and a history shorter than the lookback comes padded and masked by itself.
+All series lie behind one another in one array, each preceded by ``lookback`` rows of missing
+values. A window is then one index, series of any length can be mixed, and a history shorter than
+the lookback comes padded and masked by itself.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,11 +22,11 @@ from forecaster.data.splits import Borders, Part
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows as the models take them. Missing values are 0 in the values and 0 in the mask (1: observed).
+    """Windows as the models take them. Missing values are 0 in the values and 0 in the mask (1:
+    observed).
 
-    ``past`` (B, K, L) and ``future`` (B, K, H) are z-scores; ``index`` (B,) tells which windows they are, ``time`` (B,)
-    when:
-    the number of the first target's period, in steps since 1970.
+    ``past`` (B, K, L) and ``future`` (B, K, H) are z-scores; ``index`` (B,) tells which windows
+    they are, ``time`` (B,) when: the number of the first target's period, in steps since 1970.
     """
 
     past: Float[Tensor, "B K L"]
@@ -51,7 +52,9 @@ class Batch:
 
 
 class Windows(Dataset[Batch]):
-    """Every window at stride 1 whose targets lie inside one part of each series. Indexed by a batch of numbers."""
+    """Every window at stride 1 whose targets lie inside one part of each series. Indexed by a batch
+    of numbers.
+    """
 
     def __init__(
         self,
@@ -61,17 +64,19 @@ class Windows(Dataset[Batch]):
         horizon: int,
         starts: Sequence[int],
     ) -> None:
-        """``series``: arrays (n, K) of z-scores with nan for missing; ``parts``: first row and end of the targets.
+        """``series``: arrays (n, K) of z-scores with nan for missing; ``parts``: first row and end
+        of the targets.
 
-        ``starts``: each series' first period, numbered in steps since 1970. ``owners`` and ``rows`` tell of each window
-        the number of its series and the row of its first target in it.
+        ``starts``: each series' first period, numbered in steps since 1970. ``owners`` and ``rows``
+        tell of each window the number of its series and the row of its first target in it.
         """
         self.lookback, self.horizon = lookback, horizon
         padding = np.full((lookback, series[0].shape[1]), np.nan, dtype=np.float32)
         pieces, origins, rows, times, begin = [], [], [], [], 0
         for values, (first, end), start in zip(series, parts, starts, strict=True):
             pieces += [padding, values.astype(np.float32)]
-            # a window's number is the row at which its padded history begins; its first target is `lookback` further
+            # a window's number is the row at which its padded history begins; its first target is
+            # `lookback` further
             targets = np.arange(max(first, 1), end - horizon + 1)
             origins.append(targets + begin)
             rows.append(targets)
@@ -80,17 +85,25 @@ class Windows(Dataset[Batch]):
         self._flat = np.concatenate(pieces)  # (rows, K)
         self.origins, self.times = np.concatenate(origins), torch.from_numpy(np.concatenate(times))
         self.rows = torch.from_numpy(np.concatenate(rows))
-        self.owners = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(each) for each in rows]))
+        self.owners = torch.repeat_interleave(
+            torch.arange(len(rows)), torch.tensor([len(each) for each in rows])
+        )
         self._cut()
 
     def _cut(self) -> None:
         span = self.lookback + self.horizon
-        self._values = sliding_window_view(np.nan_to_num(self._flat), span, axis=0)  # (rows, K, L+H), a view
+        self._values = sliding_window_view(
+            np.nan_to_num(self._flat), span, axis=0
+        )  # (rows, K, L+H), a view
         self._mask = sliding_window_view((~np.isnan(self._flat)).astype(np.float32), span, axis=0)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What another process is given: the rows; each view over them would be sent as the large array it stands for."""
-        return {name: value for name, value in vars(self).items() if name not in {"_values", "_mask"}}
+        """What another process is given: the rows; each view over them would be sent as the large
+        array it stands for.
+        """
+        return {
+            name: value for name, value in vars(self).items() if name not in {"_values", "_mask"}
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -101,7 +114,10 @@ class Windows(Dataset[Batch]):
 
     def __getitem__(self, index: Int[Tensor, " B"]) -> Batch:
         rows = self.origins[index.numpy()]
-        values, mask = torch.from_numpy(self._values[rows]), torch.from_numpy(self._mask[rows])  # (B, K, L+H)
+        values, mask = (
+            torch.from_numpy(self._values[rows]),
+            torch.from_numpy(self._mask[rows]),
+        )  # (B, K, L+H)
         past, future = values.split([self.lookback, self.horizon], dim=2)
         past_mask, future_mask = mask.split([self.lookback, self.horizon], dim=2)
         return Batch(past, past_mask, future, future_mask, index, self.times[index])
@@ -115,10 +131,12 @@ def cut_windows(
     horizon: int,
     starts: Sequence[int],
 ) -> Windows:
-    """The windows of one part; a training window has its whole history and its targets in the training rows.
+    """The windows of one part; a training window has its whole history and its targets in the
+    training rows.
 
-    A series with fewer training rows than lookback + horizon gives padded windows, with half of what there is as their
-    history at least; otherwise every training window has a full history, as in the protocol.
+    A series with fewer training rows than lookback + horizon gives padded windows, with half of
+    what there is as their history at least; otherwise every training window has a full history, as
+    in the protocol.
     """
     spans = []
     for border in borders:
@@ -150,13 +168,15 @@ def evenly_spaced(count: int, limit: int | None) -> Int[Tensor, " n"]:
     return torch.linspace(0, count - 1, limit, dtype=torch.float64).round().long()
 
 
-def ordered_loader(windows: Windows, batch_size: int, limit: int | None = None) -> DataLoader[Batch]:
-    """Windows in order, all or ``limit`` evenly spaced ones; the last batch may be smaller, none is dropped."""
+def ordered_loader(
+    windows: Windows, batch_size: int, limit: int | None = None
+) -> DataLoader[Batch]:
+    """Windows in order, all or ``limit`` evenly spaced ones; the last batch may be smaller, none is
+    dropped.
+    """
     return loader_of(windows, evenly_spaced(len(windows), limit), batch_size)
 
 
 def loader_of(windows: Windows, numbers: Int[Tensor, " n"], batch_size: int) -> DataLoader[Batch]:
     """The windows of these numbers, in their order."""
     return DataLoader(windows, sampler=_Ordered(numbers, batch_size), batch_size=None)
-
-

@@ -1,8 +1,8 @@
 """Network output → ŷ_0. This is the only place that knows what the network predicts.
 
-``data``        the output is ŷ_0                                     (S²DBM, TimeDiff)
-``correction``  the output is ŷ_0 − h                                 (a bridge from a prior that is a forecast of its own)
-``noise``       the output is ε̂, ŷ_0 = (y_t − g_t·h − b_t·ε̂)/a_t     (CSDI, SSSD, TMDM)
+``data``        the output is ŷ_0                                    (S²DBM, TimeDiff)
+``correction``  the output is ŷ_0 − h                                (a bridge from a forecast)
+``noise``       the output is ε̂, ŷ_0 = (y_t − g_t·h − b_t·ε̂)/a_t    (CSDI, SSSD, TMDM)
 """
 
 from typing import Literal
@@ -21,15 +21,17 @@ Predicts = Literal["data", "correction", "noise"]
 class Denoiser(nn.Module):
     """A network as a predictor of the data.
 
-    The network maps (B, K, S, F) features and the step t (B,) to (B, K, S). Its first feature is y_t, the others are given;
-    where they span more positions than the path (S > M), y_t stands at the end.
+    The network maps (B, K, S, F) features and the step t (B,) to (B, K, S). Its first feature is
+    y_t, the others are given; where they span more positions than the path (S > M), y_t stands at
+    the end.
     """
 
     def __init__(self, network: nn.Module, predicts: Predicts, process: Process) -> None:
         super().__init__()
         if predicts == "noise" and float(process.a[-1]) == 0.0:
             raise UserError(
-                "model.predicts: noise cannot be turned into data where the path holds nothing of the data any more "
+                "model.predicts: noise cannot be turned into data where the path holds nothing of "
+                "the data any more "
                 "(a_T = 0, as on a bridge); predict data or correction"
             )
         self.network, self.predicts, self.process = network, predicts, process
@@ -60,5 +62,8 @@ class Denoiser(nn.Module):
             return out
         if self.predicts == "correction":
             return h + out
-        a, g, b = (c[t].to(y_t.dtype)[:, None, None] for c in (self.process.a, self.process.g, self.process.b))
+        a, g, b = (
+            c[t].to(y_t.dtype)[:, None, None]
+            for c in (self.process.a, self.process.g, self.process.b)
+        )
         return (y_t - g * h - b * out.to(y_t.dtype)) / a

@@ -6,8 +6,8 @@
                         κ = √(b_u² − σ²)/b_t,  λ = a_u − a_t·κ,  ζ = g_u − g_t·κ
     exact posterior     σ² = (b_t² − (a_t/a_u)²·b_u²)·b_u²/b_t²
 
-The dial ``s`` scales that variance by s/2: 2 is the exact Bayes posterior, 0 is deterministic (η² = s/2 in DDIM's terms).
-No learnable weight, and no knowledge of any network.
+The dial ``s`` scales that variance by s/2: 2 is the exact Bayes posterior, 0 is deterministic (η² =
+s/2 in DDIM's terms). No learnable weight, and no knowledge of any network.
 """
 
 from jaxtyping import Float, Int
@@ -45,15 +45,20 @@ class Process(nn.Module):
         a, g, b = (c[t].to(y_0.dtype)[:, None, None] for c in (self.a, self.g, self.b))
         return a * y_0 + g * h + b * noise
 
-    def start(self, h: Float[Tensor, "B K M"], noise: Float[Tensor, "B K M"]) -> Float[Tensor, "B K M"]:
+    def start(
+        self, h: Float[Tensor, "B K M"], noise: Float[Tensor, "B K M"]
+    ) -> Float[Tensor, "B K M"]:
         """y_T. For the bridge b_T = 0: it is h itself."""
         return self.g[-1].to(h.dtype) * h + self.b[-1].to(h.dtype) * noise
 
-    def coefficients(self, t: int, u: int, s: float, full_first: bool = False) -> tuple[float, float, float, float]:
+    def coefficients(
+        self, t: int, u: int, s: float, full_first: bool = False
+    ) -> tuple[float, float, float, float]:
         """(κ, λ, ζ, σ) of the reverse step t → u, 0 ≤ u < t ≤ T, in float64.
 
-        Where b_t = 0 (the bridge's y_T = h) nothing of y_t's noise can be carried on: κ = 0, and the posterior is the
-        marginal at u. ``full_first`` then injects all of b_u whatever s > 0 is.
+        Where b_t = 0 (the bridge's y_T = h) nothing of y_t's noise can be carried on: κ = 0, and
+        the posterior is the marginal at u. ``full_first`` then injects all of b_u whatever s > 0
+        is.
         """
         if not 0 <= u < t <= self.steps:
             raise ValueError(f"a reverse step goes from t to a smaller u ≥ 0, not from {t} to {u}")

@@ -16,8 +16,8 @@ Noise = Callable[[int], Tensor]
 def step_grid(total: int, steps: int | Sequence[int]) -> list[int]:
     """The steps of the path that are visited, from ``total`` down to 0.
 
-    ``steps``: their number, as evenly spaced as whole numbers allow, or those at which the network is called, falling
-    from ``total``.
+    ``steps``: their number, as evenly spaced as whole numbers allow, or those at which the network
+    is called, falling from ``total``.
     """
     if isinstance(steps, int):
         if not 1 <= steps <= total:
@@ -25,7 +25,9 @@ def step_grid(total: int, steps: int | Sequence[int]) -> list[int]:
         return [round(total * (steps - i) / steps) for i in range(steps + 1)]
     grid = [*steps, 0]
     if grid[0] != total or any(t <= u for t, u in pairwise(grid)):
-        raise ValueError(f"the steps fall from {total} to 1 at the least, not {', '.join(map(str, steps))}")
+        raise ValueError(
+            f"the steps fall from {total} to 1 at the least, not {', '.join(map(str, steps))}"
+        )
     return grid
 
 
@@ -40,11 +42,14 @@ def sample(
 ) -> Float[Tensor, "B K M"]:
     """Walk from y_T to y_0 along ``grid``, which falls from T to 0 in any steps.
 
-    ``predict(y_t, t)`` gives ŷ_0, with t (B,). ``noise(i)`` gives the standard normal draw (B, K, M) of the i-th step
-    (0 is the start); it is asked only where noise is wanted, so s = 0 on the bridge draws none.
+    ``predict(y_t, t)`` gives ŷ_0, with t (B,). ``noise(i)`` gives the standard normal draw (B, K,
+    M) of the i-th step (0 is the start); it is asked only where noise is wanted, so s = 0 on the
+    bridge draws none.
     """
     if grid[0] != process.steps or grid[-1] != 0:
-        raise ValueError(f"the walk goes from {process.steps} to 0, not from {grid[0]} to {grid[-1]}")
+        raise ValueError(
+            f"the walk goes from {process.steps} to 0, not from {grid[0]} to {grid[-1]}"
+        )
     starts_noisy = float(process.b[-1]) > 0
     y = process.start(h, noise(0)) if starts_noisy else h * process.g[-1].to(h.dtype)
     for i, (t, u) in enumerate(pairwise(grid), start=1):

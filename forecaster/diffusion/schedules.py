@@ -1,4 +1,5 @@
-"""Schedules: each diffusion forecaster's path as three coefficient vectors over t = 0…T, in float64.
+"""Schedules: each diffusion forecaster's path as three coefficient vectors over t = 0…T, in
+float64.
 
 symbol   code   in   y_t = a_t·y_0 + g_t·h + b_t·ε                  (arXiv 2411.04491, theorem 1)
 α̂_t      a      weight of the data
@@ -24,16 +25,22 @@ class Schedule:
 
 
 def bridge(steps: int) -> Schedule:
-    """S²DBM's Brownian bridge: a_t = 1 − t/T, g_t = t/T, b_t = √(2·a_t·(1−a_t)); both ends are pinned."""
+    """S²DBM's Brownian bridge: a_t = 1 − t/T, g_t = t/T, b_t = √(2·a_t·(1−a_t)); both ends are
+    pinned.
+    """
     t = torch.arange(steps + 1, dtype=torch.float64) / steps
     return Schedule(1 - t, t, (2 * (1 - t) * t).sqrt())
 
 
 def ddpm(betas: Float64[Tensor, " T"], pull_to_prior: bool = False) -> Schedule:
-    """DDPM (CSDI, SSSD, TimeDiff): a_t = √ᾱ_t, b_t = √(1−ᾱ_t); with ``pull_to_prior`` (TMDM) g_t = 1 − √ᾱ_t, else 0."""
+    """DDPM (CSDI, SSSD, TimeDiff): a_t = √ᾱ_t, b_t = √(1−ᾱ_t); with ``pull_to_prior`` (TMDM) g_t =
+    1 − √ᾱ_t, else 0.
+    """
     alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), (1 - betas).cumprod(0)])
     if float(alpha_bar[-1]) < torch.finfo(torch.float64).tiny:
-        raise ValueError(f"nothing is left of the data after {int((alpha_bar > 0).sum())} of {len(betas)} steps")
+        raise ValueError(
+            f"nothing is left of the data after {int((alpha_bar > 0).sum())} of {len(betas)} steps"
+        )
     a = alpha_bar.sqrt()
     return Schedule(a, 1 - a if pull_to_prior else torch.zeros_like(a), (1 - alpha_bar).sqrt())
 

@@ -1,8 +1,9 @@
-"""Sums over windows, kept apart by series, channel and lead time; every metric is the ratio of two of them.
+"""Sums over windows, kept apart by series, channel and lead time; every metric is the ratio of two
+of them.
 
-The memory is N·K·H numbers a sum, however many windows there are. Pooled values, curves over lead times and values by
-series follow from the same sums, so no batch and no order of windows changes them but for rounding. An entry that is
-missing in the truth has no part in any sum.
+The memory is N·K·H numbers a sum, however many windows there are. Pooled values, curves over lead
+times and values by series follow from the same sums, so no batch and no order of windows changes
+them but for rounding. An entry that is missing in the truth has no part in any sum.
 """
 
 from dataclasses import dataclass
@@ -53,7 +54,9 @@ PIT_BINS = 20
 
 @dataclass(frozen=True)
 class Truth:
-    """What a batch of windows turned out to be: values, the mask of what is observed, and the series of each window."""
+    """What a batch of windows turned out to be: values, the mask of what is observed, and the
+    series of each window.
+    """
 
     y: Float64[Tensor, "B K H"]
     mask: Float[Tensor, "B K H"]
@@ -68,8 +71,8 @@ class Truth:
 class Totals:
     """The sums (N, K, H) by name; those over all channels or lead times have the length 1 there.
 
-    ``scale`` (N, K): each series' and channel's mean seasonal error on its training rows, for MASE, which leaves out those
-    without one.
+    ``scale`` (N, K): each series' and channel's mean seasonal error on its training rows, for MASE,
+    which leaves out those without one.
     """
 
     def __init__(self, series: int = 1, scale: Float64[Tensor, "N K"] | None = None) -> None:
@@ -79,7 +82,9 @@ class Totals:
     def add(self, name: str, truth: Truth, values: Tensor) -> None:
         """Add values (B, K or 1, H or 1, …), already 0 where nothing is observed."""
         if name not in self.sums:
-            self.sums[name] = values.new_zeros((self.series, *values.shape[1:]), dtype=torch.float64)
+            self.sums[name] = values.new_zeros(
+                (self.series, *values.shape[1:]), dtype=torch.float64
+            )
         if self.series == 1:
             self.sums[name] += values.double().sum(0, keepdim=True)
         else:
@@ -98,7 +103,11 @@ class Totals:
         if name in {"scaled", "scalable"} and self.scale is not None:
             scale = self.scale.to(self.sums["observed"].device)[..., None]
             known = scale > 0  # no for nan, too
-            values = self.sums["absolute"] / torch.where(known, scale, 1.0) if name == "scaled" else self.sums["observed"]
+            values = (
+                self.sums["absolute"] / torch.where(known, scale, 1.0)
+                if name == "scaled"
+                else self.sums["observed"]
+            )
             return (values * known).sum(axes)
         return self.sums[name].sum(axes)
 
@@ -110,7 +119,10 @@ class Totals:
 
     def _known(self) -> list[str]:
         """The metrics that something was added to, in the order of the table."""
-        there = {*self.sums, *({"scaled", "scalable"} if self.scale is not None and "absolute" in self.sums else ())}
+        there = {
+            *self.sums,
+            *({"scaled", "scalable"} if self.scale is not None and "absolute" in self.sums else ()),
+        }
         return [metric for metric, needed in RATIOS.items() if there.issuperset(needed)]
 
     def _shape(self, metric: str) -> torch.Size:
@@ -122,13 +134,17 @@ class Totals:
         return {metric: value for metric, value in found.items() if value == value}
 
     def by_lead(self) -> dict[str, list[float]]:
-        """Each metric at each lead time (H), nan where nothing is observed; not those of whole windows."""
+        """Each metric at each lead time (H), nan where nothing is observed; not those of whole
+        windows.
+        """
         horizon = self.sums["observed"].shape[2]
         known = [metric for metric in self._known() if self._shape(metric)[2] == horizon]
         return {metric: self._ratio(metric, (0, 1)).tolist() for metric in known}
 
     def by_series(self) -> dict[str, list[float]]:
-        """Each metric of each series and channel (N·K, channels within series); not those over all channels."""
+        """Each metric of each series and channel (N·K, channels within series); not those over all
+        channels.
+        """
         channels = self.sums["observed"].shape[1]
         known = [metric for metric in self._known() if self._shape(metric)[1] == channels]
         return {metric: self._ratio(metric, (2,)).flatten().tolist() for metric in known}
@@ -145,12 +161,18 @@ def add_point(totals: Totals, truth: Truth, forecast: Float64[Tensor, "B K H"]) 
     error = torch.where(observed, (forecast - truth.y).abs(), 0.0)
     totals.add("absolute", truth, error)
     totals.add("squared", truth, error**2)
-    totals.add("symmetric", truth, torch.where(observed, symmetric_percentage(forecast, truth.y), 0.0))
+    totals.add(
+        "symmetric", truth, torch.where(observed, symmetric_percentage(forecast, truth.y), 0.0)
+    )
     return error
 
 
-def add_samples(totals: Totals, truth: Truth, samples: Float64[Tensor, "B S K H"], full: bool = False) -> Tensor:
-    """The scores of paths, and what follows from the samples' quantiles; each entry's CRPS. ``full``: see ``Scoring``."""
+def add_samples(
+    totals: Totals, truth: Truth, samples: Float64[Tensor, "B S K H"], full: bool = False
+) -> Tensor:
+    """The scores of paths, and what follows from the samples' quantiles; each entry's CRPS.
+    ``full``: see ``Scoring``.
+    """
     ranked = samples.sort(dim=1).values
     crps = add_paths(totals, truth, samples, ranked, full)
     add_quantiles(totals, truth, quantiles_of_ranked(ranked, QUANTILES))
@@ -163,8 +185,12 @@ def add_samples(totals: Totals, truth: Truth, samples: Float64[Tensor, "B S K H"
     return crps
 
 
-def add_paths(totals: Totals, truth: Truth, samples: Float64[Tensor, "B S K H"], ranked: Tensor, full: bool) -> Tensor:
-    """crps; crps_sum and wql_sum, where all channels are observed; energy, and variogram if ``full``. Each entry's CRPS."""
+def add_paths(
+    totals: Totals, truth: Truth, samples: Float64[Tensor, "B S K H"], ranked: Tensor, full: bool
+) -> Tensor:
+    """crps; crps_sum and wql_sum, where all channels are observed; energy, and variogram if
+    ``full``. Each entry's CRPS.
+    """
     observed, y = truth.mask > 0, torch.where(truth.mask > 0, truth.y, 0.0)
     crps = torch.where(observed, crps_from_ranked(ranked, y), 0.0)
     totals.add("crps", truth, crps)
@@ -174,14 +200,16 @@ def add_paths(totals: Totals, truth: Truth, samples: Float64[Tensor, "B S K H"],
     totals.add("loss_sum", truth, losses[:, None] * truth.together)
     totals.add("energy", truth, energy_score(samples, y, truth.mask.to(y.dtype))[:, None, None])
     if full and y.shape[1] > 1:
-        for name, values in zip(("variogram", "pairs"), variogram_terms(samples, y, observed.to(y.dtype)), strict=True):
+        for name, values in zip(
+            ("variogram", "pairs"), variogram_terms(samples, y, observed.to(y.dtype)), strict=True
+        ):
             totals.add(name, truth, values[:, None])
     return crps
 
 
 def add_quantiles(totals: Totals, truth: Truth, quantiles: Float64[Tensor, "B Q K H"]) -> None:
-    """wql and wql_9 (mean weighted quantile loss of 19 levels .05….95 and of 9, .1….9), and for the central p % intervals
-    coverage/p, width/p and interval/p.
+    """wql and wql_9 (mean weighted quantile loss of 19 levels .05….95 and of 9, .1….9), and for the
+    central p % intervals coverage/p, width/p and interval/p.
 
     ``quantiles`` are at the levels ``QUANTILES``.
     """
@@ -189,17 +217,29 @@ def add_quantiles(totals: Totals, truth: Truth, quantiles: Float64[Tensor, "B Q 
     observed, y = truth.mask > 0, truth.y
     losses = pinball(quantiles, y, QUANTILES)
     for name, levels in (("loss_19", LEVELS_19), ("loss_9", LEVELS_9)):
-        totals.add(name, truth, torch.where(observed, losses[:, [index[level] for level in levels]].mean(1), 0.0))
+        totals.add(
+            name,
+            truth,
+            torch.where(observed, losses[:, [index[level] for level in levels]].mean(1), 0.0),
+        )
     for percent in CENTRAL:
         tail = round(0.5 - percent / 200, 3)
         low, high = quantiles[:, index[tail]], quantiles[:, index[round(1 - tail, 3)]]
         totals.add(f"coverage/{percent}", truth, ((low <= y) & (y <= high) & observed).double())
         totals.add(f"width/{percent}", truth, torch.where(observed, high - low, 0.0))
-        totals.add(f"interval/{percent}", truth, torch.where(observed, interval_score(low, high, y, percent), 0.0))
+        totals.add(
+            f"interval/{percent}",
+            truth,
+            torch.where(observed, interval_score(low, high, y, percent), 0.0),
+        )
 
 
-def add_pit_of_quantiles(totals: Totals, truth: Truth, quantiles: Float64[Tensor, "B Q K H"]) -> None:
-    """The PIT histogram of a model that gives quantiles, at the levels ``QUANTILES``; even between two of them."""
+def add_pit_of_quantiles(
+    totals: Totals, truth: Truth, quantiles: Float64[Tensor, "B Q K H"]
+) -> None:
+    """The PIT histogram of a model that gives quantiles, at the levels ``QUANTILES``; even between
+    two of them.
+    """
     _add_pit(totals, truth, *pit_range(quantiles, truth.y, (0.0, *QUANTILES, 1.0)))
 
 

@@ -1,4 +1,6 @@
-"""Which of two forecasters is better, and how sure that is: paired losses over the origins of a backtest."""
+"""Which of two forecasters is better, and how sure that is: paired losses over the origins of a
+backtest.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +14,12 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Comparison:
-    """``first``'s mean loss is lower than ``second``'s by ``percent`` of ``second``'s; ``low`` and ``high`` bound that.
+    """``first``'s mean loss is lower than ``second``'s by ``percent`` of ``second``'s; ``low`` and
+    ``high`` bound that.
 
-    ``p``: the two-sided p-value of the Diebold–Mariano test that the mean losses are equal. Where several pairs could have
-    been compared the bounds hold for all of them at once with 95 %, and p is the one multiplied by their number, ``pairs``.
+    ``p``: the two-sided p-value of the Diebold–Mariano test that the mean losses are equal. Where
+    several pairs could have been compared the bounds hold for all of them at once with 95 %, and p
+    is the one multiplied by their number, ``pairs``.
     """
 
     first: str
@@ -35,22 +39,32 @@ class Comparison:
         """The finding in words, with the name of the loss."""
         interval = f"95 % interval {self.low:.1f} to {self.high:.1f} %"
         if self.low > 0:
-            return f"{self.first} is better than {self.second} by {self.percent:.1f} % ({interval}) in {loss}"
+            better = f"{self.first} is better than {self.second} by {self.percent:.1f} %"
+            return f"{better} ({interval}) in {loss}"
         if self.high < 0:
-            return f"{self.first} is worse than {self.second} by {-self.percent:.1f} % ({interval}) in {loss}"
+            worse = f"{self.first} is worse than {self.second} by {-self.percent:.1f} %"
+            return f"{worse} ({interval}) in {loss}"
         return (
-            f"{self.first} and {self.second} cannot be told apart (difference {self.percent:.1f} %, {interval}) in {loss}"
+            f"{self.first} and {self.second} cannot be told apart "
+            f"(difference {self.percent:.1f} %, {interval}) in {loss}"
         )
 
 
 def compare(
-    first: str, losses: NDArray[np.float64], second: str, others: NDArray[np.float64], overlap: int, pairs: int = 1
+    first: str,
+    losses: NDArray[np.float64],
+    second: str,
+    others: NDArray[np.float64],
+    overlap: int,
+    pairs: int = 1,
 ) -> Comparison:
-    """Compare mean losses (n,) over the same origins, whose targets overlap those of ``overlap`` − 1 origins after them.
+    """Compare mean losses (n,) over the same origins, whose targets overlap those of ``overlap`` −
+    1 origins after them.
 
-    The test is that of Diebold and Mariano (1995). The bounds are those of the difference that it leaves, as a share of
-    the mean of ``others`` over these very origins, so they leave 0 out where p is below 5 %. ``pairs``: how many the pair
-    was picked from; for them the level is Bonferroni's.
+    The test is that of Diebold and Mariano (1995). The bounds are those of the difference that it
+    leaves, as a share of the mean of ``others`` over these very origins, so they leave 0 out where
+    p is below 5 %. ``pairs``: how many the pair was picked from; for them the level is
+    Bonferroni's.
     """
     scale, difference = float(others.mean()), others - losses
     if not difference.any():
@@ -68,11 +82,11 @@ def compare(
 def _standard_error(values: NDArray[np.float64], overlap: int) -> tuple[float, float]:
     """The standard error of the mean, and the degrees of freedom it is known with.
 
-    Two origins k apart share the part 1 − k/``overlap`` of their periods, and that is taken as the correlation R of their
-    losses. Then the centred squares sum to σ²·tr(MR), M the centring matrix, with tr(MR)²/tr(MRMR) degrees of freedom
-    (Satterthwaite, 1946), and the mean's variance is σ²·ΣR/n². A long-run variance estimated from so few origins would be
-    far too small.
-    Without overlap it is the t-test's s²/n with n − 1.
+    Two origins k apart share the part 1 − k/``overlap`` of their periods, and that is taken as the
+    correlation R of their losses. Then the centred squares sum to σ²·tr(MR), M the centring matrix,
+    with tr(MR)²/tr(MRMR) degrees of freedom (Satterthwaite, 1946), and the mean's variance is
+    σ²·ΣR/n². A long-run variance estimated from so few origins would be far too small. Without
+    overlap it is the t-test's s²/n with n − 1.
     """
     n = len(values)
     apart = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
@@ -80,17 +94,27 @@ def _standard_error(values: NDArray[np.float64], overlap: int) -> tuple[float, f
     centred = correlation - correlation.mean(0)  # M·R
     trace = float(np.trace(centred))
     squares = float(((values - values.mean()) ** 2).sum())
-    return (squares / trace * float(correlation.sum())) ** 0.5 / n, trace**2 / float((centred * centred.T).sum())
+    return (squares / trace * float(correlation.sum())) ** 0.5 / n, trace**2 / float(
+        (centred * centred.T).sum()
+    )
 
 
 def against_best(losses: dict[str, NDArray[np.float64]], overlap: int) -> list[Comparison]:
-    """The model of the lowest mean loss beside each other one, best first; since it was picked here, from all pairs."""
+    """The model of the lowest mean loss beside each other one, best first; since it was picked
+    here, from all pairs.
+    """
     order: Sequence[str] = sorted(losses, key=lambda name: float(losses[name].mean()))
     pairs = len(order) * (len(order) - 1) // 2
-    return [compare(order[0], losses[order[0]], other, losses[other], overlap, pairs) for other in order[1:]]
+    return [
+        compare(order[0], losses[order[0]], other, losses[other], overlap, pairs)
+        for other in order[1:]
+    ]
 
 
 def in_words(comparisons: Sequence[Comparison], by: str) -> list[str]:
     """A sentence a comparison, and what the intervals of several mean; ``by``: the loss."""
-    several = ["the intervals hold for all pairs of these models at once (Bonferroni), since the best was picked here"]
+    several = [
+        "the intervals hold for all pairs of these models at once (Bonferroni), since the best was "
+        "picked here"
+    ]
     return [c.sentence(by.upper()) for c in comparisons] + (several if len(comparisons) > 1 else [])

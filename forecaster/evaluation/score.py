@@ -35,9 +35,9 @@ _PATHS = 2**23
 class Scoring:
     """What is scored: which mode, how many samples and steps, and which windows.
 
-    ``stride``: every so many-th window of each series, the last one among them; ``limit``: of those as many evenly spaced
-    ones (None: all). ``full`` adds to a probabilistic evaluation the point forecast's metrics and what costs more: the
-    variogram score, PIT and rank histograms.
+    ``stride``: every so many-th window of each series, the last one among them; ``limit``: of those
+    as many evenly spaced ones (None: all). ``full`` adds to a probabilistic evaluation the point
+    forecast's metrics and what costs more: the variogram score, PIT and rank histograms.
     """
 
     mode: Mode = "point"
@@ -50,10 +50,11 @@ class Scoring:
 
 
 class Units:
-    """From a model's z-scores to the scale that metrics are reported on: the file's own, or the z-scores of a protocol.
+    """From a model's z-scores to the scale that metrics are reported on: the file's own, or the
+    z-scores of a protocol.
 
-    Those of a model that was trained on other data are not the protocol's. The truth is the table's own, in float64:
-    windows hold it in single precision, in which a zero would not be zero.
+    Those of a model that was trained on other data are not the protocol's. The truth is the table's
+    own, in float64: windows hold it in single precision, in which a zero would not be zero.
     """
 
     def __init__(self, problem: Problem, windows: Windows, device: torch.device) -> None:
@@ -65,16 +66,29 @@ class Units:
             ]
         )
         # value = std · output + mean, each (N, K)
-        mean, std = (np.stack([getattr(s, name) for s in problem.scaling]) for name in ("mean", "std"))
+        mean, std = (
+            np.stack([getattr(s, name) for s in problem.scaling]) for name in ("mean", "std")
+        )
         deviation = std
-        low, high = (np.broadcast_to(bound, mean.shape) for bound in problem.config.limits(problem.table.names))
+        low, high = (
+            np.broadcast_to(bound, mean.shape)
+            for bound in problem.config.limits(problem.table.names)
+        )
         if problem.protocol is not None:
-            middle, unit = (np.stack([getattr(s, name) for s in problem.protocol]) for name in ("mean", "std"))
+            middle, unit = (
+                np.stack([getattr(s, name) for s in problem.protocol]) for name in ("mean", "std")
+            )
             values = [s.apply(rows) for s, rows in zip(problem.protocol, values, strict=True)]
-            mean, std, low, high = (mean - middle) / unit, std / unit, (low - middle) / unit, (high - middle) / unit
+            mean, std, low, high = (
+                (mean - middle) / unit,
+                std / unit,
+                (low - middle) / unit,
+                (high - middle) / unit,
+            )
             scale, deviation = scale / unit, np.ones_like(unit)
         self.mean, self.std, self.low, self.high, self.scale, self.deviation = (
-            torch.tensor(each, dtype=torch.float64, device=device) for each in (mean, std, low, high, scale, deviation)
+            torch.tensor(each, dtype=torch.float64, device=device)
+            for each in (mean, std, low, high, scale, deviation)
         )
         self.owners = windows.owners.to(device)
         self._rows, self._horizon, self._values = windows.rows, windows.horizon, values
@@ -82,7 +96,9 @@ class Units:
     def truth(self, index: Int[Tensor, " B"]) -> Float64[Tensor, "B K H"]:
         """What the windows ``index`` turned out to be, 0 where it is missing."""
         places = zip(self.owners[index].tolist(), self._rows[index.cpu()].tolist(), strict=True)
-        values = np.stack([self._values[owner][row : row + self._horizon].T for owner, row in places])
+        values = np.stack(
+            [self._values[owner][row : row + self._horizon].T for owner, row in places]
+        )
         return torch.from_numpy(np.nan_to_num(values.astype(np.float64))).to(index.device)
 
     def of(self, values: Tensor, index: Int[Tensor, " B"], ndim: int) -> Tensor:
@@ -91,16 +107,20 @@ class Units:
 
     def restore(self, values: Tensor, index: Int[Tensor, " B"]) -> Float64[Tensor, "B *n K H"]:
         """(B, K, H) or (B, S, K, H) of the windows ``index``, cut off at the bounds of the data."""
-        mean, std, low, high = (self.of(each, index, values.ndim) for each in (self.mean, self.std, self.low, self.high))
+        mean, std, low, high = (
+            self.of(each, index, values.ndim) for each in (self.mean, self.std, self.low, self.high)
+        )
         return torch.minimum(torch.maximum(values.double() * std + mean, low), high)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The sums over all windows that were scored, their numbers (W,), and how far off each window was.
+    """The sums over all windows that were scored, their numbers (W,), and how far off each window
+    was.
 
-    ``errors`` (W,): the mean of a window's absolute errors, or its CRPS, in standard deviations of the training rows, so
-    that channels and series of any unit can be compared; nan for a window without one observed value.
+    ``errors`` (W,): the mean of a window's absolute errors, or its CRPS, in standard deviations of
+    the training rows, so that channels and series of any unit can be compared; nan for a window
+    without one observed value.
     """
 
     totals: Totals
@@ -134,12 +154,16 @@ def evaluate_in_full(
     batch_size: int | None = None,
     watch: Callable[[DataLoader[Batch]], Iterator[Batch]] = iter,
 ) -> Evaluation:
-    """Score a model on windows of the problem; ``batch_size`` and ``watch`` have no say in the result."""
+    """Score a model on windows of the problem; ``batch_size`` and ``watch`` have no say in the
+    result.
+    """
     device = model.device
     model.eval()
     units, numbers = Units(problem, windows, device), chosen(windows, scoring)
     totals, errors = Totals(len(problem.table), units.scale), []
-    for cpu_batch in watch(loader_of(windows, numbers, batch_size or _batch_size(problem, scoring))):
+    for cpu_batch in watch(
+        loader_of(windows, numbers, batch_size or _batch_size(problem, scoring))
+    ):
         batch = cpu_batch.to(device)
         y = units.truth(batch.index)
         truth = Truth(y, batch.future_mask, units.owners[batch.index])
@@ -147,19 +171,30 @@ def evaluate_in_full(
         if scoring.mode == "probabilistic":
             error = _add_probabilistic(totals, truth, model, batch, scoring, units)
             if scoring.full:
-                add_point(totals, truth, units.restore(model.point(batch, scoring.steps), batch.index))
+                add_point(
+                    totals, truth, units.restore(model.point(batch, scoring.steps), batch.index)
+                )
         else:
-            error = add_point(totals, truth, units.restore(model.point(batch, scoring.steps), batch.index))
+            error = add_point(
+                totals, truth, units.restore(model.point(batch, scoring.steps), batch.index)
+            )
         scaled = error / units.of(units.deviation, batch.index, 3)
         errors.append((scaled.sum((1, 2)) / batch.future_mask.sum((1, 2))).cpu())
     return Evaluation(totals, numbers, torch.cat(errors))
 
 
 def evaluate_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> Evaluation:
-    """The baseline on the same windows, with a season of history to read however short the lookback of the model is."""
+    """The baseline on the same windows, with a season of history to read however short the lookback
+    of the model is.
+    """
     widened = replace(problem, config=with_a_season(problem.config, problem.table))
     naive = SeasonalNaive(problem.table.interval.season, problem.config.horizon)
-    return evaluate_in_full(naive, widened, widened.windows(part), replace(scoring, mode="point", steps=None, full=False))
+    return evaluate_in_full(
+        naive,
+        widened,
+        widened.windows(part),
+        replace(scoring, mode="point", steps=None, full=False),
+    )
 
 
 def _batch_size(problem: Problem, scoring: Scoring) -> int:
@@ -187,7 +222,9 @@ def _seeds(batch: Batch, seed: int) -> Sequence[int]:
     return [seed * 2**32 + int(index) for index in batch.index]
 
 
-def interval_ends(model: Forecaster, batch: Batch, scoring: Scoring, units: Units) -> Float64[Tensor, "B 2 K H"]:
+def interval_ends(
+    model: Forecaster, batch: Batch, scoring: Scoring, units: Units
+) -> Float64[Tensor, "B 2 K H"]:
     """The 5 % and 95 % quantiles that were scored."""
     if model.distribution == "quantiles":
         return units.restore(model.quantiles(batch, (0.05, 0.95)), batch.index)
@@ -196,9 +233,13 @@ def interval_ends(model: Forecaster, batch: Batch, scoring: Scoring, units: Unit
 
 
 def worst_windows(found: Evaluation, windows: Windows, count: int = 6) -> Int[Tensor, " n"]:
-    """The numbers of the windows that are furthest off, worst first; of those whose targets overlap, the worst."""
+    """The numbers of the windows that are furthest off, worst first; of those whose targets
+    overlap, the worst.
+    """
     kept: list[int] = []
-    for place in torch.argsort(torch.nan_to_num(found.errors, -1.0), descending=True, stable=True).tolist():
+    for place in torch.argsort(
+        torch.nan_to_num(found.errors, -1.0), descending=True, stable=True
+    ).tolist():
         number = int(found.numbers[place])
         apart = all(
             windows.owners[number] != windows.owners[other]

@@ -11,7 +11,9 @@ from forecaster.tracking import store
 
 
 def find_model(reference: str) -> Path:
-    """A folder, ``runs:/ID/model``, ``models:/NAME/VERSION``, ``models:/NAME@ALIAS``, or ``latest`` → a folder."""
+    """A folder, ``runs:/ID/model``, ``models:/NAME/VERSION``, ``models:/NAME@ALIAS``, or ``latest``
+    → a folder.
+    """
     if reference == "latest":
         known = sorted(store.MODELS.glob("*/metadata.json"), key=lambda path: path.stat().st_mtime)
         if not known:

@@ -1,4 +1,6 @@
-"""A saved model → a GluonTS predictor → a table of forecasts in the file's own units, order and clock."""
+"""A saved model → a GluonTS predictor → a table of forecasts in the file's own units, order and
+clock.
+"""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +39,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Origin:
-    """What is known of a series where its history ends: its item, its first period to come, its scaling."""
+    """What is known of a series where its history ends: its item, its first period to come, its
+    scaling.
+    """
 
     item_id: str | None
     start: pd.Period
@@ -45,10 +49,11 @@ class Origin:
 
 
 class SavedPredictor(Predictor):
-    """A GluonTS predictor over a saved model: entries (K, n) or (n,) in, forecasts of the next H values out.
+    """A GluonTS predictor over a saved model: entries (K, n) or (n,) in, forecasts of the next H
+    values out.
 
-    Point mode and sampling models give a ``SampleForecast`` (one sample in point mode), quantile models a
-    ``QuantileForecast``; arrays are (H, K), or (H,) for a series with one channel.
+    Point mode and sampling models give a ``SampleForecast`` (one sample in point mode), quantile
+    models a ``QuantileForecast``; arrays are (H, K), or (H,) for a series with one channel.
     """
 
     def __init__(self, saved: SavedModel, request: Request) -> None:
@@ -56,9 +61,15 @@ class SavedPredictor(Predictor):
         self.saved, self.request = saved, request
         self.decisions: list[str] = []
 
-    def predict(self, dataset: Dataset, num_samples: int | None = None, **kwargs: Any) -> Iterator[Forecast]:
-        """One forecast an entry, in the order of the entries; ``num_samples`` overrides the request's number."""
-        request = self.request if num_samples is None else replace(self.request, samples=num_samples)
+    def predict(
+        self, dataset: Dataset, num_samples: int | None = None, **kwargs: Any
+    ) -> Iterator[Forecast]:
+        """One forecast an entry, in the order of the entries; ``num_samples`` overrides the
+        request's number.
+        """
+        request = (
+            self.request if num_samples is None else replace(self.request, samples=num_samples)
+        )
         entries = list(dataset)
         for begin in range(0, len(entries), request.batch_size):
             yield from self._batch(entries[begin : begin + request.batch_size], request)
@@ -74,7 +85,11 @@ class SavedPredictor(Predictor):
 
     @torch.no_grad()
     def forecasts(
-        self, model: Forecaster, histories: NDArray[np.float64], origins: Sequence[Origin], request: Request
+        self,
+        model: Forecaster,
+        histories: NDArray[np.float64],
+        origins: Sequence[Origin],
+        request: Request,
     ) -> Iterator[Forecast]:
         """The forecasts of ``model`` from histories (B, K, L) in z-scores, nan for missing."""
         device = model.device
@@ -85,7 +100,9 @@ class SavedPredictor(Predictor):
             values = model.point(windows, request.steps)[:, None]
         elif model.distribution == "quantiles":
             # the last one is the mean
-            values = torch.cat([model.quantiles(windows, request.quantiles), model.mean(windows)[:, None]], dim=1)
+            values = torch.cat(
+                [model.quantiles(windows, request.quantiles), model.mean(windows)[:, None]], dim=1
+            )
         else:
             seeds = [window_seed(request.seed, origin) for origin in origins]
             values = model.samples(windows, Draws(request.samples, seeds, request.steps))
@@ -95,7 +112,9 @@ class SavedPredictor(Predictor):
             inverted = origin.scale.invert(array).clip(*limits)
             yield self._forecast(origin, inverted, request, model.distribution == "quantiles")
 
-    def _forecast(self, origin: Origin, array: NDArray[np.float64], request: Request, quantiles: bool) -> Forecast:
+    def _forecast(
+        self, origin: Origin, array: NDArray[np.float64], request: Request, quantiles: bool
+    ) -> Forecast:
         array = array[..., 0] if array.shape[-1] == 1 else array
         if request.mode == "probabilistic" and quantiles:
             keys = [*(str(level) for level in request.quantiles), "mean"]
@@ -118,20 +137,25 @@ def context(values: NDArray[np.float64], lookback: int) -> NDArray[np.float64]:
     return np.concatenate([padding, recent]).T
 
 
-def observed(histories: NDArray[np.float64], dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
+def observed(
+    histories: NDArray[np.float64], dtype: torch.dtype = torch.float32
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Values with 0 for what is missing, and the mask."""
     flat = torch.from_numpy(histories).to(dtype)
     return torch.nan_to_num(flat), (~flat.isnan()).to(dtype)
 
 
 def window_seed(seed: int, origin: Origin) -> int:
-    """A window's own seed, from the asked-for seed, the item and the time of its first forecast value."""
+    """A window's own seed, from the asked-for seed, the item and the time of its first forecast
+    value.
+    """
     key = f"{seed}|{origin.item_id or ''}|{origin.start}"
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")
 
 
 def columns_of(saved: SavedModel, given: Mapping[str, Any]) -> Columns:
-    """How a file to forecast from is read: as the training's, but for what is ``given`` (None: nothing).
+    """How a file to forecast from is read: as the training's, but for what is ``given`` (None:
+    nothing).
 
     The training file's interval is the model's affair: it is compared, not imposed.
     """
@@ -155,54 +179,76 @@ def check_request(saved: SavedModel, request: Request) -> None:
         raise UserError("--resample-rate gives a point forecast only; ask for --mode point")
     if request.mode == "probabilistic" and saved.model.distribution == "none":
         raise UserError(
-            f"model '{saved.config.model.name}' gives a point forecast only; ask for --mode point or --conformal "
+            f"model '{saved.config.model.name}' gives a point forecast only; ask for --mode point "
+            "or --conformal "
             "intervals, or train residual-bootstrap over it"
         )
     saved.model.check_steps(request.steps)
 
 
 def check_form(saved: SavedModel, table: Table) -> None:
-    """Refuse a file whose channels are not the model's, in whatever order, or whose interval is another."""
+    """Refuse a file whose channels are not the model's, in whatever order, or whose interval is
+    another.
+    """
     schema = saved.schema
     absent = [name for name in schema.names if name not in table.names]
     extra = [name for name in table.names if name not in schema.names]
     if absent:
-        raise UserError(f"{table.path}: column '{absent[0]}' is in the model but not in the file; add it")
+        raise UserError(
+            f"{table.path}: column '{absent[0]}' is in the model but not in the file; add it"
+        )
     if extra:
         raise UserError(
-            f"{table.path}: column '{extra[0]}' is in the file but not in the model; leave it out with "
+            f"{table.path}: column '{extra[0]}' is in the file but not in the model; leave it out "
+            "with "
             f"--target {','.join(schema.names)}"
         )
     if table.interval != schema.interval:
-        known, remedy = "the model was trained on", "train a model on this interval, or resample the file"
+        known, remedy = (
+            "the model was trained on",
+            "train a model on this interval, or resample the file",
+        )
         if saved.rate != 1:
-            known, remedy = f"--resample-rate {saved.rate} makes the model's", "give the ratio of the two intervals"
+            known, remedy = (
+                f"--resample-rate {saved.rate} makes the model's",
+                "give the ratio of the two intervals",
+            )
         raise UserError(
-            f"{table.path}: the interval is {table.interval.alias}, but {known} {schema.interval.alias}; {remedy}"
+            f"{table.path}: the interval is {table.interval.alias}, but {known} "
+            f"{schema.interval.alias}; {remedy}"
         )
 
 
 def check_table(saved: SavedModel, table: Table) -> list[str]:
     """Refuse a file that the model cannot forecast from; return the decisions taken about it.
 
-    Beside its form, there have to be a tenth of the lookback at least, and values in the rows that the model reads.
+    Beside its form, there have to be a tenth of the lookback at least, and values in the rows that
+    the model reads.
     """
     check_form(saved, table)
     schema, config = saved.schema, saved.config.data
     minimum, decisions = max(2, config.lookback // 10), []
     for series in table.series:
-        rows, name = len(series.values), "" if series.item_id is None else f"series '{series.item_id}': "
+        rows, name = (
+            len(series.values),
+            "" if series.item_id is None else f"series '{series.item_id}': ",
+        )
         if rows < minimum:
             raise UserError(
-                f"{table.path}: {name}{rows} rows, the model reads {config.lookback} and needs {minimum} at least; add rows"
+                f"{table.path}: {name}{rows} rows, the model reads {config.lookback} and needs "
+                f"{minimum} at least; add rows"
             )
         if rows < config.lookback:
-            decisions.append(f"{name}{rows} rows where the model reads {config.lookback}: the missing ones are masked")
+            decisions.append(
+                f"{name}{rows} rows where the model reads {config.lookback}: the missing ones are "
+                "masked"
+            )
         recent = series.values[-config.lookback :]
         if np.isnan(recent).all(axis=0).any():
             column = table.names[int(np.argmax(np.isnan(recent).all(axis=0)))]
             raise UserError(
-                f"{table.path}: {name}column '{column}' has no value in the last {len(recent)} rows that the model reads; "
+                f"{table.path}: {name}column '{column}' has no value in the last {len(recent)} "
+                "rows that the model reads; "
                 "add values"
             )
         scale = saved.scaling.get(series.item_id or "")
@@ -211,7 +257,9 @@ def check_table(saved: SavedModel, table: Table) -> list[str]:
             scale.check(recent[:, order], f"{table.path}: {name}".rstrip(": "), schema.names)
         holes = int(np.isnan(recent).sum())
         if holes:
-            decisions.append(f"{name}{holes} missing values in the rows that the model reads: masked")
+            decisions.append(
+                f"{name}{holes} missing values in the rows that the model reads: masked"
+            )
     return decisions
 
 
@@ -222,13 +270,18 @@ def in_model_order(saved: SavedModel, table: Table) -> Table:
     return replace(table, names=saved.schema.names, series=series)
 
 
-def forecast_table(saved: SavedModel, table: Table, request: Request) -> tuple[pd.DataFrame, list[str]]:
-    """The long table ``item_id, timestamp, mean[, quantiles…]`` in the file's item and time order, and decisions."""
+def forecast_table(
+    saved: SavedModel, table: Table, request: Request
+) -> tuple[pd.DataFrame, list[str]]:
+    """The long table ``item_id, timestamp, mean[, quantiles…]`` in the file's item and time order,
+    and decisions.
+    """
     check_request(saved, request)
     decisions = check_table(saved, table)
     if request.mode == "probabilistic" and not saved.model.has_spread(request.steps):
         decisions.append(
-            f"--steps {request.steps}: this path draws no noise in so few steps, so all samples are alike and the "
+            f"--steps {request.steps}: this path draws no noise in so few steps, so all samples "
+            "are alike and the "
             "intervals have no width; give more steps"
         )
     ordered = in_model_order(saved, table)
@@ -236,14 +289,22 @@ def forecast_table(saved: SavedModel, table: Table, request: Request) -> tuple[p
     frames = []
     for series, forecast in zip(table.series, predictor.predict(ordered), strict=True):
         grid = table.interval.stamps(series.first, len(series.values) + predictor.prediction_length)
-        frames += series_rows(saved.schema.names, table, series, forecast, grid[len(series.values) :], request)
+        frames += series_rows(
+            saved.schema.names, table, series, forecast, grid[len(series.values) :], request
+        )
     return pd.concat(frames, ignore_index=True), decisions + predictor.decisions
 
 
 def series_rows(
-    channels: Sequence[str], table: Table, series: Series, forecast: Forecast, grid: pd.DatetimeIndex, request: Request
+    channels: Sequence[str],
+    table: Table,
+    series: Series,
+    forecast: Forecast,
+    grid: pd.DatetimeIndex,
+    request: Request,
 ) -> list[pd.DataFrame]:
-    """The rows of a series' forecast at the times ``grid``, a frame for each of the file's columns in its order.
+    """The rows of a series' forecast at the times ``grid``, a frame for each of the file's columns
+    in its order.
 
     ``channels``: the model's order.
     """
@@ -267,5 +328,7 @@ def _columns(forecast: Forecast, channel: int, request: Request) -> dict[str, ND
             values = np.quantile(forecast.samples, request.quantiles, axis=0)
         else:
             values = np.stack([forecast.quantile(str(level)) for level in request.quantiles])
-        columns |= {f"{level:g}": pick(v) for level, v in zip(request.quantiles, values, strict=True)}
+        columns |= {
+            f"{level:g}": pick(v) for level, v in zip(request.quantiles, values, strict=True)
+        }
     return columns

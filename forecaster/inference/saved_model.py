@@ -28,12 +28,21 @@ from forecaster.models.conformal import Conformal
 from forecaster.tracking.provenance import versions
 
 FORMAT = 2
-FILES = ("config.yaml", "weights.safetensors", "calibration.safetensors", "scaling.json", "schema.json", "metadata.json")
+FILES = (
+    "config.yaml",
+    "weights.safetensors",
+    "calibration.safetensors",
+    "scaling.json",
+    "schema.json",
+    "metadata.json",
+)
 
 
 @dataclass(frozen=True)
 class Schema:
-    """What a file must look like to be forecast: value columns, layout and interval of the training file."""
+    """What a file must look like to be forecast: value columns, layout and interval of the training
+    file.
+    """
 
     names: tuple[str, ...]
     layout: str
@@ -46,9 +55,11 @@ class Schema:
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A model with all that is needed to forecast from a file. ``scaling``: by item id ('' in a wide file).
+    """A model with all that is needed to forecast from a file. ``scaling``: by item id ('' in a
+    wide file).
 
-    ``errors``: the point forecast's errors on validation windows (n, K, H) in z-scores, for conformal intervals.
+    ``errors``: the point forecast's errors on validation windows (n, K, H) in z-scores, for
+    conformal intervals.
     """
 
     folder: Path
@@ -61,11 +72,14 @@ class SavedModel:
     rate: int = 1
 
     def resampled(self, rate: int) -> "SavedModel":
-        """The same weights for files sampled ``rate`` times more coarsely; it reads as long a time, in fewer rows."""
+        """The same weights for files sampled ``rate`` times more coarsely; it reads as long a time,
+        in fewer rows.
+        """
         tick, data = self.schema.interval.tick, self.config.data
         if tick is None:
             raise UserError(
-                f"--resample-rate {rate}: the model was trained on {self.schema.interval.alias}, which is a step of the "
+                f"--resample-rate {rate}: the model was trained on {self.schema.interval.alias}, "
+                "which is a step of the "
                 "calendar; only intervals of a fixed length can be resampled"
             )
         self.model.resample(rate)
@@ -77,19 +91,24 @@ class SavedModel:
     def conformal(self) -> "SavedModel":
         """The same model with conformal intervals in place of its own."""
         if self.rate != 1:
-            raise UserError("--conformal: the errors kept are of the training's interval; leave it out, or --resample-rate")
+            raise UserError(
+                "--conformal: the errors kept are of the training's interval; leave it out, or "
+                "--resample-rate"
+            )
         return replace(self, model=Conformal(self.model, self.errors).to(self.model.device).eval())
 
 
 def digest(folder: Path) -> str:
-    """The SHA-256 of all files that a saved model's forecasts follow from: its weights and the rest but its metadata."""
+    """The SHA-256 of all files that a saved model's forecasts follow from: its weights and the rest
+    but its metadata.
+    """
     whole = hashlib.sha256()
     for name in FILES:
         if name != "metadata.json":
-            whole.update(f"{name} {hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n".encode())
+            whole.update(
+                f"{name} {hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n".encode()
+            )
     return whole.hexdigest()
-
-
 
 
 def save_model(
@@ -103,9 +122,14 @@ def save_model(
     """Write all files into ``folder``, the weights as CPU tensors."""
     table = problem.table
     schema = Schema(table.names, table.report.facts["layout"], table.interval)
-    scaling = {s.item_id or "": scale.to_json() for s, scale in zip(table.series, problem.scaling, strict=True)}
+    scaling = {
+        s.item_id or "": scale.to_json()
+        for s, scale in zip(table.series, problem.scaling, strict=True)
+    }
     (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
-    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    weights = {
+        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+    }
     safetensors.torch.save_file(weights, folder / "weights.safetensors")
     safetensors.torch.save_file({"errors": errors.contiguous()}, folder / "calibration.safetensors")
     _write_json(folder / "scaling.json", scaling)
@@ -130,36 +154,53 @@ def _read_json(path: Path) -> dict[str, Any]:
 def load_model(folder: Path, device: torch.device | str = "cpu") -> SavedModel:
     """Read a saved model onto ``device``, whichever device it was trained on."""
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such saved model; give the folder that training printed, a run, or 'latest'")
+        raise UserError(
+            f"{folder}: no such saved model; give the folder that training printed, a run, or "
+            "'latest'"
+        )
     for name in FILES:
         if not (folder / name).is_file():
-            raise UserError(f"{folder}: incomplete, {name} is missing; train or copy the model again")
+            raise UserError(
+                f"{folder}: incomplete, {name} is missing; train or copy the model again"
+            )
         if (folder / name).resolve().parent != folder.resolve():
-            raise UserError(f"{folder / name}: a link to outside the saved model; put the file itself there")
+            raise UserError(
+                f"{folder / name}: a link to outside the saved model; put the file itself there"
+            )
     metadata = _read_json(folder / "metadata.json")
     if metadata.get("format") != FORMAT:
         raise UserError(
-            f"{folder}: saved in format {metadata.get('format')}, this program reads format {FORMAT}; "
+            f"{folder}: saved in format {metadata.get('format')}, this program reads format "
+            f"{FORMAT}; "
             "update the program or train the model again"
         )
     config = check_config(read_yaml(folder / "config.yaml"), str(folder / "config.yaml"))
     try:
         content = _read_json(folder / "schema.json")
         schema = Schema(tuple(content["columns"]), content["layout"], Interval(content["interval"]))
-        scaling = {item: Scaling.from_json(s) for item, s in _read_json(folder / "scaling.json").items()}
+        scaling = {
+            item: Scaling.from_json(s) for item, s in _read_json(folder / "scaling.json").items()
+        }
         season = schema.interval.season
         for item, scale in scaling.items():
-            sound = scale.mean.shape == scale.std.shape == (len(schema.names),) and np.isfinite(scale.mean).all()
+            sound = (
+                scale.mean.shape == scale.std.shape == (len(schema.names),)
+                and np.isfinite(scale.mean).all()
+            )
             if not sound or not (np.isfinite(scale.std) & (scale.std > 0)).all():
                 raise ValueError(f"the scaling of '{item}'")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{folder}: schema.json or scaling.json is damaged ({error}); train the model again") from error
+        raise UserError(
+            f"{folder}: schema.json or scaling.json is damaged ({error}); train the model again"
+        ) from error
     with _told(folder / "calibration.safetensors") as path:
         errors = safetensors.torch.load_file(path, device="cpu")["errors"]
         if errors.shape[1:] != (len(schema.names), config.data.horizon):
             raise RuntimeError(f"errors of shape {tuple(errors.shape)}")
     with _told(folder / "weights.safetensors") as path:
-        model = build_model(config.model, len(schema.names), config.data.lookback, config.data.horizon, season)
+        model = build_model(
+            config.model, len(schema.names), config.data.lookback, config.data.horizon, season
+        )
         model.load_state_dict(safetensors.torch.load_file(path, device="cpu"))
         if not all(bool(p.isfinite().all()) for p in model.parameters()):
             raise RuntimeError("a weight is not finite")
@@ -174,4 +215,6 @@ def _told(path: Path) -> Iterator[Path]:
         yield path
     except (safetensors.SafetensorError, OSError, RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: damaged or of another model ({reason}); train or copy the model again") from error
+        raise UserError(
+            f"{path}: damaged or of another model ({reason}); train or copy the model again"
+        ) from error

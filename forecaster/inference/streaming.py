@@ -1,4 +1,6 @@
-"""``forecast --stream``: the history is read once; then every further row is one step, and a forecast."""
+"""``forecast --stream``: the history is read once; then every further row is one step, and a
+forecast.
+"""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -31,10 +33,19 @@ SOURCE = "standard input"
 
 
 class _Follower:
-    """One series: its memory, and the time of its last row. Nothing here grows with the rows that are read."""
+    """One series: its memory, and the time of its last row. Nothing here grows with the rows that
+    are read.
+    """
 
-    def __init__(self, saved: SavedModel, table: Table, ordered: Table, place: int, predictor: SavedPredictor) -> None:
-        self.saved, self.table, self.series, self.predictor = saved, table, table.series[place], predictor
+    def __init__(
+        self, saved: SavedModel, table: Table, ordered: Table, place: int, predictor: SavedPredictor
+    ) -> None:
+        self.saved, self.table, self.series, self.predictor = (
+            saved,
+            table,
+            table.series[place],
+            predictor,
+        )
         self.order = [table.names.index(name) for name in ordered.names]
         history = ordered.series[place]
         self.scale = predictor.scaling(history.item_id, history.values)
@@ -46,22 +57,33 @@ class _Follower:
         past, mask = observed(window[None])
         with torch.no_grad():
             self.live: Live = core.live(past.to(self.device), mask.to(self.device))
-        shown = Conformal(self.live, saved.errors).to(self.device) if isinstance(saved.model, Conformal) else self.live
+        shown = (
+            Conformal(self.live, saved.errors).to(self.device)
+            if isinstance(saved.model, Conformal)
+            else self.live
+        )
         self.model: Forecaster = shown.eval()
 
     def take(self, row: Row, fill: bool) -> None:
-        """Read a row; times that were left out are read as missing values, if the policy says so."""
+        """Read a row; times that were left out are read as missing values, if the policy says
+        so.
+        """
         expected = self._next()
         stamp = self.table.clock.read(row.wall, row.offset, expected)
         if stamp is None:
-            raise UserError(f"{row.where}: {row.wall} does not exist in {self.table.clock.zone}; correct the time")
+            raise UserError(
+                f"{row.where}: {row.wall} does not exist in {self.table.clock.zone}; correct the "
+                "time"
+            )
         if stamp <= self.last:
             raise UserError(
-                f"{row.where}: {self._say(stamp)} is not after {self._say(self.last)}, the last row read; leave it out"
+                f"{row.where}: {self._say(stamp)} is not after {self._say(self.last)}, the last "
+                "row read; leave it out"
             )
         if stamp != expected and not fill:
             raise UserError(
-                f"{row.where}: {self._say(stamp)} where {self._say(expected)} is next; send the rows between, or give "
+                f"{row.where}: {self._say(stamp)} where {self._say(expected)} is next; send the "
+                "rows between, or give "
                 "--on-gap fill to take them as missing values"
             )
         self.scale.check(row.values[None, self.order], row.where, self.saved.schema.names)
@@ -76,10 +98,14 @@ class _Follower:
         while passed < stamp:
             count, passed = count + 1, self.table.interval.after(self.series.first, passed)
             if count > 100 * self.saved.config.data.lookback:
-                raise UserError(f"{row.where}: {self._say(stamp)} is too far from {self._say(self.last)}; begin anew")
+                raise UserError(
+                    f"{row.where}: {self._say(stamp)} is too far from {self._say(self.last)}; "
+                    "begin anew"
+                )
         if passed != stamp:
             raise UserError(
-                f"{row.where}: {self._say(stamp)} is not on the grid of interval {self.table.interval.alias}; "
+                f"{row.where}: {self._say(stamp)} is not on the grid of interval "
+                f"{self.table.interval.alias}; "
                 "correct the time"
             )
         return count
@@ -105,7 +131,9 @@ class _Follower:
         while len(grid) < self.predictor.prediction_length:
             grid.append(self.table.interval.after(self.series.first, grid[-1]))
         names = self.saved.schema.names
-        rows = pd.concat(series_rows(names, self.table, self.series, forecast, pd.DatetimeIndex(grid), request))
+        rows = pd.concat(
+            series_rows(names, self.table, self.series, forecast, pd.DatetimeIndex(grid), request)
+        )
         rows.insert(0, "origin", self._say(self.last))
         return rows
 
@@ -113,25 +141,34 @@ class _Follower:
 def follow(
     saved: SavedModel, table: Table, request: Request, fill: bool
 ) -> tuple[Callable[[str, int], pd.DataFrame | None], list[str]]:
-    """A function from a line and its number to the forecast after it (None: nothing was on it), and decisions.
+    """A function from a line and its number to the forecast after it (None: nothing was on it), and
+    decisions.
 
-    The state of every series begins at rest before the last ``lookback`` rows of its history. ``fill``: times left out are
-    missing values; otherwise they are refused.
+    The state of every series begins at rest before the last ``lookback`` rows of its history.
+    ``fill``: times left out are missing values; otherwise they are refused.
     """
     check_request(saved, request)
     decisions = check_table(saved, table)
     written = table.rows
     if written is None:
-        raise UserError(f"{table.path}: --stream takes further rows in the form of the history; give a CSV file")
+        raise UserError(
+            f"{table.path}: --stream takes further rows in the form of the history; give a CSV file"
+        )
     predictor, ordered = SavedPredictor(saved, request), in_model_order(saved, table)
-    followers = {s.item_id: _Follower(saved, table, ordered, i, predictor) for i, s in enumerate(table.series)}
+    followers = {
+        s.item_id: _Follower(saved, table, ordered, i, predictor)
+        for i, s in enumerate(table.series)
+    }
 
     def take(line: str, number: int) -> pd.DataFrame | None:
         row = written.parse(line, number, SOURCE)
         if row is None:
             return None
         if row.item not in followers:
-            raise UserError(f"{row.where}: series '{row.item}' is not in {table.path}; add its history to that file")
+            raise UserError(
+                f"{row.where}: series '{row.item}' is not in {table.path}; add its history to that "
+                "file"
+            )
         followers[row.item].take(row, fill)
         return followers[row.item].forecast(request)
 
@@ -148,14 +185,21 @@ def as_json(frame: pd.DataFrame, first: bool) -> str:
     series = {}
     for name, rows in frame.groupby("item_id", sort=False):
         series[str(name)] = {
-            column: [value if column == "timestamp" else float(f"{value:.8g}") for value in rows[column]]
+            column: [
+                value if column == "timestamp" else float(f"{value:.8g}") for value in rows[column]
+            ]
             for column in rows.columns.drop(["origin", "item_id"])
         }
-    return json.dumps({"origin": frame["origin"].iloc[0], "forecast": series}, ensure_ascii=False) + "\n"
+    return (
+        json.dumps({"origin": frame["origin"].iloc[0], "forecast": series}, ensure_ascii=False)
+        + "\n"
+    )
 
 
 def forecasts(
-    take: Callable[[str, int], pd.DataFrame | None], lines: Iterable[str], write: Callable[[pd.DataFrame, bool], str]
+    take: Callable[[str, int], pd.DataFrame | None],
+    lines: Iterable[str],
+    write: Callable[[pd.DataFrame, bool], str],
 ) -> Iterator[str]:
     """The text to be written after each row."""
     first = True

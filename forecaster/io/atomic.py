@@ -19,30 +19,43 @@ def check_folder(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); choose another --output"
+        ) from error
 
 
 def check_model_folder(path: Path) -> None:
-    """Refuse, before any work is done, a place for a saved model that holds something else or cannot be written."""
-    if path.exists() and not (path / "metadata.json").is_file() and (not path.is_dir() or any(path.iterdir())):
+    """Refuse, before any work is done, a place for a saved model that holds something else or
+    cannot be written.
+    """
+    if (
+        path.exists()
+        and not (path / "metadata.json").is_file()
+        and (not path.is_dir() or any(path.iterdir()))
+    ):
         raise UserError(f"{path}: exists and is not a saved model; choose another --output")
     check_folder(path.parent)
 
 
 def write_together(files: Mapping[Path, Callable[[Path], object]]) -> None:
-    """Write every file under a temporary name beside its own, then rename all; on an error none is left behind.
+    """Write every file under a temporary name beside its own, then rename all; on an error none is
+    left behind.
 
     ``files``: path → a function that writes to the (temporary) path it is given.
     """
-    partial = {path: path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}") for path in files}
+    partial = {
+        path: path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}") for path in files
+    }
     try:
         for path, write in files.items():
             write(partial[path])
         for path in files:
             partial[path].replace(path)
     except OSError as error:
-        raise UserError(f"{error.filename or next(iter(files))}: cannot be written ({error.strerror}); "
-                        "free some space or choose another --output") from error  # fmt: skip
+        raise UserError(
+            f"{error.filename or next(iter(files))}: cannot be written ({error.strerror}); "
+            "free some space or choose another --output"
+        ) from error
     finally:
         for path in partial.values():
             path.unlink(missing_ok=True)
@@ -50,7 +63,9 @@ def write_together(files: Mapping[Path, Callable[[Path], object]]) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder that becomes ``path`` (replacing what was there) once the block has ended well."""
+    """A temporary folder that becomes ``path`` (replacing what was there) once the block has ended
+    well.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
@@ -61,7 +76,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         partial.replace(path)
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be written ({error.strerror}); free some space or choose another --output"
+            f"{path}: cannot be written ({error.strerror}); free some space or choose another "
+            "--output"
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -9,7 +9,8 @@ from types import FrameType
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Within it Ctrl-C and SIGTERM wait for its end; then they are answered as they would have been.
+    """Within it Ctrl-C and SIGTERM wait for its end; then they are answered as they would have
+    been.
 
     A transaction that is torn apart can keep a store locked for as long as this process lives.
     """

@@ -24,7 +24,9 @@ from forecaster.models.transformer import Transformer
 __all__ = ["Draws", "Forecaster", "Live", "build_model", "empty_future"]
 
 
-def build_model(config: ModelConfig, channels: int, lookback: int, horizon: int, season: int, label: int = 0) -> Forecaster:
+def build_model(
+    config: ModelConfig, channels: int, lookback: int, horizon: int, season: int, label: int = 0
+) -> Forecaster:
     """The model of a configuration for K channels; ``season`` is the interval's own, in steps.
 
     ``label``: the steps of the history that a bridge's prior has to give, too.
@@ -32,7 +34,9 @@ def build_model(config: ModelConfig, channels: int, lookback: int, horizon: int,
     match config:
         case SeasonalNaiveConfig():
             if label:
-                raise UserError("model.label: seasonal naive gives no label; set it to 0, or take another prior")
+                raise UserError(
+                    "model.label: seasonal naive gives no label; set it to 0, or take another prior"
+                )
             return SeasonalNaive(season if config.season is None else config.season, horizon)
         case LinearConfig():
             return Linear(config, lookback, horizon, label)
@@ -41,7 +45,9 @@ def build_model(config: ModelConfig, channels: int, lookback: int, horizon: int,
         case StateSpaceConfig():
             return StateSpace(config, channels, lookback, horizon, label)
         case AverageConfig():
-            return Average([build_model(m, channels, lookback, horizon, season, label) for m in config.members])
+            return Average(
+                [build_model(m, channels, lookback, horizon, season, label) for m in config.members]
+            )
         case QuantileLinearConfig():
             return QuantileLinear(config, lookback, horizon)
         case ResidualBootstrapConfig():
@@ -50,7 +56,9 @@ def build_model(config: ModelConfig, channels: int, lookback: int, horizon: int,
             return ResidualBootstrap(config, base, channels, horizon, season, label)
         case DiffusionConfig():
             if config.label > lookback:
-                raise UserError(f"model.label: {config.label} is more than the lookback of {lookback}; lower it")
+                raise UserError(
+                    f"model.label: {config.label} is more than the lookback of {lookback}; lower it"
+                )
             prior = None
             if config.prior is not None:
                 _check_point(config.prior, "model.prior")

@@ -1,4 +1,6 @@
-"""What every forecaster is: a loss over windows, and forecasts from them. It knows nothing of Lightning or of files."""
+"""What every forecaster is: a loss over windows, and forecasts from them. It knows nothing of
+Lightning or of files.
+"""
 
 import hashlib
 import itertools
@@ -18,10 +20,11 @@ Distribution = Literal["none", "samples", "quantiles"]
 
 @dataclass(frozen=True)
 class Draws:
-    """How samples are drawn: their number, the sampler's steps (None: the model's own), one seed a window.
+    """How samples are drawn: their number, the sampler's steps (None: the model's own), one seed a
+    window.
 
-    With its own seed, a window's samples do not depend on which windows share its batch. ``budget`` bounds the memory of
-    one network call, in bytes.
+    With its own seed, a window's samples do not depend on which windows share its batch. ``budget``
+    bounds the memory of one network call, in bytes.
     """
 
     samples: int
@@ -31,7 +34,9 @@ class Draws:
 
 
 def generator(*parts: int | str) -> torch.Generator:
-    """A source of random numbers of its own for every tuple of parts (torch looks at 32 bits of a seed only)."""
+    """A source of random numbers of its own for every tuple of parts (torch looks at 32 bits of a
+    seed only).
+    """
     digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
 
@@ -44,7 +49,10 @@ class Forecaster(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are, or else what was taken from the data."""
-        return next((t.device for t in itertools.chain(self.parameters(), self.buffers())), torch.device("cpu"))
+        return next(
+            (t.device for t in itertools.chain(self.parameters(), self.buffers())),
+            torch.device("cpu"),
+        )
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """The training loss of a batch."""
@@ -60,32 +68,47 @@ class Forecaster(nn.Module):
 
     def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
         """Sample paths, in z-scores, where ``distribution`` is ``samples``."""
-        raise UserError(f"this model gives no samples (its probabilistic forecast: {self.distribution})")
+        raise UserError(
+            f"this model gives no samples (its probabilistic forecast: {self.distribution})"
+        )
 
     def quantiles(self, batch: Batch, levels: Sequence[float]) -> Float[Tensor, "B Q K H"]:
         """Quantiles, in z-scores, where ``distribution`` is ``quantiles``."""
-        raise UserError(f"this model gives no quantiles of its own (its probabilistic forecast: {self.distribution})")
+        raise UserError(
+            "this model gives no quantiles of its own (its probabilistic forecast: "
+            f"{self.distribution})"
+        )
 
     def whole(self, batch: Batch) -> Float[Tensor, "B K M"]:
-        """The point forecast of a bridge's whole path, label and horizon, in z-scores; without a label, ``point``."""
+        """The point forecast of a bridge's whole path, label and horizon, in z-scores; without a
+        label, ``point``.
+        """
         return self.point(batch)
 
     def paths(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
-        """What a bridge may start from, in z-scores: sample paths, or the point forecast again and again."""
+        """What a bridge may start from, in z-scores: sample paths, or the point forecast again and
+        again.
+        """
         return self.whole(batch)[:, None].expand(-1, draws.samples, -1, -1)
 
     def live(self, past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"]) -> "Live":
         """This model after a history, to be given further rows one at a time."""
-        raise UserError("this model cannot take in rows one at a time (--stream); train a state-space model, such as s4d")
+        raise UserError(
+            "this model cannot take in rows one at a time (--stream); train a state-space model, "
+            "such as s4d"
+        )
 
     def resample(self, rate: int) -> None:
         """From now on, read series sampled ``rate`` times more coarsely than the training's."""
         raise UserError(
-            "this model knows one sampling interval only (--resample-rate); train a state-space model, such as s4d"
+            "this model knows one sampling interval only (--resample-rate); train a state-space "
+            "model, such as s4d"
         )
 
     def mean(self, batch: Batch) -> Float[Tensor, "B K H"]:
-        """The mean of quantile models: the average over the deciles' midpoints, as good as their levels allow."""
+        """The mean of quantile models: the average over the deciles' midpoints, as good as their
+        levels allow.
+        """
         return self.quantiles(batch, [round(0.05 + 0.1 * i, 2) for i in range(10)]).mean(1)
 
     def stages(self) -> list["Forecaster"]:
@@ -106,14 +129,18 @@ class Forecaster(nn.Module):
 
 
 class Live(Forecaster):
-    """A model with a memory of what it has read: its forecasts follow from that, whatever the history in a batch."""
+    """A model with a memory of what it has read: its forecasts follow from that, whatever the
+    history in a batch.
+    """
 
     def take(self, values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"]) -> None:
         """Read one more row."""
         raise NotImplementedError
 
 
-def masked_mean(errors: Float[Tensor, "*shape"], mask: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
+def masked_mean(
+    errors: Float[Tensor, "*shape"], mask: Float[Tensor, "*shape"]
+) -> Float[Tensor, ""]:
     """The mean of the observed entries; 0 where none is observed."""
     return (errors * mask).sum() / mask.sum().clamp(min=1)
 
@@ -124,7 +151,10 @@ def path_errors(kind: str, forecast: Tensor, target: Tensor) -> Tensor:
 
 
 def empty_future(
-    past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"], horizon: int, time: Int[Tensor, " B"]
+    past: Float[Tensor, "B K L"],
+    past_mask: Float[Tensor, "B K L"],
+    horizon: int,
+    time: Int[Tensor, " B"],
 ) -> Batch:
     """Windows to be forecast: the future is unknown."""
     future = past.new_zeros((*past.shape[:2], horizon))

@@ -1,4 +1,6 @@
-"""Any point model with its own residuals: the honest baseline of every sampler, and a bridge's start that has a spread."""
+"""Any point model with its own residuals: the honest baseline of every sampler, and a bridge's
+start that has a spread.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -14,16 +16,19 @@ from forecaster.models.scales import exponents, log_scales
 from forecaster.models.scores import sample_score
 from forecaster.networks.norms import frame
 
-# what ``auto`` chooses from; never less than the residuals were, since intervals that are too narrow cost more
+# what ``auto`` chooses from; never less than the residuals were, since intervals that are too
+# narrow cost more
 _POWERS, _SPREADS = (0.0, 0.25, 0.5, 0.75, 1.0), (1.0, 1.1, 1.2, 1.35, 1.5)
 
 
 class ResidualBootstrap(Forecaster):
-    """A point forecast plus whole residual paths, all channels of one window together, drawn with replacement.
+    """A point forecast plus whole residual paths, all channels of one window together, drawn with
+    replacement.
 
-    A path is never drawn for a window whose future overlaps its own: it would tell the answer. Nor is a validation path
-    for a window of training or validation, so that what is trained or chosen there sees what it will see on the test.
-    ``season``: the length of the season in steps, for ``phase_window``.
+    A path is never drawn for a window whose future overlaps its own: it would tell the answer. Nor
+    is a validation path for a window of training or validation, so that what is trained or chosen
+    there sees what it will see on the test. ``season``: the length of the season in steps, for
+    ``phase_window``.
     """
 
     distribution = "samples"
@@ -45,15 +50,25 @@ class ResidualBootstrap(Forecaster):
         label: int = 0,
     ) -> None:
         super().__init__()
-        self.config, self.base, self.season, self.label, self.horizon = config, base, season, label, horizon
+        self.config, self.base, self.season, self.label, self.horizon = (
+            config,
+            base,
+            season,
+            label,
+            horizon,
+        )
         self.register_buffer("residuals", torch.zeros(0, channels, label + horizon))
         self.register_buffer("times", torch.zeros(0, dtype=torch.int64))
         self.register_buffer("validated", torch.zeros(0))
         self.register_buffer("scales", torch.zeros(0, channels, 1))
         if config.scale == "learnt":
             self.register_buffer("exponents", torch.zeros(channels, 4))
-        self.register_buffer("power", torch.tensor(0.0 if config.scale_power == "auto" else config.scale_power))
-        self.register_buffer("spread", torch.tensor(1.0 if config.spread == "auto" else config.spread))
+        self.register_buffer(
+            "power", torch.tensor(0.0 if config.scale_power == "auto" else config.scale_power)
+        )
+        self.register_buffer(
+            "spread", torch.tensor(1.0 if config.spread == "auto" else config.spread)
+        )
 
     def stages(self) -> list[Forecaster]:
         """The point model, if there is anything to train in it."""
@@ -77,11 +92,15 @@ class ResidualBootstrap(Forecaster):
 
     @torch.no_grad()
     def finish(self, train: Windows, validation: Windows) -> None:
-        """Keep evenly spaced residual paths of the configured split, learn their scale, choose what validation likes best.
+        """Keep evenly spaced residual paths of the configured split, learn their scale, choose what
+        validation likes best.
 
-        A missing entry takes the residual of the nearest kept window at the same channel and lead time.
+        A missing entry takes the residual of the nearest kept window at the same channel and lead
+        time.
         """
-        chosen = {"train": [train], "validation": [validation], "both": [train, validation]}[self.config.residuals]
+        chosen = {"train": [train], "validation": [validation], "both": [train, validation]}[
+            self.config.residuals
+        ]
         total, paths, times, logs, validated = sum(map(len, chosen)), [], [], [], []
         device = self.residuals.device
         for windows in chosen:
@@ -92,8 +111,14 @@ class ResidualBootstrap(Forecaster):
                 paths.append(torch.where(mask > 0, target - self.whole(batch), torch.nan))
                 times.append(batch.time)
                 logs.append(self._log_scales(batch))
-                validated.append(torch.full((len(batch),), float(windows is validation), device=device))
-        self.residuals, self.times, self.validated = _fill(torch.cat(paths)), torch.cat(times), torch.cat(validated)
+                validated.append(
+                    torch.full((len(batch),), float(windows is validation), device=device)
+                )
+        self.residuals, self.times, self.validated = (
+            _fill(torch.cat(paths)),
+            torch.cat(times),
+            torch.cat(validated),
+        )
         self._learn(torch.cat(logs))
         powers = _POWERS if self.config.scale_power == "auto" else (self.config.scale_power,)
         spreads = _SPREADS if self.config.spread == "auto" else (self.config.spread,)
@@ -109,7 +134,9 @@ class ResidualBootstrap(Forecaster):
         self.scales = self._of_logs(logs)
 
     def _choose(self, pairs: Sequence[tuple[float, float]], validation: Windows) -> None:
-        """The power and spread that score best on evenly spaced validation windows, with the same draws for all."""
+        """The power and spread that score best on evenly spaced validation windows, with the same
+        draws for all.
+        """
         totals = dict.fromkeys(pairs, 0.0)
         for cpu_batch in ordered_loader(validation, 64, 256):
             batch = cpu_batch.to(self.residuals.device)
@@ -118,13 +145,17 @@ class ResidualBootstrap(Forecaster):
             residuals, ratio = self._drawn(batch, Draws(32, batch.index.tolist()))
             for power, spread in pairs:
                 paths = middle + residuals * ratio**power * spread
-                totals[power, spread] += float(sample_score(paths, target, mask, SamplesObjective())) * len(batch)
+                totals[power, spread] += float(
+                    sample_score(paths, target, mask, SamplesObjective())
+                ) * len(batch)
         power, spread = min(totals, key=lambda pair: totals[pair])
         self.power.fill_(power)
         self.spread.fill_(spread)
 
     def _scale(self, batch: Batch) -> Float[Tensor, "B K 1"]:
-        """How large the errors of each window are, up to a factor: the deviation of its history, or as learnt."""
+        """How large the errors of each window are, up to a factor: the deviation of its history, or
+        as learnt.
+        """
         return self._of_logs(self._log_scales(batch))
 
     def _log_scales(self, batch: Batch) -> Float[Tensor, "B K F"]:
@@ -152,8 +183,12 @@ class ResidualBootstrap(Forecaster):
             allowed = torch.where(stricter.any(1, keepdim=True), stricter, allowed)
         return allowed.float()
 
-    def _drawn(self, batch: Batch, draws: Draws) -> tuple[Float[Tensor, "B S K M"], Float[Tensor, "B S K 1"]]:
-        """Residual paths by each window's own seed, and the scale of the window over that of the path's."""
+    def _drawn(
+        self, batch: Batch, draws: Draws
+    ) -> tuple[Float[Tensor, "B S K M"], Float[Tensor, "B S K 1"]]:
+        """Residual paths by each window's own seed, and the scale of the window over that of the
+        path's.
+        """
         chances = self.chances(batch.time)
         any_path = chances.any(1)  # without a path that may be drawn the forecast has no spread
         chances = torch.where(any_path[:, None], chances, 1.0)
@@ -185,7 +220,9 @@ class ResidualBootstrap(Forecaster):
 
 
 def _fill(paths: Float[Tensor, "R K M"]) -> Float[Tensor, "R K M"]:
-    """Missing entries ← the nearest path that has them: the one before, else the one after, else 0."""
+    """Missing entries ← the nearest path that has them: the one before, else the one after, else
+    0.
+    """
     rows = torch.arange(len(paths), device=paths.device)[:, None, None]
     known = ~paths.isnan()
     before = torch.where(known, rows, -1).cummax(0).values

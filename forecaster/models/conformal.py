@@ -1,4 +1,6 @@
-"""Conformal calibration after the fact: any point forecast with the order statistics of its own validation errors."""
+"""Conformal calibration after the fact: any point forecast with the order statistics of its own
+validation errors.
+"""
 
 import math
 from collections.abc import Sequence
@@ -16,22 +18,30 @@ KEPT = 1000
 
 
 @torch.no_grad()
-def validation_errors(model: Forecaster, validation: Windows, limit: int | None = None) -> Float[Tensor, "n K H"]:
-    """The point forecast's errors on evenly spaced validation windows, in z-scores, nan where the truth is missing."""
+def validation_errors(
+    model: Forecaster, validation: Windows, limit: int | None = None
+) -> Float[Tensor, "n K H"]:
+    """The point forecast's errors on evenly spaced validation windows, in z-scores, nan where the
+    truth is missing.
+    """
     device = model.device
     errors = []
     for cpu_batch in ordered_loader(validation, 256, min(KEPT, KEPT if limit is None else limit)):
         batch = cpu_batch.to(device)
-        errors.append(torch.where(batch.future_mask > 0, batch.future - model.point(batch), torch.nan).cpu())
+        errors.append(
+            torch.where(batch.future_mask > 0, batch.future - model.point(batch), torch.nan).cpu()
+        )
     return torch.cat(errors)
 
 
 class Conformal(Forecaster):
-    """Split conformal prediction (Vovk et al., 2005; Lei et al., 2018), for each channel and lead time.
+    """Split conformal prediction (Vovk et al., 2005; Lei et al., 2018), for each channel and lead
+    time.
 
-    The quantile at level τ is the point forecast plus the ⌈(n+1)τ⌉-th smallest of n validation errors above the median, the
-    ⌊(n+1)τ⌋-th below it, so that a central interval holds its level or more wherever the errors to come are exchangeable
-    with those of validation. Neighbouring windows overlap and series drift, so that is a help and no warrant.
+    The quantile at level τ is the point forecast plus the ⌈(n+1)τ⌉-th smallest of n validation
+    errors above the median, the ⌊(n+1)τ⌋-th below it, so that a central interval holds its level or
+    more wherever the errors to come are exchangeable with those of validation. Neighbouring windows
+    overlap and series drift, so that is a help and no warrant.
     """
 
     distribution = "quantiles"
@@ -52,15 +62,19 @@ class Conformal(Forecaster):
         return self.model.point(batch, steps)
 
     def quantiles(self, batch: Batch, levels: Sequence[float]) -> Float[Tensor, "B Q K H"]:
-        """The point forecast plus order statistics of the errors. Refuses levels that need more errors than there are."""
+        """The point forecast plus order statistics of the errors. Refuses levels that need more
+        errors than there are.
+        """
         fewest = int(self.counts.min())
         shifts = []
         for level in levels:
             needed = math.ceil(1 / min(level, 1 - level) - 1e-9) - 1
             if fewest < needed:
                 raise UserError(
-                    f"--conformal: level {level:g} needs {needed} validation windows, there are {fewest}; train with "
-                    "more rows or a larger trainer.point_windows, or forecast --quantiles nearer to 0.5"
+                    f"--conformal: level {level:g} needs {needed} validation windows, there are "
+                    f"{fewest}; train with "
+                    "more rows or a larger trainer.point_windows, or forecast --quantiles nearer "
+                    "to 0.5"
                 )
             place = (self.counts + 1) * level
             rank = (place - 1e-9).ceil() if level > 0.5 else (place + 1e-9).floor()
@@ -70,7 +84,8 @@ class Conformal(Forecaster):
     def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
         """Whole error paths added, a missing error taken as none."""
         chosen = [
-            torch.randint(len(self.errors), (draws.samples,), generator=generator(seed, "path")) for seed in draws.seeds
+            torch.randint(len(self.errors), (draws.samples,), generator=generator(seed, "path"))
+            for seed in draws.seeds
         ]
         return self.point(batch)[:, None] + self.errors[torch.stack(chosen).to(self.errors.device)]
 
@@ -81,4 +96,7 @@ class Conformal(Forecaster):
     def check_steps(self, steps: int | None) -> None:
         """The errors are those of the model's own steps."""
         if steps is not None:
-            raise UserError("--conformal: the errors on validation are those of the model's own steps; leave --steps out")
+            raise UserError(
+                "--conformal: the errors on validation are those of the model's own steps; leave "
+                "--steps out"
+            )

@@ -1,4 +1,6 @@
-"""What a network's last features stand for: a path, quantiles that do not cross, or a Student-t distribution a step."""
+"""What a network's last features stand for: a path, quantiles that do not cross, or a Student-t
+distribution a step.
+"""
 
 from collections.abc import Sequence
 
@@ -15,7 +17,9 @@ from forecaster.networks.norms import Frame
 
 
 class Head:
-    """One path (``size`` P = 1). Raw numbers (B, P, K, M) are in the window's own units, all others in z-scores."""
+    """One path (``size`` P = 1). Raw numbers (B, P, K, M) are in the window's own units, all others
+    in z-scores.
+    """
 
     distribution: Distribution = "none"
     size = 1
@@ -27,7 +31,9 @@ class Head:
         """The forecast's numbers from the network's."""
         return raw * window.scale[:, None] + window.level[:, None]
 
-    def errors(self, numbers: Float[Tensor, "B P K M"], target: Float[Tensor, "B K M"]) -> Float[Tensor, "B E K M"]:
+    def errors(
+        self, numbers: Float[Tensor, "B P K M"], target: Float[Tensor, "B K M"]
+    ) -> Float[Tensor, "B E K M"]:
         """What training makes small: the absolute or the squared error."""
         return path_errors(self.loss, numbers, target[:, None])
 
@@ -35,7 +41,9 @@ class Head:
         """The deterministic forecast."""
         return numbers[:, 0]
 
-    def quantiles(self, numbers: Float[Tensor, "B P K M"], levels: Sequence[float]) -> Float[Tensor, "B Q K M"]:
+    def quantiles(
+        self, numbers: Float[Tensor, "B P K M"], levels: Sequence[float]
+    ) -> Float[Tensor, "B Q K M"]:
         """Where ``distribution`` is ``quantiles``."""
         raise NotImplementedError
 
@@ -60,7 +68,9 @@ class Quantiles(Head):
         # sorting is faster where the levels lie side by side
         return found.movedim(1, -1).sort(dim=-1).values.movedim(-1, 1)
 
-    def errors(self, numbers: Float[Tensor, "B P K M"], target: Float[Tensor, "B K M"]) -> Float[Tensor, "B E K M"]:
+    def errors(
+        self, numbers: Float[Tensor, "B P K M"], target: Float[Tensor, "B K M"]
+    ) -> Float[Tensor, "B E K M"]:
         """Twice the pinball loss."""
         return pinball(numbers, target, self.levels)
 
@@ -68,7 +78,9 @@ class Quantiles(Head):
         """The median."""
         return between(numbers, self.levels, [0.5])[:, 0]
 
-    def quantiles(self, numbers: Float[Tensor, "B P K M"], levels: Sequence[float]) -> Float[Tensor, "B Q K M"]:
+    def quantiles(
+        self, numbers: Float[Tensor, "B P K M"], levels: Sequence[float]
+    ) -> Float[Tensor, "B Q K M"]:
         """Interpolated between the levels."""
         return between(numbers, self.levels, levels)
 
@@ -78,7 +90,9 @@ class Quantiles(Head):
 
 
 class StudentT(Head):
-    """Location, scale and degrees of freedom (more than 2, so that there is a variance) of every step and channel."""
+    """Location, scale and degrees of freedom (more than 2, so that there is a variance) of every
+    step and channel.
+    """
 
     distribution = "samples"
     size = 3
@@ -92,7 +106,9 @@ class StudentT(Head):
         scale = (F.softplus(raw[:, 1]) + 1e-3) * window.scale
         return torch.stack([loc, scale, 2 + 1e-3 + F.softplus(raw[:, 2])], dim=1)
 
-    def errors(self, numbers: Float[Tensor, "B P K M"], target: Float[Tensor, "B K M"]) -> Float[Tensor, "B E K M"]:
+    def errors(
+        self, numbers: Float[Tensor, "B P K M"], target: Float[Tensor, "B K M"]
+    ) -> Float[Tensor, "B E K M"]:
         """The negative log-likelihood."""
         loc, scale, df = numbers.unbind(1)
         return -torch.distributions.StudentT(df, loc, scale).log_prob(target)[:, None]

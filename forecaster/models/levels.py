@@ -15,7 +15,10 @@ def check_levels(levels: Sequence[float]) -> None:
     if not levels or list(levels) != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1:
         raise UserError("model.levels: quantile levels rise strictly between 0 and 1; correct them")
     if levels[0] > 0.025 or levels[-1] < 0.975:
-        raise UserError("model.levels: have to reach from 0.025 to 0.975 at least, which the metrics ask for; add levels")
+        raise UserError(
+            "model.levels: have to reach from 0.025 to 0.975 at least, which the metrics ask for; "
+            "add levels"
+        )
 
 
 def pinball(
@@ -34,7 +37,8 @@ def between(
     for level in levels:
         if not own[0] <= level <= own[-1]:
             raise UserError(
-                f"--quantiles: {level} lies outside the levels that the model was trained for, {own[0]} to {own[-1]}"
+                f"--quantiles: {level} lies outside the levels that the model was trained for, "
+                f"{own[0]} to {own[-1]}"
             )
     known = torch.tensor(own, dtype=torch.float64)
     asked = torch.tensor(list(levels), dtype=torch.float64)
@@ -42,13 +46,19 @@ def between(
     below = above - 1
     share = ((asked - known[below]) / (known[above] - known[below])).clamp(0, 1)
     weight = share.to(quantiles)[:, None, None]
-    return torch.lerp(quantiles[:, below.to(quantiles.device)], quantiles[:, above.to(quantiles.device)], weight)
+    return torch.lerp(
+        quantiles[:, below.to(quantiles.device)], quantiles[:, above.to(quantiles.device)], weight
+    )
 
 
-def draw(quantiles: Float[Tensor, "B Q K H"], own: Sequence[float], draws: Draws) -> Float[Tensor, "B S K H"]:
-    """Draws by the inverse of the interpolated distribution function, independent in time and channel.
+def draw(
+    quantiles: Float[Tensor, "B Q K H"], own: Sequence[float], draws: Draws
+) -> Float[Tensor, "B S K H"]:
+    """Draws by the inverse of the interpolated distribution function, independent in time and
+    channel.
 
-    The model knows marginals only; below its lowest and above its highest level it gives that quantile itself.
+    The model knows marginals only; below its lowest and above its highest level it gives that
+    quantile itself.
     """
     levels = torch.tensor(own)
     drawn = []
@@ -57,5 +67,9 @@ def draw(quantiles: Float[Tensor, "B Q K H"], own: Sequence[float], draws: Draws
         above = torch.searchsorted(levels, u).clamp(1, len(levels) - 1)
         below = above - 1
         share = ((u - levels[below]) / (levels[above] - levels[below])).clamp(0, 1).to(row)
-        drawn.append(torch.lerp(row.gather(0, below.to(row.device)), row.gather(0, above.to(row.device)), share))
+        drawn.append(
+            torch.lerp(
+                row.gather(0, below.to(row.device)), row.gather(0, above.to(row.device)), share
+            )
+        )
     return torch.stack(drawn)

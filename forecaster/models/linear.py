@@ -1,4 +1,6 @@
-"""One linear layer over time (Zeng et al., AAAI 2023), for the mean or the median, and one a quantile."""
+"""One linear layer over time (Zeng et al., AAAI 2023), for the mean or the median, and one a
+quantile.
+"""
 
 from collections.abc import Sequence
 
@@ -32,7 +34,8 @@ class Linear(PointModel):
 class QuantileLinear(Forecaster):
     """A linear layer a quantile level; sorted over the levels, so quantiles never cross.
 
-    Sorting is the monotone rearrangement of Chernozhukov, Fernández-Val and Galichon (2010): it never raises the loss.
+    Sorting is the monotone rearrangement of Chernozhukov, Fernández-Val and Galichon (2010): it
+    never raises the loss.
     """
 
     distribution = "quantiles"

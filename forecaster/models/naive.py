@@ -9,7 +9,9 @@ from forecaster.models.base import Forecaster
 
 
 class SeasonalNaive(Forecaster):
-    """The last observed value at the same place in the season; the last observed value where there is none."""
+    """The last observed value at the same place in the season; the last observed value where there
+    is none.
+    """
 
     def __init__(self, season: int, horizon: int) -> None:
         super().__init__()
@@ -21,10 +23,16 @@ class SeasonalNaive(Forecaster):
         times = torch.arange(1, lookback + 1, device=batch.past.device, dtype=batch.past.dtype)
         newest = (batch.past_mask * times).argmax(2, keepdim=True)
         length = self.season if self.season <= lookback else 1
-        season = batch.past.gather(2, newest).repeat(1, 1, length)  # (B, K, season), by distance from the end
-        for first in range(lookback % self.season, lookback, self.season):  # oldest first: newer ones lie over it
+        season = batch.past.gather(2, newest).repeat(
+            1, 1, length
+        )  # (B, K, season), by distance from the end
+        for first in range(
+            lookback % self.season, lookback, self.season
+        ):  # oldest first: newer ones lie over it
             values = batch.past[..., first : first + self.season]
-            season = torch.where(batch.past_mask[..., first : first + self.season] > 0, values, season)
+            season = torch.where(
+                batch.past_mask[..., first : first + self.season] > 0, values, season
+            )
         return season.repeat(1, 1, -(-self.horizon // length))[..., : self.horizon]
 
     def score(self, batch: Batch) -> Float[Tensor, ""]:

@@ -1,4 +1,6 @@
-"""What point forecasters share: a window normalisation, an outlook inside it, an error to train on; and their average."""
+"""What point forecasters share: a window normalisation, an outlook inside it, an error to train on;
+and their average.
+"""
 
 from collections.abc import Sequence
 
@@ -13,14 +15,18 @@ from forecaster.networks.norms import frame
 
 
 class PointModel(Forecaster):
-    """A forecaster of one path. ``label``: P, the steps of the history it gives too, 0 but for a bridge's prior."""
+    """A forecaster of one path. ``label``: P, the steps of the history it gives too, 0 but for a
+    bridge's prior.
+    """
 
     def __init__(self, norm: Norm, error: Loss, label: int) -> None:
         super().__init__()
         self.norm, self.error, self.label = norm, error, label
 
     def outlook(self, past: Float[Tensor, "B K L"]) -> Float[Tensor, "B K M"]:
-        """Label and horizon from the history, both in the window's own units; a missing value is 0 there."""
+        """Label and horizon from the history, both in the window's own units; a missing value is 0
+        there.
+        """
         raise NotImplementedError
 
     def whole(self, batch: Batch) -> Float[Tensor, "B K M"]:
@@ -55,7 +61,9 @@ class Average(Forecaster):
 
     def whole(self, batch: Batch) -> Float[Tensor, "B K M"]:
         """Label and horizon, in z-scores."""
-        return sum((member.whole(batch) for member in self.stages()), torch.zeros(())) / len(self.members)
+        return sum((member.whole(batch) for member in self.stages()), torch.zeros(())) / len(
+            self.members
+        )
 
     def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """The H values after the history."""

@@ -1,7 +1,8 @@
-"""Deep state-space forecasters (Gu et al., 2021 and 2022; Smith et al., 2023; Yu et al., 2024): read once, then stream.
+"""Deep state-space forecasters (Gu et al., 2021 and 2022; Smith et al., 2023; Yu et al., 2024):
+read once, then stream.
 
-Nothing but the last position of the stack reaches the head, and everything before it is causal. What has been read is thus
-a state of fixed size: one more row costs one step of every layer.
+Nothing but the last position of the stack reaches the head, and everything before it is causal.
+What has been read is thus a state of fixed size: one more row costs one step of every layer.
 """
 
 import math
@@ -54,19 +55,27 @@ class Block(nn.Module):
     def _add(self, x: Tensor, y: Tensor) -> Tensor:
         return x + self.drop(self.mix(F.gelu(y)))
 
-    def forward(self, x: Float[Tensor, "N L W"], rate: float, last: bool) -> Float[Tensor, "N *n W"]:
+    def forward(
+        self, x: Float[Tensor, "N L W"], rate: float, last: bool
+    ) -> Float[Tensor, "N *n W"]:
         """From rest, by convolution; ``last``: the last position alone."""
         u = self.norm(x).transpose(1, 2).to(self.norm.weight.dtype)
-        with torch.autocast(u.device.type, enabled=False):  # its kernel is complex, which half precision is not
+        with torch.autocast(
+            u.device.type, enabled=False
+        ):  # its kernel is complex, which half precision is not
             y = self.layer(u, rate)
         return self._add(x[:, -1], y[..., -1]) if last else self._add(x, y.transpose(1, 2))
 
-    def run(self, x: Float[Tensor, "N L W"], state: Tensor | None, rate: float) -> tuple[Float[Tensor, "N L W"], Tensor]:
+    def run(
+        self, x: Float[Tensor, "N L W"], state: Tensor | None, rate: float
+    ) -> tuple[Float[Tensor, "N L W"], Tensor]:
         """From ``state``, and the state after the last position."""
         y, state = self.layer.run(self.norm(x).transpose(1, 2), state, rate)
         return self._add(x, y.transpose(1, 2)), state
 
-    def step(self, x: Float[Tensor, "N W"], state: Tensor, rate: float) -> tuple[Float[Tensor, "N W"], Tensor]:
+    def step(
+        self, x: Float[Tensor, "N W"], state: Tensor, rate: float
+    ) -> tuple[Float[Tensor, "N W"], Tensor]:
         """One position."""
         y, state = self.layer.step(self.norm(x), state, rate)
         return self._add(x, y), state
@@ -74,7 +83,9 @@ class Block(nn.Module):
 
 @dataclass(frozen=True)
 class Memory:
-    """All that is kept of B histories: the layers' states, the last position's features, and the running moments."""
+    """All that is kept of B histories: the layers' states, the last position's features, and the
+    running moments.
+    """
 
     states: tuple[Tensor, ...]
     features: Float[Tensor, "N W"]
@@ -83,17 +94,22 @@ class Memory:
     @property
     def frame(self) -> Frame:
         """Level and scale at the last position."""
-        return Frame(*(each[..., None] for each in running.level_scale(self.moments, self.features)))
+        return Frame(
+            *(each[..., None] for each in running.level_scale(self.moments, self.features))
+        )
 
 
 class StateSpace(Forecaster):
-    """Normalised values and their mask → ``width`` features a position → blocks → the head, at the last position.
+    """Normalised values and their mask → ``width`` features a position → blocks → the head, at the
+    last position.
 
-    Channels share the model (N = B·K sequences), or enter together (N = B). ``rate``: how many of the training's intervals
-    lie between two rows.
+    Channels share the model (N = B·K sequences), or enter together (N = B). ``rate``: how many of
+    the training's intervals lie between two rows.
     """
 
-    def __init__(self, config: StateSpaceConfig, channels: int, lookback: int, horizon: int, label: int = 0) -> None:
+    def __init__(
+        self, config: StateSpaceConfig, channels: int, lookback: int, horizon: int, label: int = 0
+    ) -> None:
         super().__init__()
         if config.dt_min > config.dt_max:
             raise UserError("model.dt_min: more than model.dt_max; correct them")
@@ -111,10 +127,15 @@ class StateSpace(Forecaster):
         )
 
     def resample(self, rate: int) -> None:
-        """Δ' = rate·Δ in every layer; the normalisation's time constant is so many times fewer rows."""
+        """Δ' = rate·Δ in every layer; the normalisation's time constant is so many times fewer
+        rows.
+        """
         self._check_causal("--resample-rate")
         if rate > self.horizon:
-            raise UserError(f"--resample-rate {rate}: more than the horizon of {self.horizon} steps; give a smaller one")
+            raise UserError(
+                f"--resample-rate {rate}: more than the horizon of {self.horizon} steps; give a "
+                "smaller one"
+            )
         # what lies beyond the head's reach follows from a path, which has no distribution
         self.rate, self.distribution = float(rate), "none"
 
@@ -126,10 +147,16 @@ class StateSpace(Forecaster):
     def _check_causal(self, option: str) -> None:
         if self.config.norm != "running":
             raise UserError(
-                f"{option}: norm {self.config.norm} needs the whole window; train with --set model.norm=running"
+                f"{option}: norm {self.config.norm} needs the whole window; train with --set "
+                "model.norm=running"
             )
 
-    def read(self, past: Float[Tensor, "B K L"], mask: Float[Tensor, "B K L"], memory: Memory | None = None) -> Memory:
+    def read(
+        self,
+        past: Float[Tensor, "B K L"],
+        mask: Float[Tensor, "B K L"],
+        memory: Memory | None = None,
+    ) -> Memory:
         """Read on from ``memory``, or from rest, any number of rows at once."""
         start = running.at_rest(past) if memory is None else memory.moments
         moments = running.run(past, mask, self.decay**self.rate, start)
@@ -140,7 +167,9 @@ class StateSpace(Forecaster):
             states.append(state)
         return Memory(tuple(states), x[:, -1], moments[..., -1])
 
-    def take(self, values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"], memory: Memory) -> Memory:
+    def take(
+        self, values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"], memory: Memory
+    ) -> Memory:
         """One more row, in time and memory that do not depend on how many there were."""
         moments = running.step(values, mask, self.decay**self.rate, memory.moments)
         level, scale = running.level_scale(moments, values)
@@ -168,7 +197,9 @@ class StateSpace(Forecaster):
     def _stack(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]
 
-    def _enter(self, z: Float[Tensor, "B K L"], mask: Float[Tensor, "B K L"]) -> Float[Tensor, "N L W"]:
+    def _enter(
+        self, z: Float[Tensor, "B K L"], mask: Float[Tensor, "B K L"]
+    ) -> Float[Tensor, "N L W"]:
         """A missing value is 0, and its mask says so."""
         both = torch.stack([z * mask, mask], dim=-1)  # (B, K, L, 2)
         features = both.transpose(1, 2).flatten(2) if self.config.mix else both.flatten(0, 1)
@@ -194,13 +225,17 @@ class StateSpace(Forecaster):
         return self.head.point(self._numbers(batch))
 
     def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
-        """The H rows after the history: at once, or block after block at another sampling interval."""
+        """The H rows after the history: at once, or block after block at another sampling
+        interval.
+        """
         if self.rate == 1:
             return self.whole(batch)[..., self.label :]
         return self.roll(self.read(batch.past, batch.past_mask))
 
     def roll(self, memory: Memory) -> Float[Tensor, "B K H"]:
-        """H rows at ``rate``: the head's steps are the training's, so every rate-th is a row; those are read, and so on."""
+        """H rows at ``rate``: the head's steps are the training's, so every rate-th is a row; those
+        are read, and so on.
+        """
         found: list[Tensor] = []
         stride = int(self.rate)
         while sum(block.shape[2] for block in found) < self.horizon:

@@ -1,4 +1,6 @@
-"""A transformer over patches of the lookback, channel by channel (PatchTST: Nie et al., ICLR 2023)."""
+"""A transformer over patches of the lookback, channel by channel (PatchTST: Nie et al., ICLR
+2023).
+"""
 
 import torch
 from jaxtyping import Float
@@ -11,9 +13,13 @@ from forecaster.networks.layers import TransformerLayer
 
 
 class Transformer(PointModel):
-    """Patches → tokens with learnt positions → transformer layers → one linear head over all tokens."""
+    """Patches → tokens with learnt positions → transformer layers → one linear head over all
+    tokens.
+    """
 
-    def __init__(self, config: TransformerConfig, lookback: int, horizon: int, label: int = 0) -> None:
+    def __init__(
+        self, config: TransformerConfig, lookback: int, horizon: int, label: int = 0
+    ) -> None:
         super().__init__(config.norm, config.loss, label)
         check_heads(config.width, config.heads, "model.heads", "model.width")
         self.patch, self.stride = min(config.patch, lookback), config.stride
@@ -23,7 +29,9 @@ class Transformer(PointModel):
         attention = (config.width, config.heads, config.feed_forward, config.dropout)
         self.layers = nn.Sequential(*(TransformerLayer(*attention) for _ in range(config.layers)))
         self.head = nn.Sequential(
-            nn.Flatten(1), nn.Dropout(config.dropout), nn.Linear(tokens * config.width, label + horizon)
+            nn.Flatten(1),
+            nn.Dropout(config.dropout),
+            nn.Linear(tokens * config.width, label + horizon),
         )
 
     def outlook(self, past: Float[Tensor, "B K L"]) -> Float[Tensor, "B K M"]:

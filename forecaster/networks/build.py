@@ -1,6 +1,11 @@
 """Configuration → denoising network: the one table of names and classes."""
 
-from forecaster.config.model_config import ConvolutionConfig, MixerConfig, PerceptronConfig, ResidualNetworkConfig
+from forecaster.config.model_config import (
+    ConvolutionConfig,
+    MixerConfig,
+    PerceptronConfig,
+    ResidualNetworkConfig,
+)
 from forecaster.errors import UserError
 from forecaster.networks.convolution import ConvolutionNetwork
 from forecaster.networks.mixer import MixerNetwork
@@ -11,12 +16,18 @@ NetworkConfig = ResidualNetworkConfig | ConvolutionConfig | PerceptronConfig | M
 Network = ResidualNetwork | ConvolutionNetwork | PerceptronNetwork | MixerNetwork
 
 
-def build_network(config: NetworkConfig, steps: int, variates: int, length: int, features: int) -> Network:
-    """A network from (B, K, S, F) and t to (B, K, S). Its ``memory``: floats a channel and position of a forward pass."""
+def build_network(
+    config: NetworkConfig, steps: int, variates: int, length: int, features: int
+) -> Network:
+    """A network from (B, K, S, F) and t to (B, K, S). Its ``memory``: floats a channel and position
+    of a forward pass.
+    """
     match config:
         case ResidualNetworkConfig():
             if config.time == "attention" or config.attend_channels:
-                check_heads(config.channels, config.heads, "model.network.heads", "model.network.channels")
+                check_heads(
+                    config.channels, config.heads, "model.network.heads", "model.network.channels"
+                )
             return ResidualNetwork(config, steps, variates, length, features)
         case ConvolutionConfig():
             return ConvolutionNetwork(config, steps, variates, length, features)

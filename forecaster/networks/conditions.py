@@ -1,4 +1,6 @@
-"""What a denoising network is given of the history: features (B, K, S, G) that stand beside y_t in its input."""
+"""What a denoising network is given of the history: features (B, K, S, G) that stand beside y_t in
+its input.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +21,10 @@ class Encoded(nn.Module):
         self.layer, self.length = nn.Linear(lookback, length), length
 
     def forward(
-        self, past: Float[Tensor, "B K L"], mask: Float[Tensor, "B K L"], y_0: Float[Tensor, "B K M"] | None
+        self,
+        past: Float[Tensor, "B K L"],
+        mask: Float[Tensor, "B K L"],
+        y_0: Float[Tensor, "B K M"] | None,
     ) -> Float[Tensor, "B K S G"]:
         """``past`` is 0 where the mask is; ``y_0`` is the truth while training, else None."""
         encoded: Tensor = self.layer(past)
@@ -27,10 +32,15 @@ class Encoded(nn.Module):
 
 
 class Mixup(Encoded):
-    """E(x), while training mixed elementwise with the truth: m·E(x) + (1 − m)·y_0, m ~ U[0, 1) (TimeDiff)."""
+    """E(x), while training mixed elementwise with the truth: m·E(x) + (1 − m)·y_0, m ~ U[0, 1)
+    (TimeDiff).
+    """
 
     def forward(
-        self, past: Float[Tensor, "B K L"], mask: Float[Tensor, "B K L"], y_0: Float[Tensor, "B K M"] | None
+        self,
+        past: Float[Tensor, "B K L"],
+        mask: Float[Tensor, "B K L"],
+        y_0: Float[Tensor, "B K M"] | None,
     ) -> Float[Tensor, "B K S G"]:
         """As ``Encoded``; the truth is looked at in training only."""
         encoded: Tensor = self.layer(past)
@@ -41,7 +51,9 @@ class Mixup(Encoded):
 
 
 class History(nn.Module):
-    """The last values of the history and their mask, before the path's own positions; G = 2, S = steps + M (CSDI)."""
+    """The last values of the history and their mask, before the path's own positions; G = 2, S =
+    steps + M (CSDI).
+    """
 
     features = 2
 
@@ -50,7 +62,10 @@ class History(nn.Module):
         self.steps, self.length = steps, steps + length
 
     def forward(
-        self, past: Float[Tensor, "B K L"], mask: Float[Tensor, "B K L"], y_0: Float[Tensor, "B K M"] | None
+        self,
+        past: Float[Tensor, "B K L"],
+        mask: Float[Tensor, "B K L"],
+        y_0: Float[Tensor, "B K M"] | None,
     ) -> Float[Tensor, "B K S G"]:
         """As ``Encoded``."""
         both = torch.stack([past, mask], dim=3)[:, :, -self.steps :]
@@ -67,7 +82,10 @@ class Nothing(nn.Module):
         self.length = length
 
     def forward(
-        self, past: Float[Tensor, "B K L"], mask: Float[Tensor, "B K L"], y_0: Float[Tensor, "B K M"] | None
+        self,
+        past: Float[Tensor, "B K L"],
+        mask: Float[Tensor, "B K L"],
+        y_0: Float[Tensor, "B K M"] | None,
     ) -> Float[Tensor, "B K S G"]:
         """As ``Encoded``."""
         return past.new_zeros(*past.shape[:2], self.length, 0)
@@ -77,9 +95,14 @@ Condition = Encoded | History | Nothing
 
 
 def build_condition(
-    config: EncodedConfig | HistoryConfig | MixupConfig | None, lookback: int, length: int, label: int
+    config: EncodedConfig | HistoryConfig | MixupConfig | None,
+    lookback: int,
+    length: int,
+    label: int,
 ) -> Condition:
-    """The condition of a configuration; ``length``: M, of which ``label`` steps belong to the history."""
+    """The condition of a configuration; ``length``: M, of which ``label`` steps belong to the
+    history.
+    """
     match config:
         case None:
             return Nothing(length)
@@ -89,5 +112,8 @@ def build_condition(
             return Mixup(lookback, length)
         case HistoryConfig():
             if label:
-                raise UserError("model.label: a network that is given the history itself has its label there; set it to 0")
+                raise UserError(
+                    "model.label: a network that is given the history itself has its label there; "
+                    "set it to 0"
+                )
             return History(min(config.steps, lookback), length)

@@ -1,4 +1,6 @@
-"""TimeDiff's denoising network (Shen and Kwok, ICML 2023): convolutions over time that mix the channels."""
+"""TimeDiff's denoising network (Shen and Kwok, ICML 2023): convolutions over time that mix the
+channels.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +12,9 @@ from forecaster.networks.layers import StepEmbedding
 
 
 class _Block(nn.Module):
-    """Convolution, channel normalisation, activation, dropout; added to the input where the widths agree."""
+    """Convolution, channel normalisation, activation, dropout; added to the input where the widths
+    agree.
+    """
 
     def __init__(self, into: int, out: int, kernel: int, dropout: float) -> None:
         super().__init__()
@@ -23,13 +27,16 @@ class _Block(nn.Module):
 
 
 class ConvolutionNetwork(nn.Module):
-    """y_t is encoded with the step, joined with what is given, and decoded; the output's start is 0.
+    """y_t is encoded with the step, joined with what is given, and decoded; the output's start is
+    0.
 
-    ``variates``: K; ``features``: F, of which the first is y_t. Memory of a forward pass: about 4·B·S·(width·layers·3)·4
-    bytes.
+    ``variates``: K; ``features``: F, of which the first is y_t. Memory of a forward pass: about
+    4·B·S·(width·layers·3)·4 bytes.
     """
 
-    def __init__(self, config: ConvolutionConfig, steps: int, variates: int, length: int, features: int) -> None:
+    def __init__(
+        self, config: ConvolutionConfig, steps: int, variates: int, length: int, features: int
+    ) -> None:
         super().__init__()
         width, half = config.width, max(config.layers // 2, 1)
         self.memory = 12 * width * config.layers // variates + 1
@@ -37,10 +44,13 @@ class ConvolutionNetwork(nn.Module):
         self.shift = nn.Linear(config.step_embedding, width)
         shape = (config.kernel, config.dropout)
         self.encode = nn.Sequential(
-            _Block(variates, width, *shape), *(_Block(width, width, *shape) for _ in range(half - 1))
+            _Block(variates, width, *shape),
+            *(_Block(width, width, *shape) for _ in range(half - 1)),
         )
         joined = width + variates * (features - 1)
-        self.decode = nn.Sequential(_Block(joined, width, *shape), *(_Block(width, width, *shape) for _ in range(half - 1)))
+        self.decode = nn.Sequential(
+            _Block(joined, width, *shape), *(_Block(width, width, *shape) for _ in range(half - 1))
+        )
         self.output = nn.Conv1d(width, variates, 1)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]

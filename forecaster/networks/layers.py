@@ -8,9 +8,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 
-def sinusoid(positions: Float[Tensor, " n"], width: int, longest: float = 10_000.0) -> Float[Tensor, "n width"]:
+def sinusoid(
+    positions: Float[Tensor, " n"], width: int, longest: float = 10_000.0
+) -> Float[Tensor, "n width"]:
     """The sinusoidal position embedding of Vaswani et al. (2017): sines, then cosines."""
-    rates = torch.exp(-math.log(longest) * torch.arange(width // 2, device=positions.device) / max(width // 2 - 1, 1))
+    rates = torch.exp(
+        -math.log(longest)
+        * torch.arange(width // 2, device=positions.device)
+        / max(width // 2 - 1, 1)
+    )
     angles = positions[:, None] * rates
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
@@ -23,7 +29,9 @@ class StepEmbedding(nn.Module):
     def __init__(self, steps: int, width: int) -> None:
         super().__init__()
         self.register_buffer("table", sinusoid(torch.arange(steps + 1.0), width), persistent=False)
-        self.dense = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.dense = nn.Sequential(
+            nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
 
     def forward(self, t: Int[Tensor, " B"]) -> Float[Tensor, "B width"]:
         """The embedding of each window's step."""

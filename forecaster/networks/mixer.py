@@ -1,8 +1,8 @@
-"""Dense layers over time and over channels in turn (after TSMixer, Chen et al., 2023): a cheap denoiser of whole paths.
+"""Dense layers over time and over channels in turn (after TSMixer, Chen et al., 2023): a cheap
+denoiser of whole paths.
 
-Every weight sees a whole path, so a draw that is shifted, tilted or scaled as a whole is one step away, which attention
-over
-single positions has to put together.
+Every weight sees a whole path, so a draw that is shifted, tilted or scaled as a whole is one step
+away, which attention over single positions has to put together.
 """
 
 import torch.nn.functional as F
@@ -30,25 +30,33 @@ class MixerBlock(nn.Module):
 
 
 class MixerNetwork(nn.Module):
-    """A channel's whole path with all that is given → hidden units → blocks → the path; the output's start is 0.
+    """A channel's whole path with all that is given → hidden units → blocks → the path; the
+    output's start is 0.
 
-    ``variates``: K; ``length``: S; ``features``: F. Memory of a forward pass: about 8·B·K·width·layers·4 bytes.
+    ``variates``: K; ``length``: S; ``features``: F. Memory of a forward pass: about
+    8·B·K·width·layers·4 bytes.
     """
 
-    def __init__(self, config: MixerConfig, steps: int, variates: int, length: int, features: int) -> None:
+    def __init__(
+        self, config: MixerConfig, steps: int, variates: int, length: int, features: int
+    ) -> None:
         super().__init__()
         self.memory = features + 8 * config.width * config.layers // length + 1
         self.step = StepEmbedding(steps, config.step_embedding)
         self.shift = nn.Linear(config.step_embedding, config.width)
         self.names = nn.Embedding(variates, config.width)
         self.input = nn.Linear(length * features, config.width)
-        self.blocks = nn.Sequential(*(MixerBlock(config.width, variates, config.dropout) for _ in range(config.layers)))
+        self.blocks = nn.Sequential(
+            *(MixerBlock(config.width, variates, config.dropout) for _ in range(config.layers))
+        )
         self.output = nn.Linear(config.width, length)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
     def forward(self, x: Float[Tensor, "B K S F"], t: Int[Tensor, " B"]) -> Float[Tensor, "B K S"]:
         """The network's output; what it stands for is the denoiser's affair."""
-        y = self.input(x.flatten(2)) + self.names.weight + self.shift(self.step(t))[:, None]  # (B, K, W)
+        y = (
+            self.input(x.flatten(2)) + self.names.weight + self.shift(self.step(t))[:, None]
+        )  # (B, K, W)
         out: Tensor = self.output(F.gelu(self.blocks(y)))
         return out

@@ -1,4 +1,6 @@
-"""Window normalisation: each window and channel on its own level and scale, with masked values left out."""
+"""Window normalisation: each window and channel on its own level and scale, with masked values left
+out.
+"""
 
 from dataclasses import dataclass
 
@@ -11,7 +13,9 @@ from forecaster.config.model_config import Norm
 
 @dataclass(frozen=True)
 class Frame:
-    """Level and scale of a window, each (B, K, 1). ``apply`` and ``invert`` work on anything (B, K, n)."""
+    """Level and scale of a window, each (B, K, 1). ``apply`` and ``invert`` work on anything (B, K,
+    n).
+    """
 
     level: Float[Tensor, "B K 1"]
     scale: Float[Tensor, "B K 1"]
@@ -26,10 +30,11 @@ class Frame:
 
 
 def frame(past: Float[Tensor, "B K L"], mask: Float[Tensor, "B K L"], norm: Norm) -> Frame:
-    """The frame of a window by ``norm``: ``none``; ``last`` observed value; ``mean``; ``standard``: mean and deviation.
+    """The frame of a window by ``norm``: ``none``; ``last`` observed value; ``mean``; ``standard``:
+    mean and deviation.
 
-    ``standard`` is RevIN without its affine part (Kim et al., ICLR 2022): variance plus 1e-5. A channel without an
-    observed value has level 0.
+    ``standard`` is RevIN without its affine part (Kim et al., ICLR 2022): variance plus 1e-5. A
+    channel without an observed value has level 0.
     """
     count = mask.sum(2, keepdim=True).clamp(min=1)
     mean = (past * mask).sum(2, keepdim=True) / count

@@ -1,5 +1,6 @@
-"""TMDM's denoising network (Li et al., ICLR 2024), after CARD (Han et al., NeurIPS 2022): dense layers gated by the
-step."""
+"""TMDM's denoising network (Li et al., ICLR 2024), after CARD (Han et al., NeurIPS 2022): dense
+layers gated by the step.
+"""
 
 import itertools
 
@@ -11,7 +12,9 @@ from forecaster.config.model_config import PerceptronConfig
 
 
 class GatedDense(nn.Module):
-    """A dense layer whose outputs are multiplied by a learnt vector of the diffusion step, near 1 at the start."""
+    """A dense layer whose outputs are multiplied by a learnt vector of the diffusion step, near 1
+    at the start.
+    """
 
     def __init__(self, into: int, out: int, steps: int) -> None:
         super().__init__()
@@ -30,7 +33,9 @@ class PerceptronNetwork(nn.Module):
     ``variates``: K; ``features``: F. Memory of a forward pass: about 4·B·S·width·layers·4 bytes.
     """
 
-    def __init__(self, config: PerceptronConfig, steps: int, variates: int, length: int, features: int) -> None:
+    def __init__(
+        self, config: PerceptronConfig, steps: int, variates: int, length: int, features: int
+    ) -> None:
         super().__init__()
         self.memory = 4 * config.width * config.layers // variates + 1
         widths = [variates * features, *[config.width] * config.layers]

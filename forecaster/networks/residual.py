@@ -1,6 +1,7 @@
 """CSDI's denoising network (Tashiro et al., NeurIPS 2021): a gated residual stack.
 
-In each layer one layer over time, attention or S4 (SSSD: Alcaraz and Strodthoff, 2022), and one over the channels.
+In each layer one layer over time, attention or S4 (SSSD: Alcaraz and Strodthoff, 2022), and one
+over the channels.
 """
 
 import math
@@ -16,17 +17,25 @@ from forecaster.ssm.s4 import S4
 
 
 class StateSpaceLayer(nn.Module):
-    """S4 forwards and backwards in time, a position-wise layer, added to the input and normalised."""
+    """S4 forwards and backwards in time, a position-wise layer, added to the input and
+    normalised.
+    """
 
     def __init__(self, width: int, state: int, dropout: float) -> None:
         super().__init__()
         self.ahead, self.back = S4(width, state), S4(width, state)
-        self.out, self.norm, self.drop = nn.Linear(2 * width, width), nn.LayerNorm(width), nn.Dropout(dropout)
+        self.out, self.norm, self.drop = (
+            nn.Linear(2 * width, width),
+            nn.LayerNorm(width),
+            nn.Dropout(dropout),
+        )
 
     def forward(self, x: Float[Tensor, "N S C"]) -> Float[Tensor, "N S C"]:
         """Over the second axis."""
         u = x.transpose(1, 2)  # (N, C, S)
-        with torch.autocast(u.device.type, enabled=False):  # its kernel is complex, which half precision is not
+        with torch.autocast(
+            u.device.type, enabled=False
+        ):  # its kernel is complex, which half precision is not
             u = u.to(self.ahead.D.dtype)
             both = torch.cat([self.ahead(u), self.back(u.flip(2)).flip(2)], dim=1).transpose(1, 2)
         mixed: Tensor = self.norm(x + self.drop(self.out(F.gelu(both))))
@@ -34,7 +43,9 @@ class StateSpaceLayer(nn.Module):
 
 
 class ResidualLayer(nn.Module):
-    """Step embedding in, a layer over time and one over channels, side information, gate; residual and skip out."""
+    """Step embedding in, a layer over time and one over channels, side information, gate; residual
+    and skip out.
+    """
 
     def __init__(self, config: ResidualNetworkConfig, side: int) -> None:
         super().__init__()
@@ -67,21 +78,29 @@ class ResidualLayer(nn.Module):
 class ResidualNetwork(nn.Module):
     """Features side by side → a gated residual stack → one value a channel and position.
 
-    ``steps``: T; ``variates``: K; ``length``: S; ``features``: F. Memory of a forward pass: about 40·B·K·S·C·4 bytes.
+    ``steps``: T; ``variates``: K; ``length``: S; ``features``: F. Memory of a forward pass: about
+    40·B·K·S·C·4 bytes.
     """
 
     time: Tensor
 
-    def __init__(self, config: ResidualNetworkConfig, steps: int, variates: int, length: int, features: int) -> None:
+    def __init__(
+        self, config: ResidualNetworkConfig, steps: int, variates: int, length: int, features: int
+    ) -> None:
         super().__init__()
         self.memory = 40 * config.channels
-        self.register_buffer("time", sinusoid(torch.arange(float(length)), config.time_embedding), persistent=False)
+        self.register_buffer(
+            "time", sinusoid(torch.arange(float(length)), config.time_embedding), persistent=False
+        )
         self.names = nn.Embedding(variates, config.channel_embedding)
         self.step = StepEmbedding(steps, config.step_embedding)
         self.input = nn.Linear(features, config.channels)
         side = config.time_embedding + config.channel_embedding
         self.layers = nn.ModuleList(ResidualLayer(config, side) for _ in range(config.layers))
-        self.hidden, self.output = nn.Linear(config.channels, config.channels), nn.Linear(config.channels, 1)
+        self.hidden, self.output = (
+            nn.Linear(config.channels, config.channels),
+            nn.Linear(config.channels, 1),
+        )
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
@@ -90,7 +109,9 @@ class ResidualNetwork(nn.Module):
         _, k, m, _ = x.shape
         y = F.relu(self.input(x))  # (B, K, S, C)
         step = self.step(t)
-        side = torch.cat([self.time.expand(k, m, -1), self.names.weight[:, None].expand(k, m, -1)], dim=-1)
+        side = torch.cat(
+            [self.time.expand(k, m, -1), self.names.weight[:, None].expand(k, m, -1)], dim=-1
+        )
         total = torch.zeros_like(y)
         for layer in self.layers:
             y, skip = layer(y, step, side)

@@ -1,12 +1,15 @@
-"""Running normalisation: at every step the level and the scale of what has been seen by then, the newest counting most.
+"""Running normalisation: at every step the level and the scale of what has been seen by then, the
+newest counting most.
 
 symbol   code      in
 a        decay     e^{−1/τ} a step, τ the time constant
-w_t      moments   w_t = a w_{t−1} + m_t,  s_t = a s_{t−1} + m_t x_t,  q_t = a q_{t−1} + m_t x_t²   (m_t: 1 where observed)
+w_t      moments   w_t = a w_{t−1} + m_t,  s_t = a s_{t−1} + m_t x_t,  q_t = a q_{t−1} + m_t x_t²
+m_t      mask      1 where observed, else 0
 μ_t      level     s_t/w_t: the division corrects the bias of the start at rest
 σ_t      scale     √(q_t/w_t − μ_t² + 1e-5)
 
-It is causal, so reading on from the moments gives what reading everything again would. The moments are in double precision.
+It is causal, so reading on from the moments gives what reading everything again would. The moments
+are in double precision.
 """
 
 import torch
@@ -39,7 +42,10 @@ def level_scale(
 
 
 def run(
-    values: Float[Tensor, "B K L"], mask: Float[Tensor, "B K L"], decay: float, start: Float64[Tensor, "3 B K"]
+    values: Float[Tensor, "B K L"],
+    mask: Float[Tensor, "B K L"],
+    decay: float,
+    start: Float64[Tensor, "3 B K"],
 ) -> Float64[Tensor, "3 B K L"]:
     """The moments after every step, from ``start``, by an associative scan."""
     added = _sums(values, mask)
@@ -49,7 +55,10 @@ def run(
 
 
 def step(
-    values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"], decay: float, moments: Float64[Tensor, "3 B K"]
+    values: Float[Tensor, "B K"],
+    mask: Float[Tensor, "B K"],
+    decay: float,
+    moments: Float64[Tensor, "3 B K"],
 ) -> Float64[Tensor, "3 B K"]:
     """The moments after one more step."""
     return decay * moments + _sums(values, mask)

@@ -1,4 +1,6 @@
-"""``report``: runs as one HTML page that needs nothing else: no network, no script, pictures as SVG within it."""
+"""``report``: runs as one HTML page that needs nothing else: no network, no script, pictures as SVG
+within it.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,11 +21,36 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _CENTRAL = (50, 80, 90, 95)
 _LEADS = {"mae": "Mean absolute error", "mse": "Mean squared error", "crps": "CRPS"}
 _ORDER = (
-    "mse", "mae", "rmse", "mase", "smape", "nd", "crps", "crps_sum", "energy", "wql", "coverage", "width", "interval",
-)  # fmt: skip
+    "mse",
+    "mae",
+    "rmse",
+    "mase",
+    "smape",
+    "nd",
+    "crps",
+    "crps_sum",
+    "energy",
+    "wql",
+    "coverage",
+    "width",
+    "interval",
+)
 _LAST = ("windows", "probabilistic_windows")
 # what a comparison shows of it, and what of that has no best value
-_COMPARED = ("mse", "mae", "rmse", "mase", "smape", "crps", "crps_sum", "energy", "wql", "coverage/90", "width/90", *_LAST)
+_COMPARED = (
+    "mse",
+    "mae",
+    "rmse",
+    "mase",
+    "smape",
+    "crps",
+    "crps_sum",
+    "energy",
+    "wql",
+    "coverage/90",
+    "width/90",
+    *_LAST,
+)
 _WITHOUT_BEST = ("width/90", *_LAST)
 
 
@@ -89,7 +116,9 @@ def write_report(run_ids: Sequence[str], output: Path) -> None:
 def render(page: Page) -> str:
     """The page as HTML. All names in it come from outside: the template escapes every one."""
     loader = FileSystemLoader(_TEMPLATES)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
     return environment.get_template("report.html").render(page=page)
 
 
@@ -110,11 +139,18 @@ def build(records: Sequence[Record]) -> Page:
 def _unique(records: Sequence[Record]) -> list[str]:
     """Names, with the run's id where two are alike."""
     often = Counter(record.name for record in records)
-    return [record.name if often[record.name] == 1 else f"{record.name} ({record.run_id[:8]})" for record in records]
+    return [
+        record.name if often[record.name] == 1 else f"{record.name} ({record.run_id[:8]})"
+        for record in records
+    ]
 
 
 def _dataset(record: Record) -> str:
-    named = record.params.get("data.dataset") or record.params.get("data.csv") or record.tags.get("dataset", "?")
+    named = (
+        record.params.get("data.dataset")
+        or record.params.get("data.csv")
+        or record.tags.get("dataset", "?")
+    )
     return file_name(named)
 
 
@@ -125,30 +161,59 @@ def _run_part(name: str, record: Record) -> RunPart:
         ("data", _dataset(record)),
         ("reads", f"{record.params.get('data.lookback', '?')} steps"),
         ("forecasts", f"{record.params.get('data.horizon', '?')} steps"),
-        ("trained", f"{record.started:%Y-%m-%d %H:%M} UTC" + (f", {seconds:.0f} s" if seconds is not None else "")),
+        (
+            "trained",
+            f"{record.started:%Y-%m-%d %H:%M} UTC"
+            + (f", {seconds:.0f} s" if seconds is not None else ""),
+        ),
     ]
-    notes = [] if record.status == "FINISHED" else [f"This run did not end as it should: {record.status}."]
+    notes = (
+        []
+        if record.status == "FINISHED"
+        else [f"This run did not end as it should: {record.status}."]
+    )
     if record.evaluation is not None:
         count = record.scores.get(f"{record.prefix}/windows", 0)
         notes.append(
-            f"Lead times and calibration are those of the evaluation {record.evaluation[:8]} of this model on {count:.0f} "
+            f"Lead times and calibration are those of the evaluation {record.evaluation[:8]} of "
+            f"this model on {count:.0f} "
             "test windows; the table of metrics is the training's."
         )
     head, metrics = _metric_rows(record)
     leads = record.table("evaluation/by_lead.csv")
-    charts = [curves(text, {"": leads[key].tolist()}) for key, text in _LEADS.items() if key in leads]
+    charts = [
+        curves(text, {"": leads[key].tolist()}) for key, text in _LEADS.items() if key in leads
+    ]
     if "coverage/90" in leads:
-        charts.append(curves("Held by the 90 % interval", {"held": leads["coverage/90"].tolist()}, 0.9))
+        charts.append(
+            curves("Held by the 90 % interval", {"held": leads["coverage/90"].tolist()}, 0.9)
+        )
     return RunPart(
-        name, summary, notes, _fans(record), _units(record), head, metrics, charts, _calibration(record),
-        _coverage_rows(record), _data(record), _lineage(record), record.configuration,
-    )  # fmt: skip
+        name,
+        summary,
+        notes,
+        _fans(record),
+        _units(record),
+        head,
+        metrics,
+        charts,
+        _calibration(record),
+        _coverage_rows(record),
+        _data(record),
+        _lineage(record),
+        record.configuration,
+    )
 
 
 def _units(record: Record) -> str:
     z = "data.dataset" in record.params
-    where = "on z-scored values, as the data set's protocol asks" if z else "in the file's own units"
-    return f"Errors are {where}; lower is better. Seasonal naive repeats the last season: a model has to beat it."
+    where = (
+        "on z-scored values, as the data set's protocol asks" if z else "in the file's own units"
+    )
+    return (
+        f"Errors are {where}; lower is better. Seasonal naive repeats the last season: "
+        "a model has to beat it."
+    )
 
 
 def _baseline(record: Record, metric: str) -> float | None:
@@ -161,7 +226,10 @@ def _names(metrics: Mapping[str, float]) -> list[str]:
     plain = {name.partition("/")[2] for name in metrics if name.startswith(("val/", "test/"))}
     known = {name for name in plain if not name.startswith(("seasonal_naive/", "loss"))}
     places = {name: i for i, name in enumerate(_ORDER)}
-    return sorted(known, key=lambda name: (name in _LAST, places.get(name.partition("/")[0], len(_ORDER)), name))
+    return sorted(
+        known,
+        key=lambda name: (name in _LAST, places.get(name.partition("/")[0], len(_ORDER)), name),
+    )
 
 
 def _cell(value: float | None) -> str:
@@ -171,13 +239,20 @@ def _cell(value: float | None) -> str:
 def _metric_rows(record: Record) -> tuple[list[str], list[Row]]:
     rows = []
     for name in _names(record.metrics):
-        values = (record.metrics.get(f"val/{name}"), record.metrics.get(f"test/{name}"), _baseline(record, name))
+        values = (
+            record.metrics.get(f"val/{name}"),
+            record.metrics.get(f"test/{name}"),
+            _baseline(record, name),
+        )
         rows.append(Row(name, [_cell(value) for value in values]))
     return ["", "validation", "test", "seasonal naive, test"], rows
 
 
 def _fans(record: Record) -> list[Chart]:
-    past, ahead = record.forecast("forecasts/history.csv"), record.forecast("forecasts/forecast.csv")
+    past, ahead = (
+        record.forecast("forecasts/history.csv"),
+        record.forecast("forecasts/forecast.csv"),
+    )
     if past.empty or ahead.empty:
         return []
     charts = []
@@ -196,20 +271,27 @@ def _fans(record: Record) -> list[Chart]:
 def _shares(record: Record) -> dict[int, float]:
     """The share of truths inside the central p % intervals, by p."""
     names = {percent: f"{record.prefix}/coverage/{percent}" for percent in _CENTRAL}
-    return {percent: record.scores[name] for percent, name in names.items() if name in record.scores}
+    return {
+        percent: record.scores[name] for percent, name in names.items() if name in record.scores
+    }
 
 
 def _calibration(record: Record) -> list[Chart]:
     shares, pit = _shares(record), record.table("evaluation/pit.csv")
     charts = [reliability({"held": shares})] if shares else []
     if "share" in pit:
-        charts.append(histogram("Where the truth fell in the forecast (PIT)", pit["share"].tolist()))
+        charts.append(
+            histogram("Where the truth fell in the forecast (PIT)", pit["share"].tolist())
+        )
     return charts
 
 
 def _coverage_rows(record: Record) -> list[Row]:
     return [
-        Row(f"{percent} %", [f"{100 * share:.1f} %", _cell(record.scores.get(f"{record.prefix}/width/{percent}"))])
+        Row(
+            f"{percent} %",
+            [f"{100 * share:.1f} %", _cell(record.scores.get(f"{record.prefix}/width/{percent}"))],
+        )
         for percent, share in _shares(record).items()
     ]
 
@@ -245,14 +327,29 @@ def _compare(names: list[str], records: Sequence[Record]) -> Comparison:
     notes = _cautions(records)
     rows = []
     head, naive = ["", *names], [] if notes else [records[0]]
-    for name in _names({key: 0.0 for record in records for key in record.metrics if key.startswith("test/")}):
+    for name in _names(
+        {key: 0.0 for record in records for key in record.metrics if key.startswith("test/")}
+    ):
         if name in _COMPARED:
-            values = [record.metrics.get(f"test/{name}") for record in records] + [_baseline(r, name) for r in naive]
-            rows.append(Row(name, [_cell(value) for value in values], frozenset() if notes else _best(name, values)))
+            values = [record.metrics.get(f"test/{name}") for record in records] + [
+                _baseline(r, name) for r in naive
+            ]
+            rows.append(
+                Row(
+                    name,
+                    [_cell(value) for value in values],
+                    frozenset() if notes else _best(name, values),
+                )
+            )
     return Comparison(
-        head, [*head, *("seasonal naive" for _ in naive)], notes, rows, any(row.best for row in rows),
-        _compared_charts(names, records), _differing(records),
-    )  # fmt: skip
+        head,
+        [*head, *("seasonal naive" for _ in naive)],
+        notes,
+        rows,
+        any(row.best for row in rows),
+        _compared_charts(names, records),
+        _differing(records),
+    )
 
 
 def _cautions(records: Sequence[Record]) -> list[str]:
@@ -263,13 +360,25 @@ def _cautions(records: Sequence[Record]) -> list[str]:
         ("were not scored on as many test windows", lambda r: r.metrics.get("test/windows")),
     ]
     notes = [
-        f"These runs {text}: their figures do not compare." for text, of in checks if len({of(r) for r in records}) > 1
+        f"These runs {text}: their figures do not compare."
+        for text, of in checks
+        if len({of(r) for r in records}) > 1
     ]
     if len({r.scores.get(f"{r.prefix}/windows") for r in records}) > 1 and not notes:
-        notes.append("The curves of these runs are of different numbers of windows: they compare loosely, if at all.")
-    drawn = {r.metrics["test/probabilistic_windows"] for r in records if "test/probabilistic_windows" in r.metrics}
+        notes.append(
+            "The curves of these runs are of different numbers of windows: they compare loosely, "
+            "if at all."
+        )
+    drawn = {
+        r.metrics["test/probabilistic_windows"]
+        for r in records
+        if "test/probabilistic_windows" in r.metrics
+    }
     if len(drawn) > 1:
-        notes.append("Intervals and CRPS of these runs are not of as many test windows: they compare loosely, if at all.")
+        notes.append(
+            "Intervals and CRPS of these runs are not of as many test windows: they compare "
+            "loosely, if at all."
+        )
     return notes
 
 
@@ -277,16 +386,24 @@ def _best(name: str, values: Sequence[float | None]) -> frozenset[int]:
     if name in _WITHOUT_BEST:
         return frozenset()
     aim = int(name.removeprefix("coverage/")) / 100 if name.startswith("coverage/") else None
-    off = {i: v if aim is None else abs(v - aim) for i, v in enumerate(values) if v is not None and np.isfinite(v)}
+    off = {
+        i: v if aim is None else abs(v - aim)
+        for i, v in enumerate(values)
+        if v is not None and np.isfinite(v)
+    }
     least = min(off.values(), default=None)
     return frozenset(i for i, v in off.items() if v == least) if len(off) > 1 else frozenset()
 
 
 def _compared_charts(names: list[str], records: Sequence[Record]) -> list[Chart]:
-    tables = dict(zip(names, (record.table("evaluation/by_lead.csv") for record in records), strict=True))
+    tables = dict(
+        zip(names, (record.table("evaluation/by_lead.csv") for record in records), strict=True)
+    )
     charts = []
     for key, text in _LEADS.items():
-        lines = {name: table[key].tolist() if key in table else [] for name, table in tables.items()}
+        lines = {
+            name: table[key].tolist() if key in table else [] for name, table in tables.items()
+        }
         if any(lines.values()):
             charts.append(curves(text, lines))
     held = dict(zip(names, map(_shares, records), strict=True))
@@ -296,7 +413,10 @@ def _compared_charts(names: list[str], records: Sequence[Record]) -> list[Chart]
 def _differing(records: Sequence[Record]) -> list[Row]:
     keys = sorted({key for record in records for key in record.params})
     differing = [key for key in keys if len({record.params.get(key) for record in records}) > 1]
-    return [Row(key, [_shown(key, record.params.get(key, "")) for record in records]) for key in differing]
+    return [
+        Row(key, [_shown(key, record.params.get(key, "")) for record in records])
+        for key in differing
+    ]
 
 
 def _shown(key: str, value: str) -> str:

@@ -12,14 +12,18 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table; what would end a cell is escaped."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |"
+        for line in lines
     )
 
 
 def number(value: float, digits: int) -> str:
-    """``.367``: so many digits after the point (fewer from 10 on, none from 1000 on), no zero before it."""
+    """``.367``: so many digits after the point (fewer from 10 on, none from 1000 on), no zero
+    before it.
+    """
     size = abs(value)
-    text = f"{value:.{digits if size < 10 else max(digits - 1, 1) if size < 100 else 1 if size < 1000 else 0}f}"
+    shown = digits if size < 10 else max(digits - 1, 1) if size < 100 else 1 if size < 1000 else 0
+    text = f"{value:.{shown}f}"
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
@@ -30,12 +34,18 @@ def mean_and_spread(mean: float | None, std: float | None, digits: int) -> str:
     return number(mean, digits) + ("" if std is None or std != std else f" ± {number(std, digits)}")
 
 
-def best_in_bold(texts: dict[Any, str], values: Mapping[Any, float], by: Sequence[str], digits: int) -> None:
-    """Mark the lowest value of each data set and horizon, and what reads like it: among the models, or a model's steps."""
+def best_in_bold(
+    texts: dict[Any, str], values: Mapping[Any, float], by: Sequence[str], digits: int
+) -> None:
+    """Mark the lowest value of each data set and horizon, and what reads like it: among the models,
+    or a model's steps.
+    """
     same = {"data", "horizon", "model"} if "steps" in by else {"data", "horizon"}
     places: dict[Any, list[Any]] = {}
     for key in texts:
-        places.setdefault(tuple(k for k, name in zip(key, by, strict=True) if name in same), []).append(key)
+        places.setdefault(
+            tuple(k for k, name in zip(key, by, strict=True) if name in same), []
+        ).append(key)
     for keys in places.values():
         there = [key for key in keys if values[key] == values[key]]
         if len(there) > 1:
@@ -46,7 +56,9 @@ def best_in_bold(texts: dict[Any, str], values: Mapping[Any, float], by: Sequenc
 
 
 def put_between(path: Path, name: str, text: str) -> None:
-    """Replace what stands between ``<!-- NAME -->`` and ``<!-- end -->``; with an empty text only see that it is there."""
+    """Replace what stands between ``<!-- NAME -->`` and ``<!-- end -->``; with an empty text only
+    see that it is there.
+    """
     begin, end = f"<!-- {name} -->\n", "<!-- end -->"
     try:
         content = path.read_text(encoding="utf-8")
@@ -56,9 +68,14 @@ def put_between(path: Path, name: str, text: str) -> None:
     _, closed, after = rest.partition(end)
     if not found or not closed:
         raise UserError(
-            f"{path}: no place for the table; put the lines '{begin.strip()}' and '{end}' where it should stand"
+            f"{path}: no place for the table; put the lines '{begin.strip()}' and '{end}' where it "
+            "should stand"
         )
     if text:
         write_together(
-            {path: lambda partial: partial.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")}
+            {
+                path: lambda partial: partial.write_text(
+                    f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8"
+                )
+            }
         )

@@ -15,26 +15,42 @@ _MOST_PANELS = 8
 
 
 def recent_history(table: Table, forecast: pd.DataFrame, history: int) -> pd.DataFrame:
-    """What a picture of the forecast shows of the past: ``item_id, timestamp, value`` of its series, oldest first.
+    """What a picture of the forecast shows of the past: ``item_id, timestamp, value`` of its
+    series, oldest first.
 
-    The last ``history`` values of the series that are drawn, and never more than half of one: no copy of the data.
+    The last ``history`` values of the series that are drawn, and never more than half of one: no
+    copy of the data.
     """
     frames = []
-    places = {table.channel_label(series, k): (series, k) for series in table.series for k in range(len(table.names))}
+    places = {
+        table.channel_label(series, k): (series, k)
+        for series in table.series
+        for k in range(len(table.names))
+    }
     for label in list(dict.fromkeys(forecast["item_id"]))[:_MOST_PANELS]:
         series, channel = places[label]
         length = len(series.values)
         recent = slice(length - min(history, length // 2), length)
         stamps = table.clock.write(table.interval.stamps(series.first, length)[recent])
-        frames.append(pd.DataFrame({"item_id": label, "timestamp": stamps, "value": series.values[recent, channel]}))
+        frames.append(
+            pd.DataFrame(
+                {"item_id": label, "timestamp": stamps, "value": series.values[recent, channel]}
+            )
+        )
     return pd.concat(frames, ignore_index=True)
 
 
 def plot_forecast(path: Path, table: Table, forecast: pd.DataFrame, history: int) -> None:
-    """One panel a series (the first eight): the last ``history`` values, the mean, and the fan of quantiles."""
+    """One panel a series (the first eight): the last ``history`` values, the mean, and the fan of
+    quantiles.
+    """
     labels = list(dict.fromkeys(forecast["item_id"]))[:_MOST_PANELS]
     figure, axes = _panels(len(labels))
-    past = {table.channel_label(series, k): (series, k) for series in table.series for k in range(len(table.names))}
+    past = {
+        table.channel_label(series, k): (series, k)
+        for series in table.series
+        for k in range(len(table.names))
+    }
     for axis, label in zip(axes, labels, strict=False):
         series, channel = past[label]
         length = len(series.values)
@@ -42,15 +58,22 @@ def plot_forecast(path: Path, table: Table, forecast: pd.DataFrame, history: int
         ahead = ahead.iloc[::-1] if table.newest_first else ahead
         stamps = table.interval.stamps(series.first, length + len(ahead))
         recent = slice(max(length - history, 0), length)
-        axis.plot(stamps[recent], series.values[recent, channel], color="#444", lw=1, label="history")
+        axis.plot(
+            stamps[recent], series.values[recent, channel], color="#444", lw=1, label="history"
+        )
         levels = [name for name in ahead.columns if name not in {"item_id", "timestamp", "mean"}]
         levels.sort(key=float)
         for low, high in zip(levels, reversed(levels), strict=True):
             if float(low) < float(high):
                 axis.fill_between(
-                    stamps[length:], ahead[low], ahead[high], color="#1f77b4", alpha=0.25, lw=0,
+                    stamps[length:],
+                    ahead[low],
+                    ahead[high],
+                    color="#1f77b4",
+                    alpha=0.25,
+                    lw=0,
                     label=f"{100 * (float(high) - float(low)):.0f} % interval",
-                )  # fmt: skip
+                )
         axis.plot(stamps[length:], ahead["mean"], color="#1f77b4", lw=1.4, label="forecast")
         axis.set_title(label, fontsize=10, loc="left", parse_math=False)
         axis.tick_params(labelsize=8)
@@ -101,11 +124,20 @@ def plot_leads(path: Path, metrics: Mapping[str, Mapping[str, Sequence[float] | 
 
 
 def plot_pit(path: Path, shares: Sequence[float]) -> None:
-    """The PIT histogram: level if the distributions are right, ∪ if too narrow, ∩ if too wide, sloped if biased."""
+    """The PIT histogram: level if the distributions are right, ∪ if too narrow, ∩ if too wide,
+    sloped if biased.
+    """
     figure, (axis,) = _panels(1)
-    axis.bar((np.arange(len(shares)) + 0.5) / len(shares), shares, width=0.95 / len(shares), color="#1f77b4")
+    axis.bar(
+        (np.arange(len(shares)) + 0.5) / len(shares),
+        shares,
+        width=0.95 / len(shares),
+        color="#1f77b4",
+    )
     axis.axhline(1 / len(shares), color="#444", lw=0.8, ls="--", label="calibrated")
-    axis.set_xlabel("probability that the forecast gave to values below the truth (PIT)", fontsize=8)
+    axis.set_xlabel(
+        "probability that the forecast gave to values below the truth (PIT)", fontsize=8
+    )
     axis.set_ylabel("share of values", fontsize=8)
     axis.legend(fontsize=8, frameon=False)
     figure.savefig(path, dpi=110)
@@ -127,7 +159,9 @@ def plot_reliability(path: Path, shares: Sequence[float]) -> None:
 
 @dataclass(frozen=True)
 class Panel:
-    """One channel of one window: times and values of history (n) and future (H); ``ends`` (2, H) of the 90 % interval."""
+    """One channel of one window: times and values of history (n) and future (H); ``ends`` (2, H) of
+    the 90 % interval.
+    """
 
     title: str
     past_stamps: pd.DatetimeIndex
@@ -147,9 +181,13 @@ def plot_windows(path: Path, panels: Sequence[Panel]) -> None:
     figure, axes = _panels(len(panels))
     for axis, panel in zip(axes, panels, strict=False):
         axis.plot(panel.past_stamps, panel.past, color="#444", lw=1)
-        axis.plot(panel.stamps, panel.truth, color="#444", lw=1, ls=":", marker=".", ms=3, label="truth")
+        axis.plot(
+            panel.stamps, panel.truth, color="#444", lw=1, ls=":", marker=".", ms=3, label="truth"
+        )
         if panel.ends is not None:
-            axis.fill_between(panel.stamps, *panel.ends, color="#1f77b4", alpha=0.25, lw=0, label="90 % interval")
+            axis.fill_between(
+                panel.stamps, *panel.ends, color="#1f77b4", alpha=0.25, lw=0, label="90 % interval"
+            )
         axis.plot(panel.stamps, panel.forecast, color="#1f77b4", lw=1.4, label="forecast")
         axis.set_title(panel.title, fontsize=10, loc="left")
         locator = AutoDateLocator(maxticks=7)

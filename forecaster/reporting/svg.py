@@ -1,4 +1,6 @@
-"""Small charts as shapes in the coordinates of an SVG picture: the report's template draws them and gives the colours."""
+"""Small charts as shapes in the coordinates of an SVG picture: the report's template draws them and
+gives the colours.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -64,7 +66,11 @@ class _Frame:
 
     def band(self, xs: Sequence[float], low: Sequence[float], high: Sequence[float]) -> str:
         """A closed path between two lines; places where one is missing are left out."""
-        known = [(x, a, b) for x, a, b in zip(xs, low, high, strict=True) if math.isfinite(a) and math.isfinite(b)]
+        known = [
+            (x, a, b)
+            for x, a, b in zip(xs, low, high, strict=True)
+            if math.isfinite(a) and math.isfinite(b)
+        ]
         there = [f"{self.x(x):g} {self.y(a):g}" for x, a, _ in known]
         back = [f"{self.x(x):g} {self.y(b):g}" for x, _, b in reversed(known)]
         return f"M{'L'.join(there + back)}Z" if known else ""
@@ -72,8 +78,11 @@ class _Frame:
     def y_ticks(self) -> list[Tick]:
         from matplotlib.ticker import MaxNLocator
 
-        values = [v for v in MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(self.y0, self.y1)
-                  if self.y0 <= v <= self.y1]  # fmt: skip
+        values = [
+            v
+            for v in MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(self.y0, self.y1)
+            if self.y0 <= v <= self.y1
+        ]
         return [Tick(self.y(v), f"{v:.4g}") for v in values]
 
 
@@ -90,9 +99,15 @@ def _span(*lines: Sequence[float]) -> tuple[float, float]:
 
 
 def fan(
-    title: str, past: Sequence[float], mean: Sequence[float], levels: Mapping[str, Sequence[float]], stamps: Sequence[str]
+    title: str,
+    past: Sequence[float],
+    mean: Sequence[float],
+    levels: Mapping[str, Sequence[float]],
+    stamps: Sequence[str],
 ) -> Chart:
-    """A history (n), the mean (H) and quantiles by level (H each), at the n + H times ``stamps``."""
+    """A history (n), the mean (H) and quantiles by level (H each), at the n + H times
+    ``stamps``.
+    """
     n, horizon = len(past), len(mean)
     frame = _Frame((0, n + horizon - 1), _span(past, mean, *levels.values()))
     ahead = list(range(n, n + horizon))
@@ -101,12 +116,31 @@ def fan(
     for low, high in zip(names, reversed(names), strict=True):
         if float(low) < float(high):
             share = f"{100 * (float(high) - float(low)):.4g} % interval"
-            bands.append(Shape(frame.band(ahead, levels[low], levels[high]), f"band b{min(len(bands), 1)}", share))
-    lines = [Shape(frame.line(range(n), past), "past", "history"), Shape(frame.line(ahead, mean), "line c0", "forecast")]
+            bands.append(
+                Shape(
+                    frame.band(ahead, levels[low], levels[high]),
+                    f"band b{min(len(bands), 1)}",
+                    share,
+                )
+            )
+    lines = [
+        Shape(frame.line(range(n), past), "past", "history"),
+        Shape(frame.line(ahead, mean), "line c0", "forecast"),
+    ]
     places = [round(i * (n + horizon - 1) / 3) for i in range(4)]
     x_ticks = [Tick(frame.x(place), _short(stamps[place])) for place in dict.fromkeys(places)]
-    about = f"{title}: {n} values of history, then {horizon} steps of forecast from {stamps[n]} to {stamps[-1]}"
-    return Chart(title, about, x_ticks, frame.y_ticks(), bands + lines, legend=[s for s in lines + bands if s.path])
+    about = (
+        f"{title}: {n} values of history, then {horizon} steps of forecast "
+        f"from {stamps[n]} to {stamps[-1]}"
+    )
+    return Chart(
+        title,
+        about,
+        x_ticks,
+        frame.y_ticks(),
+        bands + lines,
+        legend=[s for s in lines + bands if s.path],
+    )
 
 
 def _short(stamp: str) -> str:
@@ -116,10 +150,16 @@ def _short(stamp: str) -> str:
 
 
 def curves(title: str, lines: Mapping[str, Sequence[float]], target: float | None = None) -> Chart:
-    """A line a run over the lead times 1…, none for an empty one; ``target``: where the lines ought to be."""
+    """A line a run over the lead times 1…, none for an empty one; ``target``: where the lines ought
+    to be.
+    """
     longest = max((len(line) for line in lines.values()), default=1)
     frame = _Frame((1, max(longest, 2)), _span(*lines.values(), [] if target is None else [target]))
-    shapes = [] if target is None else [Shape(frame.line([1, longest], [target, target]), "aim", "asked for")]
+    shapes = (
+        []
+        if target is None
+        else [Shape(frame.line([1, longest], [target, target]), "aim", "asked for")]
+    )
     for i, (name, line) in enumerate(lines.items()):
         if line:
             shapes.append(Shape(frame.line(range(1, len(line) + 1), line), f"line c{i % 6}", name))
@@ -127,11 +167,21 @@ def curves(title: str, lines: Mapping[str, Sequence[float]], target: float | Non
     x_ticks = [Tick(frame.x(step), str(step)) for step in steps if step >= 1]
     told = [f"{name} from {line[0]:.4g} to {line[-1]:.4g}" for name, line in lines.items() if line]
     about = f"{title} by lead time, steps 1 to {longest}: {'; '.join(told)}"
-    return Chart(title, about, x_ticks, frame.y_ticks(), shapes, "steps ahead", [s for s in shapes if s.label])
+    return Chart(
+        title,
+        about,
+        x_ticks,
+        frame.y_ticks(),
+        shapes,
+        "steps ahead",
+        [s for s in shapes if s.label],
+    )
 
 
 def reliability(lines: Mapping[str, Mapping[int, float]]) -> Chart:
-    """The share of truths inside the central p % intervals (0…1), by p, a line a run; the diagonal is the aim."""
+    """The share of truths inside the central p % intervals (0…1), by p, a line a run; the diagonal
+    is the aim.
+    """
     frame = _Frame((0, 100), (0.0, 100.0))
     shapes = [Shape(frame.line([0, 100], [0, 100]), "aim", "asked for")]
     told = []
@@ -140,13 +190,28 @@ def reliability(lines: Mapping[str, Mapping[int, float]]) -> Chart:
             continue
         asked = sorted(shares)
         held = [100 * shares[percent] for percent in asked]
-        dots = "".join(f"M{frame.x(p):g} {frame.y(h):g}h0" for p, h in zip(asked, held, strict=True))
-        shapes += [Shape(frame.line(asked, held), f"line c{i % 6}", name), Shape(dots, f"dot c{i % 6}")]
-        told.append(f"{name} " + ", ".join(f"{h:.0f} of {p}" for p, h in zip(asked, held, strict=True)))
+        dots = "".join(
+            f"M{frame.x(p):g} {frame.y(h):g}h0" for p, h in zip(asked, held, strict=True)
+        )
+        shapes += [
+            Shape(frame.line(asked, held), f"line c{i % 6}", name),
+            Shape(dots, f"dot c{i % 6}"),
+        ]
+        told.append(
+            f"{name} " + ", ".join(f"{h:.0f} of {p}" for p, h in zip(asked, held, strict=True))
+        )
     ticks = [Tick(frame.x(p), f"{p} %") for p in (0, 50, 80, 95)]
     marks = [Tick(frame.y(p), f"{p} %") for p in (0, 25, 50, 75, 100)]
     about = "per cent of the truths inside central intervals: " + "; ".join(told)
-    return Chart("Intervals: asked for and held", about, ticks, marks, shapes, "asked for", [s for s in shapes if s.label])
+    return Chart(
+        "Intervals: asked for and held",
+        about,
+        ticks,
+        marks,
+        shapes,
+        "asked for",
+        [s for s in shapes if s.label],
+    )
 
 
 def histogram(title: str, shares: Sequence[float]) -> Chart:
@@ -156,10 +221,16 @@ def histogram(title: str, shares: Sequence[float]) -> Chart:
     frame.y0 = 0.0
     edges = [frame.x(i / count) for i in range(count + 1)]
     bars = "".join(
-        f"M{edges[i] + 0.5:g} {frame.y(0):g}V{frame.y(share):g}H{edges[i + 1] - 0.5:g}V{frame.y(0):g}Z"
+        f"M{edges[i] + 0.5:g} "
+        f"{frame.y(0):g}V{frame.y(share):g}H{edges[i + 1] - 0.5:g}V{frame.y(0):g}Z"
         for i, share in enumerate(shares)
     )
     shapes = [Shape(bars, "bars"), Shape(frame.line([0, 1], [even, even]), "aim", "even")]
     x_ticks = [Tick(frame.x(v), f"{v:g}") for v in (0, 0.25, 0.5, 0.75, 1)]
-    about = f"{title}: {count} bins hold {min(shares):.3g} to {max(shares):.3g} each, {even:.3g} would be even"
-    return Chart(title, about, x_ticks, frame.y_ticks(), shapes, legend=[s for s in shapes if s.label])
+    about = (
+        f"{title}: {count} bins hold {min(shares):.3g} to {max(shares):.3g} each, "
+        f"{even:.3g} would be even"
+    )
+    return Chart(
+        title, about, x_ticks, frame.y_ticks(), shapes, legend=[s for s in shapes if s.label]
+    )

@@ -1,4 +1,6 @@
-"""The code of a logged model: MLflow keeps a copy of this file beside the saved model and runs it to load the pyfunc."""
+"""The code of a logged model: MLflow keeps a copy of this file beside the saved model and runs it
+to load the pyfunc.
+"""
 
 import mlflow
 

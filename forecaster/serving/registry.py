@@ -18,15 +18,27 @@ from forecaster.tracking.query import download_model
 from forecaster.tracking.store import connect, told
 
 # what the logged model's code imports
-_PACKAGES = ("gluonts", "jaxtyping", "lightning", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml",
-             "safetensors", "torch")  # fmt: skip
+_PACKAGES = (
+    "gluonts",
+    "jaxtyping",
+    "lightning",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "pyyaml",
+    "safetensors",
+    "torch",
+)
 
 
 @dataclass(frozen=True)
 class Promotion:
     """What a promotion did. ``before``: the version that had the alias (None: there was none).
 
-    ``compared``: the metric's name and its values for the new version and the one before; None if they were not compared.
+    ``compared``: the metric's name and its values for the new version and the one before; None if
+    they were not compared.
     """
 
     before: int | None
@@ -36,7 +48,8 @@ class Promotion:
 def log_model(saved: SavedModel, table: Table) -> str:
     """Log a saved model with the open run under ``model``; its id is returned.
 
-    The logged model is a pyfunc: the saved model's folder, this package's code, a signature and an example. No pickle.
+    The logged model is a pyfunc: the saved model's folder, this package's code, a signature and an
+    example. No pickle.
     """
     mlflow = connect()
     sample = answers.example(saved, table)
@@ -71,11 +84,17 @@ def register(name: str, model_id: str, run_id: str) -> int:
     with told(), uninterrupted():
         if not client.search_registered_models(f"name='{name}'", max_results=1):
             client.create_registered_model(name)
-        return int(client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id).version)
+        return int(
+            client.create_model_version(
+                name, f"models:/{model_id}", run_id, model_id=model_id
+            ).version
+        )
 
 
 def list_versions(name: str | None) -> list[dict[str, Any]]:
-    """The registered versions, newest first: name, version, aliases, run, time and the run's final metrics."""
+    """The registered versions, newest first: name, version, aliases, run, time and the run's final
+    metrics.
+    """
     client = connect().MlflowClient()
     found = []
     with told():
@@ -84,17 +103,29 @@ def list_versions(name: str | None) -> list[dict[str, Any]]:
             aliases = _registered(client, each).aliases
             for version in client.search_model_versions(f"name='{each}'"):
                 run = client.get_run(version.run_id) if version.run_id else None
-                found.append({
-                    "name": each, "version": int(version.version), "run_id": version.run_id,
-                    "aliases": sorted(alias for alias, at in aliases.items() if int(at) == int(version.version)),
-                    "created": version.creation_timestamp,
-                    "metrics": {} if run is None else {k: v for k, v in run.data.metrics.items() if k.startswith("test/")},
-                })  # fmt: skip
+                found.append(
+                    {
+                        "name": each,
+                        "version": int(version.version),
+                        "run_id": version.run_id,
+                        "aliases": sorted(
+                            alias
+                            for alias, at in aliases.items()
+                            if int(at) == int(version.version)
+                        ),
+                        "created": version.creation_timestamp,
+                        "metrics": {}
+                        if run is None
+                        else {k: v for k, v in run.data.metrics.items() if k.startswith("test/")},
+                    }
+                )
     return found
 
 
 def promote(name: str, version: int, alias: str, force: bool) -> Promotion:
-    """Give ``alias`` to a version, unless it is worse than the one that has it on the same data's test metric."""
+    """Give ``alias`` to a version, unless it is worse than the one that has it on the same data's
+    test metric.
+    """
     from mlflow.exceptions import MlflowException
 
     client = connect().MlflowClient()
@@ -104,12 +135,15 @@ def promote(name: str, version: int, alias: str, force: bool) -> Promotion:
     try:
         client.get_model_version(name, str(version))
     except MlflowException as error:
-        raise UserError(f"no version {version} of model '{name}'; see: models versions {name}") from error
+        raise UserError(
+            f"no version {version} of model '{name}'; see: models versions {name}"
+        ) from error
     compared = None if before in (None, version) or force else _compare(name, version, before)
     if compared is not None and not compared[1] <= compared[2]:
         metric, new, old = compared
         raise UserError(
-            f"version {version} of '{name}' is worse than version {before}, the present {alias}: {metric} {new:.5g} "
+            f"version {version} of '{name}' is worse than version {before}, the present {alias}: "
+            f"{metric} {new:.5g} "
             f"against {old:.5g} on the same data; give --force to promote it all the same"
         )
     with told():
@@ -121,19 +155,28 @@ def _registered(client: Any, name: str) -> Any:
     """A registered model, or the names that there are."""
     known = {model.name: model for model in client.search_registered_models()}
     if name not in known:
-        there = f"there are {', '.join(sorted(known))}" if known else "register one with train --register NAME"
+        there = (
+            f"there are {', '.join(sorted(known))}"
+            if known
+            else "register one with train --register NAME"
+        )
         raise UserError(f"no registered model '{name}'{nearest(name, sorted(known))}; {there}")
     return client.get_registered_model(name)
 
 
 def _compare(name: str, new: int, old: int) -> tuple[str, float, float] | None:
-    """The test metric of two versions, the CRPS if both have it; None where they were not tested on the same windows, or on
-    windows without a value."""
+    """The test metric of two versions, the CRPS if both have it; None where they were not tested on
+    the same windows, or on windows without a value.
+    """
     models = [load_model(download_model(f"models:/{name}/{version}")) for version in (new, old)]
     one, other = (model.metadata["metrics"] for model in models)
-    if _tested_on(models[0]) != _tested_on(models[1]) or one.get("test/windows") != other.get("test/windows"):
+    if _tested_on(models[0]) != _tested_on(models[1]) or one.get("test/windows") != other.get(
+        "test/windows"
+    ):
         return None
-    drawn = one.get("test/probabilistic_windows") == other.get("test/probabilistic_windows") is not None
+    drawn = (
+        one.get("test/probabilistic_windows") == other.get("test/probabilistic_windows") is not None
+    )
     metric = "test/crps" if drawn else "test/mse"
     return (metric, one[metric], other[metric]) if metric in one and metric in other else None
 
@@ -144,7 +187,9 @@ def _tested_on(saved: SavedModel) -> tuple[Any, ...]:
 
 
 def _signature(mlflow: Any, example: Any) -> Any:
-    """The columns by name, whatever they hold: a column may hold texts, numbers or arrays, and is checked by its cells."""
+    """The columns by name, whatever they hold: a column may hold texts, numbers or arrays, and is
+    checked by its cells.
+    """
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType
 
@@ -152,11 +197,19 @@ def _signature(mlflow: Any, example: Any) -> Any:
     params = []
     for name, default in answers.Params().model_dump().items():
         if isinstance(default, tuple):
-            params.append(ParamSpec(name, DataType.double if default else DataType.string, list(default), (-1,)))
+            params.append(
+                ParamSpec(
+                    name, DataType.double if default else DataType.string, list(default), (-1,)
+                )
+            )
         else:
             kind = DataType.long if name == "steps" else kinds.get(type(default), DataType.string)
             params.append(ParamSpec(name, kind, default))
-    outputs = [ColSpec("string", "item_id"), ColSpec("string", "timestamp"), ColSpec("double", "mean")]
+    outputs = [
+        ColSpec("string", "item_id"),
+        ColSpec("string", "timestamp"),
+        ColSpec("double", "mean"),
+    ]
     return mlflow.models.ModelSignature(
         inputs=Schema([ColSpec(AnyType(), str(name), required=False) for name in example.columns]),
         outputs=Schema(outputs),

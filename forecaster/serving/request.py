@@ -1,4 +1,6 @@
-"""A table that is in memory and parameters → its forecast: what a served model does for every request."""
+"""A table that is in memory and parameters → its forecast: what a served model does for every
+request.
+"""
 
 import itertools
 from collections.abc import Mapping, Sized
@@ -21,7 +23,8 @@ from forecaster.inference.saved_model import SavedModel
 
 
 class Params(Section):
-    """What can be asked for beside the table, as by the options of ``forecast``. None: the model's own.
+    """What can be asked for beside the table, as by the options of ``forecast``. None: the model's
+    own.
 
     The number of samples is bounded: one request must not take the memory of all.
     """
@@ -54,19 +57,26 @@ def read_params(given: Mapping[str, Any]) -> Params:
     name = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
         known = sorted(Params.model_fields)
-        raise UserError(f"params: no parameter '{name}'{nearest(name, known)}; known: {', '.join(known)}")
+        raise UserError(
+            f"params: no parameter '{name}'{nearest(name, known)}; known: {', '.join(known)}"
+        )
     raise UserError(f"params: '{name}': {reason(first)}; correct it")
 
 
-def answer(saved: SavedModel, frame: pd.DataFrame, given: Mapping[str, Any]) -> tuple[pd.DataFrame, list[str]]:
-    """The forecast of a table, ``item_id, timestamp, mean[, quantiles…]`` a row a step, and the decisions taken.
+def answer(
+    saved: SavedModel, frame: pd.DataFrame, given: Mapping[str, Any]
+) -> tuple[pd.DataFrame, list[str]]:
+    """The forecast of a table, ``item_id, timestamp, mean[, quantiles…]`` a row a step, and the
+    decisions taken.
 
-    A frame whose cells are arrays holds a whole table in every row, as a Spark column of arrays does: then each row of the
-    answer holds that table's forecast, as lists.
+    A frame whose cells are arrays holds a whole table in every row, as a Spark column of arrays
+    does: then each row of the answer holds that table's forecast, as lists.
     """
     params = read_params(given)
     if params.conformal and params.mode == "point":
-        raise UserError("params: 'conformal' gives intervals, mode 'point' has none; leave one of them out")
+        raise UserError(
+            "params: 'conformal' gives intervals, mode 'point' has none; leave one of them out"
+        )
     saved = saved.conformal() if params.conformal else saved
     if not _is_nested(frame):
         return _answer(saved, frame, params, "the table")
@@ -79,32 +89,49 @@ def answer(saved: SavedModel, frame: pd.DataFrame, given: Mapping[str, Any]) -> 
     return pd.DataFrame(forecasts), decisions
 
 
-def _answer(saved: SavedModel, frame: pd.DataFrame, params: Params, name: str) -> tuple[pd.DataFrame, list[str]]:
+def _answer(
+    saved: SavedModel, frame: pd.DataFrame, params: Params, name: str
+) -> tuple[pd.DataFrame, list[str]]:
     table = read_table(read_frame(frame, name), columns_of(saved, params.roles()), Report())
     levels = tuple(sorted(set(params.quantiles)))
-    request = Request(params.mode or own_mode(saved), params.samples, params.steps, levels, params.seed)
+    request = Request(
+        params.mode or own_mode(saved), params.samples, params.steps, levels, params.seed
+    )
     forecast, decisions = forecast_table(saved, table, request)
     return forecast, table.report.decisions + decisions
 
 
 def _is_nested(frame: pd.DataFrame) -> bool:
-    return len(frame) > 0 and any(isinstance(cell, list | tuple | np.ndarray) for cell in frame.iloc[0])
+    return len(frame) > 0 and any(
+        isinstance(cell, list | tuple | np.ndarray) for cell in frame.iloc[0]
+    )
 
 
 def _unnested(row: pd.Series, name: str) -> pd.DataFrame:
     """The table of one row; a cell without an array holds for all of its rows."""
-    arrays = {str(column): cell for column, cell in row.items() if isinstance(cell, Sized) and not isinstance(cell, str)}
+    arrays = {
+        str(column): cell
+        for column, cell in row.items()
+        if isinstance(cell, Sized) and not isinstance(cell, str)
+    }
     (first, values), *others = arrays.items()
     for column, cell in others:
         if len(cell) != len(values):
-            raise UserError(f"{name}: column '{column}' has length {len(cell)} where '{first}' has {len(values)}; mend it")
-    return pd.DataFrame({str(column): arrays.get(str(column), cell) for column, cell in row.items()})
+            raise UserError(
+                f"{name}: column '{column}' has length {len(cell)} where '{first}' has "
+                f"{len(values)}; mend it"
+            )
+    return pd.DataFrame(
+        {str(column): arrays.get(str(column), cell) for column, cell in row.items()}
+    )
 
 
 def example(saved: SavedModel, table: Table) -> pd.DataFrame:
-    """A small made-up table of the form of ``table``, which was trained on: waves around each column's mean.
+    """A small made-up table of the form of ``table``, which was trained on: waves around each
+    column's mean.
 
-    A long one has two series at most: where the column of items is not named by its name, it is known by times that repeat.
+    A long one has two series at most: where the column of items is not named by its name, it is
+    known by times that repeat.
     """
     names, interval = saved.schema.names, table.interval
     rows = np.arange(max(8, saved.config.data.lookback // 10))
@@ -114,13 +141,22 @@ def example(saved: SavedModel, table: Table) -> pd.DataFrame:
     for item, scale in itertools.islice(saved.scaling.items(), 2):
         values = scale.invert(waves).clip(*saved.config.data.limits(names))
         columns: dict[str, Any] = {table.report.facts["time column"]: stamps}
-        columns |= {name: [float(f"{v:.4g}") for v in column] for name, column in zip(names, values.T, strict=True)}
+        columns |= {
+            name: [float(f"{v:.4g}") for v in column]
+            for name, column in zip(names, values.T, strict=True)
+        }
         frames.append(
-            pd.DataFrame(columns if saved.schema.layout == "wide" else {_item_column(saved, table): item, **columns})
+            pd.DataFrame(
+                columns
+                if saved.schema.layout == "wide"
+                else {_item_column(saved, table): item, **columns}
+            )
         )
     return pd.concat(frames, ignore_index=True)
 
 
 def _item_column(saved: SavedModel, table: Table) -> str:
-    named = saved.config.data.item_id or (table.rows.layout.item_id if table.rows is not None else None)
+    named = saved.config.data.item_id or (
+        table.rows.layout.item_id if table.rows is not None else None
+    )
     return named or "item_id"

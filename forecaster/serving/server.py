@@ -15,7 +15,9 @@ from forecaster.serving.pyfunc import Answering, Refused
 
 
 class _Served:
-    """What MLflow's scoring server asks of a model. Without a signature, so that tables reach the checks of the files."""
+    """What MLflow's scoring server asks of a model. Without a signature, so that tables reach the
+    checks of the files.
+    """
 
     def __init__(self, answering: Answering) -> None:
         self.metadata, self._answering = mlflow.models.Model(), answering
@@ -30,7 +32,9 @@ class _Served:
 
 
 def serve(saved: SavedModel, host: str, port: int, say: Callable[[str], object]) -> None:
-    """Answer over HTTP until interrupted; ``port`` 0 takes a free one. ``say`` is told the address and the decisions."""
+    """Answer over HTTP until interrupted; ``port`` 0 takes a free one. ``say`` is told the address
+    and the decisions.
+    """
     import uvicorn
 
     try:
@@ -39,11 +43,17 @@ def serve(saved: SavedModel, host: str, port: int, say: Callable[[str], object])
         )
     except OSError as error:
         raise UserError(
-            f"{host}, port {port}: cannot listen there ({os.strerror(error.errno or 0)}); choose another --host or --port"
+            f"{host}, port {port}: cannot listen there ({os.strerror(error.errno or 0)}); choose "
+            "another --host or --port"
         ) from error
     os.environ.setdefault("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "600")
-    server = uvicorn.Server(uvicorn.Config(scoring_server.init(_Served(Answering(saved, say))), log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(scoring_server.init(_Served(Answering(saved, say))), log_level="warning")
+    )
     with listening:
         shown = f"[{host}]" if ":" in host else host
-        say(f"forecasts: http://{shown}:{listening.getsockname()[1]}/invocations  (Ctrl-C ends the server)")
+        say(
+            f"forecasts: http://{shown}:{listening.getsockname()[1]}/invocations  (Ctrl-C ends the "
+            "server)"
+        )
         server.run(sockets=[listening])

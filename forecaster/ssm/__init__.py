@@ -1,1 +1,3 @@
-"""State-space layers: one linear system read as a differential equation, a recurrence and a convolution."""
+"""State-space layers: one linear system read as a differential equation, a recurrence and a
+convolution.
+"""

@@ -1,4 +1,5 @@
-"""S4's kernel: its generating function at the roots of unity, then an inverse FFT (Gu et al., *S4*, 2022, algorithm 1).
+"""S4's kernel: its generating function at the roots of unity, then an inverse FFT (Gu et al., *S4*,
+2022, algorithm 1).
 
 symbol   code       in
 θ        —          2πk/L, k = 0…⌊L/2⌋ (the kernel is real); z = e^{−iθ}
@@ -8,8 +9,9 @@ C̃        C          C(I − Ā^L)
 K̂(z)     —          Σ_{l<L} C Ā^l B̄ z^l = Δ·C̃ ((1−z)I − (Δ/2)(1+z)A)^{−1} B,  A = Λ − P P*
                     = (Δ/2) e^{iθ/2} [C̃RB − γ(C̃RP)(P*RB)/(1 + γP*RP)]            (Woodbury)
 
-1 − z and 1 + z are 2e^{−iθ/2} times i sin(θ/2) and cos(θ/2), so nothing is singular at z = −1. The sum of a mode v and its
-conjugate, v·R + v̄·R̃ = 2(i Re(v) sin(θ/2) − Re(vΛ̄)γ)/(a + ib), has real a = |Λ|²γ² − sin²(θ/2), b = −2 Re(Λ)γ sin(θ/2).
+1 − z and 1 + z are 2e^{−iθ/2} times i sin(θ/2) and cos(θ/2), so nothing is singular at z = −1. The
+sum of a mode v and its conjugate, v·R + v̄·R̃ = 2(i Re(v) sin(θ/2) − Re(vΛ̄)γ)/(a + ib), has real a
+= |Λ|²γ² − sin²(θ/2), b = −2 Re(Λ)γ sin(θ/2).
 """
 
 import math
@@ -20,12 +22,16 @@ from torch import Tensor
 
 from forecaster.ssm.nplr import NPLR
 
-# nodes taken at a time: what is formed for them fits a core's cache, which makes the kernel twice as fast
+# nodes taken at a time: what is formed for them fits a core's cache, which makes the kernel twice
+# as fast
 BLOCK = 512
 
 
 def _pair_sums(
-    v: Complex[Tensor, "H 4 m"], lam: Complex[Tensor, "H m"], sin: Float[Tensor, " F"], gamma: Float[Tensor, "H F"]
+    v: Complex[Tensor, "H 4 m"],
+    lam: Complex[Tensor, "H m"],
+    sin: Float[Tensor, " F"],
+    gamma: Float[Tensor, "H F"],
 ) -> Complex[Tensor, "H 4 F"]:
     """Σ_n v_n R_n + v̄_n R̃_n."""
     weights = 2 * torch.cat([v.real, (v * lam.conj()[:, None]).real], dim=1)
@@ -41,7 +47,9 @@ def _pair_sums(
 
 
 def kernel(system: NPLR, C: Complex[Tensor, "H m"], L: int) -> Float[Tensor, "H L"]:
-    """K_l = C Ā^l B̄ for l < L, given C̃; O(NL); memory O(NL) where gradients are wanted, O(N + L) otherwise."""
+    """K_l = C Ā^l B̄ for l < L, given C̃; O(NL); memory O(NL) where gradients are wanted, O(N + L)
+    otherwise.
+    """
     half = math.pi / L * torch.arange(L // 2 + 1, dtype=torch.float64, device=C.device)  # θ/2
     sin, cos = half.sin().to(system.dt.dtype), half.cos().to(system.dt.dtype)
     gamma = system.dt[:, None] / 2 * cos

@@ -1,7 +1,8 @@
-"""S4D (Gu et al., 2022): a diagonal A under the zero-order hold; and S4-PTD, the same layer with a perturbed start.
+"""S4D (Gu et al., 2022): a diagonal A under the zero-order hold; and S4-PTD, the same layer with a
+perturbed start.
 
 start   Λ                                                  B
-legs    of LegS's normal part, the low rank left out       half of LegS's: smooth inputs are met as N → ∞, no others
+legs    of LegS's normal part, the low rank left out       half of LegS's (for smooth inputs)
 lin     −½ + iπn                                           1
 inv     −½ + i(N/π)(N/(2n+1) − 1)                          1
 ptd     of LegS + E, close to LegS at every frequency      LegS's, in the eigenbasis (``ptd.py``)
@@ -45,18 +46,25 @@ def _start(start: Start, N: int, features: int) -> Parts:
         return _from_legs(legs_modes(N)[0], 0.5, features)
     if start == "ptd":
         return _from_legs(ptd_modes(N), 1.0, features)
-    return _from_frequencies(math.pi * n if start == "lin" else N / math.pi * (N / (2 * n + 1) - 1), features)
+    return _from_frequencies(
+        math.pi * n if start == "lin" else N / math.pi * (N / (2 * n + 1) - 1), features
+    )
 
 
 class S4D(nn.Module):
     """One system of state N a feature; Λ, B, C, D and Δ are trained, and Re Λ stays negative.
 
-    The kernel costs O(HNL) and memory O(HN√L + HL). The state is complex, (B, H, m): m is ⌈N/2⌉, or a little more with
-    ``ptd``, where some eigenvalues are real.
+    The kernel costs O(HNL) and memory O(HN√L + HL). The state is complex, (B, H, m): m is ⌈N/2⌉, or
+    a little more with ``ptd``, where some eigenvalues are real.
     """
 
     def __init__(
-        self, features: int, state: int = 64, start: Start = "legs", dt_min: float = 1e-3, dt_max: float = 1e-1
+        self,
+        features: int,
+        state: int = 64,
+        start: Start = "legs",
+        dt_min: float = 1e-3,
+        dt_max: float = 1e-1,
     ) -> None:
         super().__init__()
         lam, B, C = _start(start, state, features)
@@ -80,7 +88,10 @@ class S4D(nn.Module):
         return convolve(self.kernel(u.shape[-1], rate)[:, None], u)[:, :, 0] + self.D[:, None] * u
 
     def run(
-        self, u: Float[Tensor, "B H L"], state: Complex[Tensor, "B H m"] | None = None, rate: float = 1.0
+        self,
+        u: Float[Tensor, "B H L"],
+        state: Complex[Tensor, "B H m"] | None = None,
+        rate: float = 1.0,
     ) -> tuple[Float[Tensor, "B H L"], Complex[Tensor, "B H m"]]:
         """The output from ``state`` (rest if None), and the state after the last input."""
         L, y = u.shape[-1], self(u, rate)

@@ -2,11 +2,12 @@
 
 symbol   code    in
 Δ        dt      the step, one a feature
-α        alpha   Ā = (I − αΔA)^{−1} (I + (1−α)ΔA),  B̄ = (I − αΔA)^{−1} ΔB    (generalised bilinear transform)
+α        alpha   Ā = (I − αΔA)^{−1} (I + (1−α)ΔA),  B̄ = (I − αΔA)^{−1} ΔB,  the generalised
+                 bilinear transform
 Λ        lam     the diagonal of a diagonal A
 
-α = 0 is Euler forward, 1 Euler backward, ½ bilinear. The zero-order hold is exact for an input that stays constant over
-each step: Ā = e^{ΔA}, B̄ = A^{−1}(Ā − I)B.
+α = 0 is Euler forward, 1 Euler backward, ½ bilinear. The zero-order hold is exact for an input that
+stays constant over each step: Ā = e^{ΔA}, B̄ = A^{−1}(Ā − I)B.
 """
 
 import math
@@ -17,16 +18,22 @@ from torch import Tensor, nn
 
 
 class StepSize(nn.Module):
-    """Δ > 0, one for each of ``count`` features, kept as log Δ and log-spaced inside [dt_min, dt_max] at the start."""
+    """Δ > 0, one for each of ``count`` features, kept as log Δ and log-spaced inside [dt_min,
+    dt_max] at the start.
+    """
 
     log_dt: Tensor
 
     def __init__(self, count: int, dt_min: float, dt_max: float, trainable: bool = True) -> None:
         super().__init__()
         if not 0 < dt_min <= dt_max:
-            raise ValueError(f"the steps need 0 < dt_min ≤ dt_max, not dt_min = {dt_min} and dt_max = {dt_max}")
+            raise ValueError(
+                f"the steps need 0 < dt_min ≤ dt_max, not dt_min = {dt_min} and dt_max = {dt_max}"
+            )
         place = (torch.arange(count, dtype=torch.float64) + 0.5) / count
-        log_dt = (math.log(dt_min) + place * math.log(dt_max / dt_min)).to(torch.get_default_dtype())
+        log_dt = (math.log(dt_min) + place * math.log(dt_max / dt_min)).to(
+            torch.get_default_dtype()
+        )
         if trainable:
             self.log_dt = nn.Parameter(log_dt)
         else:  # it follows from the configuration, so it need not be saved with the weights
@@ -35,14 +42,18 @@ class StepSize(nn.Module):
     def forward(self, rate: float = 1.0) -> Float[Tensor, " count"]:
         """``rate``·Δ."""
         if not rate > 0:
-            raise ValueError(f"the rate multiplies the sampling interval, so it is positive, not {rate}")
+            raise ValueError(
+                f"the rate multiplies the sampling interval, so it is positive, not {rate}"
+            )
         return rate * self.log_dt.exp()
 
 
 def check_alpha(alpha: float) -> float:
     """``alpha``, if it is one that the transform has."""
     if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha lies between 0 (Euler forward) and 1 (Euler backward), not {alpha}")
+        raise ValueError(
+            f"alpha lies between 0 (Euler forward) and 1 (Euler backward), not {alpha}"
+        )
     return alpha
 
 
@@ -59,7 +70,8 @@ def gbt(
 def expm(X: Inexact[Tensor, "*b N N"]) -> Inexact[Tensor, "*b N N"]:
     """e^X to rounding, by scaling, the Taylor series and squaring.
 
-    ``torch.linalg.matrix_exp`` (2.13) is off by up to 1e-10 where the norm of X is a few hundredths.
+    ``torch.linalg.matrix_exp`` (2.13) is off by up to 1e-10 where the norm of X is a few
+    hundredths.
     """
     norm = float(torch.linalg.matrix_norm(X.detach(), 1).max())
     squarings = max(0, math.ceil(math.log2(norm))) if norm > 0 else 0
@@ -76,7 +88,9 @@ def expm(X: Inexact[Tensor, "*b N N"]) -> Inexact[Tensor, "*b N N"]:
 def zoh(
     A: Float[Tensor, "*b N N"], B: Float[Tensor, "*b N"], dt: Float[Tensor, "*b"]
 ) -> tuple[Float[Tensor, "*b N N"], Float[Tensor, "*b N"]]:
-    """(Ā, B̄) of the zero-order hold: the top of exp(Δ·[[A, B], [0, 0]]), for any A, even a singular one."""
+    """(Ā, B̄) of the zero-order hold: the top of exp(Δ·[[A, B], [0, 0]]), for any A, even a
+    singular one.
+    """
     block = nn.functional.pad(torch.cat([A, B[..., None]], dim=-1), (0, 0, 0, 1))
     both = expm(dt[..., None, None] * block)
     return both[..., :-1, :-1], both[..., :-1, -1]
@@ -91,6 +105,8 @@ def expm1(x: Complex[Tensor, "*s"]) -> Complex[Tensor, "*s"]:
 def zoh_diagonal(
     lam: Complex[Tensor, "*s"], dt: Float[Tensor, "*t"]
 ) -> tuple[Complex[Tensor, "*s"], Complex[Tensor, "*s"]]:
-    """ΔΛ, whose exponential is Λ̄, and the gain (Λ̄ − 1)/Λ by which B becomes B̄. ``dt`` broadcasts against ``lam``."""
+    """ΔΛ, whose exponential is Λ̄, and the gain (Λ̄ − 1)/Λ by which B becomes B̄. ``dt`` broadcasts
+    against ``lam``.
+    """
     exponent = dt * lam
     return exponent, expm1(exponent) / lam

@@ -1,7 +1,9 @@
-"""The recurrence inside an LSSL: x_k = Ā x_{k−1} + B̄ u_k, structured and trainable, or fixed and remembered.
+"""The recurrence inside an LSSL: x_k = Ā x_{k−1} + B̄ u_k, structured and trainable, or fixed and
+remembered.
 
 symbol   code    in
-Ā, B̄     A, B    the generalised bilinear transform of A and B with step Δ and 0 ≤ α ≤ 1 (``discretise.py``)
+Ā, B̄     A, B    the generalised bilinear transform of A and B with step Δ and 0 ≤ α ≤ 1
+                 (``discretise.py``)
 """
 
 from collections.abc import Callable
@@ -17,11 +19,15 @@ from forecaster.ssm.quasiseparable import Quasiseparable
 
 
 class Structured(nn.Module):
-    """A in the quasiseparable class, B and Δ: one of each a feature, all of them parameters, or all of them constants."""
+    """A in the quasiseparable class, B and Δ: one of each a feature, all of them parameters, or all
+    of them constants.
+    """
 
     B: Tensor
 
-    def __init__(self, measure: Measure, N: int, alpha: float, dt: StepSize, trainable: bool) -> None:
+    def __init__(
+        self, measure: Measure, N: int, alpha: float, dt: StepSize, trainable: bool
+    ) -> None:
         super().__init__()
         H = len(dt.log_dt)
         self.alpha, self.dt = check_alpha(alpha), dt
@@ -32,7 +38,9 @@ class Structured(nn.Module):
         else:
             self.register_buffer("B", B, persistent=False)
 
-    def advance(self, x: Float[Tensor, "*b H N"], u: Float[Tensor, "*b H"], rate: float = 1.0) -> Float[Tensor, "*b H N"]:
+    def advance(
+        self, x: Float[Tensor, "*b H N"], u: Float[Tensor, "*b H"], rate: float = 1.0
+    ) -> Float[Tensor, "*b H N"]:
         """(I − αΔA)^{−1} ((I + (1−α)ΔA) x + ΔB u), in O(HN)."""
         dt = self.dt(rate)
         right = x + dt[:, None] * ((1 - self.alpha) * self.A.multiply(x) + self.B * u[..., None])
@@ -45,21 +53,29 @@ class Structured(nn.Module):
         A = self.advance(units, self.B.new_zeros(N, H), rate).permute(1, 2, 0)
         return A, self.advance(torch.zeros_like(self.B), self.B.new_ones(H), rate)
 
-    def kernel(self, C: Float[Tensor, "H M N"], L: int, rate: float = 1.0) -> Float[Tensor, "H M L"]:
-        """K_l = C Ā^l B̄ for l < L, in O(N³ log L + MN²√L + MNL) a feature; memory O(N² log L + MN√L + ML)."""
+    def kernel(
+        self, C: Float[Tensor, "H M N"], L: int, rate: float = 1.0
+    ) -> Float[Tensor, "H M L"]:
+        """K_l = C Ā^l B̄ for l < L, in O(N³ log L + MN²√L + MNL) a feature; memory O(N² log L +
+        MN√L + ML).
+        """
         A, B = self.matrices(rate)
         return krylov.response(A, C, B[..., None], L)[..., 0]
 
 
 class Remembered(nn.Module):
-    """Constant dynamics: Ā, B̄ and the Ā^l B̄ of the last length are computed once, in O(HNL) memory; K = C·(Ā^l B̄)."""
+    """Constant dynamics: Ā, B̄ and the Ā^l B̄ of the last length are computed once, in O(HNL)
+    memory; K = C·(Ā^l B̄).
+    """
 
     def __init__(self, dynamics: Structured) -> None:
         super().__init__()
         self.dynamics = dynamics
         self._kept: dict[str, tuple[tuple[float | int, ...], tuple[Tensor, Tensor]]] = {}
 
-    def advance(self, x: Float[Tensor, "*b H N"], u: Float[Tensor, "*b H"], rate: float = 1.0) -> Float[Tensor, "*b H N"]:
+    def advance(
+        self, x: Float[Tensor, "*b H N"], u: Float[Tensor, "*b H"], rate: float = 1.0
+    ) -> Float[Tensor, "*b H N"]:
         """Ā x + B̄ u."""
         A, B = self.matrices(rate)
         return torch.einsum("hmn,...hn->...hm", A, x) + B * u[..., None]
@@ -68,7 +84,9 @@ class Remembered(nn.Module):
         """Ā and B̄."""
         return self._once("matrices", (rate,), lambda: self.dynamics.matrices(rate))
 
-    def kernel(self, C: Float[Tensor, "H M N"], L: int, rate: float = 1.0) -> Float[Tensor, "H M L"]:
+    def kernel(
+        self, C: Float[Tensor, "H M N"], L: int, rate: float = 1.0
+    ) -> Float[Tensor, "H M L"]:
         """K_l = C Ā^l B̄ for l < L, in O(MNL) a feature once the powers are there."""
 
         def powers() -> tuple[Tensor, Tensor]:

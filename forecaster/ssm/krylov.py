@@ -1,10 +1,12 @@
-"""Powers of a dense Ā without a walk along the sequence: doublings, and small steps inside giant steps.
+"""Powers of a dense Ā without a walk along the sequence: doublings, and small steps inside giant
+steps.
 
 symbol        code       for
 Ā, B̄, C       A, B, C    x_k = Ā x_{k−1} + B̄ u_k, y_k = C x_k; H systems at once, M outputs each
 C Ā^l X       response   the kernel (X = B̄), or what a state leaves behind (X = Ā x_0)
 
-With s = ⌈√L⌉ and l = s·j + i, C Ā^l X = (C Ā^{sj})(Ā^i X): N × s numbers on either side in place of N × L.
+With s = ⌈√L⌉ and l = s·j + i, C Ā^l X = (C Ā^{sj})(Ā^i X): N × s numbers on either side in place of
+N × L.
 """
 
 import math
@@ -25,7 +27,9 @@ def power(A: Float[Tensor, "H N N"], X: Float[Tensor, "H N K"], n: int) -> Float
     return X
 
 
-def krylov(A: Float[Tensor, "H N N"], X: Float[Tensor, "H N K"], n: int) -> Float[Tensor, "H N n K"]:
+def krylov(
+    A: Float[Tensor, "H N N"], X: Float[Tensor, "H N K"], n: int
+) -> Float[Tensor, "H N n K"]:
     """(X, ĀX, Ā²X, …, Ā^{n−1}X), each time as many new powers as there are already."""
     K, known = X.shape[-1], 1
     while known < n:
@@ -47,12 +51,18 @@ def response(
     return torch.einsum("hnjm,hnik->hmjik", giant, small).flatten(2, 3)[:, :, :L]
 
 
-def last_state(A: Float[Tensor, "H N N"], B: Float[Tensor, "H N"], u: Float[Tensor, "B H L"]) -> Float[Tensor, "B H N"]:
-    """Σ_j Ā^{L−1−j} B̄ u_j: the state that u leaves, from rest. Pieces of ⌈√L⌉ inputs first, then the pieces by pairs."""
+def last_state(
+    A: Float[Tensor, "H N N"], B: Float[Tensor, "H N"], u: Float[Tensor, "B H L"]
+) -> Float[Tensor, "B H N"]:
+    """Σ_j Ā^{L−1−j} B̄ u_j: the state that u leaves, from rest. Pieces of ⌈√L⌉ inputs first, then
+    the pieces by pairs.
+    """
     s = math.isqrt(u.shape[-1] - 1) + 1
     pieces = 1 << max(-(-u.shape[-1] // s) - 1, 0).bit_length()
     u = torch.nn.functional.pad(u, (pieces * s - u.shape[-1], 0)).unflatten(-1, (pieces, s))
-    z = torch.einsum("hni,bhpi->hnbp", krylov(A, B[..., None], s)[..., 0].flip(-1), u)  # (H, N, B, pieces)
+    z = torch.einsum(
+        "hni,bhpi->hnbp", krylov(A, B[..., None], s)[..., 0].flip(-1), u
+    )  # (H, N, B, pieces)
     A = power(A, torch.eye(A.shape[-1], dtype=A.dtype, device=A.device).expand_as(A), s)
     while z.shape[-1] > 1:
         z = torch.einsum("hnm,hmbp->hnbp", A, z[..., 0::2]) + z[..., 1::2]

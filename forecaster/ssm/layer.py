@@ -1,4 +1,6 @@
-"""What every state-space layer offers, so that a forecaster or a denoiser can be built on any of them."""
+"""What every state-space layer offers, so that a forecaster or a denoiser can be built on any of
+them.
+"""
 
 from typing import Protocol
 
@@ -7,11 +9,13 @@ from torch import Tensor
 
 
 class Layer(Protocol):
-    """A causal linear map from H features to H·M, with a state that carries everything the past has to say.
+    """A causal linear map from H features to H·M, with a state that carries everything the past has
+    to say.
 
-    ``rate`` multiplies the step Δ, so a layer trained on one sampling interval reads a series sampled ``rate`` times more
-    coarsely. States are opaque tensors: take them from ``initial``, ``run`` or ``step``. ``run`` on the two parts of a
-    sequence, or ``run`` and then ``step``, gives what ``forward`` gives on the whole.
+    ``rate`` multiplies the step Δ, so a layer trained on one sampling interval reads a series
+    sampled ``rate`` times more coarsely. States are opaque tensors: take them from ``initial``,
+    ``run`` or ``step``. ``run`` on the two parts of a sequence, or ``run`` and then ``step``, gives
+    what ``forward`` gives on the whole.
     """
 
     def __call__(self, u: Float[Tensor, "B H L"], rate: float = 1.0) -> Float[Tensor, "B HM L"]:
@@ -24,7 +28,9 @@ class Layer(Protocol):
         """The output from ``state`` (rest if None), and the state after the last input."""
         ...
 
-    def step(self, u: Float[Tensor, "B H"], state: Tensor, rate: float = 1.0) -> tuple[Float[Tensor, "B HM"], Tensor]:
+    def step(
+        self, u: Float[Tensor, "B H"], state: Tensor, rate: float = 1.0
+    ) -> tuple[Float[Tensor, "B HM"], Tensor]:
         """One step of the recurrence; its cost does not depend on how long the past is."""
         ...
 

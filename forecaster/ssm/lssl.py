@@ -1,4 +1,6 @@
-"""LSSL (Gu et al., NeurIPS 2021): a HiPPO system a feature with M outputs, under the generalised bilinear transform."""
+"""LSSL (Gu et al., NeurIPS 2021): a HiPPO system a feature with M outputs, under the generalised
+bilinear transform.
+"""
 
 import torch
 from jaxtyping import Float
@@ -12,11 +14,13 @@ from forecaster.ssm.hippo import Measure
 
 
 class LSSL(nn.Module):
-    """One system of state N and M outputs a feature: the continuous, recurrent and convolutional views of one module.
+    """One system of state N and M outputs a feature: the continuous, recurrent and convolutional
+    views of one module.
 
-    ``trainable``: A (in the quasiseparable class), B and Δ are trained along with C and D; the kernel's cost is in
-    ``Structured``. Not so: LSSL-fixed, where only C and D are, and the powers of Ā are remembered (``Remembered``).
-    Feature h's outputs are the channels h·M … h·M + M − 1. The state is real, (B, H, N).
+    ``trainable``: A (in the quasiseparable class), B and Δ are trained along with C and D; the
+    kernel's cost is in ``Structured``. Not so: LSSL-fixed, where only C and D are, and the powers
+    of Ā are remembered (``Remembered``). Feature h's outputs are the channels h·M … h·M + M − 1.
+    The state is real, (B, H, N).
     """
 
     def __init__(
@@ -31,7 +35,9 @@ class LSSL(nn.Module):
         dt_max: float = 1e-1,
     ) -> None:
         super().__init__()
-        dynamics = Structured(measure, state, alpha, StepSize(features, dt_min, dt_max, trainable), trainable)
+        dynamics = Structured(
+            measure, state, alpha, StepSize(features, dt_min, dt_max, trainable), trainable
+        )
         self.dynamics: Structured | Remembered = dynamics if trainable else Remembered(dynamics)
         self.C = nn.Parameter(torch.randn(features, outputs, state))
         self.D = nn.Parameter(torch.randn(features, outputs))
@@ -46,7 +52,10 @@ class LSSL(nn.Module):
         return y.flatten(1, 2)
 
     def run(
-        self, u: Float[Tensor, "B H L"], state: Float[Tensor, "B H N"] | None = None, rate: float = 1.0
+        self,
+        u: Float[Tensor, "B H L"],
+        state: Float[Tensor, "B H N"] | None = None,
+        rate: float = 1.0,
     ) -> tuple[Float[Tensor, "B HM L"], Float[Tensor, "B H N"]]:
         """The output from ``state`` (rest if None), and the state after the last input."""
         y = self(u, rate)
@@ -60,7 +69,9 @@ class LSSL(nn.Module):
     def step(
         self, u: Float[Tensor, "B H"], state: Float[Tensor, "B H N"], rate: float = 1.0
     ) -> tuple[Float[Tensor, "B HM"], Float[Tensor, "B H N"]]:
-        """One step of the recurrence: O(HN) by the structured solve, or O(HN²) with the remembered Ā."""
+        """One step of the recurrence: O(HN) by the structured solve, or O(HN²) with the remembered
+        Ā.
+        """
         state = self.dynamics.advance(state, u, rate)
         y = torch.einsum("hmn,bhn->bhm", self.C, state) + self.D * u[..., None]
         return y.flatten(1, 2), state

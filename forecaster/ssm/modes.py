@@ -1,11 +1,13 @@
-"""A real system in the eigenbasis of its A: one mode of each conjugate pair, and parameters that hold complex numbers.
+"""A real system in the eigenbasis of its A: one mode of each conjugate pair, and parameters that
+hold complex numbers.
 
 symbol   code   in
 Λ        lam    A = V Λ V^{−1}; m modes are kept
 V        V      x = 2 Re(V z)
 V^{−1}   W      z = W x,  z' = Λ z + W B u
 
-A real eigenvalue has no partner: its column of V and its row of V^{−1} are divided by √2, and the same formula holds.
+A real eigenvalue has no partner: its column of V and its row of V^{−1} are divided by √2, and the
+same formula holds.
 """
 
 from dataclasses import dataclass
@@ -24,7 +26,9 @@ class Modes:
     W: Complex128[Tensor, "m N"]
 
 
-def one_of_each_pair(lam: Complex128[Tensor, " N"], V: Complex128[Tensor, "N N"], W: Complex128[Tensor, "N N"]) -> Modes:
+def one_of_each_pair(
+    lam: Complex128[Tensor, " N"], V: Complex128[Tensor, "N N"], W: Complex128[Tensor, "N N"]
+) -> Modes:
     """Keep the eigenvalues on the real line, with their weight shared out, and above it."""
     keep = lam.imag >= 0
     share = torch.where(lam.imag == 0, 0.5, 1.0).to(lam.dtype).sqrt()
@@ -37,8 +41,12 @@ def matrix(modes: Modes) -> Float64[Tensor, "N N"]:
 
 
 def pair(z: Complex[Tensor, "*s"]) -> nn.Parameter:
-    """A trainable complex tensor as real and imaginary parts (…, 2): files, optimisers and ``.double()`` see reals."""
-    return nn.Parameter(torch.view_as_real(z.resolve_conj()).to(torch.get_default_dtype()).contiguous())
+    """A trainable complex tensor as real and imaginary parts (…, 2): files, optimisers and
+    ``.double()`` see reals.
+    """
+    return nn.Parameter(
+        torch.view_as_real(z.resolve_conj()).to(torch.get_default_dtype()).contiguous()
+    )
 
 
 def unpair(parameter: Float[Tensor, "*s 2"]) -> Complex[Tensor, "*s"]:

@@ -1,7 +1,8 @@
-"""LegS as normal plus low rank: A = V(Λ − P P*)V*, with V unitary (Gu et al., *S4*, 2022, appendix C; *SaShiMi* for P = Q).
+"""LegS as normal plus low rank: A = V(Λ − P P*)V*, with V unitary (Gu et al., *S4*, 2022, appendix
+C; *SaShiMi* for P = Q).
 
 symbol   code   in
-Λ        lam    the eigenvalues of A + p pᵀ = −½ I + skew, with p_n = √(n + ½); all have real part −½
+Λ        lam    the eigenvalues of A + p pᵀ = −½ I + skew, with p_n = √(n + ½); real parts −½
 P        P      V* p
 B        B      V* B
 h        h      Δ/2, of the bilinear transform
@@ -27,7 +28,9 @@ def legs_modes(N: int) -> tuple[Modes, Complex128[Tensor, " m"]]:
     frequency, V = torch.linalg.eigh(-1j * (skew - skew.T) / 2)
     if N % 2:
         frequency[N // 2] = 0.0  # the eigenvalue without a partner, up to rounding
-    modes = one_of_each_pair(torch.complex(torch.full_like(frequency, -0.5), frequency), V, V.mH.resolve_conj())
+    modes = one_of_each_pair(
+        torch.complex(torch.full_like(frequency, -0.5), frequency), V, V.mH.resolve_conj()
+    )
     return modes, modes.W @ p.to(V.dtype)
 
 
@@ -44,8 +47,12 @@ class NPLR:
         """(Λ − P P*) z."""
         return self.lam * z - self.P * self._along(z)
 
-    def advance(self, z: Complex[Tensor, "*b H m"], u: Float[Tensor, "*b H"]) -> Complex[Tensor, "*b H m"]:
-        """z_k = (I − hA)^{−1} ((I + hA) z_{k−1} + ΔB u_k) in O(N), the inverse by Woodbury's identity."""
+    def advance(
+        self, z: Complex[Tensor, "*b H m"], u: Float[Tensor, "*b H"]
+    ) -> Complex[Tensor, "*b H m"]:
+        """z_k = (I − hA)^{−1} ((I + hA) z_{k−1} + ΔB u_k) in O(N), the inverse by Woodbury's
+        identity.
+        """
         h, dt = self.dt[:, None] / 2, self.dt[:, None]
         inverse = 1 / (1 - h * self.lam)
         free = inverse * (z + h * self.derivative(z) + dt * self.B * u[..., None])

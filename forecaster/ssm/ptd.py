@@ -1,12 +1,13 @@
-"""Perturb, then diagonalise (Yu et al., *Robustifying State-space Models for Long Sequences …*, ICLR 2024).
+"""Perturb, then diagonalise (Yu et al., *Robustifying State-space Models for Long Sequences …*,
+ICLR 2024).
 
 symbol   code   in
 E        E      Ã = A + E = V Λ V^{−1}, ‖E‖₂ = ``size``
 
-LegS is so far from normal that its own eigenvectors have a condition number exponential in N; after a small perturbation
-they do not. The transfer function is then off by C(s−Ã)^{−1}E(s−A)^{−1}B = O(‖E‖), uniformly in s, as ‖(s−A)^{−1}‖ ≤ 2
-on the imaginary axis. E is skew, so Ã + Ãᵀ = A + Aᵀ ≤ −I and every eigenvalue keeps a real part ≤ −½; its entries grow like
-√((2n+1)(2k+1)), as A's do.
+LegS is so far from normal that its own eigenvectors have a condition number exponential in N; after
+a small perturbation they do not. The transfer function is then off by C(s−Ã)^{−1}E(s−A)^{−1}B =
+O(‖E‖), uniformly in s, as ‖(s−A)^{−1}‖ ≤ 2 on the imaginary axis. E is skew, so Ã + Ãᵀ = A + Aᵀ ≤
+−I and every eigenvalue keeps a real part ≤ −½; its entries grow like √((2n+1)(2k+1)), as A's do.
 """
 
 from functools import lru_cache
@@ -34,7 +35,9 @@ def perturbation(N: int, size: float, seed: int) -> Float64[Tensor, "N N"]:
 def ptd_modes(N: int, size: float = SIZE) -> Modes:
     """The modes of LegS + E, for the best conditioned V among a few draws of E."""
     if not size > 0:
-        raise ValueError(f"LegS cannot be diagonalised without a perturbation: its size is positive, not {size}")
+        raise ValueError(
+            f"LegS cannot be diagonalised without a perturbation: its size is positive, not {size}"
+        )
     A, _ = legs(N)
     candidates = [torch.linalg.eig(A + perturbation(N, size, seed)) for seed in range(DRAWS)]
     lam, V = min(candidates, key=lambda candidate: float(torch.linalg.cond(candidate[1])))

@@ -1,4 +1,5 @@
-"""LSSL's class of matrices with a fast solve: A = P(D + T^{−1})Q (Gu et al., *LSSL*, 2021, theorem 2 and appendix).
+"""LSSL's class of matrices with a fast solve: A = P(D + T^{−1})Q (Gu et al., *LSSL*, 2021, theorem
+2 and appendix).
 
 symbol   code                    in
 P, Q     −e^{log_p}, e^{log_q}   diagonal, P < 0 < Q
@@ -6,16 +7,19 @@ D        D                       diagonal
 T        lower, diag, upper      tridiagonal
 h        h                       αΔ, in (I − hA)^{−1}
 
-With w = T^{−1}Qx and E = I − hPDQ, the system (I − hA)x = v becomes (ET − hPQ)w = Qv, x = Q^{−1}Tw: tridiagonal, and
-nothing is divided by E, which LegS makes 0 at h = 1/n. All of LegS, LegT and LagT lie in the class (r_n = √(2n+1)):
+With w = T^{−1}Qx and E = I − hPDQ, the system (I − hA)x = v becomes (ET − hPQ)w = Qv, x = Q^{−1}Tw:
+tridiagonal, and nothing is divided by E, which LegS makes 0 at h = 1/n. All of LegS, LegT and LagT
+lie in the class (r_n = √(2n+1)):
 
-LegS     P = −r, Q = r, D = −n/(2n+1), T^{−1} the lower triangle of ones: T has 1 on the diagonal and −1 below
+LegS     P = −r, Q = r, D = −n/(2n+1), T^{−1} the lower triangle of ones: T has 1 on the
+         diagonal and −1 below
 LagT     P = −1, Q = 1, D = 0, the same T
 LegT     P = −r, Q = r, D = 0, T = ½·tridiag(−1, 0, 1), with ½ in both corners of the diagonal
 
-What is learnt stays stable: A is similar to PQ(D + T^{−1}), so no eigenvalue is right of the imaginary axis if D + T^{−1}
-has a positive semidefinite symmetric part. That is so if ‖I − T‖ ≤ 1 and D ≥ −½ (LegS, LagT), as T^{−1} − ½ then has one;
-and if T + Tᵀ ≥ 0 and D ≥ 0 (LegT). Parameters that leave the region are taken back to its edge.
+What is learnt stays stable: A is similar to PQ(D + T^{−1}), so no eigenvalue is right of the
+imaginary axis if D + T^{−1} has a positive semidefinite symmetric part. That is so if ‖I − T‖ ≤ 1
+and D ≥ −½ (LegS, LagT), as T^{−1} − ½ then has one; and if T + Tᵀ ≥ 0 and D ≥ 0 (LegT). Parameters
+that leave the region are taken back to its edge.
 """
 
 import torch
@@ -34,23 +38,47 @@ def generators(measure: Measure, N: int) -> dict[str, Tensor]:
     zero, one = torch.zeros_like(n), torch.ones_like(n)
     log_r = 0.5 * (2 * n + 1).log()
     if measure == "lagt":
-        return {"log_p": zero, "log_q": zero, "D": zero, "lower": -one[1:], "diag": one, "upper": zero[1:]}
+        return {
+            "log_p": zero,
+            "log_q": zero,
+            "D": zero,
+            "lower": -one[1:],
+            "diag": one,
+            "upper": zero[1:],
+        }
     if measure == "legs":
         D = -n / (2 * n + 1)
-        return {"log_p": log_r, "log_q": log_r, "D": D, "lower": -one[1:], "diag": one, "upper": zero[1:]}
+        return {
+            "log_p": log_r,
+            "log_q": log_r,
+            "D": D,
+            "lower": -one[1:],
+            "diag": one,
+            "upper": zero[1:],
+        }
     diag = zero.clone()
     diag[0] += 0.5
     diag[-1] += 0.5
-    return {"log_p": log_r, "log_q": log_r, "D": zero, "lower": -one[1:] / 2, "diag": diag, "upper": one[1:] / 2}
+    return {
+        "log_p": log_r,
+        "log_q": log_r,
+        "D": zero,
+        "lower": -one[1:] / 2,
+        "diag": diag,
+        "upper": one[1:] / 2,
+    }
 
 
 def _beside(first: Tensor, second: Tensor) -> Tensor:
-    """N sums out of N − 1 entries that count from place 1 on, and N − 1 that count up to place N − 1."""
+    """N sums out of N − 1 entries that count from place 1 on, and N − 1 that count up to place N −
+    1.
+    """
     return nn.functional.pad(first, (1, 0)) + nn.functional.pad(second, (0, 1))
 
 
 def near_identity(lower: Tensor, diag: Tensor, upper: Tensor) -> Bands:
-    """T with ‖I − T‖₂ ≤ 1: entry (i, j) of K = I − T is divided by √(ρ_i κ_j), its row and column sums where over 1.
+    """T with ‖I − T‖₂ ≤ 1: entry (i, j) of K = I − T is divided by √(ρ_i κ_j), its row and column
+    sums where over 1.
 
     Schur's test gives the bound; a T whose sums are at most 1 is left as it is.
     """
@@ -66,7 +94,9 @@ def near_identity(lower: Tensor, diag: Tensor, upper: Tensor) -> Bands:
 
 
 def accretive(lower: Tensor, diag: Tensor, upper: Tensor) -> Bands:
-    """T with T + Tᵀ ≥ 0: the diagonal is raised until the symmetric part is diagonally dominant (Gershgorin)."""
+    """T with T + Tᵀ ≥ 0: the diagonal is raised until the symmetric part is diagonally dominant
+    (Gershgorin).
+    """
     even = ((lower + upper) / 2).abs()
     return lower, torch.maximum(diag, _beside(even, even)), upper
 
@@ -91,7 +121,9 @@ class Quasiseparable(nn.Module):
             else:  # it follows from the configuration, so it need not be saved with the weights
                 self.register_buffer(name, value, persistent=False)
 
-    def parts(self) -> tuple[Float[Tensor, "H N"], Float[Tensor, "H N"], Float[Tensor, "H N"], Bands]:
+    def parts(
+        self,
+    ) -> tuple[Float[Tensor, "H N"], Float[Tensor, "H N"], Float[Tensor, "H N"], Bands]:
         """P, Q, D and T's bands, inside the stable region."""
         bands = self.stable(self.lower, self.diag, self.upper)
         return -self.log_p.exp(), self.log_q.exp(), self.D.clamp(min=self.floor), bands

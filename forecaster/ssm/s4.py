@@ -1,4 +1,6 @@
-"""S4 (Gu et al., ICLR 2022): LegS as normal plus low rank, bilinear; a Cauchy kernel to train, a recurrence to step."""
+"""S4 (Gu et al., ICLR 2022): LegS as normal plus low rank, bilinear; a Cauchy kernel to train, a
+recurrence to step.
+"""
 
 import torch
 from jaxtyping import Complex, Float
@@ -14,13 +16,16 @@ from forecaster.ssm.nplr import NPLR, legs_modes, to_complex, to_real
 
 
 class S4(nn.Module):
-    """One system of state N a feature; Λ, P, B, C, D and Δ are trained. A = Λ − P P* stays stable whatever is learnt.
+    """One system of state N a feature; Λ, P, B, C, D and Δ are trained. A = Λ − P P* stays stable
+    whatever is learnt.
 
-    The kernel is exact for every L: O(HNL) for the Cauchy sums and O(HN³ log L) for the truncation C(I − Ā^L), memory
-    O(HNL). The state is complex, (B, H, ⌈N/2⌉).
+    The kernel is exact for every L: O(HNL) for the Cauchy sums and O(HN³ log L) for the truncation
+    C(I − Ā^L), memory O(HNL). The state is complex, (B, H, ⌈N/2⌉).
     """
 
-    def __init__(self, features: int, state: int = 64, dt_min: float = 1e-3, dt_max: float = 1e-1) -> None:
+    def __init__(
+        self, features: int, state: int = 64, dt_min: float = 1e-3, dt_max: float = 1e-1
+    ) -> None:
         super().__init__()
         modes, P = legs_modes(state)
         _, B = legs(state)
@@ -47,7 +52,10 @@ class S4(nn.Module):
         return convolve(self.kernel(u.shape[-1], rate)[:, None], u)[:, :, 0] + self.D[:, None] * u
 
     def run(
-        self, u: Float[Tensor, "B H L"], state: Complex[Tensor, "B H m"] | None = None, rate: float = 1.0
+        self,
+        u: Float[Tensor, "B H L"],
+        state: Complex[Tensor, "B H m"] | None = None,
+        rate: float = 1.0,
     ) -> tuple[Float[Tensor, "B H L"], Complex[Tensor, "B H m"]]:
         """The output from ``state`` (rest if None), and the state after the last input."""
         system, y = self.system(rate), self(u, rate)

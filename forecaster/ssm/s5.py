@@ -1,4 +1,5 @@
-"""S5 (Smith et al., ICLR 2023): one diagonal system with many inputs and outputs, run by a parallel scan; and S5-PTD.
+"""S5 (Smith et al., ICLR 2023): one diagonal system with many inputs and outputs, run by a parallel
+scan; and S5-PTD.
 
 start   Λ and the basis V of B and C
 legs    of LegS's normal part
@@ -19,10 +20,12 @@ from forecaster.ssm.scan import scan
 
 
 class S5(nn.Module):
-    """x' = Λx + Bu, y = 2 Re(Cx) + Du: all H features share one state; Λ, B, C, D and Δ are trained, Re Λ stays negative.
+    """x' = Λx + Bu, y = 2 Re(Cx) + Du: all H features share one state; Λ, B, C, D and Δ are
+    trained, Re Λ stays negative.
 
-    Δ belongs to a mode, not to a feature, as there is one system. The zero-order hold; memory O(B·m·L) for the states.
-    The state is complex, (B, m): m is ⌈N/2⌉, or a little more with ``ptd``, where some eigenvalues are real.
+    Δ belongs to a mode, not to a feature, as there is one system. The zero-order hold; memory
+    O(B·m·L) for the states. The state is complex, (B, m): m is ⌈N/2⌉, or a little more with
+    ``ptd``, where some eigenvalues are real.
     """
 
     def __init__(
@@ -52,14 +55,19 @@ class S5(nn.Module):
         return self.run(u, None, rate)[0]
 
     def run(
-        self, u: Float[Tensor, "B H L"], state: Complex[Tensor, "B m"] | None = None, rate: float = 1.0
+        self,
+        u: Float[Tensor, "B H L"],
+        state: Complex[Tensor, "B m"] | None = None,
+        rate: float = 1.0,
     ) -> tuple[Float[Tensor, "B H L"], Complex[Tensor, "B m"]]:
         """The output from ``state`` (rest if None), and the state after the last input."""
         exponent, B = self.system(rate)
         lam = exponent.exp()
         inputs = B @ u.to(B.dtype)  # (B, m, L)
         if state is not None:
-            inputs = torch.cat([inputs[..., :1] + (lam * state)[..., None], inputs[..., 1:]], dim=-1)
+            inputs = torch.cat(
+                [inputs[..., :1] + (lam * state)[..., None], inputs[..., 1:]], dim=-1
+            )
         x = scan(lam[:, None].expand(-1, u.shape[-1]), inputs)
         return 2 * (unpair(self.C) @ x).real + self.D[:, None] * u, x[..., -1]
 

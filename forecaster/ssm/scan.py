@@ -1,7 +1,8 @@
-"""The associative scan of a linear recurrence: x_k = a_k x_{k−1} + b_k for all k at once (Blelloch, 1990).
+"""The associative scan of a linear recurrence: x_k = a_k x_{k−1} + b_k for all k at once (Blelloch,
+1990).
 
-Two steps compose to one, (a, b) then (a', b') = (a'a, a'b + b'): the odd places of a sequence form a sequence of half the
-length. Depth log₂ L, work and memory O(L) for each mode.
+Two steps compose to one, (a, b) then (a', b') = (a'a, a'b + b'): the odd places of a sequence form
+a sequence of half the length. Depth log₂ L, work and memory O(L) for each mode.
 """
 
 import torch

@@ -28,7 +28,9 @@ def solve(
     upper: Float[Tensor, "*b N1"],
     v: Float[Tensor, "*c N"],
 ) -> Float[Tensor, "*c N"]:
-    """T^{−1} v by elimination without pivoting (Thomas): N steps down, N steps up, each over all systems."""
+    """T^{−1} v by elimination without pivoting (Thomas): N steps down, N steps up, each over all
+    systems.
+    """
     l, d, u, right = lower.unbind(-1), diag.unbind(-1), upper.unbind(-1), v.unbind(-1)  # noqa: E741
     pivots, down = [d[0]], [right[0]]
     for n in range(1, len(d)):

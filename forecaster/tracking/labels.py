@@ -1,8 +1,10 @@
-"""What a run says of itself, so that runs can be compared: few flat parameters, and tags to group and filter by.
+"""What a run says of itself, so that runs can be compared: few flat parameters, and tags to group
+and filter by.
 
-A parameter's name is the ``--set`` key that changes it. All settings of the model are parameters, for a chart leaves out
-runs that lack one; of the trainer those that decide a training, of the rest only what is not the default. Lists are not:
-no table compares them. The whole configuration, the versions and what was found in the data are artifacts of the run.
+A parameter's name is the ``--set`` key that changes it. All settings of the model are parameters,
+for a chart leaves out runs that lack one; of the trainer those that decide a training, of the rest
+only what is not the default. Lists are not: no table compares them. The whole configuration, the
+versions and what was found in the data are artifacts of the run.
 """
 
 from collections.abc import Mapping
@@ -32,7 +34,9 @@ def parameters(config: Config, digest: str) -> dict[str, Any]:
 
 
 def tags(config: Config, problem: Problem, model: Forecaster) -> dict[str, str]:
-    """What runs are grouped by; ``model`` is the configuration's title, ``family`` the kind of model behind it."""
+    """What runs are grouped by; ``model`` is the configuration's title, ``family`` the kind of
+    model behind it.
+    """
     return {
         "family": config.model.name,
         "model": title(config),

@@ -1,4 +1,6 @@
-"""What a result depends on beside data and configuration: the code and the versions of what it uses."""
+"""What a result depends on beside data and configuration: the code and the versions of what it
+uses.
+"""
 
 import importlib.metadata
 import platform
@@ -17,7 +19,9 @@ def versions() -> dict[str, str]:
 
 
 def code_version() -> str:
-    """The commit of the code, marked where it is not what was committed; ``unknown`` outside a checkout."""
+    """The commit of the code, marked where it is not what was committed; ``unknown`` outside a
+    checkout.
+    """
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--exclude", "*"],

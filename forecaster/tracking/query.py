@@ -13,14 +13,20 @@ from forecaster.tracking.store import connect, told
 
 
 def download_model(reference: str) -> Path:
-    """A ``runs:/`` or ``models:/`` reference → the saved model's folder, a copy that is removed when the program ends."""
+    """A ``runs:/`` or ``models:/`` reference → the saved model's folder, a copy that is removed
+    when the program ends.
+    """
     if re.fullmatch("runs:/[^/]+/?", reference):
-        raise UserError(f"--model {reference}: a run, and not its model; give {reference.rstrip('/')}/model")
+        raise UserError(
+            f"--model {reference}: a run, and not its model; give {reference.rstrip('/')}/model"
+        )
     mlflow = connect()
     scratch = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     with told():
-        return inner_model(Path(mlflow.artifacts.download_artifacts(artifact_uri=reference, dst_path=str(scratch))))
+        return inner_model(
+            Path(mlflow.artifacts.download_artifacts(artifact_uri=reference, dst_path=str(scratch)))
+        )
 
 
 def inner_model(folder: Path) -> Path:
@@ -38,7 +44,9 @@ def list_runs(experiment: str | None, limit: int) -> list[dict[str, Any]]:
 
 
 def find_runs(experiment: str, tags: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-    """All runs of an experiment that have these tags, the newest first; none where there is no such experiment."""
+    """All runs of an experiment that have these tags, the newest first; none where there is no such
+    experiment.
+    """
     mlflow = connect()
     with told():
         if mlflow.get_experiment_by_name(experiment) is None:
@@ -74,7 +82,9 @@ def evaluations_of(run_id: str) -> list[dict[str, Any]]:
     mlflow = connect()
     with told():
         runs = mlflow.search_runs(
-            search_all_experiments=True, filter_string=f"tags.evaluated_run = '{run_id}'", output_format="list"
+            search_all_experiments=True,
+            filter_string=f"tags.evaluated_run = '{run_id}'",
+            output_format="list",
         )
     return [_plain(run) for run in runs]
 
@@ -84,9 +94,15 @@ def read_artifacts(run_id: str, paths: Sequence[str]) -> dict[str, bytes]:
     mlflow = connect()
     with told(), tempfile.TemporaryDirectory() as scratch:
         client, folders = mlflow.MlflowClient(), {path.rpartition("/")[0] for path in paths}
-        there = {item.path for folder in folders for item in client.list_artifacts(run_id, folder or None)}
+        there = {
+            item.path
+            for folder in folders
+            for item in client.list_artifacts(run_id, folder or None)
+        }
         return {
-            path: Path(client.download_artifacts(run_id, path, scratch)).read_bytes() for path in paths if path in there
+            path: Path(client.download_artifacts(run_id, path, scratch)).read_bytes()
+            for path in paths
+            if path in there
         }
 
 

@@ -15,15 +15,22 @@ from forecaster.io.tables import read_table_bytes
 from forecaster.tracking import query as runs
 
 _OWN = (
-    "config.yaml", "data.json", "versions.json", "forecasts/forecast.csv", "forecasts/history.csv",
-    "evaluation/by_lead.csv", "evaluation/pit.csv", "evaluation/metrics.json",
-)  # fmt: skip
+    "config.yaml",
+    "data.json",
+    "versions.json",
+    "forecasts/forecast.csv",
+    "forecasts/history.csv",
+    "evaluation/by_lead.csv",
+    "evaluation/pit.csv",
+    "evaluation/metrics.json",
+)
 _SCORED = ("evaluation/by_lead.csv", "evaluation/pit.csv", "evaluation/metrics.json")
 
 
 @dataclass(frozen=True)
 class Record:
-    """One run. ``files``: the artifacts that a report reads, those of its newest evaluation before its own.
+    """One run. ``files``: the artifacts that a report reads, those of its newest evaluation before
+    its own.
 
     ``metrics``: the run's; ``scores``: those of that evaluation, or else the run's.
     """
@@ -84,7 +91,9 @@ def read_run(run_id: str) -> Record:
     run = runs.get_run(run_id)
     kind = run["tags"].get("kind", "training")
     if kind not in {"training", "evaluation"}:
-        raise UserError(f"run {run_id} is a {kind}: a report is of trainings; name those, see: runs list")
+        raise UserError(
+            f"run {run_id} is a {kind}: a report is of trainings; name those, see: runs list"
+        )
     files = runs.read_artifacts(run_id, _OWN)
     found = [other for other in runs.evaluations_of(run_id) if _is_alike(run, other)]
     best = max(found, key=_worth, default=None)  # the first of equals, and so the newest
@@ -92,10 +101,17 @@ def read_run(run_id: str) -> Record:
         files |= runs.read_artifacts(best["run_id"], _SCORED)
     metrics = dict(run["metrics"])
     return Record(
-        run_id, run["name"] or run_id[:8], run["status"], datetime.fromtimestamp(run["started"] / 1000, UTC), run["params"],
-        run["tags"], metrics, metrics if best is None else dict(best["metrics"]), files,
+        run_id,
+        run["name"] or run_id[:8],
+        run["status"],
+        datetime.fromtimestamp(run["started"] / 1000, UTC),
+        run["params"],
+        run["tags"],
+        metrics,
+        metrics if best is None else dict(best["metrics"]),
+        files,
         None if best is None else best["run_id"],
-    )  # fmt: skip
+    )
 
 
 def _worth(evaluation: dict[str, Any]) -> tuple[bool, float]:
@@ -104,6 +120,10 @@ def _worth(evaluation: dict[str, Any]) -> tuple[bool, float]:
 
 def _is_alike(run: dict[str, Any], evaluation: dict[str, Any]) -> bool:
     """Whether an evaluation is of the run's own test split, by the model as it is."""
-    same = {"data.sha256": run["params"].get("data.sha256"), "windows": "the test split", "conformal": "False",
-            "resample_rate": "1"}  # fmt: skip
+    same = {
+        "data.sha256": run["params"].get("data.sha256"),
+        "windows": "the test split",
+        "conformal": "False",
+        "resample_rate": "1",
+    }
     return evaluation["status"] == "FINISHED" and same.items() <= evaluation["params"].items()

@@ -1,7 +1,8 @@
 """What is written to the tracking store, kept while the store is away.
 
-A write is a method's name, its arguments and its time. Where it fails it is tried again with every further write, in order,
-and once more at the end. What could not be written by then is left in a folder, from which it can be written later.
+A write is a method's name, its arguments and its time. Where it fails it is tried again with every
+further write, in order, and once more at the end. What could not be written by then is left in a
+folder, from which it can be written later.
 """
 
 import json
@@ -20,7 +21,9 @@ from forecaster.io.interrupts import uninterrupted
 
 P = ParamSpec("P")
 PATIENCE = 10.0  # seconds from a failure to the next attempt
-LIST = "writes.jsonl"  # the kept writes, one a line; the files that they need lie in folders beside it
+LIST = (
+    "writes.jsonl"  # the kept writes, one a line; the files that they need lie in folders beside it
+)
 
 
 @dataclass
@@ -36,12 +39,17 @@ class Write:
         """The same with every argument of this kind changed."""
         changed = [change(a) if isinstance(a, kind) else a for a in self.arguments]
         return Write(
-            self.name, changed, {k: change(v) if isinstance(v, kind) else v for k, v in self.options.items()}, self.at
+            self.name,
+            changed,
+            {k: change(v) if isinstance(v, kind) else v for k, v in self.options.items()},
+            self.at,
         )
 
 
 def kept(method: Callable[P, None]) -> Callable[P, None]:
-    """A method of a ``Keeper`` that writes, with plain values and paths as arguments: made now, or when it can be."""
+    """A method of a ``Keeper`` that writes, with plain values and paths as arguments: made now, or
+    when it can be.
+    """
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -59,7 +67,9 @@ def is_remote(store: str) -> bool:
 
 
 class Keeper:
-    """Writes to ``store``, in order. ``away``: the errors of a store that is away; ``left``: the folder of what is left."""
+    """Writes to ``store``, in order. ``away``: the errors of a store that is away; ``left``: the
+    folder of what is left.
+    """
 
     methods: ClassVar[dict[str, Callable[..., None]]] = {}
 
@@ -82,7 +92,9 @@ class Keeper:
         return True
 
     def attempt(self) -> None:
-        """Make the kept writes, up to one that fails; the first failure and its end are told on standard error."""
+        """Make the kept writes, up to one that fails; the first failure and its end are told on
+        standard error.
+        """
         try:
             if self._failed is not None and not self.reachable():
                 self._failed = time.monotonic()
@@ -97,11 +109,16 @@ class Keeper:
         except self.away as error:
             if self._failed is None:
                 reason = one_line(str(error) or type(error).__name__, 200)
-                say(f"note: the tracking store {self.store} fails ({reason}); going on, what is to be logged is kept")
+                say(
+                    f"note: the tracking store {self.store} fails ({reason}); going on, what is to "
+                    "be logged is kept"
+                )
             self._failed = time.monotonic()
         else:
             if self._failed is not None:
-                say(f"note: the tracking store {self.store} is there again; what was kept is logged")
+                say(
+                    f"note: the tracking store {self.store} is there again; what was kept is logged"
+                )
             self._failed = None
 
     def _copy(self, path: Path) -> Path:
@@ -114,16 +131,25 @@ class Keeper:
         return Path((shutil.copytree if path.is_dir() else shutil.copy2)(path, place / path.name))
 
     def leave(self, about: dict[str, str]) -> None:
-        """Leave what is still kept in the folder, each line with what it is ``about``; remove an empty one's."""
+        """Leave what is still kept in the folder, each line with what it is ``about``; remove an
+        empty one's.
+        """
         if not self.pending:
             shutil.rmtree(self.left, ignore_errors=True)
             return
         self.left.mkdir(parents=True, exist_ok=True)
-        plain = [write.change(Path, lambda path: {"path": str(path.relative_to(self.left))}) for write in self.pending]
-        lines = [json.dumps({**about, **vars(write)}, ensure_ascii=False, default=str) + "\n" for write in plain]
+        plain = [
+            write.change(Path, lambda path: {"path": str(path.relative_to(self.left))})
+            for write in self.pending
+        ]
+        lines = [
+            json.dumps({**about, **vars(write)}, ensure_ascii=False, default=str) + "\n"
+            for write in plain
+        ]
         (self.left / LIST).write_text("".join(lines), encoding="utf-8")
         say(
-            f"note: {len(lines)} entries are not in the tracking store {self.store}; they lie in {self.left}, once it is "
+            f"note: {len(lines)} entries are not in the tracking store {self.store}; they lie in "
+            f"{self.left}, once it is "
             f"there again log them with: runs log {self.left}"
         )
 
@@ -145,12 +171,19 @@ def read_left(folder: Path) -> tuple[dict[str, str], list[Write]]:
         return found
 
     try:
-        lines = [json.loads(line) for line in (folder / LIST).read_text(encoding="utf-8").splitlines()]
-        writes = [Write(w["name"], w["arguments"], w["options"], int(w["at"])).change(dict, path) for w in lines]
+        lines = [
+            json.loads(line) for line in (folder / LIST).read_text(encoding="utf-8").splitlines()
+        ]
+        writes = [
+            Write(w["name"], w["arguments"], w["options"], int(w["at"])).change(dict, path)
+            for w in lines
+        ]
         if any(write.name not in Keeper.methods for write in writes):
             raise ValueError("it holds an unknown entry")
         return {"run_id": str(lines[0]["run_id"])}, writes
     except FileNotFoundError as error:
-        raise UserError(f"{folder}: no entries to be logged lie there ({LIST} is missing)") from error
+        raise UserError(
+            f"{folder}: no entries to be logged lie there ({LIST} is missing)"
+        ) from error
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(f"{folder / LIST}: damaged ({error}); remove the folder") from error

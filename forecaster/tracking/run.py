@@ -1,4 +1,6 @@
-"""A run that is being tracked: what is logged to it, and what becomes of it when the store is away."""
+"""A run that is being tracked: what is logged to it, and what becomes of it when the store is
+away.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +23,9 @@ class Run(Keeper):
         self._client, self.run_id = client, run_id
 
     def beside(self, folder: Path) -> None:
-        """What cannot be logged is left beside ``folder``; what was left there by this run before is logged first."""
+        """What cannot be logged is left beside ``folder``; what was left there by this run before
+        is logged first.
+        """
         self.left = folder.with_name(folder.name + ".unlogged")
         if self.left.is_dir():
             about, writes = read_left(self.left)
@@ -50,7 +54,9 @@ class Run(Keeper):
     @kept
     def parameters(self, values: Mapping[str, Any]) -> None:
         """Log flat parameters."""
-        self._client.log_params({key: str(value)[:500] for key, value in values.items()}, run_id=self.run_id)
+        self._client.log_params(
+            {key: str(value)[:500] for key, value in values.items()}, run_id=self.run_id
+        )
 
     @kept
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
@@ -77,13 +83,21 @@ class Run(Keeper):
             self._client.MlflowClient().set_tag(self.run_id, key, value)
 
     @kept
-    def dataset(self, name: str, digest: str, source: str, columns: Sequence[str], use: str) -> None:
-        """Log which data the run works on (``use``: training…): its name, where it came from, its columns; no values."""
+    def dataset(
+        self, name: str, digest: str, source: str, columns: Sequence[str], use: str
+    ) -> None:
+        """Log which data the run works on (``use``: training…): its name, where it came from, its
+        columns; no values.
+        """
         from mlflow.data.meta_dataset import MetaDataset
         from mlflow.data.sources import HTTPDatasetSource, LocalArtifactDatasetSource
         from mlflow.types import ColSpec, Schema
 
-        kind = HTTPDatasetSource if source.startswith(("http://", "https://")) else LocalArtifactDatasetSource
+        kind = (
+            HTTPDatasetSource
+            if source.startswith(("http://", "https://"))
+            else LocalArtifactDatasetSource
+        )
         schema = Schema([ColSpec("double", column) for column in columns])
         short = digest[:12]  # MLflow keeps 36 characters at most, and shows them all
         self._client.log_input(MetaDataset(kind(source), name, short, schema), context=use)
@@ -100,18 +114,23 @@ class Run(Keeper):
 
 
 @contextmanager
-def open_run(experiment: str, name: str | None, run_id: str | None = None, parent: str | None = None) -> Iterator[Run]:
-    """Start a run, or continue ``run_id``. It ends FINISHED, FAILED on an error, KILLED on an interrupt.
+def open_run(
+    experiment: str, name: str | None, run_id: str | None = None, parent: str | None = None
+) -> Iterator[Run]:
+    """Start a run, or continue ``run_id``. It ends FINISHED, FAILED on an error, KILLED on an
+    interrupt.
 
-    ``parent``: the id of the run that it is a part of, such as a benchmark's. What the machine does (CPU, memory, GPU) is
-    logged every half minute as ``system/…``.
+    ``parent``: the id of the run that it is a part of, such as a benchmark's. What the machine does
+    (CPU, memory, GPU) is logged every half minute as ``system/…``.
     """
     mlflow = connect()
     with told(), uninterrupted():
         local = store_uri().startswith("sqlite:")
         make_experiment(mlflow, experiment, (store.HOME / "artifacts").as_uri() if local else None)
         mlflow.set_experiment(experiment)
-        mlflow.start_run(run_id=run_id, run_name=name, nested=True, parent_run_id=parent, log_system_metrics=True)
+        mlflow.start_run(
+            run_id=run_id, run_name=name, nested=True, parent_run_id=parent, log_system_metrics=True
+        )
     status, run = "FAILED", Run(mlflow, mlflow.active_run().info.run_id)
     try:
         yield run
@@ -124,12 +143,16 @@ def open_run(experiment: str, name: str | None, run_id: str | None = None, paren
 
 
 def log_left(folder: Path) -> str:
-    """Log what a run could not, from the folder that it was left in, which is removed; the run's id."""
+    """Log what a run could not, from the folder that it was left in, which is removed; the run's
+    id.
+    """
     about, writes = read_left(folder)
     run = Run(connect(), about["run_id"])
     run.left, run.pending = folder.resolve(), writes
     run.attempt()
     if run.pending:
-        raise UserError(f"{folder}: {len(run.pending)} entries could not be logged; it stays as it is")
+        raise UserError(
+            f"{folder}: {len(run.pending)} entries could not be logged; it stays as it is"
+        )
     run.leave(about)
     return run.run_id

@@ -31,12 +31,15 @@ def store_uri() -> str:
 
 
 def connect() -> Any:
-    """mlflow, quiet, pointed at the store; an unreachable server is told here, before anything else is done."""
+    """mlflow, quiet, pointed at the store; an unreachable server is told here, before anything else
+    is done.
+    """
     uri = store_uri()
     reason = unreachable(uri)
     if reason is not None:
         raise UserError(
-            f"the tracking server {uri} cannot be reached ({reason}); start it, or unset MLFLOW_TRACKING_URI to use "
+            f"the tracking server {uri} cannot be reached ({reason}); start it, or unset "
+            "MLFLOW_TRACKING_URI to use "
             "the local store"
         )
     # a server that is away is no reason to wait for minutes: what is to be logged is kept
@@ -46,8 +49,12 @@ def connect() -> Any:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # standard output is for results
-    os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "30")  # seconds; short runs stay without
+    os.environ.setdefault(
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"
+    )  # standard output is for results
+    os.environ.setdefault(
+        "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "30"
+    )  # seconds; short runs stay without
     import mlflow
 
     for name in ("mlflow", "alembic"):
@@ -97,11 +104,15 @@ def told() -> Iterator[None]:
     except errors() as error:
         if getattr(error, "get_http_status_code", lambda: 0)() == 401:
             raise UserError(
-                f"the tracking server {store_uri()} does not accept this user and password; set MLFLOW_TRACKING_USERNAME "
+                f"the tracking server {store_uri()} does not accept this user and password; set "
+                "MLFLOW_TRACKING_USERNAME "
                 "and MLFLOW_TRACKING_PASSWORD"
             ) from error
         reason = str(error).splitlines()[0]
-        named = getattr(error, "error_code", "") in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+        named = getattr(error, "error_code", "") in {
+            "RESOURCE_DOES_NOT_EXIST",
+            "INVALID_PARAMETER_VALUE",
+        }
         remedy = "correct the name" if named else "check MLFLOW_TRACKING_URI"
         raise UserError(f"the tracking store {store_uri()} refused: {reason}; {remedy}") from error
 
@@ -119,7 +130,9 @@ def make_experiment(mlflow: Any, name: str, place: str | None) -> None:
 
 
 def _experiment_tags() -> dict[str, str]:
-    """What makes MLflow's pages show an experiment as one of trainings, its table with metrics (it has none by itself)."""
+    """What makes MLflow's pages show an experiment as one of trainings, its table with metrics (it
+    has none by itself).
+    """
     names = ("test/mse", "test/mae", "test/crps", "test/coverage/90", "train_seconds")
     columns = ["attributes.`Dataset`", *(f"metrics.`{name}`" for name in names), "params.`model`"]
     return {
@@ -129,12 +142,18 @@ def _experiment_tags() -> dict[str, str]:
 
 
 def ui_page(port: int) -> str:
-    """The page with the table of the newest experiment's runs; MLflow's own start page is about language models."""
+    """The page with the table of the newest experiment's runs; MLflow's own start page is about
+    language models.
+    """
     mlflow = connect()
     with told():
         newest = mlflow.search_experiments(max_results=1, order_by=["last_update_time DESC"])
     path = f"experiments/{newest[0].experiment_id}/runs" if newest else "experiments"
-    view = f"&viewStateShareKey={_VIEW}" if newest and f"mlflow.sharedViewState.{_VIEW}" in newest[0].tags else ""
+    view = (
+        f"&viewStateShareKey={_VIEW}"
+        if newest and f"mlflow.sharedViewState.{_VIEW}" in newest[0].tags
+        else ""
+    )
     place = store_uri().rstrip("/") if is_remote(store_uri()) else f"http://127.0.0.1:{port}"
     return f"{place}/#/{path}?workflowType=machine_learning{view}"
 
@@ -142,10 +161,21 @@ def ui_page(port: int) -> str:
 def ui_command(port: int) -> list[str]:
     """The command that serves the MLflow UI over the store, on this machine only.
 
-    One worker is enough for one reader; MLflow's processes for jobs, which are about language models, are left out.
+    One worker is enough for one reader; MLflow's processes for jobs, which are about language
+    models, are left out.
     """
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     return [
-        sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store_uri(),
-        "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "mlflow",
+        "ui",
+        "--backend-store-uri",
+        store_uri(),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]

@@ -1,4 +1,6 @@
-"""The Lightning data module: which windows a training meets, in which order, and which share of them is one device's."""
+"""The Lightning data module: which windows a training meets, in which order, and which share of
+them is one device's.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +22,9 @@ class Share:
     devices: int = 1
 
     def of(self, numbers: Int[Tensor, " n"]) -> Int[Tensor, " m"]:
-        """Every ``devices``-th number; the first ones are met again at the end where the shares would not be equal."""
+        """Every ``devices``-th number; the first ones are met again at the end where the shares
+        would not be equal.
+        """
         size = self.size(len(numbers))
         return numbers[(self.rank + self.devices * torch.arange(size)) % len(numbers)]
 
@@ -30,30 +34,47 @@ class Share:
 
 
 class _EpochSampler:
-    """Batches of window numbers in an order that depends on the seed and the epoch alone, so a resumed run meets it too.
+    """Batches of window numbers in an order that depends on the seed and the epoch alone, so a
+    resumed run meets it too.
 
-    Several devices share that order out, so that their n-th batches together are the n-th stretch of it.
+    Several devices share that order out, so that their n-th batches together are the n-th stretch
+    of it.
     """
 
     def __init__(self, count: int, batch_size: int, seed: int, share: Share) -> None:
-        self.count, self.batch_size, self.seed, self.share, self.epoch = count, batch_size, seed, share, 0
+        self.count, self.batch_size, self.seed, self.share, self.epoch = (
+            count,
+            batch_size,
+            seed,
+            share,
+            0,
+        )
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[Int[Tensor, " B"]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        yield from self.share.of(torch.randperm(self.count, generator=generator)).split(self.batch_size)
+        yield from self.share.of(torch.randperm(self.count, generator=generator)).split(
+            self.batch_size
+        )
 
     def __len__(self) -> int:
         return -(-self.share.size(self.count) // self.batch_size)
 
 
 class WindowData(pl.LightningDataModule):
-    """The Lightning data module: shuffled training batches and ordered validation batches, all or one device's share."""
+    """The Lightning data module: shuffled training batches and ordered validation batches, all or
+    one device's share.
+    """
 
     def __init__(
-        self, train: Windows, validation: Windows, batch_size: int, seed: int, validation_limit: int | None = None
+        self,
+        train: Windows,
+        validation: Windows,
+        batch_size: int,
+        seed: int,
+        validation_limit: int | None = None,
     ) -> None:
         super().__init__()
         self.train, self.validation = train, validation
@@ -74,6 +95,8 @@ class WindowData(pl.LightningDataModule):
         numbers = self.share.of(evenly_spaced(len(self.validation), self.validation_limit))
         return loader_of(self.validation, numbers, max(self.batch_size, 64))
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
         """Move a batch to the training device."""
         return batch.to(device)

@@ -1,7 +1,9 @@
-"""One function in several processes at once, which form a process group of torch: one process a device.
+"""One function in several processes at once, which form a process group of torch: one process a
+device.
 
-The parent starts them, listens to what they send, and outlives them; it is no member of the group. Nobody waits for ever:
-one failure ends all, the parent's end ends its children, and Ctrl-C and SIGTERM are the parent's to answer.
+The parent starts them, listens to what they send, and outlives them; it is no member of the group.
+Nobody waits for ever: one failure ends all, the parent's end ends its children, and Ctrl-C and
+SIGTERM are the parent's to answer.
 """
 
 import multiprocessing
@@ -25,16 +27,23 @@ GO_ON = "the training goes on with: train --resume latest"
 
 
 def run_in_group(
-    count: int, backend: str, work: Callable[..., None], args: Sequence[Any], receive: Callable[..., None]
+    count: int,
+    backend: str,
+    work: Callable[..., None],
+    args: Sequence[Any],
+    receive: Callable[..., None],
 ) -> None:
-    """``work(rank, send, *args)`` in ``count`` fresh processes; ``send(*values)`` there is ``receive(*values)`` here.
+    """``work(rank, send, *args)`` in ``count`` fresh processes; ``send(*values)`` there is
+    ``receive(*values)`` here.
 
     ``work`` is a function of a module; what passes between the processes is pickled, in memory.
     """
     context = multiprocessing.get_context("spawn")
     meeting = TCPStore(HOST, 0, is_master=True, wait_for_workers=False)  # on a port that is free
     members: dict[Connection, BaseProcess] = {}
-    answers = {number: signal.signal(number, signal.SIG_IGN) for number in _ANSWERED}  # as the children inherit it
+    answers = {
+        number: signal.signal(number, signal.SIG_IGN) for number in _ANSWERED
+    }  # as the children inherit it
     try:
         for rank in range(count):
             reader, writer = context.Pipe(duplex=False)
@@ -71,7 +80,9 @@ def _listen(members: Mapping[Connection, BaseProcess], receive: Callable[..., No
                 _check_ends(members.values())
                 continue
             if isinstance(message, Exception):
-                _check_ends(members.values())  # one that was killed is the cause of the others' errors
+                _check_ends(
+                    members.values()
+                )  # one that was killed is the cause of the others' errors
                 raise message
             receive(*message)
 
@@ -86,21 +97,33 @@ def _check_ends(processes: Iterable[BaseProcess]) -> None:
 
 
 def _member(
-    rank: int, count: int, backend: str, port: int, writer: Connection, work: Callable[..., None], args: Sequence[Any]
+    rank: int,
+    count: int,
+    backend: str,
+    port: int,
+    writer: Connection,
+    work: Callable[..., None],
+    args: Sequence[Any],
 ) -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     try:
-        os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0"}  # for Lightning: the processes are there already
+        os.environ |= {
+            "LOCAL_RANK": str(rank),
+            "NODE_RANK": "0",
+        }  # for Lightning: the processes are there already
         dist.init_process_group(backend, store=TCPStore(HOST, port), rank=rank, world_size=count)
         work(rank, lambda *values: writer.send(values), *args)
         dist.destroy_process_group()
     except Exception as error:
         writer.send(_told(error, rank + 1))
-        _wait_for_parent()  # which ends all; leaving the group now would give the others an error too
+        # the parent ends all; leaving the group now would give the others an error too
+        _wait_for_parent()
 
 
 def _told(error: Exception, number: int) -> Exception:
-    """The error as the parent raises it: a user's own, or one that says where it was and carries its traceback."""
+    """The error as the parent raises it: a user's own, or one that says where it was and carries
+    its traceback.
+    """
     if isinstance(error, UserError | OSError):
         return error
     told = UserError(f"training process {number} failed ({type(error).__name__}: {error}); {GO_ON}")

@@ -1,10 +1,12 @@
-"""The one Lightning module, the Trainer and its callbacks: a model and its windows → trained weights.
+"""The one Lightning module, the Trainer and its callbacks: a model and its windows → trained
+weights.
 
-A fit can be killed at any moment and continued: every epoch draws its order from (seed, epoch) alone, every step its
-noise from (seed, step, device), and each epoch's end leaves a whole checkpoint.
+A fit can be killed at any moment and continued: every epoch draws its order from (seed, epoch)
+alone, every step its noise from (seed, step, device), and each epoch's end leaves a whole
+checkpoint.
 
-On several devices the fit, and nothing else, runs in one process a device. Gradients and losses are averaged over them;
-the checkpoints are what comes back.
+On several devices the fit, and nothing else, runs in one process a device. Gradients and losses are
+averaged over them; the checkpoints are what comes back.
 """
 
 import copy
@@ -46,7 +48,9 @@ class Training(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The model's loss."""
         loss: Tensor = self.model.loss(batch)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
+        self.log(
+            "train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True
+        )
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -56,13 +60,17 @@ class Training(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam with decoupled weight decay (none by default), over what is not frozen."""
         free = [p for p in self.model.parameters() if p.requires_grad]
-        return torch.optim.AdamW(free, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
+        return torch.optim.AdamW(
+            free, lr=self.config.learning_rate, weight_decay=self.config.weight_decay
+        )
 
 
 class StepSeed(pl.Callback):
-    """Every step's random numbers follow from seed, step and device alone, so a resumed step draws the same.
+    """Every step's random numbers follow from seed, step and device alone, so a resumed step draws
+    the same.
 
-    An epoch's start would not do: a run that is resumed at the end of an epoch enters the next one without that hook.
+    An epoch's start would not do: a run that is resumed at the end of an epoch enters the next one
+    without that hook.
     """
 
     def __init__(self, seed: int) -> None:
@@ -72,24 +80,36 @@ class StepSeed(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Set the seed of this step."""
-        torch.manual_seed(self.seed * 1_000_003 + 7919 * trainer.global_step + 104_729 * trainer.global_rank)
+        torch.manual_seed(
+            self.seed * 1_000_003 + 7919 * trainer.global_step + 104_729 * trainer.global_rank
+        )
 
 
 class _Report(pl.Callback):
-    """Hands each epoch's losses on, to be tracked: ``val/loss``, and ``val/loss_prior1`` of a part trained first."""
+    """Hands each epoch's losses on, to be tracked: ``val/loss``, and ``val/loss_prior1`` of a part
+    trained first.
+    """
 
     def __init__(self, report: EpochMetrics, part: str) -> None:
         self.report, self.suffix = report, f"_{part}" if part else ""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        losses = {k: float(v) for k, v in trainer.callback_metrics.items() if k in {"train/loss", "val/loss"}}
-        self.report({name + self.suffix: value for name, value in losses.items()}, trainer.current_epoch + 1)
+        losses = {
+            k: float(v)
+            for k, v in trainer.callback_metrics.items()
+            if k in {"train/loss", "val/loss"}
+        }
+        self.report(
+            {name + self.suffix: value for name, value in losses.items()}, trainer.current_epoch + 1
+        )
 
 
 class _AtomicCheckpoints(TorchCheckpointIO):
     """A checkpoint appears whole or not at all, whenever the process is killed."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
         partial = f"{path}.part"
         super().save_checkpoint(checkpoint, partial, storage_options)
         Path(partial).replace(path)
@@ -108,22 +128,32 @@ def new_model(config: Config, problem: Problem) -> Forecaster:
     """The configured model for this data, its weights drawn by the seed alone."""
     torch.manual_seed(config.trainer.seed)
     data = config.data
-    return build_model(config.model, problem.channels, data.lookback, data.horizon, problem.table.interval.season)
+    return build_model(
+        config.model, problem.channels, data.lookback, data.horizon, problem.table.interval.season
+    )
 
 
 def window_data(config: Config, problem: Problem) -> WindowData:
     """The windows that a fit learns from and those it validates on."""
     settings = config.trainer
     return WindowData(
-        problem.windows("train"), problem.windows("validation"), settings.batch_size, settings.seed,
+        problem.windows("train"),
+        problem.windows("validation"),
+        settings.batch_size,
+        settings.seed,
         settings.validation_windows,
-    )  # fmt: skip
+    )
 
 
 def fit(
-    model: Forecaster, data: WindowData, config: TrainerConfig, folder: Path, report: EpochMetrics | None = None
+    model: Forecaster,
+    data: WindowData,
+    config: TrainerConfig,
+    folder: Path,
+    report: EpochMetrics | None = None,
 ) -> None:
-    """Train the model's stages one after another, then what of it is not frozen; the best validated weights stay in it.
+    """Train the model's stages one after another, then what of it is not frozen; the best validated
+    weights stay in it.
 
     After each stage it takes from the data what it needs beside its weights, such as residuals.
 
@@ -143,7 +173,12 @@ def fit(
 
 
 def _fit_share(
-    rank: int, send: EpochMetrics, model: Forecaster, data: WindowData, config: TrainerConfig, folder: Path
+    rank: int,
+    send: EpochMetrics,
+    model: Forecaster,
+    data: WindowData,
+    config: TrainerConfig,
+    folder: Path,
 ) -> None:
     """One device's part of the fit, in a process of its own."""
     quiet_libraries()
@@ -153,9 +188,15 @@ def _fit_share(
 
 
 def _fit_stages(
-    model: Forecaster, data: WindowData, config: TrainerConfig, folder: Path, report: EpochMetrics | None
+    model: Forecaster,
+    data: WindowData,
+    config: TrainerConfig,
+    folder: Path,
+    report: EpochMetrics | None,
 ) -> None:
-    """What is done already is only loaded: for the parent of several processes that is everything."""
+    """What is done already is only loaded: for the parent of several processes that is
+    everything.
+    """
     stages = [*model.stages(), model]
     for number, stage in enumerate(stages):
         if any(p.requires_grad for p in stage.parameters()):
@@ -169,8 +210,15 @@ def _fit_stages(
 
 def _stage_settings(config: TrainerConfig) -> TrainerConfig:
     """The budget of a part that is trained first."""
-    rate = config.learning_rate if config.stage_learning_rate is None else config.stage_learning_rate
-    budget = {"max_epochs": config.stage_epochs, "max_steps": None, "epoch_batches": None, "learning_rate": rate}
+    rate = (
+        config.learning_rate if config.stage_learning_rate is None else config.stage_learning_rate
+    )
+    budget = {
+        "max_epochs": config.stage_epochs,
+        "max_steps": None,
+        "epoch_batches": None,
+        "learning_rate": rate,
+    }
     return config.model_copy(update=budget)
 
 
@@ -179,16 +227,24 @@ def on_cuda(config: TrainerConfig) -> bool:
     return config.accelerator != "cpu" and torch.cuda.is_available()
 
 
-def make_trainer(config: TrainerConfig, folder: Path, batches: int, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
-    """The Trainer: nothing is written but the checkpoints of ``callbacks``, nothing printed but theirs."""
+def make_trainer(
+    config: TrainerConfig, folder: Path, batches: int, callbacks: Sequence[pl.Callback]
+) -> pl.Trainer:
+    """The Trainer: nothing is written but the checkpoints of ``callbacks``, nothing printed but
+    theirs.
+    """
     batches, epochs = min(batches, config.epoch_batches or batches), config.max_epochs
     if config.max_steps is not None:
         batches = min(batches, config.max_steps)
-        epochs = min(epochs, -(-config.max_steps // batches))  # it is at an epoch's end that validation looks
+        epochs = min(
+            epochs, -(-config.max_steps // batches)
+        )  # it is at an epoch's end that validation looks
     return pl.Trainer(
         accelerator="cuda" if on_cuda(config) else "cpu",
         devices=config.devices,
-        strategy=DDPStrategy(broadcast_buffers=False, find_unused_parameters=True) if config.devices > 1 else "auto",
+        strategy=DDPStrategy(broadcast_buffers=False, find_unused_parameters=True)
+        if config.devices > 1
+        else "auto",
         precision=config.precision,
         max_epochs=epochs,
         limit_train_batches=batches,
@@ -206,7 +262,12 @@ def make_trainer(config: TrainerConfig, folder: Path, batches: int, callbacks: S
 
 
 def _fit_stage(
-    model: Forecaster, data: WindowData, config: TrainerConfig, folder: Path, report: EpochMetrics | None, prefix: str
+    model: Forecaster,
+    data: WindowData,
+    config: TrainerConfig,
+    folder: Path,
+    report: EpochMetrics | None,
+    prefix: str,
 ) -> None:
     done = folder / "done.ckpt"
     if not done.is_file():
@@ -232,17 +293,24 @@ def _fit_stage(
         last, training = folder / "last.ckpt", Training(model, config)
         try:
             [begun] = trainer.validate(training, data, verbose=False)
-            trainer.fit(training, data, ckpt_path=last if last.is_file() else None, weights_only=True)
+            trainer.fit(
+                training, data, ckpt_path=last if last.is_file() else None, weights_only=True
+            )
         except SystemExit as stop:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from stop
         best, score = folder / "best.ckpt", keep.best_model_score
         if trainer.is_global_zero and score is not None and score.isfinite():
             if begun["val/loss"] <= float(score):
-                print(f"{prefix}validation: no epoch is better than the start; kept it", file=sys.stderr)
+                print(
+                    f"{prefix}validation: no epoch is better than the start; kept it",
+                    file=sys.stderr,
+                )
                 torch.save({"state_dict": start}, best)
             best.replace(done)
         trainer.strategy.barrier()
         if not done.is_file():
-            raise UserError("training diverged: no finite validation loss; lower trainer.learning_rate")
+            raise UserError(
+                "training diverged: no finite validation loss; lower trainer.learning_rate"
+            )
     weights = torch.load(done, map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({name.removeprefix("model."): value for name, value in weights.items()})

@@ -1,4 +1,6 @@
-"""A backtest: several models on the user's own file from rolling origins, each trained anew as the origins move on."""
+"""A backtest: several models on the user's own file from rolling origins, each trained anew as the
+origins move on.
+"""
 
 import sys
 import tempfile
@@ -33,7 +35,8 @@ BASELINE = "seasonal-naive"
 
 @dataclass(frozen=True)
 class Plan:
-    """``origins`` of them, ``stride`` steps apart, the targets of the last one ending with the file.
+    """``origins`` of them, ``stride`` steps apart, the targets of the last one ending with the
+    file.
 
     The models are trained anew at the first and then at every ``refit_every``-th origin.
     """
@@ -48,7 +51,9 @@ class Plan:
             yield first, min(first + self.refit_every, self.origins) - 1
 
     def borders(self, length: int, horizon: int, block: tuple[int, int]) -> Borders:
-        """The rows before the block's first origin, a tenth of them (a horizon at least) to validate; the targets."""
+        """The rows before the block's first origin, a tenth of them (a horizon at least) to
+        validate; the targets.
+        """
         end = length - (self.origins - 1 - block[1]) * self.stride
         start = end - horizon - (block[1] - block[0]) * self.stride
         return Borders(start - max(start // 10, horizon), start, end)
@@ -56,7 +61,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Asked:
-    """The options of the command ``backtest``; ``overrides`` are laid over each model's configuration.
+    """The options of the command ``backtest``; ``overrides`` are laid over each model's
+    configuration.
 
     ``stride``: None for the horizon.
     """
@@ -78,7 +84,8 @@ class Asked:
 class Ranked:
     """A model's place: mean errors over all origins in standard deviations of the training rows.
 
-    ``crps`` is the absolute error where there is a point forecast only; ``coverage`` (90 %) is nan there.
+    ``crps`` is the absolute error where there is a point forecast only; ``coverage`` (90 %) is nan
+    there.
     """
 
     model: str
@@ -90,7 +97,9 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Backtest:
-    """The ranking, best first, and the best model held against each other one; ``origins``: their times, as written."""
+    """The ranking, best first, and the best model held against each other one; ``origins``: their
+    times, as written.
+    """
 
     run_id: str
     ranking: list[Ranked]
@@ -100,7 +109,9 @@ class Backtest:
 
 @dataclass(frozen=True)
 class _Scores:
-    """A model's errors by series and origin (N, O), in standard deviations, and its coverage in each block."""
+    """A model's errors by series and origin (N, O), in standard deviations, and its coverage in
+    each block.
+    """
 
     mae: NDArray[np.float64]
     crps: NDArray[np.float64]
@@ -109,7 +120,9 @@ class _Scores:
 
 
 def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
-    """Train and score every model from every origin, rank them, and track it all as one run with a part for each model."""
+    """Train and score every model from every origin, rank them, and track it all as one run with a
+    part for each model.
+    """
     if asked.output is not None:
         check_folder(asked.output.parent)
     configs = _configs(asked)
@@ -124,7 +137,14 @@ def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
         say(decision)
     file = Path(table.path).stem
     with tracking.open_run(asked.experiment, asked.run_name or f"backtest {file}") as run:
-        run.tags({"kind": "backtest", "dataset": file, "code": code_version(), "data.sha256": table.digest})
+        run.tags(
+            {
+                "kind": "backtest",
+                "dataset": file,
+                "code": code_version(),
+                "data.sha256": table.digest,
+            }
+        )
         run.parameters(asdict(plan))
         scores = {}
         for name, config in configs.items():
@@ -134,15 +154,23 @@ def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
         losses = {name: _by_origin(getattr(s, asked.by)) for name, s in scores.items()}
         known = np.isfinite(np.stack(list(losses.values()))).all(0)
         if known.sum() < 2:
-            raise UserError(f"{table.path}: fewer than two of the origins have a value to score; give more --origins")
+            raise UserError(
+                f"{table.path}: fewer than two of the origins have a value to score; give more "
+                "--origins"
+            )
         if not known.all():
             say(f"{int((~known).sum())} origin(s) have no value to score: left out")
         losses = {name: values[known] for name, values in losses.items()}
         ranking = [
-            Ranked(name, _mean(_by_origin(scores[name].mae)), _mean(_by_origin(scores[name].crps)),
-                   scores[name].coverage, scores[name].seconds)
+            Ranked(
+                name,
+                _mean(_by_origin(scores[name].mae)),
+                _mean(_by_origin(scores[name].crps)),
+                scores[name].coverage,
+                scores[name].seconds,
+            )
             for name in sorted(losses, key=lambda name: float(losses[name].mean()))
-        ]  # fmt: skip
+        ]
         comparisons = against_best(losses, -(-horizon // plan.stride))
         frame = _frame(scores, table, plan, horizon)
         with tempfile.TemporaryDirectory() as scratch:
@@ -150,15 +178,24 @@ def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
             path.write_bytes(table_bytes(frame, ".csv"))
             run.file(path)
             path = Path(scratch) / "findings.txt"
-            path.write_text("".join(f"{line}\n" for line in in_words(comparisons, asked.by)), encoding="utf-8")
+            path.write_text(
+                "".join(f"{line}\n" for line in in_words(comparisons, asked.by)), encoding="utf-8"
+            )
             run.file(path)
         if asked.output is not None:
             output = asked.output
-            write_together({output: lambda partial: partial.write_bytes(table_bytes(frame, ".csv"))})
+            write_together(
+                {output: lambda partial: partial.write_bytes(table_bytes(frame, ".csv"))}
+            )
         stamps = [_stamps(table, number, plan, horizon) for number in range(len(table))]
         if any(each != stamps[0] for each in stamps):
-            say("the series do not end together: an origin is counted back from each one's own end, its time is the latest")
-        return Backtest(run.run_id, ranking, comparisons, [max(times) for times in zip(*stamps, strict=True)])
+            say(
+                "the series do not end together: an origin is counted back from each one's own "
+                "end, its time is the latest"
+            )
+        return Backtest(
+            run.run_id, ranking, comparisons, [max(times) for times in zip(*stamps, strict=True)]
+        )
 
 
 def _configs(asked: Asked) -> dict[str, Config]:
@@ -167,12 +204,18 @@ def _configs(asked: Asked) -> dict[str, Config]:
     for name in [*asked.models, BASELINE]:
         path = find_config(name)
         if paths.setdefault(path.stem, path).resolve() != path.resolve():
-            raise UserError(f"--model {path}: another model is called '{path.stem}', too; rename one of the two files")
-    found = {name: load_config(path, asked.settings, asked.overrides) for name, path in paths.items()}
+            raise UserError(
+                f"--model {path}: another model is called '{path.stem}', too; rename one of the "
+                "two files"
+            )
+    found = {
+        name: load_config(path, asked.settings, asked.overrides) for name, path in paths.items()
+    }
     horizons = {config.data.horizon for config in found.values()}
     if len(horizons) > 1:
         raise UserError(
-            f"--model: their horizons differ ({', '.join(map(str, sorted(horizons)))}); give one with --horizon"
+            f"--model: their horizons differ ({', '.join(map(str, sorted(horizons)))}); give one "
+            "with --horizon"
         )
     return found
 
@@ -188,19 +231,27 @@ def _check(config: Config, table: Table, plan: Plan) -> None:
         if lacking > 0:
             name = "" if series.item_id is None else f", series '{series.item_id}'"
             raise UserError(
-                f"{table.path}{name}: {rows} rows; {plan.origins} origins {plan.stride} steps apart leave "
-                f"{max(border.train, 0)} to learn from before the first, {data.lookback + data.horizon} are needed "
-                "(lookback + horizon); give fewer --origins, a smaller --stride, --horizon or --lookback"
+                f"{table.path}{name}: {rows} rows; {plan.origins} origins {plan.stride} steps "
+                "apart leave "
+                f"{max(border.train, 0)} to learn from before the first, "
+                f"{data.lookback + data.horizon} are needed "
+                "(lookback + horizon); give fewer --origins, a smaller --stride, --horizon or "
+                "--lookback"
             )
 
 
-def _score(name: str, config: Config, table: Table, plan: Plan, samples: int, run: tracking.Run) -> _Scores:
+def _score(
+    name: str, config: Config, table: Table, plan: Plan, samples: int, run: tracking.Run
+) -> _Scores:
     """Train a model at the start of each block and score it from the block's origins."""
     errors: dict[str, list[NDArray[np.float64]]] = {"mae": [], "crps": []}
     coverages, seconds = [], 0.0
     blocks = list(plan.blocks())
     for number, block in enumerate(blocks, start=1):
-        print(f"{name}: training {number} of {len(blocks)}, origins {block[0] + 1} to {block[1] + 1}", file=sys.stderr)
+        print(
+            f"{name}: training {number} of {len(blocks)}, origins {block[0] + 1} to {block[1] + 1}",
+            file=sys.stderr,
+        )
         began = time.monotonic()
         problem = _problem(config, table, plan, block)
         model = _trained(config, problem, run, f"refit{number}/")
@@ -220,8 +271,13 @@ def _score(name: str, config: Config, table: Table, plan: Plan, samples: int, ru
     found = {key: np.concatenate(parts, axis=1) for key, parts in errors.items()}
     scores = _Scores(found["mae"], found["crps"], _mean(np.array(coverages)), seconds)
     run.curves({f"by_origin/{key}": _by_origin(values).tolist() for key, values in found.items()})
-    finals = {key: _mean(_by_origin(values)) for key, values in found.items()} | {"coverage/90": scores.coverage}
-    run.metrics({f"backtest/{key}": value for key, value in finals.items() if value == value} | {"train_seconds": seconds})
+    finals = {key: _mean(_by_origin(values)) for key, values in found.items()} | {
+        "coverage/90": scores.coverage
+    }
+    run.metrics(
+        {f"backtest/{key}": value for key, value in finals.items() if value == value}
+        | {"train_seconds": seconds}
+    )
     return scores
 
 
@@ -234,12 +290,16 @@ def _mean(values: NDArray[np.float64]) -> float:
 def _by_origin(errors: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, O) → (O,), the mean over the series whose targets have a value; nan where none has."""
     known = np.isfinite(errors)
-    return np.where(known.any(0), np.where(known, errors, 0).sum(0) / np.maximum(known.sum(0), 1), np.nan)
+    return np.where(
+        known.any(0), np.where(known, errors, 0).sum(0) / np.maximum(known.sum(0), 1), np.nan
+    )
 
 
 def _problem(config: Config, table: Table, plan: Plan, block: tuple[int, int]) -> Problem:
     return scaled_problem(
-        config.data, table, [plan.borders(len(s.values), config.data.horizon, block) for s in table.series]
+        config.data,
+        table,
+        [plan.borders(len(s.values), config.data.horizon, block) for s in table.series],
     )
 
 
@@ -247,9 +307,14 @@ def _trained(config: Config, problem: Problem, run: tracking.Run, prefix: str) -
     model = new_model(config, problem)
     with tempfile.TemporaryDirectory() as checkpoints:
         fit(
-            model, window_data(config, problem), config.trainer, Path(checkpoints),
-            lambda losses, epoch: run.metrics({prefix + name: value for name, value in losses.items()}, epoch),
-        )  # fmt: skip
+            model,
+            window_data(config, problem),
+            config.trainer,
+            Path(checkpoints),
+            lambda losses, epoch: run.metrics(
+                {prefix + name: value for name, value in losses.items()}, epoch
+            ),
+        )
     return model
 
 
@@ -260,7 +325,11 @@ def _frame(scores: Mapping[str, _Scores], table: Table, plan: Plan, horizon: int
         for number, series in enumerate(table.series):
             stamps = _stamps(table, number, plan, horizon)
             columns = {"mae": found.mae[number], "crps": found.crps[number]}
-            rows.append(pd.DataFrame({"model": name, "item_id": series.item_id, "origin": stamps, **columns}))
+            rows.append(
+                pd.DataFrame(
+                    {"model": name, "item_id": series.item_id, "origin": stamps, **columns}
+                )
+            )
     return pd.concat(rows, ignore_index=True)
 
 

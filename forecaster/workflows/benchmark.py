@@ -1,6 +1,8 @@
-"""A benchmark: the cells of a suite run one after another, each a run in MLflow, and the table made from those runs.
+"""A benchmark: the cells of a suite run one after another, each a run in MLflow, and the table made
+from those runs.
 
-The tracking store is the only memory: what has a finished run is not run again, what was interrupted goes on.
+The tracking store is the only memory: what has a finished run is not run again, what was
+interrupted goes on.
 """
 
 import os
@@ -55,7 +57,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Finished:
-    """The end of a benchmark: how many of its cells have a result, what failed, and where the table is."""
+    """The end of a benchmark: how many of its cells have a result, what failed, and where the table
+    is.
+    """
 
     done: int
     cells: int
@@ -80,7 +84,9 @@ def benchmark(asked: Asked) -> Finished:
     failures: list[str] = []
     if missing:
         parents = runs.find_runs(experiment, {"suite": name})
-        with tracking.open_run(experiment, name, parents[0]["run_id"] if parents else None) as parent:
+        with tracking.open_run(
+            experiment, name, parents[0]["run_id"] if parents else None
+        ) as parent:
             parent.tags({"kind": "benchmark", "suite": name})
             failures = _run_all(suite, missing, known, experiment, parent.run_id, asked.minutes)
     known = _runs(experiment)
@@ -118,14 +124,23 @@ def _is_done(suite: Suite, run: Mapping[str, Any] | None) -> bool:
 
 
 def _run_all(
-    suite: Suite, cells: Sequence[Cell], known: Mapping[str, Mapping[str, Any]], experiment: str, parent: str,
+    suite: Suite,
+    cells: Sequence[Cell],
+    known: Mapping[str, Mapping[str, Any]],
+    experiment: str,
+    parent: str,
     minutes: float | None,
-) -> list[str]:  # fmt: skip
-    """Run the cells until the time is up; a cell that is refused does not keep the others from running."""
+) -> list[str]:
+    """Run the cells until the time is up; a cell that is refused does not keep the others from
+    running.
+    """
     failures, began = [], time.monotonic()
     for number, cell in enumerate(cells, start=1):
         if minutes is not None and time.monotonic() - began > 60 * minutes:
-            print(f"the time is up: {len(cells) - number + 1} cell(s) left for the next call", file=sys.stderr)
+            print(
+                f"the time is up: {len(cells) - number + 1} cell(s) left for the next call",
+                file=sys.stderr,
+            )
             break
         print(f"[{number}/{len(cells)}] {cell.title}", file=sys.stderr)
         try:
@@ -136,7 +151,9 @@ def _run_all(
     return failures
 
 
-def _run(suite: Suite, cell: Cell, run: Mapping[str, Any] | None, experiment: str, parent: str) -> None:
+def _run(
+    suite: Suite, cell: Cell, run: Mapping[str, Any] | None, experiment: str, parent: str
+) -> None:
     if run is not None and run["status"] == "FINISHED":
         run_id = run["run_id"]
     elif run is not None and (store.CHECKPOINTS / run["run_id"] / "job.json").is_file():
@@ -153,8 +170,13 @@ def _run(suite: Suite, cell: Cell, run: Mapping[str, Any] | None, experiment: st
     for n in suite.steps:
         scores = _score(suite, cell, f"runs:/{run_id}/model", n)
         if lacking := [metric for metric in suite.metrics if metric not in scores]:
-            raise UserError(f"scored in {n} steps, it has no {lacking[0]}; leave the model or the metric out of the suite")
-        runs.log_metrics(run_id, {step_metric(metric, n): scores[metric] for metric in suite.metrics})
+            raise UserError(
+                f"scored in {n} steps, it has no {lacking[0]}; leave the model or the metric out "
+                "of the suite"
+            )
+        runs.log_metrics(
+            run_id, {step_metric(metric, n): scores[metric] for metric in suite.metrics}
+        )
     if suite.steps:
         runs.set_tag(run_id, "scoring", suite.scoring)
 
@@ -167,7 +189,10 @@ def _score(suite: Suite, cell: Cell, model: str, steps: int) -> dict[str, float]
     modes: tuple[Mode, ...] = ("point", "probabilistic")
     for mode in modes:
         found |= evaluate(
-            saved.model, problem, "test", Scoring(mode, suite.score_samples, steps, suite.score_windows, seed)
+            saved.model,
+            problem,
+            "test",
+            Scoring(mode, suite.score_samples, steps, suite.score_windows, seed),
         )
     return found
 
@@ -185,16 +210,25 @@ def _rows(suite: Suite, cell: Cell, run: Mapping[str, Any] | None) -> Iterator[d
         return
     config, metrics, tags = cell.config, run["metrics"], run["tags"]
     about = {
-        "data": cell.data, "horizon": config.data.horizon, "model": cell.model, "seed": config.trainer.seed,
-    }  # fmt: skip
+        "data": cell.data,
+        "horizon": config.data.horizon,
+        "model": cell.model,
+        "seed": config.trainer.seed,
+    }
     run_facts = {
-        "train_seconds": metrics.get("train_seconds"), "run_id": run["run_id"],
+        "train_seconds": metrics.get("train_seconds"),
+        "run_id": run["run_id"],
         "date": pd.Timestamp(run["started"], unit="ms").strftime("%Y-%m-%d"),
         **{key: tags.get(key) for key in ("code", "machine", "torch")},
-    }  # fmt: skip
+    }
     if suite.steps:
         for n in suite.steps:
-            yield about | {"steps": n} | {m: metrics.get(step_metric(m, n)) for m in suite.metrics} | run_facts
+            yield (
+                about
+                | {"steps": n}
+                | {m: metrics.get(step_metric(m, n)) for m in suite.metrics}
+                | run_facts
+            )
     else:
         validated = {m: metrics.get(m) for m in _on_validation(suite)}
         yield about | {m: metrics.get(f"test/{m}") for m in suite.metrics} | validated | run_facts
@@ -216,35 +250,59 @@ def _text(asked: Asked, suite: Suite, rows: Sequence[Mapping[str, Any]], cells: 
     shown = grouped[names].agg(["mean", "std"])
     counts = grouped["seed"].count()
     figures = {
-        metric: {key: mean_and_spread(row["mean"], row["std"], suite.digits) for key, row in shown[metric].iterrows()}
+        metric: {
+            key: mean_and_spread(row["mean"], row["std"], suite.digits)
+            for key, row in shown[metric].iterrows()
+        }
         for metric in names
     }
     for metric in names:
         if not metric.removeprefix("val/").startswith(("coverage", "width")):
-            best_in_bold(figures[metric], {key: row["mean"] for key, row in shown[metric].iterrows()}, by, suite.digits)
-    facts = {key: ", ".join(sorted({str(v) for v in frame[key].dropna()})) for key in ("date", "code", "machine", "torch")}
+            best_in_bold(
+                figures[metric],
+                {key: row["mean"] for key, row in shown[metric].iterrows()},
+                by,
+                suite.digits,
+            )
+    facts = {
+        key: ", ".join(sorted({str(v) for v in frame[key].dropna()}))
+        for key in ("date", "code", "machine", "torch")
+    }
     seconds = grouped["train_seconds"].mean()
-    table = (_by_models if suite.columns == "models" else _by_metrics)(suite, by, figures, counts, seconds)
+    table = (_by_models if suite.columns == "models" else _by_metrics)(
+        suite, by, figures, counts, seconds
+    )
     seeds = ", ".join(str(s) for s in sorted(frame["seed"].unique()))
     made = f"`python cli.py benchmark {asked.suite}`: {frame['run_id'].nunique()} of {cells} cells"
     return (
         f"{suite.about}\n\n{table}\n\n"
-        f"{made}, {facts['date']}, code {facts['code']}, {facts['machine']}, torch {facts['torch'] or '?'}, "
-        f"seed(s) {seeds}; ± is the standard deviation over the seeds, one seed where it is missing.\n"
-        + "".join(f"{name}: {p.source}.\n" for name, p in suite.published.items())
+        f"{made}, {facts['date']}, code {facts['code']}, {facts['machine']}, torch "
+        f"{facts['torch'] or '?'}, "
+        f"seed(s) {seeds}; ± is the standard deviation over the seeds, one seed where it is "
+        "missing.\n" + "".join(f"{name}: {p.source}.\n" for name, p in suite.published.items())
     )
 
 
-def _by_metrics(suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str]], counts: Any, seconds: Any) -> str:
+def _by_metrics(
+    suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str]], counts: Any, seconds: Any
+) -> str:
     rows = [
-        [*map(str, key), str(counts[key]), *(cells[metric][key] for metric in cells), f"{seconds[key]:.0f}"]
+        [
+            *map(str, key),
+            str(counts[key]),
+            *(cells[metric][key] for metric in cells),
+            f"{seconds[key]:.0f}",
+        ]
         for key in counts.index
     ]
     return markdown_table([*by, "seeds", *cells, "s a training"], rows)
 
 
-def _by_models(suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str]], counts: Any, seconds: Any) -> str:
-    """Rows are data and horizon; a cell holds a model's metrics on the test split, beside the published ones.
+def _by_models(
+    suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str]], counts: Any, seconds: Any
+) -> str:
+    """Rows are data and horizon; a cell holds a model's metrics on the test split, beside the
+    published ones.
 
     Then, likewise, those on validation, by which a model may be chosen, and the times.
     """
@@ -258,13 +316,31 @@ def _by_models(suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str
         keys, begin = [(*place, model) for model in models], list(map(str, place))
         others = [published.get((*place, name)) for name in suite.published]
         known = [
-            "/".join(mean_and_spread(o.get(m), None, suite.digits) for m in suite.metrics) if o else "–" for o in others
+            "/".join(mean_and_spread(o.get(m), None, suite.digits) for m in suite.metrics)
+            if o
+            else "–"
+            for o in others
         ]
-        for rows, names, more in ((test, suite.metrics, known), (validation, _on_validation(suite), [])):
+        for rows, names, more in (
+            (test, suite.metrics, known),
+            (validation, _on_validation(suite), []),
+        ):
             rows.append(
-                [*begin, *("/".join(cells[m][k] for m in names) if k in counts.index else "–" for k in keys), *more]
+                [
+                    *begin,
+                    *(
+                        "/".join(cells[m][k] for m in names) if k in counts.index else "–"
+                        for k in keys
+                    ),
+                    *more,
+                ]
             )
-        times.append([*begin, *(f"{seconds[k]:.0f} ({counts[k]})" if k in counts.index else "–" for k in keys)])
+        times.append(
+            [
+                *begin,
+                *(f"{seconds[k]:.0f} ({counts[k]})" if k in counts.index else "–" for k in keys),
+            ]
+        )
     head, what = ["data", "horizon", *models], "/".join(suite.metrics)
     return (
         f"{what}\n\n{markdown_table([*head, *suite.published], test)}\n\n"

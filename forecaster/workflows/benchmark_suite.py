@@ -1,4 +1,6 @@
-"""A suite of a benchmark: models × data × horizons × seeds, read from YAML and laid out as cells, one training each."""
+"""A suite of a benchmark: models × data × horizons × seeds, read from YAML and laid out as cells,
+one training each.
+"""
 
 import hashlib
 import json
@@ -36,7 +38,10 @@ def _no_twin(values: tuple[Any, ...], what: str) -> tuple[Any, ...]:
 def _not_own(settings: dict[str, Any]) -> dict[str, Any]:
     for key in _OWN:
         if key in settings:
-            raise ValueError(f"'{key}' follows from the suite's data, horizons and seeds; set single keys of others")
+            raise ValueError(
+                f"'{key}' follows from the suite's data, horizons and seeds; set single keys of "
+                "others"
+            )
     return settings
 
 
@@ -44,14 +49,17 @@ Settings = Annotated[dict[str, Any], AfterValidator(_not_own)]
 
 
 class Entry(Section):
-    """A model: a configuration of ``configs/`` (by default the one of the model's own name), with some keys set anew."""
+    """A model: a configuration of ``configs/`` (by default the one of the model's own name), with
+    some keys set anew.
+    """
 
     config: str | None = None
     set: Settings = Field(default_factory=dict)
 
 
 class Source(Section):
-    """A data set of the catalogue, or a file, with the horizons asked of it (of a data set: its shortest by default).
+    """A data set of the catalogue, or a file, with the horizons asked of it (of a data set: its
+    shortest by default).
 
     ``csv``: a path from the suite's own folder.
     """
@@ -76,10 +84,11 @@ class Published(Section):
 class Suite(Section):
     """What is run, and how it is laid out.
 
-    ``set``: keys set for all models, such as the budget of a training. ``steps``: numbers of network calls that each saved
-    model is scored with on the test windows (``score``: samples and, evenly spaced, windows), beside its own.
-    ``columns``: whether the table's columns are the metrics, or the models (several metrics to a cell; then there is a
-    second table of the same on validation).
+    ``set``: keys set for all models, such as the budget of a training. ``steps``: numbers of
+    network calls that each saved model is scored with on the test windows (``score``: samples and,
+    evenly spaced, windows), beside its own. ``columns``: whether the table's columns are the
+    metrics, or the models (several metrics to a cell; then there is a second table of the same on
+    validation).
     """
 
     about: str
@@ -119,20 +128,26 @@ class Suite(Section):
 
     @field_validator("published")
     @classmethod
-    def _beside_models(cls, published: dict[str, Published], info: ValidationInfo) -> dict[str, Published]:
+    def _beside_models(
+        cls, published: dict[str, Published], info: ValidationInfo
+    ) -> dict[str, Published]:
         if published and info.data.get("columns") != "models":
             raise ValueError("published figures stand beside models: give 'columns: models'")
         return published
 
     @property
     def scoring(self) -> str:
-        """What a finished cell was scored with after its training; a change of it scores the cell anew."""
+        """What a finished cell was scored with after its training; a change of it scores the cell
+        anew.
+        """
         return f"{self.score_windows} windows, {self.score_samples} samples" if self.steps else ""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One training of a suite, and the key by which its run is found again: a digest of configuration and data."""
+    """One training of a suite, and the key by which its run is found again: a digest of
+    configuration and data.
+    """
 
     model: str
     data: str
@@ -142,7 +157,9 @@ class Cell:
     @property
     def title(self) -> str:
         """Its run's name."""
-        return f"{self.model} {self.data} {self.config.data.horizon} seed {self.config.trainer.seed}"
+        return (
+            f"{self.model} {self.data} {self.config.data.horizon} seed {self.config.trainer.seed}"
+        )
 
 
 def find_suite(name: str) -> tuple[str, Suite]:
@@ -159,7 +176,9 @@ def find_suite(name: str) -> tuple[str, Suite]:
         raise UserError(f"{path}: key '{key}': {reason(first)}; correct it") from error
     beside = path.resolve().parent
     data = {
-        key: source if source.csv is None else source.model_copy(update={"csv": str(beside / source.csv)})
+        key: source
+        if source.csv is None
+        else source.model_copy(update={"csv": str(beside / source.csv)})
         for key, source in suite.data.items()
     }
     models = {}
@@ -181,15 +200,23 @@ class Only:
 
 
 def lay_out(suite: Suite, only: Only) -> list[Cell]:
-    """The cells of the suite, seed by seed so that every model has its first figure early; those asked for, if any."""
-    known_horizons = tuple({h for name, source in suite.data.items() for h in _horizons(name, source)})
+    """The cells of the suite, seed by seed so that every model has its first figure early; those
+    asked for, if any.
+    """
+    known_horizons = tuple(
+        {h for name, source in suite.data.items() for h in _horizons(name, source)}
+    )
     for what, asked, known in (
-        ("model", only.models, tuple(suite.models)), ("data set", only.data, tuple(suite.data)),
-        ("horizon", only.horizons, known_horizons), ("seed", only.seeds, suite.seeds),
-    ):  # fmt: skip
+        ("model", only.models, tuple(suite.models)),
+        ("data set", only.data, tuple(suite.data)),
+        ("horizon", only.horizons, known_horizons),
+        ("seed", only.seeds, suite.seeds),
+    ):
         for name in asked:
             if name not in known:
-                raise UserError(f"the suite has no {what} '{name}'; it has {', '.join(map(str, known))}")
+                raise UserError(
+                    f"the suite has no {what} '{name}'; it has {', '.join(map(str, known))}"
+                )
     cells = [
         _cell(suite, model, entry, name, source, horizon, seed)
         for seed in only.seeds or suite.seeds
@@ -203,7 +230,10 @@ def lay_out(suite: Suite, only: Only) -> list[Cell]:
     first: dict[str, Cell] = {}
     for cell in cells:
         if (twin := first.setdefault(cell.key, cell)) is not cell:
-            raise UserError(f"'{twin.title}' and '{cell.title}' of the suite are the same training; leave one of them out")
+            raise UserError(
+                f"'{twin.title}' and '{cell.title}' of the suite are the same training; leave one "
+                "of them out"
+            )
     return cells
 
 
@@ -212,7 +242,10 @@ def check_data(cells: Sequence[Cell]) -> None:
     for cell in cells:
         name = cell.config.data.dataset
         if name is not None and not find_dataset(name).path.is_file():
-            raise UserError(f"data set '{name}' is not here; fetch it first: python cli.py datasets fetch {name}")
+            raise UserError(
+                f"data set '{name}' is not here; fetch it first: python cli.py datasets fetch "
+                f"{name}"
+            )
 
 
 def _horizons(name: str, source: Source) -> tuple[int, ...]:
@@ -224,11 +257,18 @@ def _horizons(name: str, source: Source) -> tuple[int, ...]:
     return known if source.horizons == "all" else known[:1]
 
 
-def _cell(suite: Suite, model: str, entry: Entry, name: str, source: Source, horizon: int, seed: int) -> Cell:
+def _cell(
+    suite: Suite, model: str, entry: Entry, name: str, source: Source, horizon: int, seed: int
+) -> Cell:
     overrides: dict[str, Any] = {"data.horizon": horizon, "trainer.seed": seed}
     if source.csv is not None:
-        if not Path(source.csv).is_file():  # its content is part of the key by which a finished cell is known
-            raise UserError(f"data '{name}' of the suite: no file {source.csv}; correct its path, or take it out")
+        if not Path(
+            source.csv
+        ).is_file():  # its content is part of the key by which a finished cell is known
+            raise UserError(
+                f"data '{name}' of the suite: no file {source.csv}; correct its path, or take it "
+                "out"
+            )
         overrides["data.csv"], digest = source.csv, file_digest(Path(source.csv))
     else:
         dataset = find_dataset(name)
@@ -236,7 +276,9 @@ def _cell(suite: Suite, model: str, entry: Entry, name: str, source: Source, hor
         digest = dataset.sha256
     if source.lookback is not None:
         overrides["data.lookback"] = source.lookback
-    config = load_config(find_config(entry.config or model), overrides={**overrides, **suite.set, **entry.set})
+    config = load_config(
+        find_config(entry.config or model), overrides={**overrides, **suite.set, **entry.set}
+    )
     values = config.model_dump(mode="json")
     values["data"]["csv"] = None  # what is in the file counts, not where it lies
     content = json.dumps([values, digest], sort_keys=True)

@@ -13,7 +13,9 @@ from forecaster.errors import UserError
 
 
 def check_file(path: Path, horizon: int, lookback: int, roles: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts and decisions up to where the file was refused, if it was; ``refused`` is the reason or None."""
+    """The facts and decisions up to where the file was refused, if it was; ``refused`` is the
+    reason or None.
+    """
     report = Report()
     outcome: dict[str, Any] = {"training": None, "forecasting": None, "refused": None}
     try:
@@ -21,7 +23,9 @@ def check_file(path: Path, horizon: int, lookback: int, roles: Mapping[str, Any]
         ahead = table.interval.stamps(table.series[0].first, len(table.series[0].values) + horizon)
         written = table.clock.write(ahead[[-horizon, -1]])
         outcome["forecasting"] = f"{horizon} steps, {written[0]} to {written[1]}"
-        problem = load_problem(DataConfig(csv=str(path), horizon=horizon, lookback=lookback, **roles), table)
+        problem = load_problem(
+            DataConfig(csv=str(path), horizon=horizon, lookback=lookback, **roles), table
+        )
         counts = {part: len(problem.windows(part)) for part in PARTS}
         outcome["training"] = (
             f"lookback {lookback}, horizon {horizon}: "

@@ -1,4 +1,6 @@
-"""``evaluate``: a saved model on a split, or on rolling origins of a file, as one tracked run with tables and pictures."""
+"""``evaluate``: a saved model on a split, or on rolling origins of a file, as one tracked run with
+tables and pictures.
+"""
 
 import json
 import tempfile
@@ -13,7 +15,13 @@ import torch
 
 from forecaster.config.schema import DataConfig
 from forecaster.data.found import Report
-from forecaster.data.problem import Problem, TooShortError, load_problem, load_table, rolling_problem
+from forecaster.data.problem import (
+    Problem,
+    TooShortError,
+    load_problem,
+    load_table,
+    rolling_problem,
+)
 from forecaster.data.splits import Part
 from forecaster.data.tables import Table, read_table
 from forecaster.data.windows import Windows
@@ -44,7 +52,9 @@ CURVES = ("mse", "mae", "crps", "wql", "coverage/90", "width/90")
 
 @dataclass(frozen=True)
 class Rolling:
-    """The last ``origins`` of a file in place of a split, ``stride`` steps apart (None: the horizon)."""
+    """The last ``origins`` of a file in place of a split, ``stride`` steps apart (None: the
+    horizon).
+    """
 
     origins: int
     stride: int | None
@@ -70,7 +80,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Found:
-    """Metrics named ``test/…`` or ``val/…``, those of seasonal naive on the same windows, and what they mean."""
+    """Metrics named ``test/…`` or ``val/…``, those of seasonal naive on the same windows, and what
+    they mean.
+    """
 
     run_id: str
     metrics: dict[str, float]
@@ -95,29 +107,49 @@ class _Prepared:
 
 
 def evaluate_saved(asked: Asked, say: Callable[[str], object]) -> Found:
-    """Score, log the run with its tables and pictures; ``say`` gets what people should know of the figures."""
+    """Score, log the run with its tables and pictures; ``say`` gets what people should know of the
+    figures.
+    """
     made = _prepare(asked, say)
     problem, scoring = made.problem, made.scoring
     season = problem.table.interval.season
     with tracking.open_run(asked.experiment, asked.run_name or _run_name(asked, made)) as run:
         _log_start(run, asked, made, season)
-        found = evaluate_in_full(made.saved.model, problem, made.windows, scoring, watch=scoring_bar)
+        found = evaluate_in_full(
+            made.saved.model, problem, made.windows, scoring, watch=scoring_bar
+        )
         if not found.errors.isfinite().any():
             raise UserError(
-                f"{problem.table.path}: {_about(made, len(found.numbers))}: none has a value to score; see check"
+                f"{problem.table.path}: {_about(made, len(found.numbers))}: none has a value to "
+                "score; see check"
             )
         whole = len(chosen(made.windows, replace(scoring, limit=None)))
         if len(found.numbers) < whole:
-            say(f"--limit: scored {len(found.numbers)} of {whole} windows, evenly spaced from the first to the last")
+            say(
+                f"--limit: scored {len(found.numbers)} of {whole} windows, evenly spaced from the "
+                "first to the last"
+            )
         naive = evaluate_seasonal_naive(problem, made.part, scoring)
         metrics = {f"{made.prefix}/{name}": value for name, value in found.pooled().items()}
         baseline = {f"{made.prefix}/{name}": value for name, value in naive.pooled().items()}
         run.metrics(metrics)
-        run.metrics({f"{made.prefix}/seasonal_naive/{name}": value for name, value in naive.pooled().items()})
+        run.metrics(
+            {
+                f"{made.prefix}/seasonal_naive/{name}": value
+                for name, value in naive.pooled().items()
+            }
+        )
         leads = found.totals.by_lead()
-        run.curves({f"by_lead/{made.prefix}/{name}": leads[name] for name in CURVES if name in leads})
+        run.curves(
+            {f"by_lead/{made.prefix}/{name}": leads[name] for name in CURVES if name in leads}
+        )
         with tempfile.TemporaryDirectory() as scratch:
-            summary = {"metrics": metrics, "seasonal_naive": baseline, "season": season, "versions": versions()}
+            summary = {
+                "metrics": metrics,
+                "seasonal_naive": baseline,
+                "season": season,
+                "versions": versions(),
+            }
             _write_tables(Path(scratch), found, made, summary)
             run.folder(Path(scratch), "evaluation")
         with tempfile.TemporaryDirectory() as scratch:
@@ -128,7 +160,9 @@ def evaluate_saved(asked: Asked, say: Callable[[str], object]) -> Found:
 
 def _prepare(asked: Asked, say: Callable[[str], object]) -> _Prepared:
     if asked.conformal and asked.scoring.mode == "point":
-        raise UserError("--conformal gives intervals, --mode point has none; ask for --mode probabilistic")
+        raise UserError(
+            "--conformal gives intervals, --mode point has none; ask for --mode probabilistic"
+        )
     saved = open_model(asked.reference, asked.accelerator)
     saved = saved.resampled(asked.resample_rate) if asked.resample_rate > 1 else saved
     saved = saved.conformal() if asked.conformal else saved
@@ -138,7 +172,8 @@ def _prepare(asked: Asked, say: Callable[[str], object]) -> _Prepared:
     saved.model.check_steps(asked.scoring.steps)
     if asked.conformal and asked.split == "validation":
         say(
-            "--conformal: the intervals come from the errors on these very windows, so their coverage here is that of the "
+            "--conformal: the intervals come from the errors on these very windows, so their "
+            "coverage here is that of the "
             "calibration and says nothing about new data; see --split test"
         )
     source = _source(saved.config.data, asked)
@@ -150,15 +185,25 @@ def _prepare(asked: Asked, say: Callable[[str], object]) -> _Prepared:
         try:
             problem = load_problem(source, table, saved.scaling)
         except TooShortError as error:
-            raise UserError(f"{error.what}; give --origins in place of --split, or more rows") from error
+            raise UserError(
+                f"{error.what}; give --origins in place of --split, or more rows"
+            ) from error
     else:
         origins, stride = asked.rolling.origins, asked.rolling.stride or source.horizon
-        problem, scoring = rolling_problem(source, table, origins, stride, saved.scaling), replace(scoring, stride=stride)
+        problem, scoring = (
+            rolling_problem(source, table, origins, stride, saved.scaling),
+            replace(scoring, stride=stride),
+        )
         which = f"the last {origins} origins, {stride} steps apart"
-    unknown = [name for name in (series.item_id or "" for series in table.series) if name not in saved.scaling]
+    unknown = [
+        name
+        for name in (series.item_id or "" for series in table.series)
+        if name not in saved.scaling
+    ]
     if unknown:
         say(
-            f"{len(unknown)} series, such as '{unknown[0]}', were not in the training: scaled by their own values before "
+            f"{len(unknown)} series, such as '{unknown[0]}', were not in the training: scaled by "
+            "their own values before "
             "those scored"
         )
     part: Part = "validation" if asked.split == "validation" else "test"
@@ -168,13 +213,20 @@ def _prepare(asked: Asked, say: Callable[[str], object]) -> _Prepared:
     return _Prepared(saved, problem, windows, part, scoring, which)
 
 
-def _tell_what_was_seen(saved: SavedModel, problem: Problem, rolling: bool, say: Callable[[str], object]) -> None:
+def _tell_what_was_seen(
+    saved: SavedModel, problem: Problem, rolling: bool, say: Callable[[str], object]
+) -> None:
     """Windows in the rows that the model was trained on or chosen by flatter it."""
     table, seen = problem.table, False
     try:
-        until = {name: pd.Timestamp(last) for name, last in saved.metadata.get("learnt_until", {}).items()}
+        until = {
+            name: pd.Timestamp(last)
+            for name, last in saved.metadata.get("learnt_until", {}).items()
+        }
     except (AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"{saved.folder / 'metadata.json'}: learnt_until is damaged; copy the model again") from error
+        raise UserError(
+            f"{saved.folder / 'metadata.json'}: learnt_until is damaged; copy the model again"
+        ) from error
     for series, border in zip(table.series, problem.borders, strict=True):
         first = table.interval.stamps(series.first, border.part("test")[0] + 1)[-1]
         known = until.get(series.item_id or "")
@@ -183,8 +235,14 @@ def _tell_what_was_seen(saved: SavedModel, problem: Problem, rolling: bool, say:
         other = "" if table.digest == saved.metadata.get("digest") else ", if these are its series"
         which, remedy = "--origins: the earliest", "give fewer origins or a smaller --stride"
         if not rolling:
-            which, remedy = "the test split: its first windows", "give --origins that lie after those rows"
-        say(f"{which} lie in the rows that this model was trained on or chosen by{other}, which flatters it; {remedy}")
+            which, remedy = (
+                "the test split: its first windows",
+                "give --origins that lie after those rows",
+            )
+        say(
+            f"{which} lie in the rows that this model was trained on or chosen by{other}, which "
+            f"flatters it; {remedy}"
+        )
 
 
 def _source(trained: DataConfig, asked: Asked) -> DataConfig:
@@ -217,23 +275,41 @@ def _run_name(asked: Asked, made: _Prepared) -> str:
 
 def _about(made: _Prepared, count: int) -> str:
     scale = "in the file's own units" if made.problem.protocol is None else "on z-scored values"
-    return f"{count} windows of {_data_name(made)}, {made.which}, {made.problem.config.horizon} steps ahead, {scale}"
+    ahead = f"{made.problem.config.horizon} steps ahead"
+    return f"{count} windows of {_data_name(made)}, {made.which}, {ahead}, {scale}"
 
 
 def _log_start(run: tracking.Run, asked: Asked, made: _Prepared, season: int) -> None:
     problem, saved, scoring = made.problem, made.saved, made.scoring
     config, sampled = problem.config, scoring.mode == "probabilistic"
     values = {
-        "model": labels.title(saved.config), "reference": asked.reference, "model.name": saved.config.model.name,
-        "data.csv": config.csv and Path(config.csv).name, "data.dataset": config.dataset,
-        "data.sha256": problem.table.digest, "data.horizon": config.horizon, "data.lookback": config.lookback,
-        "windows": made.which, "mode": scoring.mode, "samples": scoring.samples if sampled else None,
-        "steps": scoring.steps, "limit": scoring.limit, "seed": scoring.seed if sampled else None,
-        "conformal": asked.conformal, "resample_rate": saved.rate, "season": season,
-    }  # fmt: skip
+        "model": labels.title(saved.config),
+        "reference": asked.reference,
+        "model.name": saved.config.model.name,
+        "data.csv": config.csv and Path(config.csv).name,
+        "data.dataset": config.dataset,
+        "data.sha256": problem.table.digest,
+        "data.horizon": config.horizon,
+        "data.lookback": config.lookback,
+        "windows": made.which,
+        "mode": scoring.mode,
+        "samples": scoring.samples if sampled else None,
+        "steps": scoring.steps,
+        "limit": scoring.limit,
+        "seed": scoring.seed if sampled else None,
+        "conformal": asked.conformal,
+        "resample_rate": saved.rate,
+        "season": season,
+    }
     run.parameters({name: value for name, value in values.items() if value is not None})
     source = labels.data_source(problem)
-    run.dataset(labels.dataset_name(problem), problem.table.digest, source, problem.table.names, "evaluation")
+    run.dataset(
+        labels.dataset_name(problem),
+        problem.table.digest,
+        source,
+        problem.table.names,
+        "evaluation",
+    )
     run.tags(
         {
             **labels.tags(saved.config.model_copy(update={"data": config}), problem, saved.model),
@@ -245,22 +321,34 @@ def _log_start(run: tracking.Run, asked: Asked, made: _Prepared, season: int) ->
     )
 
 
-def _write_tables(folder: Path, found: Evaluation, made: _Prepared, summary: Mapping[str, Any]) -> None:
-    """metrics.json; by_lead.csv, by_series.csv, windows.csv; pit.csv and ranks.csv where there is a distribution."""
+def _write_tables(
+    folder: Path, found: Evaluation, made: _Prepared, summary: Mapping[str, Any]
+) -> None:
+    """metrics.json; by_lead.csv, by_series.csv, windows.csv; pit.csv and ranks.csv where there is a
+    distribution.
+    """
     table, windows = made.problem.table, made.windows
     (folder / "metrics.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    frames = {"by_lead": pd.DataFrame({"lead": range(1, windows.horizon + 1), **found.totals.by_lead()})}
-    names = [table.channel_label(series, k) for series in table.series for k in range(len(table.names))]
+    frames = {
+        "by_lead": pd.DataFrame({"lead": range(1, windows.horizon + 1), **found.totals.by_lead()})
+    }
+    names = [
+        table.channel_label(series, k) for series in table.series for k in range(len(table.names))
+    ]
     frames["by_series"] = pd.DataFrame({"item_id": names, **found.totals.by_series()})
     owners, rows = windows.owners[found.numbers].numpy(), windows.rows[found.numbers].numpy()
     grids = [table.interval.stamps(s.first, len(s.values)) for s in table.series]
     stamps = [grids[owner][row] for owner, row in zip(owners, rows, strict=True)]
     items = [table.series[owner].item_id or "" for owner in owners]
-    frames["windows"] = pd.DataFrame({"item_id": items, "first_target": stamps, "error": found.errors.numpy()})
+    frames["windows"] = pd.DataFrame(
+        {"item_id": items, "first_target": stamps, "error": found.errors.numpy()}
+    )
     for name, file in (("pit", "pit"), ("rank", "ranks")):
         if name in found.totals.sums:
             shares = found.totals.histogram(name)
-            frames[file] = pd.DataFrame({"from": np.arange(len(shares)) / len(shares), "share": shares})
+            frames[file] = pd.DataFrame(
+                {"from": np.arange(len(shares)) / len(shares), "share": shares}
+            )
     for name, frame in frames.items():
         (folder / f"{name}.csv").write_bytes(table_bytes(frame, ".csv"))
 
@@ -269,7 +357,8 @@ def _draw(folder: Path, found: Evaluation, naive: Evaluation, made: _Prepared) -
     title, leads = labels.title(made.saved.config), found.totals.by_lead()
     names = [name for name in ("mae", "mse", "crps", "coverage/90") if name in leads]
     plot_leads(
-        folder / "by_lead.png", {n: {title: leads[n], "seasonal naive": naive.totals.by_lead().get(n)} for n in names}
+        folder / "by_lead.png",
+        {n: {title: leads[n], "seasonal naive": naive.totals.by_lead().get(n)} for n in names},
     )
     if "pit" in found.totals.sums:
         shares = found.totals.histogram("pit")
@@ -280,7 +369,12 @@ def _draw(folder: Path, found: Evaluation, naive: Evaluation, made: _Prepared) -
 
 def _panels(found: Evaluation, made: _Prepared) -> list[Panel]:
     """The worst windows, each by the channel that is furthest off."""
-    model, table, windows, scoring = made.saved.model, made.problem.table, made.windows, made.scoring
+    model, table, windows, scoring = (
+        made.saved.model,
+        made.problem.table,
+        made.windows,
+        made.scoring,
+    )
     numbers = worst_windows(found, windows)
     if not len(numbers):
         return []
@@ -288,19 +382,33 @@ def _panels(found: Evaluation, made: _Prepared) -> list[Panel]:
     units = Units(made.problem, windows, model.device)
     with torch.no_grad():
         point = units.restore(model.point(batch, scoring.steps), batch.index)
-        ends = interval_ends(model, batch, scoring, units) if scoring.mode == "probabilistic" else None
+        ends = (
+            interval_ends(model, batch, scoring, units) if scoring.mode == "probabilistic" else None
+        )
     past, y = units.restore(batch.past, batch.index), units.truth(batch.index)
-    past, y = torch.where(batch.past_mask > 0, past, torch.nan), torch.where(batch.future_mask > 0, y, torch.nan)
-    off = torch.nan_to_num((point - y).abs() / units.of(units.deviation, batch.index, 3)).sum(2).argmax(1)
+    past, y = (
+        torch.where(batch.past_mask > 0, past, torch.nan),
+        torch.where(batch.future_mask > 0, y, torch.nan),
+    )
+    off = (
+        torch.nan_to_num((point - y).abs() / units.of(units.deviation, batch.index, 3))
+        .sum(2)
+        .argmax(1)
+    )
     measure = "absolute error" if scoring.mode == "point" else "CRPS"
     errors, panels = dict(zip(found.numbers.tolist(), found.errors.tolist(), strict=True)), []
     for i, number in enumerate(numbers.tolist()):
-        series, row, k = table.series[int(windows.owners[number])], int(windows.rows[number]), int(off[i])
+        series, row, k = (
+            table.series[int(windows.owners[number])],
+            int(windows.rows[number]),
+            int(off[i]),
+        )
         grid = table.interval.stamps(series.first, len(series.values))
         length = min(2 * windows.horizon, windows.lookback, row)
         panels.append(
             Panel(
-                f"{table.channel_label(series, k)}: window {i + 1}, {measure} {errors[number]:.2f} standard deviations",
+                f"{table.channel_label(series, k)}: window {i + 1}, {measure} {errors[number]:.2f} "
+                "standard deviations",
                 grid[row - length : row],
                 grid[row : row + windows.horizon],
                 past[i, k, windows.lookback - length :].cpu().numpy(),

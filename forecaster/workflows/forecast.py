@@ -50,10 +50,6 @@ class Written:
     meta: dict[str, Any]
 
 
-
-
-
-
 @dataclass(frozen=True)
 class _Prepared:
     """The model, the file and what is wanted of them."""
@@ -82,7 +78,9 @@ def _prepare(asked: Asked) -> _Prepared:
 
 @dataclass(frozen=True)
 class Made:
-    """A forecast before it is written: the table, the content of its file and of its ``.meta.json``."""
+    """A forecast before it is written: the table, the content of its file and of its
+    ``.meta.json``.
+    """
 
     table: Table
     frame: pd.DataFrame
@@ -97,20 +95,28 @@ def make(asked: Asked, output: Path) -> Made:
     frame, decisions = forecast_table(prepared.saved, prepared.table, prepared.request)
     kind = kind_of(output)
     content = table_bytes(frame, kind)
-    meta = _meta(asked, prepared, output, decisions + (renamed(frame["item_id"]) if kind == ".csv" else []))
+    meta = _meta(
+        asked, prepared, output, decisions + (renamed(frame["item_id"]) if kind == ".csv" else [])
+    )
     meta["output_sha256"] = hashlib.sha256(content).hexdigest()
     return Made(prepared.table, frame, content, meta, prepared.saved.config.data.horizon)
 
 
 def forecast(asked: Asked) -> Written:
-    """Forecast and write the table, its ``.meta.json`` and, if asked for, the picture; all of them or none."""
+    """Forecast and write the table, its ``.meta.json`` and, if asked for, the picture; all of them
+    or none.
+    """
     output, plot = asked.output if asked.output is not None else Path("forecast.csv"), asked.plot
     if plot is not None and plot.suffix.lower() not in {".png", ".svg", ".pdf"}:
-        raise UserError(f"--plot {plot}: cannot draw that kind of file; end the name in .png, .svg or .pdf")
+        raise UserError(
+            f"--plot {plot}: cannot draw that kind of file; end the name in .png, .svg or .pdf"
+        )
     made = make(asked, output)
     files = files_of(made, output)
     if plot is not None:
-        files[plot] = lambda path: plot_forecast(path, made.table, made.frame, history=3 * made.horizon)
+        files[plot] = lambda path: plot_forecast(
+            path, made.table, made.frame, history=3 * made.horizon
+        )
     write_together(files)
     return Written(output, len(made.frame), made.meta)
 
@@ -124,11 +130,19 @@ def files_of(made: Made, output: Path) -> dict[Path, Callable[[Path], object]]:
 
 
 def stream(
-    asked: Asked, lines: Iterable[str], out: Callable[[str], object], say: Callable[[str], object], as_json: bool
+    asked: Asked,
+    lines: Iterable[str],
+    out: Callable[[str], object],
+    say: Callable[[str], object],
+    as_json: bool,
 ) -> None:
-    """Forecast after each of ``lines``, to ``out`` or to the output, each row's forecast whole; ``say`` gets decisions."""
+    """Forecast after each of ``lines``, to ``out`` or to the output, each row's forecast whole;
+    ``say`` gets decisions.
+    """
     if asked.output is not None and asked.output.suffix.lower() == ".parquet":
-        raise UserError(f"{asked.output}: --stream writes text, row after row; end the name in .csv or .json")
+        raise UserError(
+            f"{asked.output}: --stream writes text, row after row; end the name in .csv or .json"
+        )
     made = _prepare(asked)
     take, decisions = streaming.follow(made.saved, made.table, made.request, made.fill)
     decisions += [] if as_json else renamed(made.table.labels)
@@ -155,7 +169,9 @@ def _write_meta(path: Path, meta: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(meta, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _meta(asked: Asked, made: _Prepared, output: Path, decisions: list[str], stream: bool = False) -> dict[str, Any]:
+def _meta(
+    asked: Asked, made: _Prepared, output: Path, decisions: list[str], stream: bool = False
+) -> dict[str, Any]:
     saved, request = made.saved, made.request
     sampled = request.mode == "probabilistic" and saved.model.distribution == "samples"
     sampler = getattr(saved.config.model, "sampler", None)
@@ -185,12 +201,22 @@ def _meta(asked: Asked, made: _Prepared, output: Path, decisions: list[str], str
 
 
 def command_of(asked: Asked, output: Path, mode: str, stream: bool = False) -> list[str]:
-    """The arguments of the command line that makes this forecast again, every setting that matters written out."""
+    """The arguments of the command line that makes this forecast again, every setting that matters
+    written out.
+    """
     values: dict[str, Any] = {
-        "model": asked.reference, "csv": asked.csv, "output": output, "mode": mode, "samples": asked.samples,
-        "steps": asked.steps, "quantiles": ",".join(map(repr, asked.quantiles)), "seed": asked.seed,
-        "resample_rate": asked.resample_rate, "accelerator": asked.accelerator, **asked.roles,
-    }  # fmt: skip
+        "model": asked.reference,
+        "csv": asked.csv,
+        "output": output,
+        "mode": mode,
+        "samples": asked.samples,
+        "steps": asked.steps,
+        "quantiles": ",".join(map(repr, asked.quantiles)),
+        "seed": asked.seed,
+        "resample_rate": asked.resample_rate,
+        "accelerator": asked.accelerator,
+        **asked.roles,
+    }
     found = ["forecast"]
     for name, value in values.items():
         if value is not None:

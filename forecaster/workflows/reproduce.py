@@ -1,4 +1,6 @@
-"""``reproduce``: the same forecast again from its ``.meta.json``, and whether it is the same to the last byte."""
+"""``reproduce``: the same forecast again from its ``.meta.json``, and whether it is the same to the
+last byte.
+"""
 
 import dataclasses
 import hashlib
@@ -39,7 +41,9 @@ class Lineage(BaseModel):
 
 @dataclass(frozen=True)
 class Reproduced:
-    """Whether the file came out the same: ``difference`` is None, or says what differs. ``notes``: versions, device."""
+    """Whether the file came out the same: ``difference`` is None, or says what differs. ``notes``:
+    versions, device.
+    """
 
     output: str
     rows: int
@@ -51,19 +55,27 @@ class Reproduced:
 def reproduce(path: Path, parse: Callable[[list[str]], Asked], output: Path | None) -> Reproduced:
     """Make the forecast that ``path`` tells of again, into ``output`` or nowhere, and compare.
 
-    ``parse``: the arguments of a command line → its options. Raises UserError where it cannot be made: the input or the
-    model gone or changed, or a file that holds no command.
+    ``parse``: the arguments of a command line → its options. Raises UserError where it cannot be
+    made: the input or the model gone or changed, or a file that holds no command.
     """
     lineage = read_lineage(path)
     if lineage.output_sha256 is None:
-        raise UserError(f"{path}: written row by row (--stream), its rows came from standard input; nothing to make again")
+        raise UserError(
+            f"{path}: written row by row (--stream), its rows came from standard input; nothing to "
+            "make again"
+        )
     asked = parse(lineage.command)
     original = path.with_name(path.name.removesuffix(SUFFIX))
     kind = kind_of(asked.output or original)
     if output is not None and kind_of(output) != kind:
-        raise UserError(f"--output {output}: the forecast was written as {kind.removeprefix('.')}; end the name in {kind}")
+        raise UserError(
+            f"--output {output}: the forecast was written as {kind.removeprefix('.')}; end the "
+            f"name in {kind}"
+        )
     csv = _find_input(path, asked.csv, lineage)
-    with_paths = dataclasses.replace(asked, csv=csv, reference=_find_model(path, lineage), output=output, plot=None)
+    with_paths = dataclasses.replace(
+        asked, csv=csv, reference=_find_model(path, lineage), output=output, plot=None
+    )
     made = make(with_paths, output or original)
     if output is not None:
         write_together(files_of(made, output))
@@ -74,7 +86,8 @@ def reproduce(path: Path, parse: Callable[[list[str]], Asked], output: Path | No
         difference = "; ".join([_differs(original, kind, lineage, made), *notes])
     elif original.is_file() and hashlib.sha256(original.read_bytes()).hexdigest() != found:
         difference = (
-            f"{original} was changed after it was written: the forecast made again has the recorded SHA-256, it has not"
+            f"{original} was changed after it was written: the forecast made again has the "
+            "recorded SHA-256, it has not"
         )
     return Reproduced(original.name, len(made.frame), found, difference, notes)
 
@@ -84,18 +97,32 @@ def read_lineage(path: Path) -> Lineage:
     try:
         return Lineage.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); give the .meta.json beside a forecast") from error
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); give the .meta.json beside a forecast"
+        ) from error
     except (ValidationError, UnicodeDecodeError) as error:
-        key = ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else ""
+        key = (
+            ".".join(map(str, error.errors()[0]["loc"]))
+            if isinstance(error, ValidationError)
+            else ""
+        )
         missing = f"'{key}' is missing or wrong" if key else "it is not JSON"
         raise UserError(
-            f"{path}: not the .meta.json of a forecast that can be made again ({missing}); forecast anew"
+            f"{path}: not the .meta.json of a forecast that can be made again ({missing}); "
+            "forecast anew"
         ) from error
 
 
 def _places(path: Path, name: Path, lineage: Lineage) -> Iterator[Path]:
     """Where a file may lie: where it lay, the same from here, and beside the ``.meta.json``."""
-    yield from dict.fromkeys([Path(lineage.folder) / name, Path.cwd() / name, path.parent / name, path.parent / name.name])
+    yield from dict.fromkeys(
+        [
+            Path(lineage.folder) / name,
+            Path.cwd() / name,
+            path.parent / name,
+            path.parent / name.name,
+        ]
+    )
 
 
 def _find_input(path: Path, name: Path, lineage: Lineage) -> Path:
@@ -104,12 +131,20 @@ def _find_input(path: Path, name: Path, lineage: Lineage) -> Path:
         if hashlib.sha256(place.read_bytes()).hexdigest() == lineage.input_sha256:
             return place
     if there:
-        raise UserError(f"{there[0]}: changed since the forecast of {path} was made (SHA-256 differs); put that file back")
-    raise UserError(f"{name}: the input of {path} is gone, it was in {Path(lineage.folder) / name.parent}; put it back")
+        raise UserError(
+            f"{there[0]}: changed since the forecast of {path} was made (SHA-256 differs); put "
+            "that file back"
+        )
+    raise UserError(
+        f"{name}: the input of {path} is gone, it was in {Path(lineage.folder) / name.parent}; put "
+        "it back"
+    )
 
 
 def _find_model(path: Path, lineage: Lineage) -> str:
-    """The folder of the very model: where the reference leads to, or else the one that its run kept."""
+    """The folder of the very model: where the reference leads to, or else the one that its run
+    kept.
+    """
     there: list[str] = []
     for reference in _models(path, lineage):
         try:
@@ -121,9 +156,13 @@ def _find_model(path: Path, lineage: Lineage) -> str:
             if digest(folder) == lineage.model_sha256:
                 return str(folder)
     if there:
-        raise UserError(f"{there[0]}: not the model that {path} was made with (SHA-256 differs); put that model back")
+        raise UserError(
+            f"{there[0]}: not the model that {path} was made with (SHA-256 differs); put that "
+            "model back"
+        )
     raise UserError(
-        f"{lineage.model}: the model of {path} is gone, and its run {lineage.run_id} is not in the store; put it back"
+        f"{lineage.model}: the model of {path} is gone, and its run {lineage.run_id} is not in the "
+        "store; put it back"
     )
 
 
@@ -140,7 +179,9 @@ def _models(path: Path, lineage: Lineage) -> Iterator[str]:
 def _elsewhere(lineage: Lineage, made: Made) -> list[str]:
     """What is not as it was: versions, the device."""
     now = versions()
-    changed = [f"{n} {v}, now {now.get(n, 'none')}" for n, v in lineage.versions.items() if now.get(n) != v]
+    changed = [
+        f"{n} {v}, now {now.get(n, 'none')}" for n, v in lineage.versions.items() if now.get(n) != v
+    ]
     notes = [f"versions differ: {', '.join(changed)}"] if changed else []
     if made.meta["device"] != lineage.device:
         notes.append(f"made on {lineage.device}, now on {made.meta['device']}")
@@ -156,13 +197,17 @@ def _differs(original: Path, kind: str, lineage: Lineage, made: Made) -> str:
     if hashlib.sha256(content).hexdigest() != lineage.output_sha256:
         return f"{told}; {original} was changed after it was written, so values cannot be compared"
     try:
-        return largest_difference(read_table_bytes(content, kind), read_table_bytes(made.content, kind))
+        return largest_difference(
+            read_table_bytes(content, kind), read_table_bytes(made.content, kind)
+        )
     except (ValueError, KeyError) as error:
         return f"{told}; {original} cannot be read ({error})"
 
 
 def largest_difference(before: pd.DataFrame, after: pd.DataFrame) -> str:
-    """In words: other rows or columns, or the largest difference between two values and its place."""
+    """In words: other rows or columns, or the largest difference between two values and its
+    place.
+    """
     if list(before.columns) != list(after.columns):
         return f"columns differ: {', '.join(before.columns)}, now {', '.join(after.columns)}"
     keys = ["item_id", "timestamp"]
@@ -173,4 +218,5 @@ def largest_difference(before: pd.DataFrame, after: pd.DataFrame) -> str:
         return "values are the same, the bytes differ"
     row, column = divmod(int(np.nanargmax(apart)), apart.shape[1])
     name, stamp = before["item_id"].iloc[row], before["timestamp"].iloc[row]
-    return f"values differ by {apart[row, column]:.3g} at most ({before.columns[2 + column]} of '{name}', {stamp})"
+    place = f"{before.columns[2 + column]} of '{name}', {stamp}"
+    return f"values differ by {apart[row, column]:.3g} at most ({place})"

@@ -50,7 +50,9 @@ class Job(Section):
 
 @dataclass(frozen=True)
 class Trained:
-    """The end of a training. ``baseline``: seasonal naive's metrics on the same windows; ``version``: if registered."""
+    """The end of a training. ``baseline``: seasonal naive's metrics on the same windows;
+    ``version``: if registered.
+    """
 
     run_id: str
     folder: Path
@@ -60,10 +62,16 @@ class Trained:
 
 
 def train(
-    config: Config, experiment: str, run_name: str | None, output: Path | None, parent: str | None = None,
-    tags: Mapping[str, str] | None = None, register: str | None = None,
-) -> Trained:  # fmt: skip
-    """Train, evaluate, save and track; as a part of the run ``parent``, with further tags, if there are any.
+    config: Config,
+    experiment: str,
+    run_name: str | None,
+    output: Path | None,
+    parent: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    register: str | None = None,
+) -> Trained:
+    """Train, evaluate, save and track; as a part of the run ``parent``, with further tags, if there
+    are any.
 
     ``register``: a name for the model, of which this becomes a version.
     """
@@ -78,10 +86,14 @@ def train(
     with tracking.open_run(experiment, run_name, parent=parent) as run:
         run.tags(tags or {})
         job = Job(
-            config=config.model_dump(mode="json"), digest=problem.table.digest, experiment=experiment,
-            run_name=run_name, run_id=run.run_id, output=str(output.resolve()) if output else None,
+            config=config.model_dump(mode="json"),
+            digest=problem.table.digest,
+            experiment=experiment,
+            run_name=run_name,
+            run_id=run.run_id,
+            output=str(output.resolve()) if output else None,
             registered_name=register,
-        )  # fmt: skip
+        )
         folder = store.CHECKPOINTS / run.run_id
         folder.mkdir()
         (folder / "job.json").write_text(job.model_dump_json(indent=1), encoding="utf-8")
@@ -92,7 +104,9 @@ def train(
 
 
 def resume(reference: str, csv: str | None = None) -> Trained:
-    """Go on with an interrupted training, in its own run; ``csv``: where its file is by now, if it was moved."""
+    """Go on with an interrupted training, in its own run; ``csv``: where its file is by now, if it
+    was moved.
+    """
     job = _find_job(reference)
     config = check_config(job.config, f"run {job.run_id}")
     if csv is not None:
@@ -101,7 +115,8 @@ def resume(reference: str, csv: str | None = None) -> Trained:
     problem = load_problem(config.data)
     if problem.table.digest != job.digest:
         raise UserError(
-            f"{problem.table.path}: not the file that run {job.run_id} was trained on (SHA-256 differs); "
+            f"{problem.table.path}: not the file that run {job.run_id} was trained on (SHA-256 "
+            "differs); "
             "put that file back, or train anew"
         )
     with _alone(job.run_id), tracking.open_run(job.experiment, job.run_name, job.run_id) as run:
@@ -124,13 +139,20 @@ def _find_job(reference: str) -> Job:
     known = sorted(store.CHECKPOINTS.glob("*/job.json"), key=lambda p: p.stat().st_mtime)
     if reference == "latest":
         if not known:
-            raise UserError("--resume latest: no interrupted training; give the id of a run that did not end")
+            raise UserError(
+                "--resume latest: no interrupted training; give the id of a run that did not end"
+            )
         path = known[-1]
     else:
         name = reference.removeprefix("runs:/").split("/")[0]
-        path = next((p for p in known if p.parent.name == name or p.parent == Path(reference).resolve()), Path())
+        path = next(
+            (p for p in known if p.parent.name == name or p.parent == Path(reference).resolve()),
+            Path(),
+        )
     if not path.is_file():
-        raise UserError(f"--resume {reference}: no interrupted training of that name; see {store.CHECKPOINTS}")
+        raise UserError(
+            f"--resume {reference}: no interrupted training of that name; see {store.CHECKPOINTS}"
+        )
     try:
         return Job.model_validate_json(path.read_text(encoding="utf-8"))
     except (ValidationError, OSError) as error:
@@ -144,7 +166,8 @@ def check_devices(settings: TrainerConfig) -> None:
     if on_cuda(settings) and settings.devices > torch.cuda.device_count():
         there = torch.cuda.device_count()
         raise UserError(
-            f"--devices {settings.devices}: the number of CUDA devices here is {there}; give {there} at most, "
+            f"--devices {settings.devices}: the number of CUDA devices here is {there}; give "
+            f"{there} at most, "
             "or --accelerator cpu"
         )
 
@@ -167,11 +190,15 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
     metrics = {**found, "train_seconds": seconds}
     baseline = _baseline(problem, settings.point_windows)
     run.metrics(metrics)
-    run.metrics({name.replace("test/", "test/seasonal_naive/"): value for name, value in baseline.items()})
+    run.metrics(
+        {name.replace("test/", "test/seasonal_naive/"): value for name, value in baseline.items()}
+    )
     folder = _model_folder(job)
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch) / "by_lead.csv"
-        pd.DataFrame({"lead": range(1, data.horizon + 1), **leads}).to_csv(table, index=False, float_format="%.8g")
+        pd.DataFrame({"lead": range(1, data.horizon + 1), **leads}).to_csv(
+            table, index=False, float_format="%.8g"
+        )
         run.file(table, "evaluation")
     model_id = _save(run, folder, config, model, problem, metrics)
     version = _register(job.registered_name, model_id, run.run_id)
@@ -179,8 +206,11 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
     return Trained(run.run_id, folder, metrics, baseline, version)
 
 
-def final_metrics(model: Forecaster, problem: Problem, config: Config) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """Validation and test metrics: the point forecast and the samples, on as many windows as the configuration says.
+def final_metrics(
+    model: Forecaster, problem: Problem, config: Config
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Validation and test metrics: the point forecast and the samples, on as many windows as the
+    configuration says.
 
     Second, those of the test by lead time (H).
     """
@@ -190,15 +220,23 @@ def final_metrics(model: Forecaster, problem: Problem, config: Config) -> tuple[
     parts: tuple[tuple[Part, str], ...] = (("validation", "val"), ("test", "test"))
     for part, prefix in parts:
         windows = problem.windows(part)
-        point = evaluate_in_full(model, problem, windows, Scoring("point", limit=settings.point_windows))
+        point = evaluate_in_full(
+            model, problem, windows, Scoring("point", limit=settings.point_windows)
+        )
         found, leads = point.pooled(), point.totals.by_lead()
         if model.distribution != "none" and settings.score_windows:
             # quantiles cost one pass, so there all windows are scored
             limit = settings.score_windows if model.distribution == "samples" else None
-            scoring = Scoring("probabilistic", settings.score_samples, limit=limit, seed=settings.seed)
+            scoring = Scoring(
+                "probabilistic", settings.score_samples, limit=limit, seed=settings.seed
+            )
             drawn = evaluate_in_full(model, problem, windows, scoring)
             pooled = drawn.pooled()
-            found |= {**pooled, "windows": found["windows"], "probabilistic_windows": pooled["windows"]}
+            found |= {
+                **pooled,
+                "windows": found["windows"],
+                "probabilistic_windows": pooled["windows"],
+            }
             leads |= drawn.totals.by_lead()
         metrics |= {f"{prefix}/{name}": value for name, value in found.items()}
     return metrics, leads
@@ -210,16 +248,27 @@ def _baseline(problem: Problem, limit: int | None) -> dict[str, float]:
 
 
 def _save(
-    run: tracking.Run, folder: Path, config: Config, model: Forecaster, problem: Problem, metrics: Mapping[str, float]
+    run: tracking.Run,
+    folder: Path,
+    config: Config,
+    model: Forecaster,
+    problem: Problem,
+    metrics: Mapping[str, float],
 ) -> str | None:
-    """The model to its folder and to the run, with a picture of its forecast past the end of the data; its id there.
+    """The model to its folder and to the run, with a picture of its forecast past the end of the
+    data; its id there.
 
     None where the store is away: the folder is then kept with what else is to be logged.
     """
     metadata = {
-        "run_id": run.run_id, "data": problem.table.path, "digest": problem.table.digest, "metrics": dict(metrics),
-        "decisions": problem.table.report.decisions, "code": code_version(), "learnt_until": problem.learnt_until(),
-    }  # fmt: skip
+        "run_id": run.run_id,
+        "data": problem.table.path,
+        "digest": problem.table.digest,
+        "metrics": dict(metrics),
+        "decisions": problem.table.report.decisions,
+        "code": code_version(),
+        "learnt_until": problem.learnt_until(),
+    }
     errors = validation_errors(model, problem.windows("validation"), config.trainer.point_windows)
     with whole_folder(folder) as partial:
         save_model(partial, config, model, problem, errors, metadata)
@@ -254,14 +303,22 @@ def _register(name: str | None, model_id: str | None, run_id: str) -> int | None
     if name is None:
         return None
     if model_id is None:
-        raise UserError(f"--register {name}: the tracking store is away, so it was not registered; train again")
+        raise UserError(
+            f"--register {name}: the tracking store is away, so it was not registered; train again"
+        )
     return registry.register(name, model_id, run_id)
 
 
 def _log_start(run: tracking.Run, config: Config, problem: Problem) -> None:
     table = problem.table
     run.parameters({**labels.parameters(config, table.digest), "season": table.interval.season})
-    run.dataset(labels.dataset_name(problem), table.digest, labels.data_source(problem), table.names, "training")
+    run.dataset(
+        labels.dataset_name(problem),
+        table.digest,
+        labels.data_source(problem),
+        table.names,
+        "training",
+    )
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / "config.yaml").write_text(dump_config(config), encoding="utf-8")
         contents = {
@@ -272,5 +329,3 @@ def _log_start(run: tracking.Run, config: Config, problem: Problem) -> None:
             (Path(scratch) / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
         for path in sorted(Path(scratch).iterdir()):
             run.file(path)
-
-

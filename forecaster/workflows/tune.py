@@ -1,6 +1,8 @@
-"""Tuning: a configuration's keys searched by trials that see training and validation only, each a run in MLflow.
+"""Tuning: a configuration's keys searched by trials that see training and validation only, each a
+run in MLflow.
 
-Trial n draws from a sampler seeded by (seed, n), so a study that was interrupted goes on as if it had not been.
+Trial n draws from a sampler seeded by (seed, n), so a study that was interrupted goes on as if it
+had not been.
 """
 
 import hashlib
@@ -35,7 +37,9 @@ _WARM = 4
 
 @dataclass(frozen=True)
 class Range:
-    """A key of the configuration and what it may be: in an interval (whole numbers if both ends are) or one of a few."""
+    """A key of the configuration and what it may be: in an interval (whole numbers if both ends
+    are) or one of a few.
+    """
 
     key: str
     low: float | None = None
@@ -47,7 +51,9 @@ class Range:
     def distribution(self) -> optuna.distributions.BaseDistribution:
         """As Optuna has it; choices by their text, since they may be sections."""
         if self.choices:
-            return optuna.distributions.CategoricalDistribution([json.dumps(choice) for choice in self.choices])
+            return optuna.distributions.CategoricalDistribution(
+                [json.dumps(choice) for choice in self.choices]
+            )
         assert self.low is not None
         assert self.high is not None
         if isinstance(self.low, int) and isinstance(self.high, int):
@@ -79,14 +85,25 @@ def parse_range(text: str) -> Range:
     try:
         json.dumps(choices)  # as the study keeps them
     except TypeError as error:
-        raise UserError(f"--space {text}: a choice is a number, a text, a list or a section, and no date") from error
+        raise UserError(
+            f"--space {text}: a choice is a number, a text, a list or a section, and no date"
+        ) from error
     return Range(key.strip(), choices=choices)
 
 
 def default_space(config: Config) -> list[Range]:
-    """Learning rates from a tenth to ten times as much, batch sizes, and the network's size and dropout if there is one."""
+    """Learning rates from a tenth to ten times as much, batch sizes, and the network's size and
+    dropout if there is one.
+    """
     settings, found = config.trainer, []
-    found.append(Range("trainer.learning_rate", settings.learning_rate / 10, settings.learning_rate * 10, log=True))
+    found.append(
+        Range(
+            "trainer.learning_rate",
+            settings.learning_rate / 10,
+            settings.learning_rate * 10,
+            log=True,
+        )
+    )
     if settings.stage_learning_rate is not None:
         rate = settings.stage_learning_rate
         found.append(Range("trainer.stage_learning_rate", rate / 10, rate * 10, log=True))
@@ -97,7 +114,9 @@ def default_space(config: Config) -> list[Range]:
     for name in ("width", "layers"):
         size = getattr(network, name, None)
         if size is not None:
-            found.append(Range(prefix + name, choices=tuple(sorted({max(size // 2, 1), size, 2 * size}))))
+            found.append(
+                Range(prefix + name, choices=tuple(sorted({max(size // 2, 1), size, 2 * size})))
+            )
     if hasattr(network, "dropout"):
         found.append(Range(prefix + "dropout", 0.0, 0.7))
     return found
@@ -105,7 +124,9 @@ def default_space(config: Config) -> list[Range]:
 
 @dataclass(frozen=True)
 class Asked:
-    """The options of the command ``tune``. ``metric``: to be low on validation; ``minutes``: no trial after that."""
+    """The options of the command ``tune``. ``metric``: to be low on validation; ``minutes``: no
+    trial after that.
+    """
 
     config: Config
     name: str
@@ -119,7 +140,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The best trial's number, settings and validation metric, and how many trials there are of which kind."""
+    """The best trial's number, settings and validation metric, and how many trials there are of
+    which kind.
+    """
 
     run_id: str
     number: int
@@ -132,12 +155,15 @@ class Tuned:
 
 
 def tune(asked: Asked) -> Tuned:
-    """Go on with the study of this configuration, data and space up to so many trials; write the best configuration."""
+    """Go on with the study of this configuration, data and space up to so many trials; write the
+    best configuration.
+    """
     check_folder(asked.output.parent)
     for space in asked.space:  # refuses a key that is not there before anything is begun
         if space.key.startswith("data.") and space.key != "data.lookback":
             raise UserError(
-                f"--space {space.key}: trials on other data do not compare; search model, trainer or data.lookback"
+                f"--space {space.key}: trials on other data do not compare; search model, trainer "
+                "or data.lookback"
             )
         _with(asked.config, {space.key: space.choices[0] if space.choices else space.low})
     keys = [space.key for space in asked.space]
@@ -146,7 +172,12 @@ def tune(asked: Asked) -> Tuned:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     problem = load_problem(asked.config.data)
     _check_model(asked, problem)
-    content = [asked.config.model_dump(mode="json"), problem.table.digest, repr(asked.space), asked.metric]
+    content = [
+        asked.config.model_dump(mode="json"),
+        problem.table.digest,
+        repr(asked.space),
+        asked.metric,
+    ]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     check_folder(store.HOME)
     busy = "another process is searching this configuration, data and space; wait for its end"
@@ -162,14 +193,26 @@ def _go_on(asked: Asked, problem: Problem, digest: str) -> Tuned:
         load_if_exists=True,
     )
     for trial in study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)  # it was interrupted, and is run again
+        study.tell(
+            trial.number, state=optuna.trial.TrialState.FAIL
+        )  # it was interrupted, and is run again
     known = runs.find_runs(asked.experiment, {"study": digest, "kind": "tuning"})
     name, began = f"tune {asked.name}", time.monotonic()
     with tracking.open_run(asked.experiment, name, known[0]["run_id"] if known else None) as run:
-        run.tags({"kind": "tuning", "study": digest, "dataset": labels.dataset_name(problem), "code": code_version()})
+        run.tags(
+            {
+                "kind": "tuning",
+                "study": digest,
+                "dataset": labels.dataset_name(problem),
+                "code": code_version(),
+            }
+        )
         while (number := len(_ended(study))) < asked.trials:
             if asked.minutes is not None and time.monotonic() - began > 60 * asked.minutes:
-                print(f"the time is up: {asked.trials - number} trial(s) left for the next call", file=sys.stderr)
+                print(
+                    f"the time is up: {asked.trials - number} trial(s) left for the next call",
+                    file=sys.stderr,
+                )
                 break
             seed = 100_003 * asked.config.trainer.seed + number
             study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_WARM)
@@ -188,17 +231,29 @@ def _check_model(asked: Asked, problem: Problem) -> None:
     idle = [space.key for space in asked.space if space.key.startswith("trainer.")]
     if idle and not any(p.requires_grad for p in model.parameters()):
         raise UserError(
-            f"this model has no weights to train, so {idle[0]} changes nothing; search its own keys, --space model.KEY=…"
+            f"this model has no weights to train, so {idle[0]} changes nothing; search its own "
+            "keys, --space model.KEY=…"
         )
     if model.distribution == "none" and asked.metric not in {"mse", "mae"}:
-        raise UserError(f"--metric {asked.metric}: this model gives a point forecast only; choose mse or mae")
-    rows = [s.values[b.train : b.validation] for s, b in zip(problem.table.series, problem.borders, strict=True)]
+        raise UserError(
+            f"--metric {asked.metric}: this model gives a point forecast only; choose mse or mae"
+        )
+    rows = [
+        s.values[b.train : b.validation]
+        for s, b in zip(problem.table.series, problem.borders, strict=True)
+    ]
     if not any(np.isfinite(values).any() for values in rows):
-        raise UserError(f"{problem.table.path}: the validation rows hold no value to judge trials by; see check")
+        raise UserError(
+            f"{problem.table.path}: the validation rows hold no value to judge trials by; see check"
+        )
 
 
-def _try(study: optuna.Study, number: int, asked: Asked, problem: Problem, run: tracking.Run) -> None:
-    """One trial, trained and judged on validation. One that is worse than the median of the others' epochs ends early."""
+def _try(
+    study: optuna.Study, number: int, asked: Asked, problem: Problem, run: tracking.Run
+) -> None:
+    """One trial, trained and judged on validation. One that is worse than the median of the others'
+    epochs ends early.
+    """
     trial = study.ask({space.key: space.distribution for space in asked.space})
     settings = {space.key: space.value(trial.params[space.key]) for space in asked.space}
     shown = ", ".join(f"{key}={_short(value)}" for key, value in settings.items())
@@ -212,7 +267,7 @@ def _try(study: optuna.Study, number: int, asked: Asked, problem: Problem, run: 
             part.tags({"trial": "pruned"})
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             print(f"trial {number + 1}: ended early", file=sys.stderr)
-        except UserError as error:  # such as a training that diverged: the worst there can be, and no reason to stop
+        except UserError as error:  # it diverged, say: the worst there can be
             part.tags({"trial": f"failed: {error}"})
             trial.set_user_attr("failed", str(error))
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
@@ -223,12 +278,16 @@ def _try(study: optuna.Study, number: int, asked: Asked, problem: Problem, run: 
             print(f"trial {number + 1}: val/{asked.metric} {value:.5g}", file=sys.stderr)
 
 
-def _validated(trial: optuna.Trial, config: Config, asked: Asked, problem: Problem, run: tracking.Run) -> float:
+def _validated(
+    trial: optuna.Trial, config: Config, asked: Asked, problem: Problem, run: tracking.Run
+) -> float:
     settings = config.trainer
     if config.data != asked.config.data:
         problem = load_problem(config.data, problem.table)
     # losses of models that differ in what they are trained on do not tell which is better
-    comparable = all(space.key.startswith(("trainer.", "data.", "model.network.")) for space in asked.space)
+    comparable = all(
+        space.key.startswith(("trainer.", "data.", "model.network.")) for space in asked.space
+    )
 
     def report(losses: dict[str, float], epoch: int) -> None:
         run.metrics(losses, epoch)
@@ -245,10 +304,17 @@ def _validated(trial: optuna.Trial, config: Config, asked: Asked, problem: Probl
     if asked.metric in {"mse", "mae"}:
         scoring = Scoring("point", limit=settings.point_windows)
     else:
-        scoring = Scoring("probabilistic", settings.score_samples, limit=settings.score_windows or None, seed=settings.seed)
+        scoring = Scoring(
+            "probabilistic",
+            settings.score_samples,
+            limit=settings.score_windows or None,
+            seed=settings.seed,
+        )
     found = evaluate(model, problem, "validation", scoring)
     if asked.metric not in found:
-        raise UserError(f"--metric {asked.metric}: the validation windows that are scored hold no value for it")
+        raise UserError(
+            f"--metric {asked.metric}: the validation windows that are scored hold no value for it"
+        )
     return found[asked.metric]
 
 
@@ -269,21 +335,28 @@ def _best(study: optuna.Study, asked: Asked, run: tracking.Run) -> Tuned:
     ended = _ended(study)
     complete = [trial for trial in ended if trial.state == optuna.trial.TrialState.COMPLETE]
     if not complete:
-        raise UserError("no trial came to its end; give more --time, more --trials, or a narrower --space")
+        raise UserError(
+            "no trial came to its end; give more --time, more --trials, or a narrower --space"
+        )
     best = min(complete, key=lambda trial: trial.value if trial.value is not None else float("inf"))
     settings = {space.key: space.value(best.params[space.key]) for space in asked.space}
     assert best.value is not None
-    text = f"# {asked.name}, tuned: the best of {len(ended)} trials, val/{asked.metric} {best.value:.5g}.\n" + dump_config(
-        _with(asked.config, settings)
+    text = (
+        f"# {asked.name}, tuned: the best of {len(ended)} trials, val/{asked.metric} "
+        f"{best.value:.5g}.\n" + dump_config(_with(asked.config, settings))
     )
     write_together({asked.output: lambda path: path.write_text(text, encoding="utf-8")})
     run.file(asked.output)
     run.metrics({f"val/{asked.metric}": best.value})
-    run.tags({f"best.{key}": str(value) for key, value in settings.items()})  # tags, since the next call may change them
+    run.tags(
+        {f"best.{key}": str(value) for key, value in settings.items()}
+    )  # tags, since the next call may change them
     number = ended.index(best) + 1
     failed = sum("failed" in trial.user_attrs for trial in ended)
     pruned = len(ended) - len(complete) - failed
-    return Tuned(run.run_id, number, settings, best.value, len(complete), pruned, failed, asked.output)
+    return Tuned(
+        run.run_id, number, settings, best.value, len(complete), pruned, failed, asked.output
+    )
 
 
 def _short(value: Any) -> str:

@@ -1,5 +1,6 @@
-"""`make bench`: windows a second, training, forecasts, memory, and what Lightning costs. Prints Markdown tables, and puts them
-into the document that is named, between its marks (``<!-- bench -->``).
+"""`make bench`: windows a second, training, forecasts, memory, and what Lightning costs. Prints
+Markdown tables, and puts them into the document that is named, between its marks (``<!-- bench
+-->``).
 
 Figures are for this machine and this moment; nothing here asserts anything.
 """
@@ -24,7 +25,12 @@ from bench_serving import serving  # noqa: E402
 from gluonts.dataset.loader import TrainDataLoader  # noqa: E402
 from gluonts.itertools import Cyclic  # noqa: E402
 from gluonts.torch.batchify import batchify  # noqa: E402
-from gluonts.transform import AddObservedValuesIndicator, Chain, ExpectedNumInstanceSampler, InstanceSplitter  # noqa: E402
+from gluonts.transform import (  # noqa: E402
+    AddObservedValuesIndicator,
+    Chain,
+    ExpectedNumInstanceSampler,
+    InstanceSplitter,
+)
 
 from forecaster.config.load import find_config, load_config  # noqa: E402
 from forecaster.data.splits import Borders  # noqa: E402
@@ -89,7 +95,11 @@ def loaders(values: np.ndarray, windows: Windows) -> None:
         while True:
             yield from loader.train_dataloader()
 
-    entry = {"start": pd.Period("2016-07-01", "h"), "target": values.T.astype(np.float32), "item_id": ""}
+    entry = {
+        "start": pd.Period("2016-07-01", "h"),
+        "target": values.T.astype(np.float32),
+        "item_id": "",
+    }
     splitter = InstanceSplitter(
         target_field="target",
         is_pad_field="is_pad",
@@ -101,12 +111,21 @@ def loaders(values: np.ndarray, windows: Windows) -> None:
         time_series_fields=["observed"],
     )
     transform = Chain([AddObservedValuesIndicator("target", "observed")]) + splitter
-    theirs = iter(TrainDataLoader(Cyclic([entry]), batch_size=64, stack_fn=batchify, transform=transform))
+    theirs = iter(
+        TrainDataLoader(Cyclic([entry]), batch_size=64, stack_fn=batchify, transform=transform)
+    )
     ours = epochs()
     fast = rate(lambda: len(next(ours)))
     slow = rate(lambda: len(next(theirs)["past_target"]))
-    table("Windows (7 × 432) a second", ["loader", "windows/s"],
-          [["this project", f"{fast:,.0f}"], ["GluonTS TrainDataLoader", f"{slow:,.0f}"], ["ratio", f"{fast / slow:.0f}"]])  # fmt: skip
+    table(
+        "Windows (7 × 432) a second",
+        ["loader", "windows/s"],
+        [
+            ["this project", f"{fast:,.0f}"],
+            ["GluonTS TrainDataLoader", f"{slow:,.0f}"],
+            ["ratio", f"{fast / slow:.0f}"],
+        ],
+    )
 
 
 def make(name: str) -> tuple[Forecaster, object]:
@@ -166,13 +185,17 @@ def overhead(windows: Windows) -> None:
         ratios.append(clock.seconds / (time.perf_counter() - began))
     overhead_percent = 100 * (float(np.median(ratios)) - 1)
     rows = [["s2dbm", f"{overhead_percent:+.1f} %"]]
-    table("Lightning step over a bare loop (batch 32, median of three)", ["model", "overhead"], rows)
+    table(
+        "Lightning step over a bare loop (batch 32, median of three)", ["model", "overhead"], rows
+    )
 
 
 class _OnDevice(Training):
     """The training module with the move of a batch that the data module makes otherwise."""
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
         return batch.to(device)
 
 
@@ -204,15 +227,24 @@ def forecasts(windows: Windows) -> None:
             point = rate(lambda m=model, b=many, s=steps: (m.point(b, s), len(b))[1])  # type: ignore[misc]
             drawn = rate(lambda m=model, b=one, s=steps: (m.samples(b, Draws(100, [0], s)), 1)[1])  # type: ignore[misc]
             rows.append([name, str(steps), f"{point:,.1f}", f"{drawn:,.2f}"])
-    table("Forecasts a second (7 channels, horizon 96)", ["model", "steps", "point", "100 samples"], rows)
+    table(
+        "Forecasts a second (7 channels, horizon 96)",
+        ["model", "steps", "point", "100 samples"],
+        rows,
+    )
 
 
 @torch.no_grad()
 def state_space() -> None:
-    """The kernel of each layer against L and N, one step, and S4's kernel over a walk through a dense recurrence."""
+    """The kernel of each layer against L and N, one step, and S4's kernel over a walk through a
+    dense recurrence.
+    """
     kinds = {"S4D": S4D, "S4": S4, "LSSL": LSSL}
     for title, cells in (
-        ("Kernel, ms, of 16 features against L (N = 64)", [(length, 64) for length in (256, 1024, 4096, 16384)]),
+        (
+            "Kernel, ms, of 16 features against L (N = 64)",
+            [(length, 64) for length in (256, 1024, 4096, 16384)],
+        ),
         ("Kernel, ms, of 16 features against N (L = 1024)", [(1024, n) for n in (16, 32, 64, 128)]),
     ):
         rows = []
@@ -220,16 +252,24 @@ def state_space() -> None:
             times = []
             for length, n in cells:
                 layer = kind(16, n).to(DEVICE)
-                times.append(f"{1000 / rate(lambda a=layer, b=length: (a.kernel(b), 1)[1], 0.5):.2f}")  # type: ignore[misc]
+                times.append(
+                    f"{1000 / rate(lambda a=layer, b=length: (a.kernel(b), 1)[1], 0.5):.2f}"
+                )  # type: ignore[misc]
             rows.append([name, *times])
-        table(title, ["layer", *(str(length if "against L" in title else n) for length, n in cells)], rows)
+        table(
+            title,
+            ["layer", *(str(length if "against L" in title else n) for length, n in cells)],
+            rows,
+        )
     rows = []
     for name, kind in kinds.items():
         times = []
         for n in (16, 32, 64, 128):
             layer = kind(16, n).to(DEVICE)
             u, state = torch.randn(1, 16, device=DEVICE), layer.initial(1)
-            times.append(f"{1000 / rate(lambda a=layer, b=u, c=state: (a.step(b, c), 1)[1], 0.5):.2f}")  # type: ignore[misc]
+            times.append(
+                f"{1000 / rate(lambda a=layer, b=u, c=state: (a.step(b, c), 1)[1], 0.5):.2f}"
+            )  # type: ignore[misc]
         rows.append([name, *times])
     table("One step, ms, of 16 features against N", ["layer", "16", "32", "64", "128"], rows)
     length, rows = 16384, []
@@ -239,11 +279,17 @@ def state_space() -> None:
         fast = 1 / rate(lambda a=layer: (a.kernel(length), 1)[1], 1.0)  # type: ignore[misc]
         slow = length / rate(lambda m=A, v=x: (m @ v, 1)[1], 1.0)  # type: ignore[misc]
         rows.append([str(features), f"{fast:.4f}", f"{slow:.3f}", f"{slow / fast:.0f}"])
-    table("A kernel of length 16384, N = 64, seconds", ["features", "S4", "a walk through the dense LSSL", "ratio"], rows)
+    table(
+        "A kernel of length 16384, N = 64, seconds",
+        ["features", "S4", "a walk through the dense LSSL", "ratio"],
+        rows,
+    )
 
 
 class _Recall:
-    """Noise after a value that is held for twenty steps, ``length`` steps back: that value is asked for at the end."""
+    """Noise after a value that is held for twenty steps, ``length`` steps back: that value is asked
+    for at the end.
+    """
 
     def __init__(self, length: int) -> None:
         self.length = length
@@ -281,7 +327,9 @@ class _Window(torch.nn.Module):
 
 
 def long_memory(length: int = 2000, steps: int = 300, width: int = 8) -> None:
-    """A value to be recalled from 2000 steps back: the error's variance over the value's own (1: nothing was recalled)."""
+    """A value to be recalled from 2000 steps back: the error's variance over the value's own (1:
+    nothing was recalled).
+    """
     task, rows, near = _Recall(length), [], {"dt_min": 0.2 / length, "dt_max": 5.0 / length}
     models = {
         "LSSL": lambda: _LastOutput(LSSL(width, 32, **near), width),
@@ -303,7 +351,9 @@ def long_memory(length: int = 2000, steps: int = 300, width: int = 8) -> None:
             u, value = task(512)
             share = float(((model(u) - value) ** 2).mean() / value.var())
         rows.append([name, f"{share:.3f}", f"{time.perf_counter() - began:.0f}"])
-    table(f"A value recalled from {length} steps back", ["model", "error / variance", "seconds"], rows)
+    table(
+        f"A value recalled from {length} steps back", ["model", "error / variance", "seconds"], rows
+    )
 
 
 def main() -> None:

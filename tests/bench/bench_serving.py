@@ -1,4 +1,6 @@
-"""Latency of ``cli.py serve``: one client after another, and a hundred at once. Part of `make bench`, or run by itself."""
+"""Latency of ``cli.py serve``: one client after another, and a hundred at once. Part of `make
+bench`, or run by itself.
+"""
 
 import http.client
 import json
@@ -19,8 +21,18 @@ import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "datasets" / "seattle_weather.csv"
-BRIEF = ["--horizon", "28", "--lookback", "112", "--set", "trainer.max_steps=20", "--set", "trainer.stage_epochs=2",
-         "--set", "trainer.score_windows=0"]  # fmt: skip
+BRIEF = [
+    "--horizon",
+    "28",
+    "--lookback",
+    "112",
+    "--set",
+    "trainer.max_steps=20",
+    "--set",
+    "trainer.stage_epochs=2",
+    "--set",
+    "trainer.score_windows=0",
+]
 
 
 @contextmanager
@@ -29,7 +41,12 @@ def _server(name: str, home: Path) -> Iterator[int]:
     environment = {**os.environ, "FORECASTER_HOME": str(home), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(ROOT / "cli.py")]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run([*command, "train", name, "--csv", str(SAMPLE), *BRIEF], env=environment, check=True, **quiet)
+    subprocess.run(
+        [*command, "train", name, "--csv", str(SAMPLE), *BRIEF],
+        env=environment,
+        check=True,
+        **quiet,
+    )
     serve = [*command, "serve", "--model", "latest", "--port", "0", "--accelerator", "cpu"]
     with subprocess.Popen(serve, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -67,9 +84,21 @@ def serving(table: Callable[[str, list[str], list[list[str]]], None]) -> None:
                     began = time.perf_counter()
                     together = list(pool.map(lambda each: _seconds(port, each), [body] * 300))
                     rate = len(together) / (time.perf_counter() - began)
-                figures = [f"{1000 * np.percentile(times, p):.0f}" for times in (alone, together) for p in (50, 99)]
+                figures = [
+                    f"{1000 * np.percentile(times, p):.0f}"
+                    for times in (alone, together)
+                    for p in (50, 99)
+                ]
                 rows.append([name, mode, *figures, f"{rate:.0f}"])
-    head = ["model", "mode", "p50, ms", "p99, ms", "p50 of 100 at once, ms", "p99 of 100 at once, ms", "requests/s at most"]
+    head = [
+        "model",
+        "mode",
+        "p50, ms",
+        "p99, ms",
+        "p50 of 100 at once, ms",
+        "p99 of 100 at once, ms",
+        "requests/s at most",
+    ]
     table("Served forecasts", head, rows)
 
 

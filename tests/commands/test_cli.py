@@ -16,22 +16,52 @@ from safetensors.torch import load_file
 
 SMALL = ["--horizon", 14, "--lookback", 56, "--accelerator", "cpu"]
 TINY_BRIDGE = [
-    *SMALL, "--set", "trainer.max_steps=6", "--set", "trainer.stage_epochs=2", "--set", "trainer.score_windows=2", "--set", "trainer.score_samples=5",
-    "--set", "trainer.validation_windows=32", "--set", "model.sampler.steps=3",
-]  # fmt: skip
+    *SMALL,
+    "--set",
+    "trainer.max_steps=6",
+    "--set",
+    "trainer.stage_epochs=2",
+    "--set",
+    "trainer.score_windows=2",
+    "--set",
+    "trainer.score_samples=5",
+    "--set",
+    "trainer.validation_windows=32",
+    "--set",
+    "model.sampler.steps=3",
+]
 
 
 @pytest.fixture(scope="module")
 def bridge(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> dict:
     out = tmp_path_factory.mktemp("bridge") / "model"
-    done = cli("train", "s2dbm", "--csv", SAMPLE, *TINY_BRIDGE, "--output", out, "--run-name", "tiny", "--json")
+    done = cli(
+        "train",
+        "s2dbm",
+        "--csv",
+        SAMPLE,
+        *TINY_BRIDGE,
+        "--output",
+        out,
+        "--run-name",
+        "tiny",
+        "--json",
+    )
     return json.loads(done.stdout)
 
 
 def test_train_prints_one_object_and_nothing_else(bridge: dict) -> None:
     assert set(bridge) == {"run_id", "model_dir", "metrics"}
     names = set(bridge["metrics"])
-    assert {"val/mse", "test/mse", "test/mae", "test/rmse", "test/crps", "test/crps_sum", "test/wql"} <= names
+    assert {
+        "val/mse",
+        "test/mse",
+        "test/mae",
+        "test/rmse",
+        "test/crps",
+        "test/crps_sum",
+        "test/wql",
+    } <= names
     assert {"test/coverage/90", "test/width/90", "val/coverage/50"} <= names
     assert bridge["metrics"]["test/windows"] == 292 - 14 + 1
     assert bridge["metrics"]["test/probabilistic_windows"] == 2
@@ -41,11 +71,29 @@ def test_both_forecasts_come_from_the_same_weights(cli: Cli, bridge: dict, tmp_p
     point, fan = tmp_path / "point.csv", tmp_path / "fan.parquet"
     model = bridge["model_dir"]
     cli("forecast", "--model", model, "--csv", SAMPLE, "--mode", "point", "--output", point)
-    cli("forecast", "--model", model, "--csv", SAMPLE, "--samples", 20, "--quantiles", "0.1,0.9", "--output", fan,
-        "--plot", tmp_path / "fan.png")  # fmt: skip
+    cli(
+        "forecast",
+        "--model",
+        model,
+        "--csv",
+        SAMPLE,
+        "--samples",
+        20,
+        "--quantiles",
+        "0.1,0.9",
+        "--output",
+        fan,
+        "--plot",
+        tmp_path / "fan.png",
+    )
     found = pd.read_csv(point)
     assert list(found.columns) == ["item_id", "timestamp", "mean"]
-    assert list(dict.fromkeys(found["item_id"])) == ["precipitation", "temp_max", "temp_min", "wind"]
+    assert list(dict.fromkeys(found["item_id"])) == [
+        "precipitation",
+        "temp_max",
+        "temp_min",
+        "wind",
+    ]
     assert list(found["timestamp"][:14]) == [f"2016-01-{day:02d}" for day in range(1, 15)]
     drawn = pd.read_parquet(fan)
     assert list(drawn.columns) == ["item_id", "timestamp", "mean", "0.1", "0.9"]
@@ -53,33 +101,80 @@ def test_both_forecasts_come_from_the_same_weights(cli: Cli, bridge: dict, tmp_p
     assert (tmp_path / "fan.png").read_bytes().startswith(b"\x89PNG")
     meta = json.loads((tmp_path / "fan.parquet.meta.json").read_text())
     assert meta["run_id"] == bridge["run_id"]
-    assert (meta["mode"], meta["samples"], meta["steps"], meta["seed"]) == ("probabilistic", 20, 3, 0)
+    assert (meta["mode"], meta["samples"], meta["steps"], meta["seed"]) == (
+        "probabilistic",
+        20,
+        3,
+        0,
+    )
     assert {path.name for path in tmp_path.iterdir()} == {
-        "point.csv", "point.csv.meta.json", "fan.parquet", "fan.parquet.meta.json", "fan.png",
-    }  # fmt: skip
+        "point.csv",
+        "point.csv.meta.json",
+        "fan.parquet",
+        "fan.parquet.meta.json",
+        "fan.png",
+    }
 
 
 @pytest.mark.parametrize("member", ["csdi", "sssd", "timediff", "tmdm", "cddpm", "s2dbm_paper"])
 def test_every_member_trains_and_gives_both_forecasts(cli: Cli, member: str, tmp_path) -> None:
-    settings = ["max_steps=2", "stage_epochs=1", "score_windows=0", "point_windows=4", "validation_windows=8"]
-    cli("train", member, "--csv", SAMPLE, *SMALL, "--target", "temp_max,wind", "--output", tmp_path / "model",
-        "--set", "model.schedule.steps=4", "--set", "model.sampler={s: 2.0, steps: 4, point_steps: 2}",
-        *(part for setting in settings for part in ("--set", f"trainer.{setting}")))  # fmt: skip
+    settings = [
+        "max_steps=2",
+        "stage_epochs=1",
+        "score_windows=0",
+        "point_windows=4",
+        "validation_windows=8",
+    ]
+    cli(
+        "train",
+        member,
+        "--csv",
+        SAMPLE,
+        *SMALL,
+        "--target",
+        "temp_max,wind",
+        "--output",
+        tmp_path / "model",
+        "--set",
+        "model.schedule.steps=4",
+        "--set",
+        "model.sampler={s: 2.0, steps: 4, point_steps: 2}",
+        *(part for setting in settings for part in ("--set", f"trainer.{setting}")),
+    )
     for mode in ("point", "probabilistic"):
-        cli("forecast", "--model", tmp_path / "model", "--csv", SAMPLE, "--target", "temp_max,wind", "--mode", mode,
-            "--samples", 9, "--output", tmp_path / f"{mode}.csv")  # fmt: skip
+        cli(
+            "forecast",
+            "--model",
+            tmp_path / "model",
+            "--csv",
+            SAMPLE,
+            "--target",
+            "temp_max,wind",
+            "--mode",
+            mode,
+            "--samples",
+            9,
+            "--output",
+            tmp_path / f"{mode}.csv",
+        )
         found = pd.read_csv(tmp_path / f"{mode}.csv")
         assert len(found) == 2 * 14
         assert np.isfinite(found.drop(columns=["item_id", "timestamp"])).all(axis=None)
     assert (found["0.05"] < found["0.95"]).all()
 
 
-def test_conformal_intervals_come_from_the_errors_on_validation(cli: Cli, bridge: dict, tmp_path) -> None:
+def test_conformal_intervals_come_from_the_errors_on_validation(
+    cli: Cli, bridge: dict, tmp_path
+) -> None:
     args = ["forecast", "--model", bridge["model_dir"], "--csv", SAMPLE]
     cli(*args, "--mode", "point", "--output", tmp_path / "point.csv")
     cli(*args, "--conformal", "--quantiles", "0.1,0.5,0.9", "--output", tmp_path / "found.csv")
     found, point = pd.read_csv(tmp_path / "found.csv"), pd.read_csv(tmp_path / "point.csv")
-    errors = load_file(Path(bridge["model_dir"]) / "calibration.safetensors")["errors"][:, 1].sort(dim=0).values  # temp_max
+    errors = (
+        load_file(Path(bridge["model_dir"]) / "calibration.safetensors")["errors"][:, 1]
+        .sort(dim=0)
+        .values
+    )  # temp_max
     rank = math.ceil((len(errors) + 1) * 0.9) - 1
     scale = json.loads((Path(bridge["model_dir"]) / "scaling.json").read_text())[""]["std"][1]
     mine = found["item_id"] == "temp_max"
@@ -87,22 +182,55 @@ def test_conformal_intervals_come_from_the_errors_on_validation(cli: Cli, bridge
     np.testing.assert_allclose(shift, errors[rank].numpy() * scale, rtol=1e-4)
     assert (found["0.1"] < found["0.9"]).all()
     assert json.loads((tmp_path / "found.csv.meta.json").read_text())["conformal"] is True
-    refused = cli(*args, "--conformal", "--quantiles", "0.0001", "--output", tmp_path / "no.csv", status=1)
+    refused = cli(
+        *args, "--conformal", "--quantiles", "0.0001", "--output", tmp_path / "no.csv", status=1
+    )
     assert "--conformal: level 0.0001 needs 9999 validation windows" in refused.stderr
     assert not (tmp_path / "no.csv").exists()
-    scored = json.loads(cli("evaluate", "--model", bridge["model_dir"], "--mode", "probabilistic", "--conformal",
-                            "--limit", 50, "--json").stdout)["metrics"]  # fmt: skip
+    scored = json.loads(
+        cli(
+            "evaluate",
+            "--model",
+            bridge["model_dir"],
+            "--mode",
+            "probabilistic",
+            "--conformal",
+            "--limit",
+            50,
+            "--json",
+        ).stdout
+    )["metrics"]
     assert 0.5 < scored["test/coverage/90"] <= 1
 
 
 def test_bounds_are_kept_by_every_forecast(cli: Cli, tmp_path) -> None:
     """Rain is not negative; unbounded, this model's lower quantiles are."""
-    args = ["train", "residual-bootstrap", "--csv", SAMPLE, "--target", "precipitation", *SMALL,
-            "--set", "model.base={name: seasonal-naive}"]  # fmt: skip
+    args = [
+        "train",
+        "residual-bootstrap",
+        "--csv",
+        SAMPLE,
+        "--target",
+        "precipitation",
+        *SMALL,
+        "--set",
+        "model.base={name: seasonal-naive}",
+    ]
     for name, bounds in (("free", []), ("kept", ["--lower", "precipitation=0", "--upper", 56])):
         cli(*args, *bounds, "--output", tmp_path / name)
-        cli("forecast", "--model", tmp_path / name, "--csv", SAMPLE, "--target", "precipitation", "--quantiles",
-            "0.01,0.99", "--output", tmp_path / f"{name}.csv")  # fmt: skip
+        cli(
+            "forecast",
+            "--model",
+            tmp_path / name,
+            "--csv",
+            SAMPLE,
+            "--target",
+            "precipitation",
+            "--quantiles",
+            "0.01,0.99",
+            "--output",
+            tmp_path / f"{name}.csv",
+        )
     free, kept = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("free", "kept"))
     assert free["0.01"].min() < 0
     assert kept["0.01"].min() == 0
@@ -114,11 +242,25 @@ def test_bounds_are_kept_by_every_forecast(cli: Cli, tmp_path) -> None:
     assert "outside 1 to inf; train with wider bounds" in refused
 
 
-def test_forecasts_repeat_for_a_seed_and_differ_between_seeds(cli: Cli, bridge: dict, tmp_path) -> None:
+def test_forecasts_repeat_for_a_seed_and_differ_between_seeds(
+    cli: Cli, bridge: dict, tmp_path
+) -> None:
     texts = []
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         path = tmp_path / f"{name}.csv"
-        cli("forecast", "--model", bridge["model_dir"], "--csv", SAMPLE, "--samples", 5, "--seed", seed, "--output", path)
+        cli(
+            "forecast",
+            "--model",
+            bridge["model_dir"],
+            "--csv",
+            SAMPLE,
+            "--samples",
+            5,
+            "--seed",
+            seed,
+            "--output",
+            path,
+        )
         texts.append(path.read_text())
     assert texts[0] == texts[1] != texts[2]
 
@@ -132,9 +274,14 @@ def test_references_and_the_tracked_run(cli: Cli, bridge: dict, tmp_path) -> Non
     listed = json.loads(cli("runs", "list", "--json").stdout)["runs"]
     run = next(r for r in listed if r["run_id"] == bridge["run_id"])
     assert (run["name"], run["status"]) == ("tiny", "FINISHED")
-    assert run["params"]["data.sha256"] == json.loads((tmp_path / "run.csv.meta.json").read_text())["trained_on"]
+    assert (
+        run["params"]["data.sha256"]
+        == json.loads((tmp_path / "run.csv.meta.json").read_text())["trained_on"]
+    )
     assert run["metrics"]["test/mse"] == pytest.approx(bridge["metrics"]["test/mse"])
-    assert {"train/loss", "val/loss", "val/loss_prior1", "test/seasonal_naive/mse"} <= set(run["metrics"])
+    assert {"train/loss", "val/loss", "val/loss_prior1", "test/seasonal_naive/mse"} <= set(
+        run["metrics"]
+    )
     table = cli("runs", "compare", bridge["run_id"], bridge["run_id"]).stdout
     assert "test/mse" in table
 
@@ -143,13 +290,27 @@ def test_evaluate_gives_the_metrics_of_the_training(cli: Cli, bridge: dict) -> N
     found = json.loads(cli("evaluate", "--model", bridge["model_dir"], "--json").stdout)["metrics"]
     for name in ("test/mse", "test/mae", "test/windows"):
         assert found[name] == pytest.approx(bridge["metrics"][name], rel=1e-5)
-    part = json.loads(cli("evaluate", "--model", bridge["model_dir"], "--mode", "probabilistic", "--limit", 2,
-                          "--samples", 5, "--json").stdout)["metrics"]  # fmt: skip
+    part = json.loads(
+        cli(
+            "evaluate",
+            "--model",
+            bridge["model_dir"],
+            "--mode",
+            "probabilistic",
+            "--limit",
+            2,
+            "--samples",
+            5,
+            "--json",
+        ).stdout
+    )["metrics"]
     assert part["test/windows"] == 2
     assert part["test/crps"] == pytest.approx(bridge["metrics"]["test/crps"], rel=1e-4)
 
 
-@pytest.mark.parametrize("model", ["nlinear", "quantile-linear", "residual-bootstrap", "seasonal-naive"])
+@pytest.mark.parametrize(
+    "model", ["nlinear", "quantile-linear", "residual-bootstrap", "seasonal-naive"]
+)
 def test_baselines_train_and_forecast(cli: Cli, tmp_path, model: str) -> None:
     trained = json.loads(cli("train", "--model", model, "--csv", SAMPLE, *SMALL, "--json").stdout)
     out = tmp_path / "forecast.csv"
@@ -162,17 +323,30 @@ def test_baselines_train_and_forecast(cli: Cli, tmp_path, model: str) -> None:
         assert (found["0.5"] <= found["0.95"]).all()
         assert 0.75 < trained["metrics"]["test/coverage/90"] < 1
     else:
-        refused = cli("forecast", "--model", trained["model_dir"], "--csv", SAMPLE, "--mode", "probabilistic", status=1)
+        refused = cli(
+            "forecast",
+            "--model",
+            trained["model_dir"],
+            "--csv",
+            SAMPLE,
+            "--mode",
+            "probabilistic",
+            status=1,
+        )
         assert "gives a point forecast only" in refused.stderr
 
 
 def test_seasonal_naive_forecast_is_the_last_week(cli: Cli, tmp_path) -> None:
     out = tmp_path / "forecast.csv"
-    trained = json.loads(cli("train", "--model", "seasonal-naive", "--csv", SAMPLE, *SMALL, "--json").stdout)
+    trained = json.loads(
+        cli("train", "--model", "seasonal-naive", "--csv", SAMPLE, *SMALL, "--json").stdout
+    )
     cli("forecast", "--model", trained["model_dir"], "--csv", SAMPLE, "--output", out)
     found, raw = pd.read_csv(out), pd.read_csv(SAMPLE)
     expected = np.tile(raw["temp_max"].to_numpy()[-7:], 2)
-    np.testing.assert_allclose(found.loc[found["item_id"] == "temp_max", "mean"], expected, atol=1e-4)
+    np.testing.assert_allclose(
+        found.loc[found["item_id"] == "temp_max", "mean"], expected, atol=1e-4
+    )
 
 
 def test_missing_values_are_said_and_forecast_is_whole(cli: Cli, bridge: dict, tmp_path) -> None:
@@ -181,7 +355,15 @@ def test_missing_values_are_said_and_forecast_is_whole(cli: Cli, bridge: dict, t
     frame.to_csv(tmp_path / "holes.csv", index=False)
     out = tmp_path / "out.csv"
     done = cli(
-        "forecast", "--model", bridge["model_dir"], "--csv", tmp_path / "holes.csv", "--mode", "point", "--output", out
+        "forecast",
+        "--model",
+        bridge["model_dir"],
+        "--csv",
+        tmp_path / "holes.csv",
+        "--mode",
+        "point",
+        "--output",
+        out,
     )
     assert "5 missing values in the rows that the model reads: masked" in done.stderr
     assert pd.read_csv(out)["mean"].notna().all()
@@ -195,7 +377,16 @@ def test_shorter_history_is_padded_and_said_or_refused(cli: Cli, bridge: dict, t
         path, out = tmp_path / f"{rows}.csv", tmp_path / f"{rows}-out.csv"
         path.write_text("\n".join(lines[: rows + 1]) + "\n")
         done = cli(
-            "forecast", "--model", bridge["model_dir"], "--csv", path, "--mode", "point", "--output", out, status=status
+            "forecast",
+            "--model",
+            bridge["model_dir"],
+            "--csv",
+            path,
+            "--mode",
+            "point",
+            "--output",
+            out,
+            status=status,
         )
         assert (
             f"{rows} rows where the model reads 56" in done.stderr
@@ -209,19 +400,40 @@ def _columns(text: str, change) -> str:
 
 
 BAD_FORECASTS = [
-    (lambda text: _columns(text, lambda cells: cells[:-1]), "column 'wind' is in the model but not in the file; add it"),
-    (lambda text: _columns(text, lambda cells: [*cells, cells[1].replace("precipitation", "more")]),
-     "column 'more' is in the file but not in the model; leave it out with --target"),
-    (lambda text: "\n".join([text.splitlines()[0], *text.splitlines()[1::2]]), "the interval is 2D, but the model was trained on D"),
+    (
+        lambda text: _columns(text, lambda cells: cells[:-1]),
+        "column 'wind' is in the model but not in the file; add it",
+    ),
+    (
+        lambda text: _columns(
+            text, lambda cells: [*cells, cells[1].replace("precipitation", "more")]
+        ),
+        "column 'more' is in the file but not in the model; leave it out with --target",
+    ),
+    (
+        lambda text: "\n".join([text.splitlines()[0], *text.splitlines()[1::2]]),
+        "the interval is 2D, but the model was trained on D",
+    ),
     (lambda text: "\n".join([*text.splitlines()[:50], *text.splitlines()[51:]]), "--on-gap fill"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("change", "message"), BAD_FORECASTS)
-def test_files_that_do_not_fit_the_model_are_refused(cli: Cli, bridge: dict, tmp_path, change, message: str) -> None:
+def test_files_that_do_not_fit_the_model_are_refused(
+    cli: Cli, bridge: dict, tmp_path, change, message: str
+) -> None:
     path = tmp_path / "data.csv"
     path.write_text(change(SAMPLE.read_text()))
-    done = cli("forecast", "--model", bridge["model_dir"], "--csv", path, "--output", tmp_path / "out.csv", status=1)
+    done = cli(
+        "forecast",
+        "--model",
+        bridge["model_dir"],
+        "--csv",
+        path,
+        "--output",
+        tmp_path / "out.csv",
+        status=1,
+    )
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
@@ -230,38 +442,78 @@ def test_files_that_do_not_fit_the_model_are_refused(cli: Cli, bridge: dict, tmp
 
 def test_columns_in_another_order_give_the_same_forecast(cli: Cli, bridge: dict, tmp_path) -> None:
     frame = pd.read_csv(SAMPLE)
-    frame[["wind", "date", "temp_min", "precipitation", "temp_max"]].to_csv(tmp_path / "turned.csv", index=False)
+    frame[["wind", "date", "temp_min", "precipitation", "temp_max"]].to_csv(
+        tmp_path / "turned.csv", index=False
+    )
     results = []
     for csv in (SAMPLE, tmp_path / "turned.csv"):
         out = tmp_path / "out.csv"
-        cli("forecast", "--model", bridge["model_dir"], "--csv", csv, "--mode", "point", "--output", out)
+        cli(
+            "forecast",
+            "--model",
+            bridge["model_dir"],
+            "--csv",
+            csv,
+            "--mode",
+            "point",
+            "--output",
+            out,
+        )
         results.append(pd.read_csv(out))
-    assert list(dict.fromkeys(results[1]["item_id"])) == ["wind", "temp_min", "precipitation", "temp_max"]
+    assert list(dict.fromkeys(results[1]["item_id"])) == [
+        "wind",
+        "temp_min",
+        "precipitation",
+        "temp_max",
+    ]
     keys = ["item_id", "timestamp"]
     pd.testing.assert_frame_equal(*(r.sort_values(keys).reset_index(drop=True) for r in results))
 
 
 BAD_TRAININGS = [
     (["--csv", "nowhere.csv"], "error: nowhere.csv: no such file; check the path\n"),
-    ([], "error: name the data: either --csv PATH or --dataset NAME (data.csv or data.dataset in a configuration)\n"),
-    (["--dataset", "etth7"], "error: no data set 'etth7'; there are etth1, etth2, ettm1, ettm2, weather, exchange, ili\n"),
-    (["--csv", SAMPLE, "--horizon", 0], "configuration key 'data.horizon': input should be greater than 0, got 0"),
-    (["--csv", SAMPLE, "--horizon", 400], "1461 rows, but training with lookback 336 and horizon 400 needs 1536"),
-    (["--csv", SAMPLE, "--target", "rain"], "no column 'rain'; the columns are 'date', 'precipitation'"),
+    (
+        [],
+        "error: name the data: either --csv PATH or --dataset NAME (data.csv or data.dataset in a configuration)\n",
+    ),
+    (
+        ["--dataset", "etth7"],
+        "error: no data set 'etth7'; there are etth1, etth2, ettm1, ettm2, weather, exchange, ili\n",
+    ),
+    (
+        ["--csv", SAMPLE, "--horizon", 0],
+        "configuration key 'data.horizon': input should be greater than 0, got 0",
+    ),
+    (
+        ["--csv", SAMPLE, "--horizon", 400],
+        "1461 rows, but training with lookback 336 and horizon 400 needs 1536",
+    ),
+    (
+        ["--csv", SAMPLE, "--target", "rain"],
+        "no column 'rain'; the columns are 'date', 'precipitation'",
+    ),
     (
         ["--csv", SAMPLE, "--set", "model.sampler.stepz=1"],
         "no configuration key 'model.sampler.stepz' (did you mean 'steps'?)",
     ),
-    (["--csv", SAMPLE, "--set", "model.label=500"], "model.label: 500 is more than the lookback of 336; lower it"),
+    (
+        ["--csv", SAMPLE, "--set", "model.label=500"],
+        "model.label: 500 is more than the lookback of 336; lower it",
+    ),
     (["--csv", SAMPLE, "--model", "arima"], "no model 'arima'"),
     (["--csv", SAMPLE, "--output", "/proc/nothing/here"], "cannot be written"),
-    (["--csv", SAMPLE, "--devices", 0], "configuration key 'trainer.devices': input should be greater than 0, got 0"),
+    (
+        ["--csv", SAMPLE, "--devices", 0],
+        "configuration key 'trainer.devices': input should be greater than 0, got 0",
+    ),
     (["--resume", "latest"], "--resume latest: no interrupted training"),
 ]
 
 
 @pytest.mark.parametrize(("args", "message"), BAD_TRAININGS)
-def test_bad_trainings_are_one_line_and_leave_nothing(new_home: Path, args: list, message: str) -> None:
+def test_bad_trainings_are_one_line_and_leave_nothing(
+    new_home: Path, args: list, message: str
+) -> None:
     done = inside("train", *args, status=1)
     assert message in done.stderr
     assert done.stderr.startswith("error: ")
@@ -271,8 +523,13 @@ def test_bad_trainings_are_one_line_and_leave_nothing(new_home: Path, args: list
 
 
 def test_wrong_usage_is_status_2(cli: Cli) -> None:
-    for args in (["train", "s2dbm", "--model", "nlinear"], ["forecast"], ["train", "--on-gap", "maybe"], ["nonsense"],
-                 ["train", "--resume", "latest", "--seed", 3]):  # fmt: skip
+    for args in (
+        ["train", "s2dbm", "--model", "nlinear"],
+        ["forecast"],
+        ["train", "--on-gap", "maybe"],
+        ["nonsense"],
+        ["train", "--resume", "latest", "--seed", 3],
+    ):
         cli(*args, status=2)
 
 
@@ -298,8 +555,19 @@ def test_full_disk_is_one_line_and_leaves_nothing(cli: Cli, bridge: dict, tmp_pa
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
-    done = cli("forecast", "--model", bridge["model_dir"], "--csv", SAMPLE, "--mode", "point", "--output", out,
-               status=1, preexec_fn=little_room)  # fmt: skip
+    done = cli(
+        "forecast",
+        "--model",
+        bridge["model_dir"],
+        "--csv",
+        SAMPLE,
+        "--mode",
+        "point",
+        "--output",
+        out,
+        status=1,
+        preexec_fn=little_room,
+    )
     assert "cannot be written (File too large)" in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
@@ -307,7 +575,15 @@ def test_full_disk_is_one_line_and_leaves_nothing(cli: Cli, bridge: dict, tmp_pa
 
 def test_unwritable_folder_is_refused(cli: Cli, bridge: dict, tmp_path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    args = ["forecast", "--model", bridge["model_dir"], "--csv", SAMPLE, "--output", tmp_path / "file" / "out.csv"]
+    args = [
+        "forecast",
+        "--model",
+        bridge["model_dir"],
+        "--csv",
+        SAMPLE,
+        "--output",
+        tmp_path / "file" / "out.csv",
+    ]
     assert "cannot be written" in cli(*args, status=1).stderr
 
 
@@ -317,7 +593,16 @@ def test_missing_models_are_refused(cli: Cli, tmp_path) -> None:
         ("runs:/0123/model", "refused"),
         ("runs:/0123", "give runs:/0123/model"),
     ):
-        done = cli("forecast", "--model", reference, "--csv", SAMPLE, "--output", tmp_path / "o.csv", status=1)
+        done = cli(
+            "forecast",
+            "--model",
+            reference,
+            "--csv",
+            SAMPLE,
+            "--output",
+            tmp_path / "o.csv",
+            status=1,
+        )
         assert message in done.stderr
         assert done.stderr.count("\n") == 1
 
@@ -354,7 +639,10 @@ def test_check_tells_the_gaps_and_exits_with_1(cli: Cli, tmp_path) -> None:
     path = tmp_path / "gap.csv"
     path.write_text("t,x\n2024-01-01,1\n2024-01-02,2\n2024-01-03,2\n2024-01-05,3\n")
     done = cli("check", "--csv", path, status=1)
-    assert "1 time(s) are missing in 1 gap(s), first between 2024-01-03 00:00:00 and 2024-01-05" in done.stdout
+    assert (
+        "1 time(s) are missing in 1 gap(s), first between 2024-01-03 00:00:00 and 2024-01-05"
+        in done.stdout
+    )
     assert done.stdout.splitlines()[-1].startswith("refused:")
 
 
@@ -390,7 +678,9 @@ PUBLISHED = {"etth1": (0.374, 0.394), "etth2": (0.277, 0.338), "exchange": (0.08
 def test_nlinear_reaches_the_published_figures(cli: Cli, name: str) -> None:
     """Zeng et al. (AAAI 2023), lookback 336, horizon 96: not more than 2 % above."""
     cli("datasets", "fetch", name, "--from", SHARED)
-    found = json.loads(cli("train", "--model", "nlinear", "--dataset", name, "--json").stdout)["metrics"]
+    found = json.loads(cli("train", "--model", "nlinear", "--dataset", name, "--json").stdout)[
+        "metrics"
+    ]
     mse, mae = PUBLISHED[name]
     assert 0.95 * mse < found["test/mse"] < 1.02 * mse
     assert 0.95 * mae < found["test/mae"] < 1.02 * mae
@@ -400,17 +690,56 @@ def test_nlinear_reaches_the_published_figures(cli: Cli, name: str) -> None:
 @pytest.mark.parametrize("name", ["etth1", "etth2", "ettm1", "ettm2", "weather", "exchange", "ili"])
 def test_bridge_trains_on_every_benchmark_file(cli: Cli, tmp_path, name: str) -> None:
     cli("datasets", "fetch", name, "--from", SHARED)
-    trained = json.loads(cli("train", "configs/s2dbm.yaml" if os.getcwd() == str(ROOT) else "s2dbm", "--dataset", name,
-                             "--set", "trainer.max_steps=2", "--set", "trainer.stage_epochs=1", "--set", "trainer.point_windows=4",
-                             "--set", "trainer.validation_windows=4", "--set", "trainer.score_windows=0",
-                             "--json").stdout)  # fmt: skip
-    data = SHARED / {"etth1": "ETTh1.csv", "etth2": "ETTh2.csv", "ettm1": "ETTm1.csv", "ettm2": "ETTm2.csv",
-                     "weather": "weather.csv", "exchange": "exchange_rate.csv", "ili": "national_illness.csv"}[name]  # fmt: skip
+    trained = json.loads(
+        cli(
+            "train",
+            "configs/s2dbm.yaml" if os.getcwd() == str(ROOT) else "s2dbm",
+            "--dataset",
+            name,
+            "--set",
+            "trainer.max_steps=2",
+            "--set",
+            "trainer.stage_epochs=1",
+            "--set",
+            "trainer.point_windows=4",
+            "--set",
+            "trainer.validation_windows=4",
+            "--set",
+            "trainer.score_windows=0",
+            "--json",
+        ).stdout
+    )
+    data = (
+        SHARED
+        / {
+            "etth1": "ETTh1.csv",
+            "etth2": "ETTh2.csv",
+            "ettm1": "ETTm1.csv",
+            "ettm2": "ETTm2.csv",
+            "weather": "weather.csv",
+            "exchange": "exchange_rate.csv",
+            "ili": "national_illness.csv",
+        }[name]
+    )
     policies = ["--on-gap", "fill", "--on-duplicate", "first"]
     for mode in ("point", "probabilistic"):
         out = tmp_path / f"{mode}.csv"
-        cli("forecast", "--model", trained["model_dir"], "--csv", data, "--mode", mode, "--samples", 4, "--steps", 2,
-            "--output", out, *policies)  # fmt: skip
+        cli(
+            "forecast",
+            "--model",
+            trained["model_dir"],
+            "--csv",
+            data,
+            "--mode",
+            mode,
+            "--samples",
+            4,
+            "--steps",
+            2,
+            "--output",
+            out,
+            *policies,
+        )
         found = pd.read_csv(out)
         horizon = 24 if name == "ili" else 96
         raw = pd.read_csv(data, encoding="latin-1")
@@ -425,9 +754,25 @@ def test_bridge_trains_on_every_benchmark_file(cli: Cli, tmp_path, name: str) ->
 def streamed(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[str]]:
     """A small state-space model, a history, and the rows that follow it."""
     folder = tmp_path_factory.mktemp("stream")
-    cli("train", "s4d", "--csv", SAMPLE, *SMALL, "--set", "trainer.max_steps=3", "--set", "trainer.validation_windows=8",
-        "--set", "trainer.point_windows=40", "--set", "model.width=6", "--set", "model.state=8",
-        "--output", folder / "model")  # fmt: skip
+    cli(
+        "train",
+        "s4d",
+        "--csv",
+        SAMPLE,
+        *SMALL,
+        "--set",
+        "trainer.max_steps=3",
+        "--set",
+        "trainer.validation_windows=8",
+        "--set",
+        "trainer.point_windows=40",
+        "--set",
+        "model.width=6",
+        "--set",
+        "model.state=8",
+        "--output",
+        folder / "model",
+    )
     lines = SAMPLE.read_text().splitlines()
     (folder / "history.csv").write_text("\n".join(lines[:1402]) + "\n")
     return folder / "model", folder / "history.csv", [lines[0], *lines[1402:]]
@@ -453,9 +798,13 @@ def test_a_streamed_forecast_is_that_of_the_whole_history(
     scaling: Scaling = saved.scaling[""]
     values = pd.read_csv(SAMPLE).iloc[1401 - 56 :, 1:].to_numpy()
     past = torch.from_numpy(scaling.apply(values).T[None]).float()
-    point = saved.model.point(empty_future(past, torch.ones_like(past), 14, torch.zeros(1, dtype=torch.int64)))
+    point = saved.model.point(
+        empty_future(past, torch.ones_like(past), 14, torch.zeros(1, dtype=torch.int64))
+    )
     expected = scaling.invert(point[0].T.double().numpy())
-    np.testing.assert_allclose(last["mean"].to_numpy().reshape(4, 14), expected.T, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        last["mean"].to_numpy().reshape(4, 14), expected.T, rtol=1e-4, atol=1e-4
+    )
     assert last["timestamp"].tolist()[:14] == [f"2016-01-{day:02d}" for day in range(1, 15)]
     # the same without the header, as JSON lines, into a file, and with intervals
     out = tmp_path / "out.json"
@@ -472,36 +821,67 @@ def test_a_streamed_forecast_is_that_of_the_whole_history(
 BAD_ROWS = [
     (["2015-11-02,0,1,2"], "line 1: 4 fields where the header has 5; mend the line"),
     (["2015-11-02,0,1,2,x"], "line 1, column 'wind': 'x' is not a number"),
-    (["02.11.2015,0,1,2,3"], "line 1, column 'date': '02.11.2015' is not a time written as %Y-%m-%d"),
-    (["2015-11-04,0,1,2,3"], "line 1: 2015-11-04 where 2015-11-02 is next; send the rows between, or give --on-gap fill"),
-    (["2015-11-02,0,1,2,3", "", "2015-11-02,0,1,2,3"], "line 3: 2015-11-02 is not after 2015-11-02, the last row read"),
+    (
+        ["02.11.2015,0,1,2,3"],
+        "line 1, column 'date': '02.11.2015' is not a time written as %Y-%m-%d",
+    ),
+    (
+        ["2015-11-04,0,1,2,3"],
+        "line 1: 2015-11-04 where 2015-11-02 is next; send the rows between, or give --on-gap fill",
+    ),
+    (
+        ["2015-11-02,0,1,2,3", "", "2015-11-02,0,1,2,3"],
+        "line 3: 2015-11-02 is not after 2015-11-02, the last row read",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("rows", "message"), BAD_ROWS)
-def test_bad_rows_are_told_with_their_line(streamed: tuple[Path, Path, list[str]], rows: list[str], message: str) -> None:
+def test_bad_rows_are_told_with_their_line(
+    streamed: tuple[Path, Path, list[str]], rows: list[str], message: str
+) -> None:
     model, history, _ = streamed
-    done = inside("forecast", "--model", model, "--csv", history, "--stream", input="\n".join(rows) + "\n", status=1)
+    done = inside(
+        "forecast",
+        "--model",
+        model,
+        "--csv",
+        history,
+        "--stream",
+        input="\n".join(rows) + "\n",
+        status=1,
+    )
     assert f"error: standard input, {message}" in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout.count("\n") == (0 if len(rows) == 1 else 1 + 4 * 14)
 
 
-def test_rows_left_out_are_missing_values_if_asked_for(streamed: tuple[Path, Path, list[str]]) -> None:
+def test_rows_left_out_are_missing_values_if_asked_for(
+    streamed: tuple[Path, Path, list[str]],
+) -> None:
     model, history, rows = streamed
     args = ["forecast", "--model", model, "--csv", history, "--stream", "--on-gap", "fill"]
     blank = [rows[1], rows[2][:10] + ",,,,", rows[3]]
-    left, sent = (inside(*args, input="\n".join(lines) + "\n").stdout for lines in ([rows[1], rows[3]], blank))
+    left, sent = (
+        inside(*args, input="\n".join(lines) + "\n").stdout for lines in ([rows[1], rows[3]], blank)
+    )
     assert left.splitlines()[-56:] == sent.splitlines()[-56:]
 
 
 def test_models_that_cannot_stream_or_resample_are_refused(bridge: dict) -> None:
     args = ["forecast", "--model", bridge["model_dir"], "--csv", SAMPLE]
-    assert "cannot take in rows one at a time (--stream); train a state-space" in inside(*args, "--stream", status=1).stderr
-    assert "knows one sampling interval only" in inside(*args, "--resample-rate", 2, status=1).stderr
+    assert (
+        "cannot take in rows one at a time (--stream); train a state-space"
+        in inside(*args, "--stream", status=1).stderr
+    )
+    assert (
+        "knows one sampling interval only" in inside(*args, "--resample-rate", 2, status=1).stderr
+    )
 
 
-def test_a_coarser_file_is_forecast_with_a_longer_step(streamed: tuple[Path, Path, list[str]], tmp_path) -> None:
+def test_a_coarser_file_is_forecast_with_a_longer_step(
+    streamed: tuple[Path, Path, list[str]], tmp_path
+) -> None:
     model = streamed[0]
     lines = SAMPLE.read_text().splitlines()
     path, out = tmp_path / "coarse.csv", tmp_path / "out.csv"
@@ -514,11 +894,25 @@ def test_a_coarser_file_is_forecast_with_a_longer_step(streamed: tuple[Path, Pat
     assert set(stamps.diff().dropna()) == {pd.Timedelta(days=2)}
     assert found["mean"].notna().all()
     scored = json.loads(
-        inside("evaluate", "--model", model, "--csv", path, "--resample-rate", 2, "--limit", 4, "--json").stdout
+        inside(
+            "evaluate",
+            "--model",
+            model,
+            "--csv",
+            path,
+            "--resample-rate",
+            2,
+            "--limit",
+            4,
+            "--json",
+        ).stdout
     )
     assert np.isfinite(scored["metrics"]["test/mse"])
     refused = inside(*args, 3, "--csv", path, status=1).stderr
-    assert "the interval is 2D, but --resample-rate 3 makes the model's 3D; give the ratio of the two intervals" in refused
+    assert (
+        "the interval is 2D, but --resample-rate 3 makes the model's 3D; give the ratio of the two intervals"
+        in refused
+    )
     both = inside(*args, 2, "--csv", path, "--conformal", status=1).stderr
     assert "--conformal: the errors kept are of the training's interval" in both
     assert (

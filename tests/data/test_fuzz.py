@@ -1,4 +1,6 @@
-"""Whatever a file holds, a command ends in a result or in one line; never in a traceback, never with half of an output."""
+"""Whatever a file holds, a command ends in a result or in one line; never in a traceback, never
+with half of an output.
+"""
 
 import csv
 import io
@@ -30,12 +32,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     base = tmp_path_factory.mktemp("fuzz")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        for name, path in (("HOME", "home"), ("MODELS", "home/models"), ("CHECKPOINTS", "home/checkpoints")):
+        for name, path in (
+            ("HOME", "home"),
+            ("MODELS", "home/models"),
+            ("CHECKPOINTS", "home/checkpoints"),
+        ):
             patch.setattr(store, name, base / path)
         (base / "plain.csv").write_text("\n".join(",".join(row) for row in plain()) + "\n")
         for model in ("nlinear", "quantile-linear"):
             done = run(
-                "train", "--csv", base / "plain.csv", *TINY[:4], "--model", model, *TINY[6:], "--output", base / model
+                "train",
+                "--csv",
+                base / "plain.csv",
+                *TINY[:4],
+                "--model",
+                model,
+                *TINY[6:],
+                "--output",
+                base / model,
             )
             assert done.exit_code == 0, done.output
         yield base
@@ -84,7 +98,16 @@ def check_one(folder: Path, content: bytes, given: list[str]) -> None:
 def forecast_one(folder: Path, content: bytes, given: list[str], model: str) -> None:
     path, out = put(folder, content)
     done = run(
-        "forecast", "--model", folder / model, "--csv", path, *given, "--output", out / "f.csv", "--plot", out / "f.png"
+        "forecast",
+        "--model",
+        folder / model,
+        "--csv",
+        path,
+        *given,
+        "--output",
+        out / "f.csv",
+        "--plot",
+        out / "f.png",
     )
     names = {p.name for p in out.iterdir()}
     if not ended(done, content):
@@ -112,7 +135,9 @@ def train_one(folder: Path, content: bytes, given: list[str]) -> None:
     assert {p.name for p in (out / "model").iterdir()} == set(FILES)
     metrics = json.loads(done.stdout)["metrics"]
     assert metrics["test/windows"] > 0
-    done = run("forecast", "--model", out / "model", "--csv", path, *given, "--output", out / "f.csv")
+    done = run(
+        "forecast", "--model", out / "model", "--csv", path, *given, "--output", out / "f.csv"
+    )
     ended(done, content)
     assert (out / "f.csv").exists() == (done.exit_code == 0), done.stderr
 
@@ -132,8 +157,15 @@ CASES = {"check": 70, "nlinear": 30, "quantile-linear": 30, "train": 30}
 
 
 def fuzz(folder: Path, command: str, cases: int, settle: bool) -> None:
-    @settings(max_examples=cases, deadline=None, derandomize=settle, database=None, suppress_health_check=list(HealthCheck),
-              phases=[Phase.explicit, Phase.generate, Phase.shrink], print_blob=True)  # fmt: skip
+    @settings(
+        max_examples=cases,
+        deadline=None,
+        derandomize=settle,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate, Phase.shrink],
+        print_blob=True,
+    )
     @given(files(command.endswith("linear")), options)
     def every(content: bytes, given: list[str]) -> None:
         one(folder, command, content, given)

@@ -33,7 +33,10 @@ EXPECTED = np.array([[1.5, 10.0], [2.5, np.nan], [-3.0, 30.0]])
         ("day\ta\tb\n2024/1/1\t1.5\t10\n2024/1/2\t2.5\tNaN\n2024/1/3\t-3\t30\n", "utf-16"),
         ("day|a|b\n1 Jan 2024|1.5|10\n2 Jan 2024|2.5|nan\n3 Jan 2024|-3|30", "utf-8"),
         (',day,a,b\n0,2024-01-01,1.5,10\n1,2024-01-02,2.5,N/A\n2,2024-01-03,-3,"30"\n', "utf-8"),
-        ("day,a,b\r\n2024-01-03,-3,30\r\n2024-01-01,1.5,10\r\n\r\n2024-01-02,2.5,null\r\n", "utf-8"),
+        (
+            "day,a,b\r\n2024-01-03,-3,30\r\n2024-01-01,1.5,10\r\n\r\n2024-01-02,2.5,null\r\n",
+            "utf-8",
+        ),
         ("a,b,day\n1.5,10,20240101\n2.5,,20240102\n-3,30,20240103\n", "utf-8"),
     ],
 )
@@ -54,7 +57,11 @@ def test_long_files_keep_the_order_of_their_items(write) -> None:
 
 
 def test_numbered_items_and_several_values(write) -> None:
-    rows = [f"{day:%Y-%m-%d},{item},{item * 10 + i},{i}" for item in (7, 8) for i, day in enumerate(DAYS)]
+    rows = [
+        f"{day:%Y-%m-%d},{item},{item * 10 + i},{i}"
+        for item in (7, 8)
+        for i, day in enumerate(DAYS)
+    ]
     table = read(write("date,item_id,x,y\n" + "\n".join(rows)))
     assert [s.item_id for s in table.series] == ["7", "8"]
     assert table.channel_label(table.series[1], 1) == "8/y"
@@ -79,7 +86,9 @@ def test_gaps_and_duplicates_are_handled_as_asked(write) -> None:
     path = write("t,x\n2024-01-01,1\n2024-01-02,2\n2024-01-02,4\n2024-01-03,5\n2024-01-06,6\n")
     for policy, value in (("first", 2.0), ("last", 4.0), ("mean", 3.0)):
         table = read(path, on_gap="fill", on_duplicate=policy)
-        np.testing.assert_array_equal(table.series[0].values[:, 0], [1, value, 5, np.nan, np.nan, 6])
+        np.testing.assert_array_equal(
+            table.series[0].values[:, 0], [1, value, 5, np.nan, np.nan, 6]
+        )
         assert len(table.report.decisions) == 2
 
 
@@ -98,40 +107,117 @@ BAD = [
     ("time,x,x\n2024-01-01,1,2\n", {}, "line 1: column 'x' stands twice"),
     ("time,x\n2024-01-01,1\n2024-01-02,2,3\n", {}, "line 3: 3 fields where the header has 2"),
     ("a,b\n1,2\n3,4\n", {}, "no column holds times (columns: 'a', 'b'); name it with --timestamp"),
-    ("t1,t2,x\n2024-01-01,2024-01-01,1\n2024-01-02,2024-01-02,2\n", {}, "'t1', 't2' could each be the time"),
+    (
+        "t1,t2,x\n2024-01-01,2024-01-01,1\n2024-01-02,2024-01-02,2\n",
+        {},
+        "'t1', 't2' could each be the time",
+    ),
     ("time,x\n2024-01-01,1\n2024-01-02,abc\n", {}, "line 3, column 'x': 'abc' is not a number"),
-    ('time,x\n2024-01-01,1\n\n"2024-01-02",1.2.3\n', {}, "line 4, column 'x': '1.2.3' is not a number"),
+    (
+        'time,x\n2024-01-01,1\n\n"2024-01-02",1.2.3\n',
+        {},
+        "line 4, column 'x': '1.2.3' is not a number",
+    ),
     ("time,x\n2024-01-01,1\n2024-01-02,inf\n", {}, "line 3, column 'x': an infinite value"),
     ("time,x\n2024-01-01,1\n2024-01-02,1e999\n", {}, "line 3, column 'x': an infinite value"),
     ("time,x\n2024-01-01,1\n", {"target": ("y",)}, "no column 'y'; the columns are 'time', 'x'"),
     ("time,x\n2024-01-01,1\n", {"timestamp": "when"}, "no column 'when'"),
     ("time,x\n2024-01-01,1\n", {"item_id": "shop"}, "no column 'shop'"),
-    ("time,x\n2024-01-01,1\n2024-01-02,2\n03.01.2024,3\n2024-01-04,4\n", {"timestamp": "time"}, "line 4, column 'time'"),
-    ("time,x\n2024-01-01,1\nyesterday,2\n2024-01-03,3\n", {"timestamp": "time"}, "line 3, column 'time': 'yesterday' is not"),
-    ("time,x\n2024-01-01,1\n2024-01-02 01:00,2\n2024-01-03,3\n", {}, "line 3, column 'time': '2024-01-02 01:00' is written"),
+    (
+        "time,x\n2024-01-01,1\n2024-01-02,2\n03.01.2024,3\n2024-01-04,4\n",
+        {"timestamp": "time"},
+        "line 4, column 'time'",
+    ),
+    (
+        "time,x\n2024-01-01,1\nyesterday,2\n2024-01-03,3\n",
+        {"timestamp": "time"},
+        "line 3, column 'time': 'yesterday' is not",
+    ),
+    (
+        "time,x\n2024-01-01,1\n2024-01-02 01:00,2\n2024-01-03,3\n",
+        {},
+        "line 3, column 'time': '2024-01-02 01:00' is written",
+    ),
     ("time,x\n2024-01-01,1\n,2\n2024-01-03,3\n", {}, "line 3, column 'time': the time is missing"),
-    ("time,x\n2024-01-01 25:00,1\n2024-01-01 26:00,1\n", {}, "'2024-01-01 25:00' has no such time of day"),
+    (
+        "time,x\n2024-01-01 25:00,1\n2024-01-01 26:00,1\n",
+        {},
+        "'2024-01-01 25:00' has no such time of day",
+    ),
     ("time,x\n03/04/2024,1\n04/05/2024,2\n", {}, "can be read as"),
-    ("time,x\n2024-01-01,1\n2024-01-02,2\n2024-01-04,3\n2024-01-05,3\n", {}, "1 time(s) are missing in 1 gap(s), first between "
-     "2024-01-02 00:00:00 and 2024-01-04 00:00:00 (lines 3 and 4); add the rows, or give --on-gap fill"),
-    ("time,x\n2024-01-01,1\n2024-01-02,2\n2024-01-02,3\n2024-01-03,3\n", {}, "(lines 3 and 4); remove them or give "
-     "--on-duplicate"),
-    ("time,x\n2024-01-01 00:00,1\n2024-01-01 01:00,2\n2024-01-01 02:00,2\n2024-01-01 02:10,3\n", {}, "line 5: the time "
-     "2024-01-01 02:10:00 is not on the grid of interval h"),
-    ("time,x,y\n2024-01-01,1,\n2024-01-02,2,-\n", {}, "column 'y': all values are missing; leave it out with --target"),
+    (
+        "time,x\n2024-01-01,1\n2024-01-02,2\n2024-01-04,3\n2024-01-05,3\n",
+        {},
+        "1 time(s) are missing in 1 gap(s), first between "
+        "2024-01-02 00:00:00 and 2024-01-04 00:00:00 (lines 3 and 4); add the rows, or give --on-gap fill",
+    ),
+    (
+        "time,x\n2024-01-01,1\n2024-01-02,2\n2024-01-02,3\n2024-01-03,3\n",
+        {},
+        "(lines 3 and 4); remove them or give --on-duplicate",
+    ),
+    (
+        "time,x\n2024-01-01 00:00,1\n2024-01-01 01:00,2\n2024-01-01 02:00,2\n2024-01-01 02:10,3\n",
+        {},
+        "line 5: the time 2024-01-01 02:10:00 is not on the grid of interval h",
+    ),
+    (
+        "time,x,y\n2024-01-01,1,\n2024-01-02,2,-\n",
+        {},
+        "column 'y': all values are missing; leave it out with --target",
+    ),
     ("time,x\n2024-01-01,1\n", {}, "one time only"),
-    ("time,x\n2024-01-01,1\n2024-01-02,1\n", {"freq": "fortnight"}, "--freq fortnight: no such interval"),
-    ("time,x\n2024-01-01 00:00,1\n2024-01-01 01:00,1\n", {"timezone": "Mars/Base"}, "no such time zone"),
-    ("shop,time,x\na,2024-01-01,1\n,2024-01-02,1\na,2024-01-02,1\n", {"item_id": "shop"}, "line 3, column 'shop': the item has"),
-    ("time,x\n2024-01-01," + "9" * 140_000 + "\n", {}, "not a well-formed CSV file (field larger than field limit"),
-    ("time,x\n2024-01-01,1\n2024-01-02,-1e37\n", {}, "line 3, column 'x': -1e+37 is beyond 1e+36, too large to compute with"),
-    ("time,x\n2024-01-01,1\n2262-01-01,2\n", {}, "line 3, column 'time': '2262-01-01' is outside the years 1678 to 2261"),
-    ("time,x\n1690-01-01,1\n1690-01-02,1\n2240-01-01,2\n", {}, "is more than 292 years, too long for steps of D"),
-    ("time,x\n2024-01-01 00:00+99:99,1\n2024-01-01 01:00+99:99,1\n", {}, "line 2, column 'time': '2024-01-01 00:00+99:99' has no such"),
-    ("time,x\n2024-01-01 00:00,1\n2024-01-01 01:00,1\n", {"timezone": "posixrules"}, "no such time zone"),
-    ("item,time,a/b,b\nx,2024-01-01,1,1\nx,2024-01-02,1,1\nx/a,2024-01-01,1,1\nx/a,2024-01-02,1,1\n", {}, "two series would both be "
-     "called 'x/a/b' in a forecast"),
-]  # fmt: skip
+    (
+        "time,x\n2024-01-01,1\n2024-01-02,1\n",
+        {"freq": "fortnight"},
+        "--freq fortnight: no such interval",
+    ),
+    (
+        "time,x\n2024-01-01 00:00,1\n2024-01-01 01:00,1\n",
+        {"timezone": "Mars/Base"},
+        "no such time zone",
+    ),
+    (
+        "shop,time,x\na,2024-01-01,1\n,2024-01-02,1\na,2024-01-02,1\n",
+        {"item_id": "shop"},
+        "line 3, column 'shop': the item has",
+    ),
+    (
+        "time,x\n2024-01-01," + "9" * 140_000 + "\n",
+        {},
+        "not a well-formed CSV file (field larger than field limit",
+    ),
+    (
+        "time,x\n2024-01-01,1\n2024-01-02,-1e37\n",
+        {},
+        "line 3, column 'x': -1e+37 is beyond 1e+36, too large to compute with",
+    ),
+    (
+        "time,x\n2024-01-01,1\n2262-01-01,2\n",
+        {},
+        "line 3, column 'time': '2262-01-01' is outside the years 1678 to 2261",
+    ),
+    (
+        "time,x\n1690-01-01,1\n1690-01-02,1\n2240-01-01,2\n",
+        {},
+        "is more than 292 years, too long for steps of D",
+    ),
+    (
+        "time,x\n2024-01-01 00:00+99:99,1\n2024-01-01 01:00+99:99,1\n",
+        {},
+        "line 2, column 'time': '2024-01-01 00:00+99:99' has no such",
+    ),
+    (
+        "time,x\n2024-01-01 00:00,1\n2024-01-01 01:00,1\n",
+        {"timezone": "posixrules"},
+        "no such time zone",
+    ),
+    (
+        "item,time,a/b,b\nx,2024-01-01,1,1\nx,2024-01-02,1,1\nx/a,2024-01-01,1,1\nx/a,2024-01-02,1,1\n",
+        {},
+        "two series would both be called 'x/a/b' in a forecast",
+    ),
+]
 
 
 @pytest.mark.parametrize(("text", "columns", "message"), BAD)
@@ -174,14 +260,20 @@ def test_a_message_is_one_line_of_some_length_and_cannot_steer_a_terminal(write)
 
 
 def test_a_forecast_past_the_last_year_is_refused(write) -> None:
-    table = read(write("year,x\n" + "".join(f"{year},1\n" for year in range(2240, 2262)), "old.csv"), timestamp="year")
+    table = read(
+        write("year,x\n" + "".join(f"{year},1\n" for year in range(2240, 2262)), "old.csv"),
+        timestamp="year",
+    )
     assert len(table.interval.stamps(table.series[0].first, 22)) == 22
     with pytest.raises(UserError, match="go beyond the year 2262"):
         table.interval.stamps(table.series[0].first, 40)
 
 
 def test_three_centuries_of_years_are_read(write) -> None:
-    table = read(write("year,x\n" + "".join(f"{year},{year}\n" for year in range(1700, 2009))), timestamp="year")
+    table = read(
+        write("year,x\n" + "".join(f"{year},{year}\n" for year in range(1700, 2009))),
+        timestamp="year",
+    )
     assert (table.interval.alias, len(table.series[0].values)) == ("YS-JAN", 309)
 
 
@@ -195,10 +287,14 @@ def test_values_too_many_deviations_off_are_refused(write) -> None:
     cells = [*(i % 5 for i in range(39)), 1e20]
     path = write(
         "time,x\n"
-        + "".join(f"{d:%Y-%m-%d},{v}\n" for d, v in zip(pd.date_range("2024-01-01", periods=40), cells, strict=True))
+        + "".join(
+            f"{d:%Y-%m-%d},{v}\n"
+            for d, v in zip(pd.date_range("2024-01-01", periods=40), cells, strict=True)
+        )
     )
     with pytest.raises(
-        UserError, match=r"column 'x' holds 1e\+20, more than 1e\+12 standard deviations from the mean 1.89286 of"
+        UserError,
+        match=r"column 'x' holds 1e\+20, more than 1e\+12 standard deviations from the mean 1.89286 of",
     ):
         load_problem(DataConfig(csv=str(path), horizon=2, lookback=4))
 
@@ -237,6 +333,8 @@ def test_benchmark_files_are_what_the_catalogue_says(name: str) -> None:
     table = read_table(path, Columns(freq=entry.interval), by_row=True)
     raw = pd.read_csv(path, encoding="latin-1", float_precision="round_trip")
     np.testing.assert_array_equal(table.series[0].values, raw.iloc[:, 1:].to_numpy(float))
-    assert table.interval.stamps(table.series[0].first, len(raw))[-1] == pd.to_datetime(raw.iloc[-1, 0])
+    assert table.interval.stamps(table.series[0].first, len(raw))[-1] == pd.to_datetime(
+        raw.iloc[-1, 0]
+    )
     border = entry.split(len(raw))
     assert border.train < border.validation < border.test <= len(raw)

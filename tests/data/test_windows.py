@@ -34,7 +34,10 @@ def test_windows_are_every_stretch_of_the_part(part: str) -> None:
 
 def test_protocol_counts_every_window() -> None:
     borders = [Borders(8640, 11520, 14400)]
-    counts = [len(cut_windows([np.zeros((17420, 1))], borders, p, 336, 96, [0])) for p in ("train", "validation", "test")]
+    counts = [
+        len(cut_windows([np.zeros((17420, 1))], borders, p, 336, 96, [0]))
+        for p in ("train", "validation", "test")
+    ]
     assert counts == [8640 - 336 - 96 + 1, 2880 - 96 + 1, 2880 - 96 + 1]
 
 
@@ -46,8 +49,11 @@ def test_series_of_unequal_length_do_not_run_into_each_other() -> None:
     from_short = batch.future[:, 0, 0] < 1000
     assert from_short.any()
     assert (~from_short).any()
-    # a padded history is missing where the series had not begun, and counts up to the target elsewhere
-    for past, mask, future in zip(batch.past[from_short, 0], batch.past_mask[from_short, 0], batch.future[from_short, 0]):
+    # a padded history is missing where the series had not begun, and counts up to the target
+    # elsewhere
+    for past, mask, future in zip(
+        batch.past[from_short, 0], batch.past_mask[from_short, 0], batch.future[from_short, 0]
+    ):
         t = int(future[0])
         assert mask.tolist() == [0.0] * (8 - t) + [1.0] * t
         assert past.tolist() == [0.0] * (8 - t) + list(range(t))
@@ -93,7 +99,9 @@ def test_borders_of_the_protocol_and_of_a_file() -> None:
 
 @pytest.mark.parametrize(("devices", "batch_size"), [(2, 7), (3, 4), (64, 3)])
 def test_devices_share_every_epoch_out(devices: int, batch_size: int) -> None:
-    """Every window once, but for the first of the order, which fill the shares up; all take the same number of batches."""
+    """Every window once, but for the first of the order, which fill the shares up; all take the
+    same number of batches.
+    """
     windows = cut_windows([counting(100)], [Borders(60, 80, 100)], "train", 10, 4, [0])
     whole = WindowData(windows, windows, batch_size, seed=3)
     order = torch.cat([batch.index for batch in whole.train_dataloader()]).tolist()
@@ -122,5 +130,7 @@ def test_windows_reach_another_process_as_they_are_and_small() -> None:
     windows = cut_windows([values], [Borders(300, 350, 400)], "train", 100, 40, [0])
     sent = pickle.dumps(windows)
     assert len(sent) < 3 * 500 * 2 * 8
-    for ours, theirs in zip(vars(windows[torch.arange(9)]).values(), vars(pickle.loads(sent)[torch.arange(9)]).values()):
+    for ours, theirs in zip(
+        vars(windows[torch.arange(9)]).values(), vars(pickle.loads(sent)[torch.arange(9)]).values()
+    ):
         assert torch.equal(ours, theirs)

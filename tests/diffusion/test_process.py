@@ -13,7 +13,11 @@ from forecaster.diffusion.schedules import bridge, ddpm, linear_betas, quadratic
 from forecaster.models.diffusion import build_schedule
 
 LOADED = {path.stem: load_config(path).model for path in sorted(CONFIGS.glob("*.yaml"))}
-MEMBERS = {name: build_schedule(model.schedule) for name, model in LOADED.items() if isinstance(model, DiffusionConfig)}
+MEMBERS = {
+    name: build_schedule(model.schedule)
+    for name, model in LOADED.items()
+    if isinstance(model, DiffusionConfig)
+}
 
 
 def published(name: str) -> tuple[list[float], list[float], list[float]]:
@@ -45,8 +49,12 @@ def test_all_members_are_here() -> None:
 @pytest.mark.parametrize("member", MEMBERS)
 def test_a_member_s_schedule_is_the_published_one(member: str) -> None:
     schedule = MEMBERS[member]
-    for found, expected in zip((schedule.a, schedule.g, schedule.b), published(member), strict=True):
-        torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
+    for found, expected in zip(
+        (schedule.a, schedule.g, schedule.b), published(member), strict=True
+    ):
+        torch.testing.assert_close(
+            found, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12
+        )
 
 
 @pytest.mark.parametrize("member", MEMBERS)
@@ -58,14 +66,20 @@ def test_a_reverse_step_with_an_oracle_maps_marginal_to_marginal(member: str) ->
             if b[t] == 0:
                 continue
             kappa, lam, zeta, sigma = process.coefficients(t, u, s)
-            off = (a[t] * kappa + lam - a[u], g[t] * kappa + zeta - g[u], b[t] ** 2 * kappa**2 + sigma**2 - b[u] ** 2)
+            off = (
+                a[t] * kappa + lam - a[u],
+                g[t] * kappa + zeta - g[u],
+                b[t] ** 2 * kappa**2 + sigma**2 - b[u] ** 2,
+            )
             worst = max(worst, *map(abs, off))
     assert worst < 1e-12
 
 
 @pytest.mark.parametrize("member", MEMBERS)
 def test_implied_noise_is_constant_along_every_deterministic_step(member: str) -> None:
-    """With an oracle and s = 0, (y_t − a_t·y_0 − g_t·h)/b_t is the same ε after any step that ends in noise."""
+    """With an oracle and s = 0, (y_t − a_t·y_0 − g_t·h)/b_t is the same ε after any step that ends
+    in noise.
+    """
     process, worst = Process(MEMBERS[member]), 0.0
     a, g, b = (c.tolist() for c in (process.a, process.g, process.b))
     y_0, h, epsilon = 0.7, -1.3, 2.1
@@ -104,13 +118,16 @@ def test_step_out_of_the_pinned_end_carries_no_noise_on() -> None:
         a_u, g_u, b_u = (float(c[u]) for c in (process.a, process.g, process.b))
         assert process.coefficients(50, u, 2.0) == pytest.approx((0.0, a_u, g_u, b_u))
         assert process.coefficients(50, u, 0.0) == pytest.approx((0.0, a_u, g_u, 0.0))
-        # s = 1 leaves half of the marginal's variance; `full_first` injects all of it, unless the walk is deterministic
+        # s = 1 leaves half of the marginal's variance; `full_first` injects all of it, unless the
+        # walk is deterministic
         assert process.coefficients(50, u, 1.0)[3] == pytest.approx(b_u / math.sqrt(2))
         assert process.coefficients(50, u, 1.0, full_first=True)[3] == pytest.approx(b_u)
         assert process.coefficients(50, u, 0.0, full_first=True)[3] == 0.0
 
 
-@pytest.mark.parametrize("betas", [quadratic_betas(50), linear_betas(100)], ids=["quadratic", "linear"])
+@pytest.mark.parametrize(
+    "betas", [quadratic_betas(50), linear_betas(100)], ids=["quadratic", "linear"]
+)
 def test_ddpm_step_is_the_textbook_posterior(betas: torch.Tensor) -> None:
     """Ho et al. (2020), equations 6 and 7."""
     process = Process(ddpm(betas))

@@ -36,7 +36,9 @@ def test_a_grid_may_be_any_that_falls_from_the_end() -> None:
             sample(Process(bridge(50)), lambda y, t: y, h, lambda step: h, grid, s=1.0)
 
 
-@pytest.mark.parametrize("schedule", [bridge(50), ddpm(quadratic_betas(50))], ids=["bridge", "ddpm"])
+@pytest.mark.parametrize(
+    "schedule", [bridge(50), ddpm(quadratic_betas(50))], ids=["bridge", "ddpm"]
+)
 @pytest.mark.parametrize("steps", [1, 3, 50])
 def test_an_oracle_leads_to_the_data_whatever_the_noise(schedule, steps: int) -> None:
     y_0, h = torch.randn(2, 3, 4, dtype=torch.float64), torch.randn(2, 3, 4, dtype=torch.float64)
@@ -62,12 +64,18 @@ PATHS = {
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize(("s", "steps"), [(2.0, 2000), (2.0, 50), (1.0, 10), (0.0, 10), (2.0, [2000, 1990, 600, 7])])
-def test_bayes_denoiser_reproduces_gaussian_data(path: str, s: float, steps: int | list[int]) -> None:
-    """With y_0 ~ N(1, 0.25²), E[y_0 | y_t] is known, and with it the law of every step of the walk, which is Gaussian.
+@pytest.mark.parametrize(
+    ("s", "steps"), [(2.0, 2000), (2.0, 50), (1.0, 10), (0.0, 10), (2.0, [2000, 1990, 600, 7])]
+)
+def test_bayes_denoiser_reproduces_gaussian_data(
+    path: str, s: float, steps: int | list[int]
+) -> None:
+    """With y_0 ~ N(1, 0.25²), E[y_0 | y_t] is known, and with it the law of every step of the walk,
+    which is Gaussian.
 
-    In many steps of the exact posterior it ends in the law of the data. The last step ends in E[y_0 | y_u] and averages
-    what noise is left there away, so few steps give up spread; they never invent any.
+    In many steps of the exact posterior it ends in the law of the data. The last step ends in E[y_0
+    | y_u] and averages what noise is left there away, so few steps give up spread; they never
+    invent any.
     """
     process, mean, std, prior = Process(PATHS[path]), 1.0, 0.25, -0.5
     a, g, b = (c.tolist() for c in (process.a, process.g, process.b))
@@ -82,11 +90,17 @@ def test_bayes_denoiser_reproduces_gaussian_data(path: str, s: float, steps: int
     torch.manual_seed(1)
     h = torch.full((20_000, 1, 1), prior, dtype=torch.float64)
     grid = step_grid(2000, steps)
-    out = sample(process, predict, h, lambda step: torch.randn_like(h), grid, s, full_first=True).flatten()
+    out = sample(
+        process, predict, h, lambda step: torch.randn_like(h), grid, s, full_first=True
+    ).flatten()
     centre, variance = g[-1] * prior, b[-1] ** 2
     for t, u in pairwise(grid):
         kappa, lam, zeta, sigma = process.coefficients(t, u, s, full_first=True)
-        centre = kappa * centre + lam * (mean + gain(t) * (centre - a[t] * mean - g[t] * prior)) + zeta * prior
+        centre = (
+            kappa * centre
+            + lam * (mean + gain(t) * (centre - a[t] * mean - g[t] * prior))
+            + zeta * prior
+        )
         variance = (kappa + lam * gain(t)) ** 2 * variance + sigma**2
     assert float(out.mean()) == pytest.approx(centre, abs=0.01)
     assert float(out.std()) == pytest.approx(variance**0.5, rel=0.02, abs=1e-9)
@@ -117,10 +131,14 @@ def test_what_the_network_predicts_is_turned_into_the_data(predicts: str) -> Non
     given = torch.zeros(2, 3, 6, 2, dtype=torch.float64)
     for step in (1, 25, 50):
         t = torch.full((2,), step)
-        torch.testing.assert_close(denoiser(process.mix(y_0, h, noise, t), h, given, t), y_0, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(
+            denoiser(process.mix(y_0, h, noise, t), h, given, t), y_0, rtol=1e-9, atol=1e-9
+        )
 
 
-@pytest.mark.parametrize("betas", [quadratic_betas(50), linear_betas(50, 1e-4, 0.2), cosine_betas(50)])
+@pytest.mark.parametrize(
+    "betas", [quadratic_betas(50), linear_betas(50, 1e-4, 0.2), cosine_betas(50)]
+)
 def test_noise_rates_end_in_noise(betas: torch.Tensor) -> None:
     schedule = ddpm(betas)
     assert ((betas > 0) & (betas < 1)).all()

@@ -1,4 +1,6 @@
-"""Sums over windows: pooled, by lead time and by series, against GluonTS; what is missing and how batches are cut."""
+"""Sums over windows: pooled, by lead time and by series, against GluonTS; what is missing and how
+batches are cut.
+"""
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ SCALE = torch.tensor([[1.0, 2.0, 4.0], [0.5, 3.0, 1.0]], dtype=torch.float64)
 
 
 def made(missing: float = 0.2) -> tuple[Truth, Tensor]:
-    """Windows of two series, with samples around them; every fifth value is missing, and one window's first channel."""
+    """Windows of two series, with samples around them; every fifth value is missing, and one
+    window's first channel.
+    """
     generator = torch.Generator().manual_seed(0)
     y = 3 + torch.randn(B, K, H, dtype=torch.float64, generator=generator)
     samples = 3 + torch.randn(B, S, K, H, dtype=torch.float64, generator=generator)
@@ -53,10 +57,15 @@ def test_every_metric_is_that_of_gluonts() -> None:
         return float(evaluator.get())
 
     for name, metric in {
-        "mse": gluonts.MSE(), "mae": gluonts.MAE("mean"), "rmse": gluonts.RMSE(), "mase": gluonts.MASE("mean"),
-        "smape": gluonts.SMAPE("mean"), "nd": gluonts.ND("mean"),
-        "wql": gluonts.MeanWeightedSumQuantileLoss(LEVELS_19), "wql_9": gluonts.MeanWeightedSumQuantileLoss(LEVELS_9),
-    }.items():  # fmt: skip
+        "mse": gluonts.MSE(),
+        "mae": gluonts.MAE("mean"),
+        "rmse": gluonts.RMSE(),
+        "mase": gluonts.MASE("mean"),
+        "smape": gluonts.SMAPE("mean"),
+        "nd": gluonts.ND("mean"),
+        "wql": gluonts.MeanWeightedSumQuantileLoss(LEVELS_19),
+        "wql_9": gluonts.MeanWeightedSumQuantileLoss(LEVELS_9),
+    }.items():
         assert found[name] == pytest.approx(theirs(metric), rel=1e-9), name
     for percent, low, high in ((50, "0.25", "0.75"), (90, "0.05", "0.95")):
         inside = (data[low] <= label) & (label <= data[high])
@@ -65,7 +74,9 @@ def test_every_metric_is_that_of_gluonts() -> None:
 
 
 def test_scores_of_samples_are_those_of_scoringrules_over_what_is_observed() -> None:
-    """Entry after entry, window after window; what is missing holds a value that would be seen anywhere."""
+    """Entry after entry, window after window; what is missing holds a value that would be seen
+    anywhere.
+    """
     truth, samples = made()
     truth = Truth(torch.where(truth.mask > 0, truth.y, 50.0), truth.mask, truth.series)
     totals = summed(truth, samples, WHOLE)
@@ -75,7 +86,10 @@ def test_scores_of_samples_are_those_of_scoringrules_over_what_is_observed() -> 
     crps = [scoringrules.crps_ensemble(value, drawn, estimator="fair") for value, drawn in entries]
     assert found["crps"] == pytest.approx(np.mean(crps), rel=1e-9)
     whole = [(b, h) for b in range(B) for h in range(H) if seen[b, :, h].all()]
-    sums = [scoringrules.crps_ensemble(y[b, :, h].sum(), x[b, :, :, h].sum(1), estimator="fair") for b, h in whole]
+    sums = [
+        scoringrules.crps_ensemble(y[b, :, h].sum(), x[b, :, :, h].sum(1), estimator="fair")
+        for b, h in whole
+    ]
     assert found["crps_sum"] == pytest.approx(np.mean(sums), rel=1e-9)
     energy = []
     for b in range(B):
@@ -84,22 +98,35 @@ def test_scores_of_samples_are_those_of_scoringrules_over_what_is_observed() -> 
         energy.append(np.linalg.norm(paths - y[b][seen[b]], axis=1).mean() - apart)
     assert found["energy"] == pytest.approx(np.mean(energy), rel=1e-9)
     pairs = [
-        (abs(y[b, i, h] - y[b, j, h]) ** 0.5 - (abs(x[b, :, i, h] - x[b, :, j, h]) ** 0.5).mean()) ** 2
-        for b in range(B) for h in range(H) for i in range(K) for j in range(i + 1, K) if seen[b, i, h] and seen[b, j, h]
-    ]  # fmt: skip
+        (abs(y[b, i, h] - y[b, j, h]) ** 0.5 - (abs(x[b, :, i, h] - x[b, :, j, h]) ** 0.5).mean())
+        ** 2
+        for b in range(B)
+        for h in range(H)
+        for i in range(K)
+        for j in range(i + 1, K)
+        if seen[b, i, h] and seen[b, j, h]
+    ]
     assert found["variogram"] == pytest.approx(np.mean(pairs), rel=1e-9)
     for percent in (50, 80, 90, 95):
-        tails = [np.quantile(drawn, (0.5 - percent / 200, 0.5 + percent / 200)) for _, drawn in entries]
-        inside = [low <= value <= high for (value, _), (low, high) in zip(entries, tails, strict=True)]
+        tails = [
+            np.quantile(drawn, (0.5 - percent / 200, 0.5 + percent / 200)) for _, drawn in entries
+        ]
+        inside = [
+            low <= value <= high for (value, _), (low, high) in zip(entries, tails, strict=True)
+        ]
         scores = [
             scoringrules.interval_score(value, low, high, 1 - percent / 100)
             for (value, _), (low, high) in zip(entries, tails, strict=True)
         ]
         assert found[f"coverage/{percent}"] == pytest.approx(np.mean(inside), rel=1e-9)
-        assert found[f"width/{percent}"] == pytest.approx(np.mean([high - low for low, high in tails]), rel=1e-9)
+        assert found[f"width/{percent}"] == pytest.approx(
+            np.mean([high - low for low, high in tails]), rel=1e-9
+        )
         assert found[f"interval/{percent}"] == pytest.approx(np.mean(scores), rel=1e-9)
     below = [int((drawn < value).sum()) for value, drawn in entries]
-    assert totals.histogram("rank") == pytest.approx(np.bincount(below, minlength=S + 1) / len(entries))
+    assert totals.histogram("rank") == pytest.approx(
+        np.bincount(below, minlength=S + 1) / len(entries)
+    )
     assert float(totals.sums["pit"].sum()) == pytest.approx(len(entries))
 
 
@@ -123,7 +150,9 @@ def test_point_metrics_are_those_of_torchmetrics() -> None:
     forecast, y = samples.mean(1)[observed], truth.y[observed]
     assert found["mse"] == pytest.approx(float(theirs.mean_squared_error(forecast, y)))
     assert found["mae"] == pytest.approx(float(theirs.mean_absolute_error(forecast, y)))
-    assert found["smape"] == pytest.approx(float(theirs.symmetric_mean_absolute_percentage_error(forecast, y)))
+    assert found["smape"] == pytest.approx(
+        float(theirs.symmetric_mean_absolute_percentage_error(forecast, y))
+    )
 
 
 def test_batches_change_nothing() -> None:
@@ -132,7 +161,10 @@ def test_batches_change_nothing() -> None:
     for batches in ([[i] for i in range(B)], [[5, 6, 7], [0, 1], [4, 2, 3]]):
         other = summed(truth, samples, batches)
         assert other.pooled() == pytest.approx(one.pooled(), rel=1e-12)
-        for found, wanted in ((other.by_lead(), one.by_lead()), (other.by_series(), one.by_series())):
+        for found, wanted in (
+            (other.by_lead(), one.by_lead()),
+            (other.by_series(), one.by_series()),
+        ):
             assert found.keys() == wanted.keys()
             for name in wanted:
                 assert found[name] == pytest.approx(wanted[name], rel=1e-12, nan_ok=True)
@@ -146,7 +178,9 @@ def test_what_is_missing_changes_nothing() -> None:
     for filler in (0.0, 1e6):
         seen = Truth(torch.where(truth.mask > 0, truth.y, filler), truth.mask, truth.series)
         totals = summed(seen, samples, WHOLE)
-        results.append((totals.pooled(), totals.by_lead(), totals.by_series(), totals.histogram("rank")))
+        results.append(
+            (totals.pooled(), totals.by_lead(), totals.by_series(), totals.histogram("rank"))
+        )
     assert str(results[0]) == str(results[1])  # nan, too
 
 

@@ -20,10 +20,14 @@ def test_the_interval_is_that_of_the_paired_t_test() -> None:
     first, second = generator.gamma(2, size=15), generator.gamma(2.5, size=15)
     bounds = stats.ttest_rel(second, first).confidence_interval(0.95)
     found = compare("a", first, "b", second, 1)
-    assert (found.low, found.high) == pytest.approx(tuple(100 * bound / second.mean() for bound in bounds))
+    assert (found.low, found.high) == pytest.approx(
+        tuple(100 * bound / second.mean() for bound in bounds)
+    )
     three = compare("a", first, "b", second, 1, pairs=3)
     bounds = stats.ttest_rel(second, first).confidence_interval(1 - 0.05 / 3)
-    assert (three.low, three.high) == pytest.approx(tuple(100 * bound / second.mean() for bound in bounds))
+    assert (three.low, three.high) == pytest.approx(
+        tuple(100 * bound / second.mean() for bound in bounds)
+    )
     assert three.p == pytest.approx(min(3 * found.p, 1))
 
 
@@ -31,26 +35,41 @@ def test_the_interval_is_that_of_the_paired_t_test() -> None:
 def test_equal_losses_cannot_be_told_apart(losses: np.ndarray) -> None:
     found = compare("a", losses, "b", losses, 3)
     assert (found.percent, found.low, found.high, found.p) == (0, 0, 0, 1)
-    assert found.sentence("MAE") == "a and b cannot be told apart (difference 0.0 %, 95 % interval 0.0 to 0.0 %) in MAE"
+    assert (
+        found.sentence("MAE")
+        == "a and b cannot be told apart (difference 0.0 %, 95 % interval 0.0 to 0.0 %) in MAE"
+    )
 
 
 def test_a_constant_difference_is_certain() -> None:
     losses = np.arange(1.0, 10.0)
     found = compare("a", losses - 0.5, "b", losses, 1)
-    assert found.sentence("CRPS") == "a is better than b by 10.0 % (95 % interval 10.0 to 10.0 %) in CRPS"
+    assert (
+        found.sentence("CRPS")
+        == "a is better than b by 10.0 % (95 % interval 10.0 to 10.0 %) in CRPS"
+    )
     assert found.p == 0
     worse = compare("b", losses, "a", losses - 1, 1)
-    assert worse.sentence("MAE") == "b is worse than a by 25.0 % (95 % interval -25.0 to -25.0 %) in MAE"
+    assert (
+        worse.sentence("MAE")
+        == "b is worse than a by 25.0 % (95 % interval -25.0 to -25.0 %) in MAE"
+    )
 
 
-@pytest.mark.parametrize(("origins", "overlap"), [(10, 1), (10, 2), (40, 4), (40, 14), (10, 14), (4, 14), (10, 28)])
+@pytest.mark.parametrize(
+    ("origins", "overlap"), [(10, 1), (10, 2), (40, 4), (40, 14), (10, 14), (4, 14), (10, 28)]
+)
 def test_intervals_hold_the_true_difference(origins: int, overlap: int) -> None:
-    """2,000 backtests whose losses are moving averages over ``overlap`` origins, of mean .9 and 1, or both alike."""
+    """2,000 backtests whose losses are moving averages over ``overlap`` origins, of mean .9 and 1,
+    or both alike.
+    """
     generator = np.random.default_rng(0)
     held = told_apart = 0
     for _ in range(2000):
         shocks = generator.gamma(4, 0.25, size=(2, origins + overlap - 1))
-        losses = np.stack([np.convolve(each, np.ones(overlap) / overlap, "valid") for each in shocks])
+        losses = np.stack(
+            [np.convolve(each, np.ones(overlap) / overlap, "valid") for each in shocks]
+        )
         found = compare("a", 0.9 * losses[0], "b", losses[1], overlap)
         held += found.low <= 10 / losses[1].mean() <= found.high
         alike = compare("a", losses[0], "b", losses[1], overlap)
@@ -62,7 +81,9 @@ def test_intervals_hold_the_true_difference(origins: int, overlap: int) -> None:
 
 @pytest.mark.parametrize("models", [2, 4, 8])
 def test_the_best_of_equal_models_is_seldom_found_better(models: int) -> None:
-    """1,000 backtests of models that are as good as one another: the best is picked and told from another in 5 % at most."""
+    """1,000 backtests of models that are as good as one another: the best is picked and told from
+    another in 5 % at most.
+    """
     generator = np.random.default_rng(1)
     told_apart = 0
     for _ in range(1000):
@@ -73,9 +94,15 @@ def test_the_best_of_equal_models_is_seldom_found_better(models: int) -> None:
 
 
 def test_the_best_is_held_against_each_other_one() -> None:
-    losses = {"c": np.array([3.0, 3.1, 3.2]), "a": np.array([1.0, 1.1, 1.2]), "b": np.array([2.0, 2.1, 2.2])}
+    losses = {
+        "c": np.array([3.0, 3.1, 3.2]),
+        "a": np.array([1.0, 1.1, 1.2]),
+        "b": np.array([2.0, 2.1, 2.2]),
+    }
     assert [(c.first, c.second) for c in against_best(losses, 1)] == [("a", "b"), ("a", "c")]
     two, three = ({name: losses[name] for name in names} for names in ("ab", "abc"))
     assert len(in_words(against_best(two, 1), "mae")) == 1
-    assert in_words(against_best(three, 1), "mae")[2].startswith("the intervals hold for all pairs of these models at once")
+    assert in_words(against_best(three, 1), "mae")[2].startswith(
+        "the intervals hold for all pairs of these models at once"
+    )
     assert [found.pairs for found in against_best(three, 1)] == [3, 3]

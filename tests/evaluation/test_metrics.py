@@ -34,7 +34,9 @@ def test_crps_is_scoringrules_fair_one() -> None:
 def test_energy_score_is_scoringrules_fair_one() -> None:
     generator = np.random.default_rng(0)
     samples, y = generator.normal(size=(5, 20, 2, 3)), generator.normal(size=(5, 2, 3))
-    ours = energy_score(torch.tensor(samples), torch.tensor(y), torch.ones(5, 2, 3, dtype=torch.float64))
+    ours = energy_score(
+        torch.tensor(samples), torch.tensor(y), torch.ones(5, 2, 3, dtype=torch.float64)
+    )
     flat, m = samples.reshape(5, 20, 6), 20
     biased = scoringrules.es_ensemble(y.reshape(5, 6), flat)
     spread = np.linalg.norm(flat[:, :, None] - flat[:, None], axis=-1).sum((1, 2)) / 2
@@ -65,15 +67,22 @@ def test_variogram_score_is_the_one_of_scoringrules() -> None:
     """Theirs sums all ordered pairs; ours gives the unordered ones and their number."""
     generator = np.random.default_rng(0)
     samples, y = generator.normal(size=(5, 20, 4, 3)), generator.normal(size=(5, 4, 3))
-    total, pairs = variogram_terms(torch.tensor(samples), torch.tensor(y), torch.ones(5, 4, 3, dtype=torch.float64))
-    theirs = scoringrules.vs_ensemble(y.swapaxes(1, 2), samples.transpose(0, 3, 1, 2), p=0.5)  # (B, H), (B, H, S, K)
+    total, pairs = variogram_terms(
+        torch.tensor(samples), torch.tensor(y), torch.ones(5, 4, 3, dtype=torch.float64)
+    )
+    theirs = scoringrules.vs_ensemble(
+        y.swapaxes(1, 2), samples.transpose(0, 3, 1, 2), p=0.5
+    )  # (B, H), (B, H, S, K)
     np.testing.assert_allclose(2 * total, theirs, rtol=1e-12)
     assert (pairs == 6).all()
 
 
 def test_variogram_score_leaves_out_pairs_with_a_missing_channel() -> None:
     generator = np.random.default_rng(0)
-    samples, y = torch.tensor(generator.normal(size=(5, 20, 4, 3))), torch.tensor(generator.normal(size=(5, 4, 3)))
+    samples, y = (
+        torch.tensor(generator.normal(size=(5, 20, 4, 3))),
+        torch.tensor(generator.normal(size=(5, 4, 3))),
+    )
     mask = torch.ones_like(y)
     mask[:, 2] = 0
     kept = [0, 1, 3]
@@ -88,7 +97,9 @@ def test_interval_score_is_the_one_of_scoringrules() -> None:
     high = low + generator.uniform(0, 2, size=100)
     for percent in (50, 90):
         ours = interval_score(*(torch.tensor(each) for each in (low, high, y)), percent)
-        np.testing.assert_allclose(ours, scoringrules.interval_score(y, low, high, 1 - percent / 100), rtol=1e-12)
+        np.testing.assert_allclose(
+            ours, scoringrules.interval_score(y, low, high, 1 - percent / 100), rtol=1e-12
+        )
 
 
 def test_weighted_quantile_loss_is_the_one_of_gluonts() -> None:
@@ -104,7 +115,9 @@ def test_weighted_quantile_loss_is_the_one_of_gluonts() -> None:
 def test_quantiles_of_samples_are_those_of_numpy() -> None:
     samples = np.random.default_rng(0).normal(size=(3, 17, 2))
     ours = quantiles_of_ranked(torch.tensor(samples).sort(dim=1).values, QUANTILES)
-    np.testing.assert_allclose(ours, np.quantile(samples, QUANTILES, axis=1).swapaxes(0, 1), rtol=1e-12)
+    np.testing.assert_allclose(
+        ours, np.quantile(samples, QUANTILES, axis=1).swapaxes(0, 1), rtol=1e-12
+    )
 
 
 def test_seasonal_error_is_the_one_of_gluonts_and_leaves_out_what_is_missing() -> None:
@@ -112,7 +125,9 @@ def test_seasonal_error_is_the_one_of_gluonts_and_leaves_out_what_is_missing() -
 
     values = np.random.default_rng(0).normal(size=(50, 3))
     np.testing.assert_allclose(seasonal_errors(values, 7), seasonal_error(values, 7)[0], rtol=1e-12)
-    np.testing.assert_allclose(seasonal_errors(values, 99), seasonal_error(values, 99)[0], rtol=1e-12)
+    np.testing.assert_allclose(
+        seasonal_errors(values, 99), seasonal_error(values, 99)[0], rtol=1e-12
+    )
     values[[3, 20], 1] = np.nan
     values[:, 2] = np.nan
     found = seasonal_errors(values, 7)
@@ -150,5 +165,7 @@ def test_ranks_of_exchangeable_samples_are_even() -> None:
     drawn = torch.randn(40_000, 10, 1, dtype=torch.float64)
     low, high = pit_range(drawn[:, :9].sort(dim=1).values, drawn[:, 9], [i / 10 for i in range(11)])
     counts = pit_histogram(low, high, 10).sum((0, 1))
-    assert float(((counts - 4000) ** 2 / 4000).sum()) < 27.9  # χ² of 9 degrees of freedom, one in a thousand
+    assert (
+        float(((counts - 4000) ** 2 / 4000).sum()) < 27.9
+    )  # χ² of 9 degrees of freedom, one in a thousand
     assert len(LEVELS_19) == 19

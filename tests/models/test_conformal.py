@@ -17,7 +17,9 @@ def zero_forecast(count: int) -> Batch:
 
 
 def test_interval_holds_its_level_on_average_for_few_errors() -> None:
-    """The promise of split conformal prediction, for n = 39 errors: P(y ≤ q_τ) ≥ τ, and at most 1/(n+1) more."""
+    """The promise of split conformal prediction, for n = 39 errors: P(y ≤ q_τ) ≥ τ, and at most
+    1/(n+1) more.
+    """
     torch.manual_seed(0)
     held = []
     for _ in range(400):
@@ -31,7 +33,9 @@ def test_interval_holds_its_level_on_average_for_few_errors() -> None:
 
 
 def test_quantiles_are_order_statistics_of_each_channel_and_lead_time() -> None:
-    errors = torch.arange(1.0, 20.0)[:, None, None] * torch.tensor([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]])
+    errors = torch.arange(1.0, 20.0)[:, None, None] * torch.tensor(
+        [[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]]
+    )
     errors = errors[torch.randperm(19)]
     errors[errors[:, 0, 0] == 19, 0, 0] = float("nan")  # 18 are left there
     found = Conformal(SeasonalNaive(1, H), errors).quantiles(zero_forecast(1), [0.1, 0.5, 0.9])[0]
@@ -43,7 +47,9 @@ def test_quantiles_are_order_statistics_of_each_channel_and_lead_time() -> None:
 def test_levels_beyond_the_errors_are_refused() -> None:
     model = Conformal(SeasonalNaive(1, H), torch.randn(18, K, H))
     model.quantiles(zero_forecast(1), [0.1, 0.9])
-    with pytest.raises(UserError, match=r"--conformal: level 0\.05 needs 19 validation windows, there are 18"):
+    with pytest.raises(
+        UserError, match=r"--conformal: level 0\.05 needs 19 validation windows, there are 18"
+    ):
         model.quantiles(zero_forecast(1), [0.05])
 
 

@@ -24,7 +24,10 @@ def deviation(time: torch.Tensor) -> torch.Tensor:
 def known_process(rows: int) -> np.ndarray:
     """y_t = .8·y_{t−1} + σ(t)·e_t, two independent channels."""
     generator = torch.Generator().manual_seed(0)
-    shocks = torch.randn(rows, 2, generator=generator, dtype=torch.float64) * deviation(torch.arange(rows))[:, None]
+    shocks = (
+        torch.randn(rows, 2, generator=generator, dtype=torch.float64)
+        * deviation(torch.arange(rows))[:, None]
+    )
     values = torch.zeros(rows, 2, dtype=torch.float64)
     for t in range(1, rows):
         values[t] = PHI * values[t - 1] + shocks[t]
@@ -43,20 +46,39 @@ def true_deviations(time: torch.Tensor) -> torch.Tensor:
 def forecasts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
     values = known_process(3 * PART)
     train, validation, test = (
-        Windows([values], [(a, a + PART)], LOOKBACK, HORIZON, [0]) for a in (LOOKBACK, PART, 2 * PART)
+        Windows([values], [(a, a + PART)], LOOKBACK, HORIZON, [0])
+        for a in (LOOKBACK, PART, 2 * PART)
     )
     # window normalisation keeps the level, so it could not forecast a return to the mean
-    settings = ["model.prior.phase_window=0", "model.prior.base={name: linear, norm: none, loss: l1}", "model.norm=none",
-                "trainer.max_epochs=6", "trainer.stage_epochs=30", "trainer.stage_learning_rate=0.001", "trainer.accelerator=cpu"]  # fmt: skip
+    settings = [
+        "model.prior.phase_window=0",
+        "model.prior.base={name: linear, norm: none, loss: l1}",
+        "model.norm=none",
+        "trainer.max_epochs=6",
+        "trainer.stage_epochs=30",
+        "trainer.stage_learning_rate=0.001",
+        "trainer.accelerator=cpu",
+    ]
     config = load_config(find_config("s2dbm"), settings)
     torch.manual_seed(0)
     model = build_model(config.model, 2, LOOKBACK, HORIZON, SEASON)
-    fit(model, WindowData(train, validation, 32, 0, 512), config.trainer, Path(tmp_path_factory.mktemp("fit")))
+    fit(
+        model,
+        WindowData(train, validation, 32, 0, 512),
+        config.trainer,
+        Path(tmp_path_factory.mktemp("fit")),
+    )
     batch = test[torch.arange(0, len(test), 5)]
     with torch.no_grad():
         samples = model.samples(batch, Draws(200, batch.index.tolist()))
         point = model.point(batch)
-    return {"samples": samples, "point": point, "y": batch.future, "last": batch.past[..., -1:], "time": batch.time}
+    return {
+        "samples": samples,
+        "point": point,
+        "y": batch.future,
+        "last": batch.past[..., -1:],
+        "time": batch.time,
+    }
 
 
 def test_samples_have_the_true_deviation_at_every_lead_time(forecasts) -> None:
@@ -67,7 +89,9 @@ def test_samples_have_the_true_deviation_at_every_lead_time(forecasts) -> None:
 
 
 def test_samples_widen_and_narrow_with_the_season(forecasts) -> None:
-    """One step ahead the true deviation runs from .3 to 1.7: place by place in the season, within a tenth."""
+    """One step ahead the true deviation runs from .3 to 1.7: place by place in the season, within a
+    tenth.
+    """
     phase = forecasts["time"] % SEASON
     for place in range(SEASON):
         found = forecasts["samples"][phase == place, :, :, 0].double().var(1).mean().sqrt()

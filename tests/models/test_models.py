@@ -44,8 +44,18 @@ def changed(**changes: object) -> DiffusionConfig:
 
 def windows(seed: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
-    past, future = torch.randn(B, K, L, generator=generator), torch.randn(B, K, H, generator=generator)
-    return Batch(past, torch.ones_like(past), future, torch.ones_like(future), torch.arange(B), 100 * torch.arange(B))
+    past, future = (
+        torch.randn(B, K, L, generator=generator),
+        torch.randn(B, K, H, generator=generator),
+    )
+    return Batch(
+        past,
+        torch.ones_like(past),
+        future,
+        torch.ones_like(future),
+        torch.arange(B),
+        100 * torch.arange(B),
+    )
 
 
 def stretch(seed: int = 1, rows: int = 60) -> Windows:
@@ -76,37 +86,38 @@ def test_seasonal_naive_repeats_the_last_season() -> None:
     assert SeasonalNaive(5, 7).point(batch)[0, 0].tolist() == [19, 20, 21, 22, 23, 19, 20]
     mask = torch.ones_like(past).clone()
     mask[..., [19, 21]] = 0  # one season further back is known
-    assert SeasonalNaive(5, 7).point(empty_future(past, mask, 7, torch.zeros(1, dtype=torch.int64)))[0, 0].tolist() == [
-        14,
-        20,
-        16,
-        22,
-        23,
-        14,
-        20,
-    ]
-    assert SeasonalNaive(86_400_000_000, 3).point(empty_future(past, mask, 3, torch.zeros(1, dtype=torch.int64)))[
-        0, 0
-    ].tolist() == [
-        23,
-        23,
-        23,
-    ]
+    assert SeasonalNaive(5, 7).point(
+        empty_future(past, mask, 7, torch.zeros(1, dtype=torch.int64))
+    )[0, 0].tolist() == [14, 20, 16, 22, 23, 14, 20]
+    assert SeasonalNaive(86_400_000_000, 3).point(
+        empty_future(past, mask, 3, torch.zeros(1, dtype=torch.int64))
+    )[0, 0].tolist() == [23, 23, 23]
 
 
 @pytest.mark.parametrize("norm", ["last", "mean", "standard"])
 def test_normalised_linear_layer_moves_with_the_level(norm: str) -> None:
     model, batch = Linear(LinearConfig(norm=norm), L, H), windows()
-    lifted = Batch(batch.past + 7, batch.past_mask, batch.future, batch.future_mask, batch.index, batch.time)
+    lifted = Batch(
+        batch.past + 7, batch.past_mask, batch.future, batch.future_mask, batch.index, batch.time
+    )
     torch.testing.assert_close(model.point(lifted), model.point(batch) + 7)
     if norm == "standard":
-        wide = Batch(batch.past * 10, batch.past_mask, batch.future, batch.future_mask, batch.index, batch.time)
+        wide = Batch(
+            batch.past * 10,
+            batch.past_mask,
+            batch.future,
+            batch.future_mask,
+            batch.index,
+            batch.time,
+        )
         torch.testing.assert_close(model.point(wide), model.point(batch) * 10, rtol=1e-4, atol=1e-4)
 
 
 def test_linear_without_norm_is_one_layer() -> None:
     model, batch = Linear(LinearConfig(norm="none"), L, H), windows()
-    torch.testing.assert_close(model.point(batch), batch.past @ model.layer.weight.T + model.layer.bias)
+    torch.testing.assert_close(
+        model.point(batch), batch.past @ model.layer.weight.T + model.layer.bias
+    )
 
 
 def test_quantiles_do_not_cross_and_interpolate() -> None:
@@ -130,8 +141,12 @@ def test_draws_of_a_quantile_model_follow_its_quantiles() -> None:
     assert together.abs().max() < 0.03  # it knows marginals only
 
 
-def bootstrap(windows: Windows | None = None, season: int = 6, **settings: object) -> ResidualBootstrap:
-    config = ResidualBootstrapConfig.model_validate({"base": {"name": "seasonal-naive"}, "residuals": "train", **settings})
+def bootstrap(
+    windows: Windows | None = None, season: int = 6, **settings: object
+) -> ResidualBootstrap:
+    config = ResidualBootstrapConfig.model_validate(
+        {"base": {"name": "seasonal-naive"}, "residuals": "train", **settings}
+    )
     model = ResidualBootstrap(config, SeasonalNaive(3, H), K, H, season)
     seen = windows if windows is not None else stretch()
     model.finish(seen, stretch(2))
@@ -143,9 +158,13 @@ def residuals_of(seen: Windows) -> torch.Tensor:
     return batch.future - SeasonalNaive(3, H).point(batch)
 
 
-def drawn_paths(model: ResidualBootstrap, batch: Batch, seen: Windows, count: int = 200) -> torch.Tensor:
+def drawn_paths(
+    model: ResidualBootstrap, batch: Batch, seen: Windows, count: int = 200
+) -> torch.Tensor:
     """Which of the windows' residual paths each draw is, (B, S)."""
-    added = model.samples(batch, Draws(count, list(range(len(batch))))) - model.point(batch)[:, None]
+    added = (
+        model.samples(batch, Draws(count, list(range(len(batch))))) - model.point(batch)[:, None]
+    )
     distance = (added[:, :, None] - residuals_of(seen)).abs().amax(dim=(3, 4))
     assert (distance.amin(2) < 1e-5).all()
     return distance.argmin(2)
@@ -178,13 +197,18 @@ def test_bootstrap_without_a_path_that_may_be_drawn_has_no_spread() -> None:
 
 def test_seeds_that_differ_beyond_32_bits_draw_otherwise() -> None:
     batch, model = windows(), bootstrap()
-    first, second = (model.samples(batch, Draws(5, [high * 2**32 + i for i in range(B)])) for high in (0, 1))
+    first, second = (
+        model.samples(batch, Draws(5, [high * 2**32 + i for i in range(B)])) for high in (0, 1)
+    )
     assert not torch.equal(first, second)
 
 
 def test_half_precision_reaches_no_complex_kernel() -> None:
     batch = windows()
-    for config in (changed(**COMBINATIONS["bridge, S4 layers"]), StateSpaceConfig(layer="s4", width=8, state=8)):
+    for config in (
+        changed(**COMBINATIONS["bridge, S4 layers"]),
+        StateSpaceConfig(layer="s4", width=8, state=8),
+    ):
         torch.manual_seed(0)
         model = build_model(config, K, L, H, 6)
         with torch.autocast("cpu", torch.bfloat16):
@@ -204,7 +228,10 @@ def test_bootstrap_draws_at_the_same_phase_of_the_season() -> None:
 def test_validation_paths_are_for_what_comes_after_validation() -> None:
     model = bootstrap(residuals="both")
     assert model.validated.sum() == len(stretch(2))
-    before, after = torch.tensor([int(model.times.max())]), torch.tensor([int(model.times.max()) + 500])
+    before, after = (
+        torch.tensor([int(model.times.max())]),
+        torch.tensor([int(model.times.max()) + 500]),
+    )
     assert (model.chances(before) * model.validated).sum() == 0
     assert model.chances(after).sum() == len(model.residuals)
     only = bootstrap(residuals="validation")
@@ -213,7 +240,9 @@ def test_validation_paths_are_for_what_comes_after_validation() -> None:
 
 def test_residuals_grow_with_the_deviation_of_the_window() -> None:
     batch = windows()
-    wide = Batch(3 * batch.past, batch.past_mask, batch.future, batch.future_mask, batch.index, batch.time)
+    wide = Batch(
+        3 * batch.past, batch.past_mask, batch.future, batch.future_mask, batch.index, batch.time
+    )
     for power in (0.0, 0.5, 1.0):
         model, draws = bootstrap(scale_power=power), Draws(5, [1, 2, 3, 4])
         spread = [model.samples(b, draws) - model.point(b)[:, None] for b in (batch, wide)]
@@ -221,13 +250,17 @@ def test_residuals_grow_with_the_deviation_of_the_window() -> None:
 
 
 def test_the_power_is_chosen_on_validation() -> None:
-    """Where errors are proportional to the history's deviation, the power is 1; where they have nothing to do with it, 0."""
+    """Where errors are proportional to the history's deviation, the power is 1; where they have
+    nothing to do with it, 0.
+    """
 
     def series(proportional: bool, seed: int) -> Windows:
         generator = torch.Generator().manual_seed(seed)
         swing = torch.exp(2 * torch.sin(torch.arange(1200) / 60))  # a slowly changing deviation
         noise = torch.randn(1200, K, generator=generator)
-        wave = 3 * (swing - 1)[:, None] * torch.tensor([1.0, -1.0]).repeat(600)[:, None]  # known two steps ahead
+        wave = (
+            3 * (swing - 1)[:, None] * torch.tensor([1.0, -1.0]).repeat(600)[:, None]
+        )  # known two steps ahead
         values = swing[:, None] * noise if proportional else wave + noise
         return Windows([values.numpy()], [(L, 1200)], L, H, [0])
 
@@ -247,7 +280,9 @@ def test_bootstrap_takes_a_missing_residual_from_the_nearest_path() -> None:
     seen = Windows([values], [(L, 60)], L, H, [0])
     model = bootstrap(seen)
     assert model.residuals.isfinite().all()
-    row = int((seen.times == 30).nonzero()) - 2  # its third value is missing; the path before has one there
+    row = (
+        int((seen.times == 30).nonzero()) - 2
+    )  # its third value is missing; the path before has one there
     assert model.residuals[row, 0, 2] == model.residuals[row - 1, 0, 2]
 
 
@@ -278,14 +313,23 @@ def test_samples_depend_on_the_windows_seed_alone() -> None:
 
 
 def test_without_noise_samples_are_the_point_forecast() -> None:
-    model, batch = diffusion_model(changed(sampler={"s": 0.0, "steps": 3, "point_steps": 3})), windows()
+    model, batch = (
+        diffusion_model(changed(sampler={"s": 0.0, "steps": 3, "point_steps": 3})),
+        windows(),
+    )
     drawn = model.samples(batch, Draws(3, [1, 2, 3, 4], steps=3))
-    torch.testing.assert_close(drawn, model.point(batch, 3)[:, None].expand_as(drawn), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        drawn, model.point(batch, 3)[:, None].expand_as(drawn), rtol=1e-5, atol=1e-5
+    )
 
 
-@pytest.mark.parametrize("name", ["s2dbm", "samples", "history", "linear", "transformer", "quantile-linear"])
+@pytest.mark.parametrize(
+    "name", ["s2dbm", "samples", "history", "linear", "transformer", "quantile-linear"]
+)
 def test_what_is_missing_has_no_say(name: str) -> None:
-    """Values under a zero mask may be anything: loss, point forecast and samples stay as they are."""
+    """Values under a zero mask may be anything: loss, point forecast and samples stay as they
+    are.
+    """
     config = {
         "s2dbm": SMALL,
         "samples": changed(**COMBINATIONS["trained on its samples"]),
@@ -310,7 +354,9 @@ def test_what_is_missing_has_no_say(name: str) -> None:
 
 
 def test_loss_is_the_absolute_error_of_the_data_prediction() -> None:
-    """With a network that outputs nothing, ŷ_0 = h whatever t and noise: the loss is the prior's own."""
+    """With a network that outputs nothing, ŷ_0 = h whatever t and noise: the loss is the prior's
+    own.
+    """
     torch.manual_seed(0)
     model, batch = build_model(SMALL, K, L, H, 6), windows()
     torch.testing.assert_close(model.loss(batch), model.prior.loss(batch))
@@ -337,22 +383,40 @@ ONE_STEP = {"s": 2.0, "steps": 1, "point_steps": 1}
             {"sampler": {"steps": 11, "point_steps": 1}},
             "model.sampler.steps: the number of steps lies between 1 and 10, not 11",
         ),
-        ({"sampler": {"steps": 1, "point_steps": 11}}, "model.sampler.point_steps: the number of steps lies between"),
-        ({"sampler": {"steps": [10, 3, 3], "point_steps": 1}}, "model.sampler.steps: the steps fall from 10"),
-        ({"schedule": DDPM | {"steps": 2000, "last": 0.9}}, "model.schedule: nothing is left of the data"),
+        (
+            {"sampler": {"steps": 1, "point_steps": 11}},
+            "model.sampler.point_steps: the number of steps lies between",
+        ),
+        (
+            {"sampler": {"steps": [10, 3, 3], "point_steps": 1}},
+            "model.sampler.steps: the steps fall from 10",
+        ),
+        (
+            {"schedule": DDPM | {"steps": 2000, "last": 0.9}},
+            "model.schedule: nothing is left of the data",
+        ),
         ({"schedule": DDPM, "predicts": "data", "given_prior": False}, "make no use of it"),
         (
             {"condition": {"name": "history"}, "label": 0, "network": {"name": "perceptron"}},
             "a perceptron sees one time at a time",
         ),
-        ({"condition": {"name": "mixup"}, "objective": {"name": "samples"}}, "mixup needs the future"),
+        (
+            {"condition": {"name": "mixup"}, "objective": {"name": "samples"}},
+            "mixup needs the future",
+        ),
         ({"predicts": "noise"}, "noise cannot be turned into data"),
         ({"prior": None}, "this schedule ends at the prior"),
         ({"prior": None, "schedule": DDPM}, "without a prior there is none to see or to correct"),
         ({"prior": {"name": "residual-bootstrap"}, "prior_training": "joint"}, "set it to first"),
         ({"prior": {"name": "seasonal-naive"}}, "seasonal naive gives no label"),
         (
-            {"condition": None, "prior": None, "schedule": DDPM, "given_prior": False, "predicts": "data"},
+            {
+                "condition": None,
+                "prior": None,
+                "schedule": DDPM,
+                "given_prior": False,
+                "predicts": "data",
+            },
             "nothing is known of the history",
         ),
         ({"condition": {"name": "history"}}, "model.label: a network that is given the history"),
@@ -371,27 +435,42 @@ COMBINATIONS = {
     "bridge from drawn residuals": {"prior": {"name": "residual-bootstrap"}, "sampler": ONE_STEP},
     "trained on its samples": {"objective": {"name": "samples"}, "network": {"name": "mixer"}},
     "noise pulled to the prior": {"schedule": DDPM | {"pull_to_prior": True}, "predicts": "noise"},
-    "cosine, no prior": {"schedule": DDPM | {"betas": "cosine"}, "prior": None, "given_prior": False, "predicts": "data"},
+    "cosine, no prior": {
+        "schedule": DDPM | {"betas": "cosine"},
+        "prior": None,
+        "given_prior": False,
+        "predicts": "data",
+    },
     "mixup, convolutions": {"condition": {"name": "mixup"}, "network": {"name": "convolution"}},
     "no condition": {"condition": None, "given_prior": True},
-    "history": {"condition": {"name": "history", "steps": 12}, "label": 0, "network": {"name": "residual", "layers": 1}},
+    "history": {
+        "condition": {"name": "history", "steps": 12},
+        "label": 0,
+        "network": {"name": "residual", "layers": 1},
+    },
     "steps of one's own": {"sampler": {"s": 1.0, "steps": [10, 6, 5, 1], "point_steps": [10, 1]}},
 }
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
 def test_parts_combine_freely(name: str) -> None:
-    """Any of them learns, and gives both kinds of forecast from the same weights, one sample not like the other."""
+    """Any of them learns, and gives both kinds of forecast from the same weights, one sample not
+    like the other.
+    """
     config, batch = changed(**COMBINATIONS[name]), windows()
     model = build_model(config, K, L, H, 6)
     for stage in model.stages():
         stage.finish(stretch(), stretch(2))
     model.loss(batch).backward()
-    trained = [p for n, p in model.named_parameters() if p.grad is not None and n.startswith("denoiser")]
+    trained = [
+        p for n, p in model.named_parameters() if p.grad is not None and n.startswith("denoiser")
+    ]
     assert any(p.grad.abs().max() > 0 for p in trained)
     model = model.eval()
     with torch.no_grad():
-        torch.nn.init.normal_(model.denoiser.network.output.weight)  # away from its start, which says nothing
+        torch.nn.init.normal_(
+            model.denoiser.network.output.weight
+        )  # away from its start, which says nothing
         assert torch.equal(model.point(batch), model.point(batch))
         drawn = model.samples(batch, Draws(4, [1, 2, 3, 4]))
         assert torch.equal(drawn, model.samples(batch, Draws(4, [1, 2, 3, 4])))
@@ -401,13 +480,17 @@ def test_parts_combine_freely(name: str) -> None:
 
 
 def test_score_of_samples_is_lowest_for_the_true_distribution() -> None:
-    """Proper: draws of the data's own law beat a shifted, a too wide, a too narrow and a wrongly joined one."""
+    """Proper: draws of the data's own law beat a shifted, a too wide, a too narrow and a wrongly
+    joined one.
+    """
     torch.manual_seed(0)
     weights = SamplesObjective()
     rows = 4000
 
     def draw(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, 1, H) + 0.5 * torch.randn(*shape, K, H)  # the channels move together
+        return torch.randn(*shape, 1, H) + 0.5 * torch.randn(
+            *shape, K, H
+        )  # the channels move together
 
     truth, mask = draw(rows), torch.ones(rows, K, H)
     own = draw(rows, 4)
@@ -426,10 +509,15 @@ def test_average_is_the_mean_of_its_members() -> None:
 
 def test_transformer_reads_the_newest_values() -> None:
     torch.manual_seed(0)
-    model, batch = build_model(TransformerConfig(patch=7, stride=4, norm="none"), K, L, H, 6).eval(), windows()
+    model, batch = (
+        build_model(TransformerConfig(patch=7, stride=4, norm="none"), K, L, H, 6).eval(),
+        windows(),
+    )
     past = batch.past.clone()
     past[..., -1] += 1
-    assert (model.point(Batch(past, *(getattr(batch, n) for n in FIELDS[1:]))) != model.point(batch)).any()
+    assert (
+        model.point(Batch(past, *(getattr(batch, n) for n in FIELDS[1:]))) != model.point(batch)
+    ).any()
 
 
 def test_steps_outside_the_chain_are_refused() -> None:
@@ -444,7 +532,10 @@ def test_a_path_without_noise_is_a_point_forecast() -> None:
     model = build_model(changed(sampler={"s": 1.0, "steps": 4, "point_steps": 1}), K, L, H, 6)
     assert model.distribution == "samples"
     assert [model.has_spread(steps) for steps in (None, 2, 1)] == [True, True, False]
-    for sampler in ({"s": 0.0, "steps": 4, "point_steps": 1}, {"s": 1.0, "steps": [10], "point_steps": 1}):
+    for sampler in (
+        {"s": 0.0, "steps": 4, "point_steps": 1},
+        {"s": 1.0, "steps": [10], "point_steps": 1},
+    ):
         assert build_model(changed(sampler=sampler), K, L, H, 6).distribution == "none"
     samples = model.samples(windows(), Draws(3, [0, 1, 2, 3], 1))
     assert torch.equal(samples[:, 0], samples[:, 1])

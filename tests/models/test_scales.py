@@ -33,7 +33,10 @@ def test_measures_grow_with_the_history_and_do_not_see_its_level() -> None:
     past = noise(5, K, L)
     found = log_scales(histories(past), SEASON)
     torch.testing.assert_close(
-        log_scales(histories(10 * past + 7), SEASON), found + torch.tensor(10.0).log(), atol=1e-3, rtol=0
+        log_scales(histories(10 * past + 7), SEASON),
+        found + torch.tensor(10.0).log(),
+        atol=1e-3,
+        rtol=0,
     )
 
 
@@ -59,10 +62,18 @@ def test_measures_that_say_nothing_get_no_weight() -> None:
 
 
 def swinging(rows: int, seed: int) -> Windows:
-    """Noise whose deviation changes faster than the history is long: its last season tells more than the whole."""
+    """Noise whose deviation changes faster than the history is long: its last season tells more
+    than the whole.
+    """
     generator = torch.Generator().manual_seed(seed)
     swing = torch.exp(1.5 * torch.sin(torch.arange(rows) / 8))
-    return Windows([(swing[:, None] * torch.randn(rows, K, generator=generator)).numpy()], [(L, rows)], L, H, [0])
+    return Windows(
+        [(swing[:, None] * torch.randn(rows, K, generator=generator)).numpy()],
+        [(L, rows)],
+        L,
+        H,
+        [0],
+    )
 
 
 def learnt(scale: str) -> ResidualBootstrap:
@@ -75,14 +86,18 @@ def learnt(scale: str) -> ResidualBootstrap:
 
 
 def test_the_learnt_scale_follows_what_the_deviation_cannot() -> None:
-    """The paths' scale goes with the size of the truth over all windows of another stretch, as the deviation's does not."""
+    """The paths' scale goes with the size of the truth over all windows of another stretch, as the
+    deviation's does not.
+    """
     seen = swinging(1500, 3)
     batch = seen[torch.arange(len(seen))]
     size = batch.future.abs().mean((1, 2)).log()
     agreement = {}
     for scale in ("deviation", "learnt"):
         drawn = learnt(scale).samples(batch, Draws(50, batch.index.tolist()))
-        agreement[scale] = torch.corrcoef(torch.stack([drawn.abs().mean((1, 2, 3)).log(), size]))[0, 1]
+        agreement[scale] = torch.corrcoef(torch.stack([drawn.abs().mean((1, 2, 3)).log(), size]))[
+            0, 1
+        ]
     assert agreement["learnt"] > agreement["deviation"] + 0.2, agreement
 
 
@@ -91,4 +106,7 @@ def test_a_loaded_learnt_scale_draws_the_same() -> None:
     other = ResidualBootstrap(model.config, model.base, K, H, SEASON)
     other.load_state_dict(model.state_dict())
     batch = swinging(200, 4)[torch.arange(5)]
-    assert torch.equal(other.samples(batch, Draws(9, [1, 2, 3, 4, 5])), model.samples(batch, Draws(9, [1, 2, 3, 4, 5])))
+    assert torch.equal(
+        other.samples(batch, Draws(9, [1, 2, 3, 4, 5])),
+        model.samples(batch, Draws(9, [1, 2, 3, 4, 5])),
+    )

@@ -1,11 +1,18 @@
-"""State-space forecasters: streaming is reading everything, at any rate; what their outputs mean."""
+"""State-space forecasters: streaming is reading everything, at any rate; what their outputs
+mean.
+"""
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-from forecaster.config.model_config import DiffusionConfig, LinearConfig, ResidualBootstrapConfig, StateSpaceConfig
+from forecaster.config.model_config import (
+    DiffusionConfig,
+    LinearConfig,
+    ResidualBootstrapConfig,
+    StateSpaceConfig,
+)
 from forecaster.data.windows import Batch
 from forecaster.errors import UserError
 from forecaster.models import Draws, build_model, empty_future
@@ -30,13 +37,17 @@ def windows(length: int = L, dtype: torch.dtype = torch.float32) -> Batch:
     past = torch.randn(B, K, length, generator=generator, dtype=dtype) + torch.arange(length) / 10
     mask = (torch.rand(B, K, length, generator=generator) > 0.2).to(dtype)
     future = torch.randn(B, K, H, generator=generator, dtype=dtype)
-    return Batch(past * mask, mask, future, torch.ones_like(future), torch.arange(B), torch.arange(B))
+    return Batch(
+        past * mask, mask, future, torch.ones_like(future), torch.arange(B), torch.arange(B)
+    )
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-4), (torch.float64, 1e-9)])
 @torch.no_grad()
-def test_streaming_is_reading_the_whole_history(layer: str, dtype: torch.dtype, near: float) -> None:
+def test_streaming_is_reading_the_whole_history(
+    layer: str, dtype: torch.dtype, near: float
+) -> None:
     model, batch = make(dtype, layer=layer), windows(3 * L, dtype)
     live = model.live(batch.past[..., :L], batch.past_mask[..., :L])
     for k in range(L, 3 * L):
@@ -62,7 +73,9 @@ def test_memory_does_not_grow() -> None:
     model, batch = make(), windows(3 * L)
     sizes = [
         [tuple(t.shape) for t in (*memory.states, memory.features, memory.moments)]
-        for memory in (model.read(batch.past[..., :n], batch.past_mask[..., :n]) for n in (1, 3 * L))
+        for memory in (
+            model.read(batch.past[..., :n], batch.past_mask[..., :n]) for n in (1, 3 * L)
+        )
     ]
     assert sizes[0] == sizes[1]
 
@@ -89,12 +102,22 @@ def test_running_moments_are_those_of_a_loop() -> None:
 @torch.no_grad()
 def test_forecasts_move_with_level_and_scale() -> None:
     model, batch = make(torch.float64), windows(dtype=torch.float64)
-    lifted = Batch((1000 * batch.past + 7) * batch.past_mask, batch.past_mask, batch.future, batch.future_mask, batch.index, batch.time)  # fmt: skip
-    torch.testing.assert_close(model.point(lifted), 1000 * model.point(batch) + 7, rtol=1e-3, atol=1e-3)
+    lifted = Batch(
+        (1000 * batch.past + 7) * batch.past_mask,
+        batch.past_mask,
+        batch.future,
+        batch.future_mask,
+        batch.index,
+        batch.time,
+    )
+    torch.testing.assert_close(
+        model.point(lifted), 1000 * model.point(batch) + 7, rtol=1e-3, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize(
-    "settings", [{"output": "quantiles"}, {"output": "student-t"}, {"mix": True}, {"norm": "standard"}]
+    "settings",
+    [{"output": "quantiles"}, {"output": "student-t"}, {"mix": True}, {"norm": "standard"}],
 )
 def test_what_is_missing_has_no_say(settings: dict[str, object]) -> None:
     model, batch = make(**settings), windows()
@@ -114,7 +137,11 @@ def test_what_is_missing_has_no_say(settings: dict[str, object]) -> None:
 def test_a_history_without_a_value_is_no_obstacle() -> None:
     model = make()
     empty = torch.zeros(1, K, L)
-    assert model.point(empty_future(empty, empty, H, torch.zeros(1, dtype=torch.int64))).isfinite().all()
+    assert (
+        model.point(empty_future(empty, empty, H, torch.zeros(1, dtype=torch.int64)))
+        .isfinite()
+        .all()
+    )
 
 
 @torch.no_grad()
@@ -136,7 +163,12 @@ def test_student_t_samples_have_its_quantiles() -> None:
         expected = stats.t.ppf(level, df, loc, scale)
         assert np.abs(np.quantile(drawn, level, axis=0) - expected).max() < 0.1 * scale.max()
     loss = -stats.t.logpdf(batch.future[0].numpy(), df, loc, scale)
-    one = Batch(*(getattr(batch, n)[:1] for n in ("past", "past_mask", "future", "future_mask", "index", "time")))
+    one = Batch(
+        *(
+            getattr(batch, n)[:1]
+            for n in ("past", "past_mask", "future", "future_mask", "index", "time")
+        )
+    )
     assert float(model.loss(one)) == pytest.approx(loss.mean(), rel=1e-5)
 
 
@@ -147,19 +179,27 @@ def test_a_distribution_streams_too() -> None:
         live = model.live(batch.past[..., :-1], batch.past_mask[..., :-1])
         live.take(batch.past[..., -1], batch.past_mask[..., -1])
         draws = Draws(5, [1, 2, 3])
-        torch.testing.assert_close(live.samples(batch, draws), model.samples(batch, draws), rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(
+            live.samples(batch, draws), model.samples(batch, draws), rtol=1e-9, atol=1e-9
+        )
         if output == "quantiles":
-            torch.testing.assert_close(live.quantiles(batch, [0.2]), model.quantiles(batch, [0.2]), rtol=1e-9, atol=1e-9)
+            torch.testing.assert_close(
+                live.quantiles(batch, [0.2]), model.quantiles(batch, [0.2]), rtol=1e-9, atol=1e-9
+            )
 
 
 @pytest.mark.parametrize("layer", ["lssl", "s4", "s4d", "s5"])
 @torch.no_grad()
 def test_a_coarser_sampling_needs_a_longer_step_only(layer: str) -> None:
-    """A slow signal read at every row, and at every second one with rate 2: the same forecast for the same times."""
+    """A slow signal read at every row, and at every second one with rate 2: the same forecast for
+    the same times.
+    """
     model = make(torch.float64, layer=layer, dt_min=1e-3, dt_max=1e-2)
     times = torch.arange(400, dtype=torch.float64)
     wave = torch.sin(times / 30).expand(1, 1, -1).expand(1, K, -1)
-    fine = model.point(empty_future(wave, torch.ones_like(wave), H, torch.zeros(1, dtype=torch.int64)))
+    fine = model.point(
+        empty_future(wave, torch.ones_like(wave), H, torch.zeros(1, dtype=torch.int64))
+    )
     coarse = wave[..., 1::2]
     batch = empty_future(coarse, torch.ones_like(coarse), H, torch.zeros(1, dtype=torch.int64))
     unscaled = model.point(batch)[..., : H // 2]
@@ -167,7 +207,9 @@ def test_a_coarser_sampling_needs_a_longer_step_only(layer: str) -> None:
     found = model.point(batch)
     assert found.shape == (1, K, H)
     torch.testing.assert_close(found[..., : H // 2], fine[..., 1::2], rtol=0.05, atol=0.05)
-    right, wrong = ((each - fine[..., 1::2]).abs().max() for each in (found[..., : H // 2], unscaled))
+    right, wrong = (
+        (each - fine[..., 1::2]).abs().max() for each in (found[..., : H // 2], unscaled)
+    )
     assert right < wrong / 2
     first, second = model.read(coarse, torch.ones_like(coarse)), found[..., : H // 2]
     again = model.roll(model.read(second, torch.ones_like(second), first))
@@ -188,14 +230,18 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(UserError, match="knows one sampling interval only"):
         linear.resample(2)
     quantiles = StateSpaceConfig(output="quantiles")
-    with pytest.raises(UserError, match=r"model\.base\.output: quantiles cannot be built on; set it to point"):
+    with pytest.raises(
+        UserError, match=r"model\.base\.output: quantiles cannot be built on; set it to point"
+    ):
         build_model(ResidualBootstrapConfig(base=quantiles), K, L, H, 6)
     with pytest.raises(UserError, match=r"model\.prior\.output"):
         build_model(DiffusionConfig(prior=quantiles, label=0), K, L, H, 6)
 
 
 def test_it_can_be_a_prior_with_a_label() -> None:
-    config = DiffusionConfig.model_validate({"prior": {"name": "state-space", "width": 4, "state": 4}, "label": 5})
+    config = DiffusionConfig.model_validate(
+        {"prior": {"name": "state-space", "width": 4, "state": 4}, "label": 5}
+    )
     model, batch = build_model(config, K, L, H, 6), windows()
     assert model.prior.whole(batch).shape == (B, K, 5 + H)
     model.loss(batch).backward()

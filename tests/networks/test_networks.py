@@ -22,10 +22,16 @@ from forecaster.networks.residual import StateSpaceLayer
 def test_attention_layer_is_torchs_own() -> None:
     torch.manual_seed(0)
     ours = TransformerLayer(8, 2, 16, 0.0)
-    theirs = torch.nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, activation="gelu", batch_first=True)
+    theirs = torch.nn.TransformerEncoderLayer(
+        8, 2, 16, dropout=0.0, activation="gelu", batch_first=True
+    )
     theirs.self_attn.in_proj_weight.data = ours.qkv.weight.data
     theirs.self_attn.in_proj_bias.data = ours.qkv.bias.data
-    for mine, other in ((ours.out, theirs.self_attn.out_proj), (ours.up, theirs.linear1), (ours.down, theirs.linear2)):
+    for mine, other in (
+        (ours.out, theirs.self_attn.out_proj),
+        (ours.up, theirs.linear1),
+        (ours.down, theirs.linear2),
+    ):
         other.load_state_dict(mine.state_dict())
     x = torch.randn(3, 7, 8)
     torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-5)

@@ -1,4 +1,6 @@
-"""The report: what it shows is what the run kept, in one file that loads nothing, whatever names it is given."""
+"""The report: what it shows is what the run kept, in one file that loads nothing, whatever names it
+is given.
+"""
 
 import json
 import os
@@ -42,8 +44,23 @@ def read_safely(text: str) -> Reader:
     """Read a page, and hold it to loading and running nothing."""
     page = Reader(text)
     for tag, attrs in page.tags:
-        assert tag not in {"script", "img", "link", "iframe", "object", "base", "form", "foreignobject", "image", "use"}
-        assert not {name for name in attrs if name.startswith("on") or name in {"src", "style", "srcdoc", "action"}}
+        assert tag not in {
+            "script",
+            "img",
+            "link",
+            "iframe",
+            "object",
+            "base",
+            "form",
+            "foreignobject",
+            "image",
+            "use",
+        }
+        assert not {
+            name
+            for name in attrs
+            if name.startswith("on") or name in {"src", "style", "srcdoc", "action"}
+        }
         assert attrs.get("href", "#").startswith("#")
     assert "url(" not in text
     assert "@import" not in text
@@ -61,10 +78,24 @@ def record(name: str = "first", **changes: object) -> Record:
         "test/seasonal_naive/mae": 3.0,
         "val/mae": 1.0,
     }
-    params = {"data.csv": "/home/someone/data.csv", "data.horizon": "2", "data.sha256": "d1", "trainer.seed": "7"}  # fmt: skip
-    values = {"run_id": f"id-of-{name}", "name": name, "status": "FINISHED", "started": datetime(2026, 1, 2, tzinfo=UTC),
-              "params": params, "tags": {"model": "linear", "code": "abc"}, "metrics": metrics, "scores": metrics,
-              "files": {}, "evaluation": None}  # fmt: skip
+    params = {
+        "data.csv": "/home/someone/data.csv",
+        "data.horizon": "2",
+        "data.sha256": "d1",
+        "trainer.seed": "7",
+    }
+    values = {
+        "run_id": f"id-of-{name}",
+        "name": name,
+        "status": "FINISHED",
+        "started": datetime(2026, 1, 2, tzinfo=UTC),
+        "params": params,
+        "tags": {"model": "linear", "code": "abc"},
+        "metrics": metrics,
+        "scores": metrics,
+        "files": {},
+        "evaluation": None,
+    }
     return Record(**(values | changes))  # type: ignore[arg-type]
 
 
@@ -72,13 +103,14 @@ def hostile() -> Record:
     past = f"item_id,timestamp,value\n{EVIL},2024-01-01,1\n{EVIL},2024-01-02,2\n"
     ahead = f"item_id,timestamp,mean,0.05,0.95\n{EVIL},2024-01-04,4,3,5\n{EVIL},2024-01-03,3,2,\n"
     files = {
-        "forecasts/history.csv": past, "forecasts/forecast.csv": ahead,
+        "forecasts/history.csv": past,
+        "forecasts/forecast.csv": ahead,
         "data.json": json.dumps({"file": f"/x/{QUOTED}", EVIL: [EVIL], "missing": {QUOTED: EVIL}}),
         "config.yaml": json.dumps({"title": EVIL, "data": {"csv": "/secret/place/x.csv"}}),
         "versions.json": json.dumps({"code": QUOTED, EVIL: QUOTED}),
         "evaluation/by_lead.csv": "lead,mae,crps,coverage/90\n1,1,1,0.9\n2,3,,0.7\n",
         "evaluation/pit.csv": "from,share\n0,0.4\n0.5,0.6\n",
-    }  # fmt: skip
+    }
     encoded = {name: text.encode() for name, text in files.items()}
     tags = {"model": EVIL, "dataset": QUOTED}
     params = {"data.dataset": QUOTED, "data.sha256": EVIL, "trainer.seed": EVIL, EVIL: QUOTED}
@@ -93,7 +125,10 @@ def test_names_from_outside_are_text_and_nothing_else() -> None:
         assert EVIL in page.text
         assert QUOTED in page.text
         assert "/secret/place" not in text
-        policy = {"http-equiv": "Content-Security-Policy", "content": "default-src 'none'; style-src 'unsafe-inline'"}
+        policy = {
+            "http-equiv": "Content-Security-Policy",
+            "content": "default-src 'none'; style-src 'unsafe-inline'",
+        }
         assert ("meta", policy) in page.tags
 
 
@@ -126,7 +161,9 @@ def test_curves_of_other_windows_are_told() -> None:
     other = record("second", scores={"test/windows": 3.0, "test/coverage/90": 0.7}, evaluation="e")
     found = build([record(), other]).comparison
     assert found is not None
-    assert found.notes == ["The curves of these runs are of different numbers of windows: they compare loosely, if at all."]
+    assert found.notes == [
+        "The curves of these runs are of different numbers of windows: they compare loosely, if at all."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -155,22 +192,36 @@ def numbers(path: str) -> np.ndarray:
 
 def test_a_fan_stands_in_order_and_a_missing_value_is_a_gap() -> None:
     levels = {"0.05": [2.0, 2.0], "0.25": [3.0, 3.0], "0.75": [5.0, 5.0], "0.95": [6.0, 6.0]}
-    chart = fan("x", [1.0, np.nan, 3.0, 4.0], [4.0, 4.0], levels, [f"2024-01-0{i}" for i in range(1, 7)])
+    chart = fan(
+        "x", [1.0, np.nan, 3.0, 4.0], [4.0, 4.0], levels, [f"2024-01-0{i}" for i in range(1, 7)]
+    )
     wide, narrow, past, mean = chart.shapes
-    assert [s.label for s in chart.legend] == ["history", "forecast", "90 % interval", "50 % interval"]
+    assert [s.label for s in chart.legend] == [
+        "history",
+        "forecast",
+        "90 % interval",
+        "50 % interval",
+    ]
     assert past.path.count("M") == 2
-    np.testing.assert_allclose(np.diff(numbers(past.path)[:, 0]), np.array([2, 1]) * (352 - 44) / 5, atol=0.11)
+    np.testing.assert_allclose(
+        np.diff(numbers(past.path)[:, 0]), np.array([2, 1]) * (352 - 44) / 5, atol=0.11
+    )
     low, high = numbers(wide.path)[[0, -1], 1]
-    assert low > numbers(narrow.path)[0, 1] > numbers(mean.path)[0, 1] > high  # downwards in the picture
+    assert (
+        low > numbers(narrow.path)[0, 1] > numbers(mean.path)[0, 1] > high
+    )  # downwards in the picture
     for path in (past.path, mean.path, wide.path):
         assert ((numbers(path) >= 0) & (numbers(path) <= [WIDTH, HEIGHT])).all()
 
 
 def test_charts_bear_what_is_missing_or_constant() -> None:
     for chart in (
-        curves("x", {"a": [np.nan, np.nan], "b": []}), curves("x", {"a": [2.0]}), histogram("x", [0.0, 1.0]),
-        reliability({"a": {50: 0.5, 90: 1.0}, "b": {}}), fan("x", [1.0, 1.0], [1.0], {}, ["1", "2", "3"]),
-    ):  # fmt: skip
+        curves("x", {"a": [np.nan, np.nan], "b": []}),
+        curves("x", {"a": [2.0]}),
+        histogram("x", [0.0, 1.0]),
+        reliability({"a": {50: 0.5, 90: 1.0}, "b": {}}),
+        fan("x", [1.0, 1.0], [1.0], {}, ["1", "2", "3"]),
+    ):
         for shape in chart.shapes:
             assert "nan" not in shape.path
         assert all(0 <= tick.at <= WIDTH for tick in chart.x_ticks + chart.y_ticks)
@@ -180,7 +231,9 @@ def test_an_exact_calibration_lies_on_the_diagonal() -> None:
     aim, line, _ = reliability({"a": {50: 0.5, 80: 0.8, 90: 0.9, 95: 0.95}}).shapes
     (x0, y0), (x1, y1) = numbers(aim.path)
     points = numbers(line.path)
-    np.testing.assert_allclose(points[:, 1], y0 + (points[:, 0] - x0) * (y1 - y0) / (x1 - x0), atol=0.1)
+    np.testing.assert_allclose(
+        points[:, 1], y0 + (points[:, 0] - x0) * (y1 - y0) / (x1 - x0), atol=0.1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -190,8 +243,23 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], dic
     pd.read_csv(SAMPLE).rename(columns={"wind": EVIL}).to_csv(folder / "a<b>.csv", index=False)
     found = []
     for model, name in (("quantile-linear", f"one {QUOTED}"), ("nlinear", "two")):
-        done = inside("train", model, "--csv", folder / "a<b>.csv", "--horizon", 14, "--lookback", 56, "--accelerator", "cpu",
-                   "--set", "trainer.max_steps=5", "--run-name", name, "--json")  # fmt: skip
+        done = inside(
+            "train",
+            model,
+            "--csv",
+            folder / "a<b>.csv",
+            "--horizon",
+            14,
+            "--lookback",
+            56,
+            "--accelerator",
+            "cpu",
+            "--set",
+            "trainer.max_steps=5",
+            "--run-name",
+            name,
+            "--json",
+        )
         found.append(json.loads(done.stdout))
     return folder, [run["run_id"] for run in found], found[0]["metrics"]
 
@@ -202,16 +270,40 @@ def test_report_of_real_runs(runs: tuple[Path, list[str], dict[str, float]], tmp
     assert inside("report", *ids, "--output", out).stdout == f"{out}\n"
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
     page = read_safely(out.read_text(encoding="utf-8"))
-    for told in (EVIL, QUOTED, "a<b>.csv", *ids, f"{metrics['test/mae']:.4g}", f"{100 * metrics['test/coverage/80']:.1f} %",
-                 "quantile-linear", "trainer", "1461", "2012-01-01", f"torch {torch.__version__}"):  # fmt: skip
+    for told in (
+        EVIL,
+        QUOTED,
+        "a<b>.csv",
+        *ids,
+        f"{metrics['test/mae']:.4g}",
+        f"{100 * metrics['test/coverage/80']:.1f} %",
+        "quantile-linear",
+        "trainer",
+        "1461",
+        "2012-01-01",
+        f"torch {torch.__version__}",
+    ):
         assert told in page.text
     assert str(folder) not in page.text
-    labels = [attrs["aria-label"] for tag, attrs in page.tags if tag == "svg" and "aria-label" in attrs]
-    assert sum(f"{EVIL}: 42 values of history, then 14 steps of forecast" in str(label) for label in labels) == 2
-    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.tags
+    labels = [
+        attrs["aria-label"] for tag, attrs in page.tags if tag == "svg" and "aria-label" in attrs
+    ]
+    assert (
+        sum(
+            f"{EVIL}: 42 values of history, then 14 steps of forecast" in str(label)
+            for label in labels
+        )
+        == 2
+    )
+    assert (
+        "meta",
+        {"name": "viewport", "content": "width=device-width, initial-scale=1"},
+    ) in page.tags
 
 
-def test_a_training_keeps_curves_and_no_more_history_than_its_picture(runs: tuple[Path, list[str], dict]) -> None:
+def test_a_training_keeps_curves_and_no_more_history_than_its_picture(
+    runs: tuple[Path, list[str], dict],
+) -> None:
     _, ids, metrics = runs
     store = next(Path(os.environ["FORECASTER_HOME"]).glob(f"artifacts/{ids[0]}/artifacts"))
     leads = pd.read_csv(store / "evaluation" / "by_lead.csv")
@@ -226,8 +318,20 @@ def test_a_training_keeps_curves_and_no_more_history_than_its_picture(runs: tupl
 
 def test_an_evaluation_adds_the_pit(runs: tuple[Path, list[str], dict], tmp_path) -> None:
     ids, out = runs[1], tmp_path / "r.html"
-    scored = json.loads(inside("evaluate", "--model", f"runs:/{ids[0]}/model", "--mode", "probabilistic", "--samples", 20,
-                            "--limit", 30, "--json").stdout)  # fmt: skip
+    scored = json.loads(
+        inside(
+            "evaluate",
+            "--model",
+            f"runs:/{ids[0]}/model",
+            "--mode",
+            "probabilistic",
+            "--samples",
+            20,
+            "--limit",
+            30,
+            "--json",
+        ).stdout
+    )
     inside("report", ids[0], "--output", out)
     page = read_safely(out.read_text(encoding="utf-8"))
     assert "(PIT)" in page.text
@@ -236,7 +340,10 @@ def test_an_evaluation_adds_the_pit(runs: tuple[Path, list[str], dict], tmp_path
     fewer = ("--mode", "probabilistic", "--samples", 20, "--limit", 3)
     inside("evaluate", "--model", f"runs:/{ids[0]}/model", *fewer)  # newer, but of less worth
     inside("report", ids[0], "--output", out)
-    assert f"the evaluation {scored['run_id'][:8]} of this model on 30 test windows" in out.read_text(encoding="utf-8")
+    assert (
+        f"the evaluation {scored['run_id'][:8]} of this model on 30 test windows"
+        in out.read_text(encoding="utf-8")
+    )
 
 
 def test_an_unknown_run_is_one_line(tmp_path) -> None:

@@ -1,4 +1,6 @@
-"""From a trained model to one in service: logged without pickle, registered, promoted, and asked over HTTP."""
+"""From a trained model to one in service: logged without pickle, registered, promoted, and asked
+over HTTP.
+"""
 
 import http.client
 import json
@@ -46,17 +48,36 @@ def train(*args: object) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A store of this file's own, with two versions of the model 'weather', the first the better one by the CRPS."""
+    """A store of this file's own, with two versions of the model 'weather', the first the better
+    one by the CRPS.
+    """
     home = tmp_path_factory.mktemp("serving")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        for name, path in {"HOME": home, "MODELS": home / "models", "CHECKPOINTS": home / "checkpoints"}.items():
+        for name, path in {
+            "HOME": home,
+            "MODELS": home / "models",
+            "CHECKPOINTS": home / "checkpoints",
+        }.items():
             patch.setattr(place, name, path)
         WEATHER.to_csv(home / "weather.csv", index=False)
-        bootstrap = ["residual-bootstrap", "--csv", home / "weather.csv", *SMALL, "--set", "trainer.score_windows=8"]
+        bootstrap = [
+            "residual-bootstrap",
+            "--csv",
+            home / "weather.csv",
+            *SMALL,
+            "--set",
+            "trainer.score_windows=8",
+        ]
         for base in ("{name: linear}", "{name: seasonal-naive}"):
             trained = train(
-                *bootstrap, "--set", f"model.base={base}", "--set", "trainer.max_epochs=2", "--register", "weather"
+                *bootstrap,
+                "--set",
+                f"model.base={base}",
+                "--set",
+                "trainer.max_epochs=2",
+                "--register",
+                "weather",
             )
             (home / f"version{trained['version']}.json").write_text(json.dumps(trained))
         yield home
@@ -77,7 +98,11 @@ def test_logged_model_holds_no_pickle(store: Path) -> None:
     folder = files_of_version(1)
     names = {path.name for path in folder.rglob("*") if path.is_file()}
     assert set(FILES) <= names
-    assert not [name for name in names if name.endswith((".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".pyc"))]
+    assert not [
+        name
+        for name in names
+        if name.endswith((".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".pyc"))
+    ]
     # a pickle of protocol 2 and above begins with this byte, a zip of torch.save with PK
     heads = {path.name: path.read_bytes()[:2] for path in folder.rglob("*") if path.is_file()}
     assert not [name for name, head in heads.items() if head[:1] == b"\x80" or head == b"PK"]
@@ -94,17 +119,29 @@ def test_logged_model_holds_no_pickle(store: Path) -> None:
 def test_the_run_has_the_model_as_its_output(store: Path) -> None:
     mlflow = place.connect()
     run_id = json.loads((store / "version1.json").read_text())["run_id"]
-    (model,) = mlflow.search_logged_models(filter_string=f"source_run_id='{run_id}'", output_format="list")
+    (model,) = mlflow.search_logged_models(
+        filter_string=f"source_run_id='{run_id}'", output_format="list"
+    )
     assert (model.name, str(model.status)) == ("model", "READY")
     signature = mlflow.models.get_model_info(model.model_uri).signature
     assert signature.inputs.input_names() == ["date", "temp_max", "wind"]
     assert {spec.name for spec in signature.params.params} == set(answers.Params.model_fields)
-    inside("forecast", "--model", f"runs:/{run_id}/model", "--csv", store / "weather.csv", "--output", store / "run.csv")
+    inside(
+        "forecast",
+        "--model",
+        f"runs:/{run_id}/model",
+        "--csv",
+        store / "weather.csv",
+        "--output",
+        store / "run.csv",
+    )
     assert len(pd.read_csv(store / "run.csv")) == 28
 
 
 def test_worse_versions_are_not_promoted_unless_forced(store: Path, tmp_path: Path) -> None:
-    metrics = [json.loads((store / f"version{n}.json").read_text())["metrics"]["test/crps"] for n in (1, 2)]
+    metrics = [
+        json.loads((store / f"version{n}.json").read_text())["metrics"]["test/crps"] for n in (1, 2)
+    ]
     assert metrics[0] < metrics[1]
     promote = ["models", "promote", "weather"]
     assert inside(*promote, 1, "--alias", "best").stdout == "models:/weather@best  version 1\n"
@@ -136,32 +173,66 @@ def test_worse_versions_are_not_promoted_unless_forced(store: Path, tmp_path: Pa
 
 def test_versions_tested_on_other_data_are_not_compared(store: Path) -> None:
     """The same file, but a shorter horizon: its error is another question's."""
-    trained = train("seasonal-naive", "--csv", store / "weather.csv", *SMALL[2:], "--horizon", 7, "--register", "other")
+    trained = train(
+        "seasonal-naive",
+        "--csv",
+        store / "weather.csv",
+        *SMALL[2:],
+        "--horizon",
+        7,
+        "--register",
+        "other",
+    )
     again = train("seasonal-naive", "--csv", store / "weather.csv", *SMALL, "--register", "other")
     assert (trained["version"], again["version"]) == (1, 2)
     inside("models", "promote", "other", 1)
     done = inside("models", "promote", "other", 2, "--json")
-    assert json.loads(done.stdout) == {"name": "other", "version": 2, "alias": "champion", "before": 1, "compared": None}
+    assert json.loads(done.stdout) == {
+        "name": "other",
+        "version": 2,
+        "alias": "champion",
+        "before": 1,
+        "compared": None,
+    }
 
 
 def test_versions_without_a_value_to_test_on_are_not_compared(store: Path, write: Any) -> None:
     blank = WEATHER.assign(
-        temp_max=WEATHER["temp_max"].where(WEATHER.index < 1100), wind=WEATHER["wind"].where(WEATHER.index < 1100)
+        temp_max=WEATHER["temp_max"].where(WEATHER.index < 1100),
+        wind=WEATHER["wind"].where(WEATHER.index < 1100),
     )
     path = write(blank.to_csv(index=False))
     for version in (1, 2):
-        assert train("seasonal-naive", "--csv", path, *SMALL, "--register", "blank")["version"] == version
+        assert (
+            train("seasonal-naive", "--csv", path, *SMALL, "--register", "blank")["version"]
+            == version
+        )
         done = inside("models", "promote", "blank", version, "--json")
     assert json.loads(done.stdout)["compared"] is None
 
 
 BAD_NAMES = [
-    (["models", "promote", "wether", 1], "no registered model 'wether' (did you mean 'weather'?); there are "),
-    (["models", "promote", "weather", 9], "no version 9 of model 'weather'; see: models versions weather"),
+    (
+        ["models", "promote", "wether", 1],
+        "no registered model 'wether' (did you mean 'weather'?); there are ",
+    ),
+    (
+        ["models", "promote", "weather", 9],
+        "no version 9 of model 'weather'; see: models versions weather",
+    ),
     (["models", "versions", "nothing"], "no registered model 'nothing' (did you mean '"),
-    (["train", "nlinear", "--csv", str(SAMPLE), "--register", ".."], "--register ..: not a name for a model; leave out"),
-    (["train", "nlinear", "--csv", str(SAMPLE), "--register", "a/b"], "--register a/b: not a name for a model; leave out"),
-    (["evaluate", "--model", "models:/weather@nobody"], "alias nobody not found.; correct the name"),
+    (
+        ["train", "nlinear", "--csv", str(SAMPLE), "--register", ".."],
+        "--register ..: not a name for a model; leave out",
+    ),
+    (
+        ["train", "nlinear", "--csv", str(SAMPLE), "--register", "a/b"],
+        "--register a/b: not a name for a model; leave out",
+    ),
+    (
+        ["evaluate", "--model", "models:/weather@nobody"],
+        "alias nobody not found.; correct the name",
+    ),
 ]
 
 
@@ -176,8 +247,19 @@ def test_an_answer_is_the_forecast_of_the_file(logged: Path, tmp_path: Path) -> 
     """The same cells as a frame of numbers, of texts, with times as times, and as a file."""
     saved, recent = load_model(logged), WEATHER.tail(60)
     recent.to_csv(tmp_path / "recent.csv", index=False)
-    inside("forecast", "--model", logged, "--csv", tmp_path / "recent.csv", "--seed", 3, "--quantiles", "0.1,0.9",
-           "--output", tmp_path / "out.csv")  # fmt: skip
+    inside(
+        "forecast",
+        "--model",
+        logged,
+        "--csv",
+        tmp_path / "recent.csv",
+        "--seed",
+        3,
+        "--quantiles",
+        "0.1,0.9",
+        "--output",
+        tmp_path / "out.csv",
+    )
     expected = pd.read_csv(tmp_path / "out.csv")
     for frame in (recent, recent.astype(str), recent.assign(date=pd.to_datetime(recent["date"]))):
         found, decisions = answers.answer(saved, frame, {"seed": 3, "quantiles": [0.9, 0.1]})
@@ -194,11 +276,16 @@ def test_rows_with_arrays_are_tables_of_their_own(logged: Path) -> None:
         alone, _ = answers.answer(saved, table, {})
         pd.testing.assert_frame_equal(pd.DataFrame(row), alone)
     nested.at[1, "wind"] = [1.0]
-    with pytest.raises(UserError, match="the table in row 2: column 'wind' has length 1 where 'date' has 60; mend it"):
+    with pytest.raises(
+        UserError,
+        match="the table in row 2: column 'wind' has length 1 where 'date' has 60; mend it",
+    ):
         answers.answer(saved, nested, {})
 
 
-def test_the_pyfunc_gives_the_same_forecast(store: Path, logged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pyfunc_gives_the_same_forecast(
+    store: Path, logged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     monkeypatch.setattr(sys, "path", list(sys.path))  # the code of the logged model goes before it
     mlflow = place.connect()
@@ -206,13 +293,20 @@ def test_the_pyfunc_gives_the_same_forecast(store: Path, logged: Path, monkeypat
     expected, _ = answers.answer(load_model(logged), WEATHER.tail(60), {"samples": 7})
     pd.testing.assert_frame_equal(model.predict(WEATHER.tail(60), params={"samples": 7}), expected)
     assert len(model.predict(model.input_example)) == 28
-    with pytest.raises(mlflow.exceptions.MlflowException, match=r"^the table: column 'wind' is in the model but not"):
+    with pytest.raises(
+        mlflow.exceptions.MlflowException,
+        match=r"^the table: column 'wind' is in the model but not",
+    ):
         model.predict(WEATHER[["date", "temp_max"]].tail(60))
 
 
 def test_an_example_of_a_long_file_can_be_forecast(store: Path, write: Any) -> None:
     days = pd.date_range("2020-01-01", periods=60)
-    rows = [f"{shop},{day:%Y-%m-%d},{10 * (i % 7 == 0)}" for shop in ("ark", "zoo") for i, day in enumerate(days)]
+    rows = [
+        f"{shop},{day:%Y-%m-%d},{10 * (i % 7 == 0)}"
+        for shop in ("ark", "zoo")
+        for i, day in enumerate(days)
+    ]
     path = write("shop,day,sold\n" + "\n".join(rows) + "\n")
     trained = train("seasonal-naive", "--csv", path, "--horizon", 7, "--lookback", 14, "--lower", 0)
     saved = load_model(Path(trained["model_dir"]))
@@ -225,7 +319,9 @@ def test_an_example_of_a_long_file_can_be_forecast(store: Path, write: Any) -> N
         answers.answer(saved, one, {})
     assert set(answers.answer(saved, one, {"item_id": "shop"})[0]["item_id"]) == {"zoo"}
     renamed = one.rename(columns={"day": "when"}).assign(more=1.0)
-    found, said = answers.answer(saved, renamed, {"item_id": "shop", "timestamp": "when", "target": ["sold"]})
+    found, said = answers.answer(
+        saved, renamed, {"item_id": "shop", "timestamp": "when", "target": ["sold"]}
+    )
     assert len(found) == 7
     assert "columns left out: 'more'" in said
 
@@ -273,10 +369,14 @@ def wait_for(condition: Any, seconds: float = 90.0) -> Any:
 
 
 @pytest.fixture(scope="module")
-def server(logged: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, list[str]]]:
+def server(
+    logged: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Client, list[str]]]:
     cli = Cli(tmp_path_factory.mktemp("nobody"))
     with serving(cli.start("serve", "--model", logged, "--port", 0)) as lines:
-        (told,) = wait_for(lambda: [line for line in lines if line.startswith("forecasts: http://127.0.0.1:")])
+        (told,) = wait_for(
+            lambda: [line for line in lines if line.startswith("forecasts: http://127.0.0.1:")]
+        )
         yield Client(int(told.split(":")[3].split("/")[0])), lines
 
 
@@ -284,13 +384,21 @@ def split(frame: pd.DataFrame) -> dict[str, Any]:
     return json.loads(frame.to_json(orient="split", index=False))
 
 
-def test_served_forecasts_are_those_of_the_command_line(server: tuple[Client, list[str]], logged: Path) -> None:
+def test_served_forecasts_are_those_of_the_command_line(
+    server: tuple[Client, list[str]], logged: Path
+) -> None:
     ask, lines = server
     recent = WEATHER.tail(60)
     expected, _ = answers.answer(load_model(logged), recent, {"seed": 5})
     bodies: list[tuple[object, str]] = [
         ({"dataframe_split": split(recent), "params": {"seed": 5}}, "application/json"),
-        ({"dataframe_records": json.loads(recent.to_json(orient="records")), "params": {"seed": 5}}, "application/json"),
+        (
+            {
+                "dataframe_records": json.loads(recent.to_json(orient="records")),
+                "params": {"seed": 5},
+            },
+            "application/json",
+        ),
     ]
     for body, kind in bodies:
         status, answer = ask(body, kind)
@@ -310,30 +418,61 @@ def changed(**columns: Any) -> dict[str, Any]:
 
 
 REFUSED = [
-    ({"dataframe_split": split(WEATHER[["date", "wind"]].tail(60))},
-     "the table: column 'temp_max' is in the model but not in the file; add it"),
-    (changed(more=1.0), "the table: column 'more' is in the file but not in the model; leave it out with --target temp_max,wind"),
-    (changed(wind=["x"] * 60), "the table, row 1, column 'wind': 'x' is not a number; correct it, leave it blank for missing, "
-                               "or choose the value columns with --target"),
-    ({"dataframe_split": split(WEATHER.tail(3))}, "the table: 3 rows, the model reads 56 and needs 5 at least; add rows"),
-    ({"dataframe_split": split(WEATHER.iloc[::2].tail(60))}, "the table: the interval is 2D, but the model was trained on D; "
-                                                             "train a model on this interval, or resample the file"),
+    (
+        {"dataframe_split": split(WEATHER[["date", "wind"]].tail(60))},
+        "the table: column 'temp_max' is in the model but not in the file; add it",
+    ),
+    (
+        changed(more=1.0),
+        "the table: column 'more' is in the file but not in the model; leave it out with --target temp_max,wind",
+    ),
+    (
+        changed(wind=["x"] * 60),
+        "the table, row 1, column 'wind': 'x' is not a number; correct it, leave it blank for missing, "
+        "or choose the value columns with --target",
+    ),
+    (
+        {"dataframe_split": split(WEATHER.tail(3))},
+        "the table: 3 rows, the model reads 56 and needs 5 at least; add rows",
+    ),
+    (
+        {"dataframe_split": split(WEATHER.iloc[::2].tail(60))},
+        "the table: the interval is 2D, but the model was trained on D; "
+        "train a model on this interval, or resample the file",
+    ),
     ({"dataframe_records": []}, "the table: there are columns but no rows; add data"),
-    (changed() | {"params": {"mode": "both"}}, "params: 'mode': input should be 'point' or 'probabilistic', got 'both'; correct it"),
-    (changed() | {"params": {"sample": 3}}, "params: no parameter 'sample' (did you mean 'samples'?); known: conformal, freq, "
-                                            "item_id, mode, on_duplicate, on_gap, quantiles, samples, seed, steps, target, "
-                                            "timestamp, timezone"),
-    (changed() | {"params": {"quantiles": []}}, "params: 'quantiles': tuple should have at least 1 item after "
-                                              "validation, not 0, got []; correct it"),
-    (changed() | {"params": {"quantiles": [0, 0.5]}}, "--quantiles: 0.0 does not lie between 0 and 1"),
-    (changed() | {"params": {"steps": 3}}, "--steps: this model does not sample in steps; leave it out"),
+    (
+        changed() | {"params": {"mode": "both"}},
+        "params: 'mode': input should be 'point' or 'probabilistic', got 'both'; correct it",
+    ),
+    (
+        changed() | {"params": {"sample": 3}},
+        "params: no parameter 'sample' (did you mean 'samples'?); known: conformal, freq, "
+        "item_id, mode, on_duplicate, on_gap, quantiles, samples, seed, steps, target, "
+        "timestamp, timezone",
+    ),
+    (
+        changed() | {"params": {"quantiles": []}},
+        "params: 'quantiles': tuple should have at least 1 item after "
+        "validation, not 0, got []; correct it",
+    ),
+    (
+        changed() | {"params": {"quantiles": [0, 0.5]}},
+        "--quantiles: 0.0 does not lie between 0 and 1",
+    ),
+    (
+        changed() | {"params": {"steps": 3}},
+        "--steps: this model does not sample in steps; leave it out",
+    ),
     (changed() | {"params": [1]}, 'params: not an object; write {"mode": "point"}'),
     ({"inputs": [1, 2]}, "not a table: post it as dataframe_split or dataframe_records"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("body", "message"), REFUSED)
-def test_mistakes_are_status_400_and_one_line(server: tuple[Client, list[str]], body: dict, message: str) -> None:
+def test_mistakes_are_status_400_and_one_line(
+    server: tuple[Client, list[str]], body: dict, message: str
+) -> None:
     status, answer = server[0](body)
     assert (status, answer["message"]) == (400, message)
 
@@ -344,10 +483,15 @@ def test_a_body_that_is_no_json_is_status_400(server: tuple[Client, list[str]]) 
     assert "valid JSON" in answer["message"]
 
 
-def test_a_hundred_requests_at_once_are_answered_each_with_its_own(server: tuple[Client, list[str]]) -> None:
+def test_a_hundred_requests_at_once_are_answered_each_with_its_own(
+    server: tuple[Client, list[str]],
+) -> None:
     ask = server[0]
     bodies = [
-        {"dataframe_split": split(WEATHER.iloc[9 * i : 9 * i + 60]), "params": {"seed": i, "samples": 10 + i}}
+        {
+            "dataframe_split": split(WEATHER.iloc[9 * i : 9 * i + 60]),
+            "params": {"seed": i, "samples": 10 + i},
+        }
         for i in range(100)
     ]
     alone = [ask(body) for body in bodies]
@@ -371,7 +515,9 @@ def test_a_port_in_use_is_told(server: tuple[Client, list[str]], logged: Path) -
     )
 
 
-def test_a_failure_that_nobody_caused_is_status_500(logged: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+def test_a_failure_that_nobody_caused_is_status_500(
+    logged: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
     from forecaster.serving import pyfunc
 
     def broken(*_: object) -> None:
@@ -386,17 +532,34 @@ def test_a_failure_that_nobody_caused_is_status_500(logged: Path, monkeypatch: p
 
 
 @pytest.mark.slow
-def test_mlflow_serves_the_logged_model_from_anywhere(store: Path, logged: Path, tmp_path: Path) -> None:
+def test_mlflow_serves_the_logged_model_from_anywhere(
+    store: Path, logged: Path, tmp_path: Path
+) -> None:
     """With the code that lies in the logged model, in a folder where this project is not."""
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": place.store_uri(), "PYTHONPATH": ""}
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/weather/1", "--env-manager", "local",
-               "--port", str(port)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        "models:/weather/1",
+        "--env-manager",
+        "local",
+        "--port",
+        str(port),
+    ]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with serving(subprocess.Popen(command, env=environment, cwd=tmp_path, preexec_fn=with_interrupts, **pipes)) as lines:
+    with serving(
+        subprocess.Popen(
+            command, env=environment, cwd=tmp_path, preexec_fn=with_interrupts, **pipes
+        )
+    ) as lines:
         wait_for(lambda: any("Application startup complete" in line for line in lines))
         ask, recent = Client(port), WEATHER.tail(60)
         status, answer = ask({"dataframe_split": split(recent), "params": {"seed": 5}})
@@ -405,32 +568,49 @@ def test_mlflow_serves_the_logged_model_from_anywhere(store: Path, logged: Path,
         pd.testing.assert_frame_equal(pd.DataFrame(answer["predictions"]), expected, rtol=1e-5)
         status, answer = ask({"dataframe_split": split(recent[["date", "wind"]])})
         assert (status, answer["message"]) == (
-            400, "the table: column 'temp_max' is in the model but not in the file; add it",
-        )  # fmt: skip
+            400,
+            "the table: column 'temp_max' is in the model but not in the file; add it",
+        )
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # py4j leaves a socket open
-def test_spark_forecasts_a_column_of_histories(store: Path, logged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # py4j leaves a socket open
+def test_spark_forecasts_a_column_of_histories(
+    store: Path, logged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sql = pytest.importorskip("pyspark.sql", reason="pyspark is not installed")
     if shutil.which("java") is None:
         pytest.skip("Spark needs Java, which is not installed")
     functions = sql.functions
     mlflow = place.connect()
     monkeypatch.setattr(sys, "path", list(sys.path))
-    local = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    local = {
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+    }
     builder = sql.SparkSession.builder.master("local[1]")
     for key, value in local.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     try:
         kind = "struct<item_id:array<string>,timestamp:array<string>,mean:array<double>>"
-        forecast = mlflow.pyfunc.spark_udf(spark, "models:/weather/1", result_type=kind, env_manager="local")
+        forecast = mlflow.pyfunc.spark_udf(
+            spark, "models:/weather/1", result_type=kind, env_manager="local"
+        )
         tables = {"a": WEATHER.iloc[:60], "b": WEATHER.tail(60)}
-        rows = spark.createDataFrame(pd.concat([table.assign(place=place) for place, table in tables.items()]))
+        rows = spark.createDataFrame(
+            pd.concat([table.assign(place=place) for place, table in tables.items()])
+        )
         row = functions.struct(*WEATHER.columns)
-        histories = rows.groupBy("place").agg(functions.sort_array(functions.collect_list(row)).alias("rows"))
-        columns = functions.struct(*[functions.col(f"rows.{name}").alias(name) for name in WEATHER.columns])
+        histories = rows.groupBy("place").agg(
+            functions.sort_array(functions.collect_list(row)).alias("rows")
+        )
+        columns = functions.struct(
+            *[functions.col(f"rows.{name}").alias(name) for name in WEATHER.columns]
+        )
         found = histories.select("place", forecast(columns).alias("found")).collect()
     finally:
         spark.stop()

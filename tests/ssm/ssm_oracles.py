@@ -1,4 +1,6 @@
-"""Slow and plain twins of the state-space layers: dense matrices, inverses and a walk along the sequence."""
+"""Slow and plain twins of the state-space layers: dense matrices, inverses and a walk along the
+sequence.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +81,9 @@ def dense_lssl(layer: LSSL, rate: float) -> list[tuple[Tensor, ...]]:
 
 
 def dense_s4(layer: S4, rate: float) -> list[tuple[Tensor, ...]]:
-    lam, P, B, C = (both(z) for z in (layer.eigenvalues(), unpair(layer.P), unpair(layer.B), unpair(layer.C)))
+    lam, P, B, C = (
+        both(z) for z in (layer.eigenvalues(), unpair(layer.P), unpair(layer.B), unpair(layer.C))
+    )
     systems = []
     for h, dt in enumerate(rate * layer.dt.log_dt.exp()):
         A = torch.diag(lam[h]) - torch.outer(P[h], P[h].conj())

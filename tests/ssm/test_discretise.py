@@ -13,7 +13,11 @@ EYE = torch.eye(3, dtype=torch.float64)
 
 def systems() -> tuple[Tensor, Tensor, Tensor]:
     """Five systems with their steps."""
-    return random_input(5, 3, 3), random_input(5, 3, seed=2), torch.tensor([1e-3, 0.03, 0.1, 0.5, 2.0], dtype=torch.float64)
+    return (
+        random_input(5, 3, 3),
+        random_input(5, 3, seed=2),
+        torch.tensor([1e-3, 0.03, 0.1, 0.5, 2.0], dtype=torch.float64),
+    )
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 0.5, 1.0])
@@ -32,16 +36,26 @@ def test_bilinear_transform_at_its_named_points() -> None:
     torch.testing.assert_close(forward[0], EYE + step * A, rtol=0, atol=1e-12)
     torch.testing.assert_close(forward[1], dt[:, None] * B, rtol=0, atol=1e-12)
     torch.testing.assert_close((EYE - step * A) @ backward[0], EYE.expand_as(A), rtol=0, atol=1e-11)
-    torch.testing.assert_close((EYE - step / 2 * A) @ middle[0], EYE + step / 2 * A, rtol=0, atol=1e-11)
-    torch.testing.assert_close(((EYE - step / 2 * A) @ middle[1][..., None])[..., 0], dt[:, None] * B, rtol=0, atol=1e-11)
+    torch.testing.assert_close(
+        (EYE - step / 2 * A) @ middle[0], EYE + step / 2 * A, rtol=0, atol=1e-11
+    )
+    torch.testing.assert_close(
+        ((EYE - step / 2 * A) @ middle[1][..., None])[..., 0], dt[:, None] * B, rtol=0, atol=1e-11
+    )
 
 
 def test_orders_of_the_transforms() -> None:
-    """e^{ΔA} is met to the second order, and to the third at α = ½: halving Δ divides the error by 4 and by 8."""
+    """e^{ΔA} is met to the second order, and to the third at α = ½: halving Δ divides the error by
+    4 and by 8.
+    """
     A, B, _ = systems()
     for alpha, factor in ((0.0, 4), (0.5, 8), (1.0, 4)):
         error = [
-            float((gbt(A, B, torch.full((5,), dt, dtype=torch.float64), alpha)[0] - expm(dt * A)).norm())
+            float(
+                (
+                    gbt(A, B, torch.full((5,), dt, dtype=torch.float64), alpha)[0] - expm(dt * A)
+                ).norm()
+            )
             for dt in (0.004, 0.002)
         ]
         assert error[0] / error[1] == pytest.approx(factor, rel=0.05)

@@ -46,14 +46,20 @@ def test_legs_of_size_three() -> None:
     A, B = legs(3)
     wanted = [[-1, 0, 0], [-(3**0.5), -2, 0], [-(5**0.5), -(15**0.5), -3]]
     torch.testing.assert_close(A, torch.tensor(wanted, dtype=torch.float64), rtol=0, atol=1e-15)
-    torch.testing.assert_close(B, torch.tensor([1, 3**0.5, 5**0.5], dtype=torch.float64), rtol=0, atol=1e-15)
+    torch.testing.assert_close(
+        B, torch.tensor([1, 3**0.5, 5**0.5], dtype=torch.float64), rtol=0, atol=1e-15
+    )
 
 
 def test_legt_and_lagt_of_size_three() -> None:
     s3, s5, s15 = 3**0.5, 5**0.5, 15**0.5
     wanted = [[-1, s3, -s5], [-s3, -3, s15], [-s5, -s15, -5]]
-    torch.testing.assert_close(legt(3)[0], torch.tensor(wanted, dtype=torch.float64), rtol=0, atol=1e-14)
-    torch.testing.assert_close(legt(3)[1], torch.tensor([1, s3, s5], dtype=torch.float64), rtol=0, atol=1e-15)
+    torch.testing.assert_close(
+        legt(3)[0], torch.tensor(wanted, dtype=torch.float64), rtol=0, atol=1e-14
+    )
+    torch.testing.assert_close(
+        legt(3)[1], torch.tensor([1, s3, s5], dtype=torch.float64), rtol=0, atol=1e-15
+    )
     wanted = [[-1.0, 0, 0], [-1, -1, 0], [-1, -1, -1]]
     torch.testing.assert_close(lagt(3)[0], torch.tensor(wanted, dtype=torch.float64))
     assert torch.equal(lagt(3)[1], torch.ones(3, dtype=torch.float64))
@@ -68,11 +74,15 @@ def test_true_memory_of_a_polynomial_solves_the_equation(measure: str, N: int) -
     c = {k: memory(N, measure, u, t + k * h) for k in (-2, -1, 0, 1, 2)}
     slope = (c[-2] - 8 * c[-1] + 8 * c[1] - c[2]) / (12 * h)
     right = A @ c[0] + B * u(t)
-    np.testing.assert_allclose(slope, right / t if measure == "legs" else right, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(
+        slope, right / t if measure == "legs" else right, rtol=1e-8, atol=1e-8
+    )
 
 
 def remembered(N: int, measure: str, u: Polynomial, t: float, h: float) -> np.ndarray:
-    """The state at t after a walk from rest, bilinear, with steps h: in log t for LegS, whose equation has A/t."""
+    """The state at t after a walk from rest, bilinear, with steps h: in log t for LegS, whose
+    equation has A/t.
+    """
     A, B = HIPPO[measure](N)
     length = 24.0
     count = round(length / h)
@@ -88,10 +98,15 @@ def remembered(N: int, measure: str, u: Polynomial, t: float, h: float) -> np.nd
 @pytest.mark.parametrize("measure", HIPPO)
 @pytest.mark.parametrize("N", [1, 2, 4])
 def test_memory_of_a_polynomial_read_back_is_the_polynomial(measure: str, N: int) -> None:
-    """Inputs are held over a step, so the error is of the first order: it halves with the step, and extrapolates away."""
+    """Inputs are held over a step, so the error is of the first order: it halves with the step, and
+    extrapolates away.
+    """
     u, t = polynomial(N), 1.3
     past = np.linspace(0.4, 1.3, 30)
-    coarse, fine = (reading(N, measure, remembered(N, measure, u, t, h), t, past) - u(past) for h in (0.02, 0.01))
+    coarse, fine = (
+        reading(N, measure, remembered(N, measure, u, t, h), t, past) - u(past)
+        for h in (0.02, 0.01)
+    )
     scale = np.abs(u(past)).max()
     assert np.abs(fine).max() < 0.3 * scale
     assert np.abs(2 * fine - coarse).max() < 0.01 * scale
@@ -115,11 +130,15 @@ def test_legs_forgets_exponentially(N: int) -> None:
 @pytest.mark.parametrize("N", [1, 3, 8])
 def test_lagt_forgets_exponentially(N: int) -> None:
     age = np.linspace(0, 6, 25)
-    np.testing.assert_allclose(kernel("lagt", N, age), np.exp(-age)[:, None] * basis(N, "laguerre", age), atol=1e-11)
+    np.testing.assert_allclose(
+        kernel("lagt", N, age), np.exp(-age)[:, None] * basis(N, "laguerre", age), atol=1e-11
+    )
 
 
 def test_legt_forgets_all_that_is_older_than_its_window() -> None:
-    """Inside the window the first kernels are Legendre's polynomials, after it they vanish, the better the larger N."""
+    """Inside the window the first kernels are Legendre's polynomials, after it they vanish, the
+    better the larger N.
+    """
     inside, outside = np.linspace(0.02, 0.9, 40), np.linspace(1.15, 4, 40)
     left = []
     for N in (4, 16, 64):
@@ -131,10 +150,14 @@ def test_legt_forgets_all_that_is_older_than_its_window() -> None:
 
 
 def test_legs_over_t_never_forgets() -> None:
-    """Scale invariance: the state at 2t of the signal stretched by 2 is the state at t, and the first weight is the mean."""
+    """Scale invariance: the state at 2t of the signal stretched by 2 is the state at t, and the
+    first weight is the mean.
+    """
     N, u = 4, polynomial(6)
     stretched = u(Polynomial([0, 0.5]))
-    np.testing.assert_allclose(memory(N, "legs", stretched, 2.6), memory(N, "legs", u, 1.3), rtol=1e-12)
+    np.testing.assert_allclose(
+        memory(N, "legs", stretched, 2.6), memory(N, "legs", u, 1.3), rtol=1e-12
+    )
     walked = remembered(N, "legs", stretched, 2.6, 0.01)
     np.testing.assert_allclose(walked, remembered(N, "legs", u, 1.3, 0.01), rtol=1e-9)
     assert walked[0] == pytest.approx((u.integ()(1.3) - u.integ()(0)) / 1.3, rel=0.02)

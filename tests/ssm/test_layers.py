@@ -1,4 +1,6 @@
-"""What holds for every state-space layer: its views agree with one another and with dense matrices."""
+"""What holds for every state-space layer: its views agree with one another and with dense
+matrices.
+"""
 
 import copy
 import os
@@ -42,7 +44,8 @@ def test_convolution_recurrence_and_dense_matrices_agree(name: str, shape: tuple
     close(stepped, wanted)
     close(ran, wanted)
     close(
-        torch.view_as_real(state) if state.is_complex() else state, torch.view_as_real(last) if last.is_complex() else last
+        torch.view_as_real(state) if state.is_complex() else state,
+        torch.view_as_real(last) if last.is_complex() else last,
     )
 
 
@@ -107,7 +110,9 @@ def test_gradients_are_the_dense_ones(name: str) -> None:
     weight = random_input(*layer(u).shape, seed=5)
     wanted = torch.autograd.grad((walk(layer, u) * weight).sum(), [u, *layer.parameters()])
     for path in (layer(u), layer.run(u, layer.initial(2))[0], steps(layer, u, layer.initial(2))[0]):
-        found = torch.autograd.grad((path * weight).sum(), [u, *layer.parameters()], retain_graph=True)
+        found = torch.autograd.grad(
+            (path * weight).sum(), [u, *layer.parameters()], retain_graph=True
+        )
         for got, want in zip(found, wanted, strict=True):
             close(got, want, 1e-9)
 
@@ -180,7 +185,10 @@ for name in ("lssl", "s4", "s4d-legs", "s5"):
 """
     here = Path(__file__).parent
     subprocess.run(
-        [sys.executable, "-c", code], cwd=here, env={**os.environ, "PYTHONPATH": str(here.parents[1])}, check=True
+        [sys.executable, "-c", code],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": str(here.parents[1])},
+        check=True,
     )
 
 
@@ -192,7 +200,10 @@ def test_diagonal_layers_fade_whatever_is_learnt(name: str) -> None:
         parameter += 3 * torch.randn_like(parameter)
     assert (layer.eigenvalues().real < 0).all()
     _, state = layer.run(random_input(1, 2, 10), layer.initial(1))
-    assert layer.run(torch.zeros(1, 2, 10**4, dtype=torch.float64), state, rate=1e9)[1].abs().max() == 0
+    assert (
+        layer.run(torch.zeros(1, 2, 10**4, dtype=torch.float64), state, rate=1e9)[1].abs().max()
+        == 0
+    )
 
 
 @EVERY
@@ -212,7 +223,9 @@ def test_training_recovers_a_delay(name: str) -> None:
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
     with torch.no_grad():
-        torch.testing.assert_close(steps(layer, u, layer.initial(8))[0], layer(u), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(
+            steps(layer, u, layer.initial(8))[0], layer(u), rtol=1e-3, atol=1e-3
+        )
 
 
 def test_wrong_rates_and_steps_are_told() -> None:

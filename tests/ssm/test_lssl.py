@@ -1,4 +1,6 @@
-"""LSSL's structured class and its solve, its two kinds, and the continuous system that its views stand for."""
+"""LSSL's structured class and its solve, its two kinds, and the continuous system that its views
+stand for.
+"""
 
 import pytest
 import torch
@@ -30,7 +32,9 @@ def elsewhere(measure: Measure, H: int, N: int, noise: float = 0.3) -> Quasisepa
 def test_class_contains_hippo(measure: Measure, N: int) -> None:
     wanted, _ = HIPPO[measure](N)
     A = Quasiseparable(measure, 1, N, trainable=False).double()
-    torch.testing.assert_close(structured(A)[0], wanted, rtol=2e-6, atol=1e-5)  # the start is rounded to float32
+    torch.testing.assert_close(
+        structured(A)[0], wanted, rtol=2e-6, atol=1e-5
+    )  # the start is rounded to float32
     torch.set_default_dtype(torch.float64)
     try:
         A = Quasiseparable(measure, 1, N, trainable=False)
@@ -44,10 +48,19 @@ def test_class_contains_hippo(measure: Measure, N: int) -> None:
 @pytest.mark.parametrize("h", [0.0, 1e-4, 0.05, 0.5, 1.0, 30.0])
 @torch.no_grad()
 def test_fast_solve_and_product_are_the_dense_ones(measure: Measure, N: int, h: float) -> None:
-    for A in (Quasiseparable(measure, 2, N, trainable=True).double(), elsewhere(measure, 2, N, 0.1)):
-        step, v, matrix = torch.tensor([h, h / 3], dtype=torch.float64), random_input(5, 2, N), structured(A)
+    for A in (
+        Quasiseparable(measure, 2, N, trainable=True).double(),
+        elsewhere(measure, 2, N, 0.1),
+    ):
+        step, v, matrix = (
+            torch.tensor([h, h / 3], dtype=torch.float64),
+            random_input(5, 2, N),
+            structured(A),
+        )
         x = A.solve(v, step)
-        wanted = torch.linalg.solve(torch.eye(N) - step[:, None, None] * matrix, v[..., None])[..., 0]
+        wanted = torch.linalg.solve(torch.eye(N) - step[:, None, None] * matrix, v[..., None])[
+            ..., 0
+        ]
         assert (x - wanted).abs().max() < 1e-10 * max(1, float(wanted.abs().max()))
         product = torch.einsum("hmn,bhn->bhm", matrix, v)
         assert (A.multiply(v) - product).abs().max() < 1e-10 * max(1, float(product.abs().max()))
@@ -66,7 +79,9 @@ def test_gradients_of_the_solve_are_the_dense_ones(measure: Measure) -> None:
     A, v = elsewhere(measure, 2, 5), random_input(3, 2, 5).requires_grad_()
     h = torch.tensor([0.1, 0.7], dtype=torch.float64, requires_grad=True)
     weight, inputs = random_input(3, 2, 5, seed=8), [v, h, *A.parameters()]
-    dense = torch.linalg.solve(torch.eye(5) - h[:, None, None] * structured(A), v[..., None])[..., 0]
+    dense = torch.linalg.solve(torch.eye(5) - h[:, None, None] * structured(A), v[..., None])[
+        ..., 0
+    ]
     wanted = torch.autograd.grad((dense * weight).sum(), inputs)
     found = torch.autograd.grad((A.solve(v, h) * weight).sum(), inputs)
     for got, want in zip(found, wanted, strict=True):
@@ -149,12 +164,21 @@ def test_fixed_powers_are_computed_once_and_forgotten_with_the_precision() -> No
 
 @pytest.mark.parametrize("N", [1, 2, 9])
 def test_tridiagonal_solve_and_product(N: int) -> None:
-    lower, diag, upper = random_input(4, N - 1), 3 + random_input(4, N, seed=2).abs(), random_input(4, N - 1, seed=3)
+    lower, diag, upper = (
+        random_input(4, N - 1),
+        3 + random_input(4, N, seed=2).abs(),
+        random_input(4, N - 1, seed=3),
+    )
     T = torch.diag_embed(diag) + torch.diag_embed(lower, -1) + torch.diag_embed(upper, 1)
     v = random_input(2, 4, N, seed=4)
-    torch.testing.assert_close(tridiagonal.multiply(lower, diag, upper, v), torch.einsum("bij,cbj->cbi", T, v))
     torch.testing.assert_close(
-        tridiagonal.solve(lower, diag, upper, v), torch.linalg.solve(T, v[..., None])[..., 0], rtol=1e-9, atol=1e-12
+        tridiagonal.multiply(lower, diag, upper, v), torch.einsum("bij,cbj->cbi", T, v)
+    )
+    torch.testing.assert_close(
+        tridiagonal.solve(lower, diag, upper, v),
+        torch.linalg.solve(T, v[..., None])[..., 0],
+        rtol=1e-9,
+        atol=1e-12,
     )
 
 

@@ -1,4 +1,6 @@
-"""Perturb, then diagonalise, against LegS itself and against S4D, as transfer functions G(s) = C(s − A)^{−1}B."""
+"""Perturb, then diagonalise, against LegS itself and against S4D, as transfer functions G(s) = C(s
+− A)^{−1}B.
+"""
 
 import math
 from functools import cache
@@ -37,7 +39,9 @@ def input_to_state(modes: Modes, gain: float = 1.0) -> Tensor:
 def of_legs() -> Tensor:
     A, B = legs(N)
     s = frequencies()[:, None, None]
-    return torch.linalg.solve(s * torch.eye(N) - A, B.to(s.dtype)[:, None].expand(len(s), N, 1))[..., 0]
+    return torch.linalg.solve(s * torch.eye(N) - A, B.to(s.dtype)[:, None].expand(len(s), N, 1))[
+        ..., 0
+    ]
 
 
 def distance(modes: Modes, gain: float = 1.0) -> float:
@@ -50,7 +54,9 @@ def test_ptd_is_near_legs_at_every_frequency_and_s4d_is_not() -> None:
     assert s4d > 10
     assert distance(ptd_modes(N)) < 0.02
     assert distance(ptd_modes(N)) < 1e-3 * s4d
-    assert float(of_legs().norm(dim=1).max()) == pytest.approx(1, rel=0.05)  # so these are relative distances
+    assert float(of_legs().norm(dim=1).max()) == pytest.approx(
+        1, rel=0.05
+    )  # so these are relative distances
 
 
 def test_distance_is_of_the_order_of_the_perturbation() -> None:
@@ -99,9 +105,13 @@ def test_perturbation_is_the_same_at_every_call_and_leaves_the_random_state_alon
 
 @pytest.mark.parametrize("mode", [20, 28, 31])
 def test_a_fourier_mode_on_a_resonance_disturbs_s4d_but_not_ptd(mode: int) -> None:
-    """The layers as they start, with the same C: the response to cos(ωt) at one of S4D's frequencies against LegS's."""
+    """The layers as they start, with the same C: the response to cos(ωt) at one of S4D's
+    frequencies against LegS's.
+    """
     dt, L = 2e-3, 4000
-    wave = torch.cos(legs_modes(N)[0].lam.imag[mode] * dt * torch.arange(L, dtype=torch.float64))[None, None]
+    wave = torch.cos(legs_modes(N)[0].lam.imag[mode] * dt * torch.arange(L, dtype=torch.float64))[
+        None, None
+    ]
     outputs = {}
     for start in ("legs", "ptd"):
         torch.manual_seed(0)
@@ -128,7 +138,9 @@ def test_a_perturbation_of_no_size_is_refused() -> None:
 
 
 def test_s4d_meets_legs_weakly() -> None:
-    """With half of B, the response of the first weight to a constant tends to LegS's 1 − e^{−t}; the kernel itself does not."""
+    """With half of B, the response of the first weight to a constant tends to LegS's 1 − e^{−t};
+    the kernel itself does not.
+    """
     t = torch.linspace(0.1, 3, 100, dtype=torch.float64)
     steps, kernels = [], []
     for size in (16, 64, 256):
@@ -136,14 +148,18 @@ def test_s4d_meets_legs_weakly() -> None:
         layer = S4D(1, size, "legs")
         b = torch.view_as_complex(layer.B.detach().double())[0]
         grown = (modes.lam[:, None] * t).exp()
-        steps.append((2 * ((modes.V[0] * b / modes.lam) @ (grown - 1)).real - (1 - (-t).exp())).abs().max())
+        steps.append(
+            (2 * ((modes.V[0] * b / modes.lam) @ (grown - 1)).real - (1 - (-t).exp())).abs().max()
+        )
         kernels.append((2 * ((modes.V[0] * b) @ grown).real - (-t).exp()).abs().max())
     assert steps[2] < 0.3 * steps[1] < 0.1 * steps[0]
     assert min(kernels) > 0.5
 
 
 def test_starts_of_the_diagonal_layer_are_the_papers() -> None:
-    """S4D-Lin and S4D-Inv, equations 8 and 9 of the paper, and LegS's normal part, whose real part is −½."""
+    """S4D-Lin and S4D-Inv, equations 8 and 9 of the paper, and LegS's normal part, whose real part
+    is −½.
+    """
     for start, wanted in (
         ("lin", [0, math.pi, 2 * math.pi, 3 * math.pi]),
         ("inv", [8 / math.pi * (8 / (2 * n + 1) - 1) for n in range(4)]),
@@ -151,4 +167,6 @@ def test_starts_of_the_diagonal_layer_are_the_papers() -> None:
     ):
         lam = S4D(2, 8, start).double().eigenvalues().detach()
         torch.testing.assert_close(lam.real, torch.full((2, 4), -0.5, dtype=torch.float64))
-        torch.testing.assert_close(lam.imag, torch.tensor([wanted] * 2, dtype=torch.float64), rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(
+            lam.imag, torch.tensor([wanted] * 2, dtype=torch.float64), rtol=1e-6, atol=1e-6
+        )

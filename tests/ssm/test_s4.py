@@ -1,4 +1,6 @@
-"""S4's parts: LegS as normal plus low rank, Woodbury's step, and the kernel against powers of a dense matrix."""
+"""S4's parts: LegS as normal plus low rank, Woodbury's step, and the kernel against powers of a
+dense matrix.
+"""
 
 import pytest
 import torch
@@ -30,7 +32,9 @@ def test_layer_at_its_start_is_bilinear_legs(N: int) -> None:
     C = torch.randn(1, N, dtype=torch.float64)
     A, B = legs(N)
     A_bar, B_bar = bilinear(A, B[:, None], layer.dt().detach(), 0.5)
-    wanted = torch.stack([(C @ torch.linalg.matrix_power(A_bar, k) @ B_bar)[0, 0] for k in range(50)])
+    wanted = torch.stack(
+        [(C @ torch.linalg.matrix_power(A_bar, k) @ B_bar)[0, 0] for k in range(50)]
+    )
     torch.testing.assert_close(
         layer.kernel(50)[0].detach(), wanted, rtol=1e-4, atol=1e-5
     )  # the start is rounded to float32
@@ -65,7 +69,9 @@ def test_woodbury_step_is_the_dense_one() -> None:
     system = layer.system()
     z = torch.complex(random_input(3, 2, 4), random_input(3, 2, 4, seed=2))
     moved = torch.einsum("hij,bhj->bhi", system.dense(), to_real(z))
-    torch.testing.assert_close(to_real(system.advance(z, torch.zeros(3, 2, dtype=torch.float64))), moved)
+    torch.testing.assert_close(
+        to_real(system.advance(z, torch.zeros(3, 2, dtype=torch.float64))), moved
+    )
     assert torch.equal(to_complex(to_real(z)), z)
 
 
@@ -83,9 +89,13 @@ def test_doublings_are_the_powers(L: int) -> None:
     A, B, C = 0.4 * random_input(2, 3, 3), random_input(2, 3, seed=2), random_input(2, 4, 3, seed=3)
     powers = [torch.linalg.matrix_power(A, k) for k in range(L + 1)]
     X = random_input(2, 3, 5, seed=4)
-    torch.testing.assert_close(krylov.krylov(A, X, L), torch.stack([P @ X for P in powers[:L]], dim=2))
+    torch.testing.assert_close(
+        krylov.krylov(A, X, L), torch.stack([P @ X for P in powers[:L]], dim=2)
+    )
     torch.testing.assert_close(krylov.power(A, X, L), powers[L] @ X)
-    torch.testing.assert_close(krylov.response(A, C, X, L), torch.stack([C @ P @ X for P in powers[:L]], dim=2))
+    torch.testing.assert_close(
+        krylov.response(A, C, X, L), torch.stack([C @ P @ X for P in powers[:L]], dim=2)
+    )
     u = random_input(6, 2, L, seed=5)
     wanted = sum(torch.einsum("hmn,hn,bh->bhm", powers[L - 1 - j], B, u[..., j]) for j in range(L))
     torch.testing.assert_close(krylov.last_state(A, B, u), wanted)

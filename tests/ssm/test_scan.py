@@ -1,4 +1,6 @@
-"""The scan against a loop; the sums of powers against the Vandermonde matrix; the FFT against the definition."""
+"""The scan against a loop; the sums of powers against the Vandermonde matrix; the FFT against the
+definition.
+"""
 
 import pytest
 import torch
@@ -25,12 +27,17 @@ def loop(a: Tensor, b: Tensor) -> Tensor:
 
 @LENGTHS
 def test_scan_is_the_loop_with_its_gradients(L: int) -> None:
-    a, b = (0.7 * random_complex(3, L)).requires_grad_(), random_complex(2, 3, L, seed=2).requires_grad_()
+    a, b = (
+        (0.7 * random_complex(3, L)).requires_grad_(),
+        random_complex(2, 3, L, seed=2).requires_grad_(),
+    )
     weight = random_complex(2, 3, L, seed=3)
     found, wanted = scan(a, b), loop(a, b)
     torch.testing.assert_close(found, wanted)
     gradients = [
-        torch.autograd.grad((x * weight).real.sum(), (a, b), allow_unused=True, materialize_grads=True)
+        torch.autograd.grad(
+            (x * weight).real.sum(), (a, b), allow_unused=True, materialize_grads=True
+        )
         for x in (found, wanted)
     ]
     for got, want in zip(*gradients, strict=True):
@@ -51,7 +58,9 @@ def test_sums_of_powers_are_the_vandermonde_product(L: int) -> None:
     weight = random_complex(3, 2, 5, seed=3)
     matrix = (exponent[..., None] * torch.arange(L)).exp()
     torch.testing.assert_close(powers(exponent, L), matrix)
-    torch.testing.assert_close(vandermonde(weight, exponent, L), 2 * torch.einsum("bhm,hml->bhl", weight, matrix).real)
+    torch.testing.assert_close(
+        vandermonde(weight, exponent, L), 2 * torch.einsum("bhm,hml->bhl", weight, matrix).real
+    )
     u = random_input(3, 2, L, seed=4)
     wanted = torch.einsum("hml,bhl->bhm", matrix.flip(-1), u.to(matrix.dtype))
     torch.testing.assert_close(last_state(exponent, u), wanted)
@@ -60,5 +69,7 @@ def test_sums_of_powers_are_the_vandermonde_product(L: int) -> None:
 @LENGTHS
 def test_convolution_is_causal_and_does_not_wrap(L: int) -> None:
     K, u = random_input(2, 3, L), random_input(4, 2, L, seed=2)
-    wanted = torch.stack([sum(K[None, ..., i] * u[..., None, k - i] for i in range(k + 1)) for k in range(L)], dim=-1)
+    wanted = torch.stack(
+        [sum(K[None, ..., i] * u[..., None, k - i] for i in range(k + 1)) for k in range(L)], dim=-1
+    )
     torch.testing.assert_close(convolve(K, u), wanted)

@@ -16,7 +16,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
-    CHROMIUM is None or DRIVER is None, reason="no Chromium here; Debian: apt-get install chromium chromium-driver"
+    CHROMIUM is None or DRIVER is None,
+    reason="no Chromium here; Debian: apt-get install chromium chromium-driver",
 )
 PATIENCE = 30.0
 
@@ -26,7 +27,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cli, dict[str, dict]
     """Two trained models in a store of their own, by their run's name."""
     cli, found = Cli(tmp_path_factory.mktemp("home")), {}
     for model, more in (("seasonal-naive", []), ("rlinear", ["--set", "trainer.max_steps=20"])):
-        args = ["train", "--model", model, "--csv", SAMPLE, "--horizon", 7, "--lookback", 28, "--accelerator", "cpu"]
+        args = [
+            "train",
+            "--model",
+            model,
+            "--csv",
+            SAMPLE,
+            "--horizon",
+            7,
+            "--lookback",
+            28,
+            "--accelerator",
+            "cpu",
+        ]
         found[f"{model} seattle_weather 7"] = json.loads(cli(*args, *more, "--json").stdout)
     return cli, found
 
@@ -52,7 +65,13 @@ def browser() -> Iterator[webdriver.Chrome]:
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM or ""
     sandbox = ["--no-sandbox"] if os.getuid() == 0 else []
-    for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1700,1000", *sandbox):
+    for argument in (
+        "--headless=new",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--window-size=1700,1000",
+        *sandbox,
+    ):
         options.add_argument(argument)
     with webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)) as driver:
         yield driver
@@ -77,19 +96,41 @@ def click(browser: webdriver.Chrome, path: str) -> None:
         browser.find_element(By.XPATH, path).click()
         return True
 
-    WebDriverWait(browser, PATIENCE, ignored_exceptions=[WebDriverException]).until(clicked, f"cannot click {path}")
+    WebDriverWait(browser, PATIENCE, ignored_exceptions=[WebDriverException]).until(
+        clicked, f"cannot click {path}"
+    )
 
 
-def test_table_shows_the_runs_with_their_metrics_and_compares_two(runs, page: str, browser: webdriver.Chrome) -> None:
+def test_table_shows_the_runs_with_their_metrics_and_compares_two(
+    runs, page: str, browser: webdriver.Chrome
+) -> None:
     _, trained = runs
     browser.get(page)
-    values = [str(run["metrics"][name])[:5] for run in trained.values() for name in ("test/mse", "test/mae")]
-    until_text(browser, *trained, "test/mse", "test/mae", *values, "RLinear", "seasonal naive", "2 matching runs")
+    values = [
+        str(run["metrics"][name])[:5]
+        for run in trained.values()
+        for name in ("test/mse", "test/mae")
+    ]
+    until_text(
+        browser,
+        *trained,
+        "test/mse",
+        "test/mae",
+        *values,
+        "RLinear",
+        "seasonal naive",
+        "2 matching runs",
+    )
     click(browser, "//*[contains(@class, 'ag-header-cell')]//input[@type='checkbox']")
     click(browser, "//button[normalize-space()='Compare']")
     # the parameter that differs, the metrics that both have
     until_text(
-        browser, "Comparing 2 Runs from 1 Experiment", *trained, "Parallel Coordinates Plot", "test/mse", "data.sha256"
+        browser,
+        "Comparing 2 Runs from 1 Experiment",
+        *trained,
+        "Parallel Coordinates Plot",
+        "test/mse",
+        "data.sha256",
     )
     assert "Error" not in text(browser)
 
@@ -105,5 +146,7 @@ def test_forecast_plot_opens(runs, page: str, browser: webdriver.Chrome) -> None
     click(browser, "//*[normalize-space(text())='forecast.png']")
     size = "return [...document.images].map(image => image.naturalWidth)"
     until_text(browser, "plots/forecast.png")
-    WebDriverWait(browser, PATIENCE).until(lambda b: max(b.execute_script(size), default=0) > 600, "no picture")
+    WebDriverWait(browser, PATIENCE).until(
+        lambda b: max(b.execute_script(size), default=0) > 600, "no picture"
+    )
     assert trained[name]["run_id"] in browser.current_url

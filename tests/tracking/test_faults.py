@@ -1,4 +1,6 @@
-"""What befalls a training from outside: the tracking server goes away, another training wants the same store, SIGTERM."""
+"""What befalls a training from outside: the tracking server goes away, another training wants the
+same store, SIGTERM.
+"""
 
 import json
 import os
@@ -22,7 +24,19 @@ from forecaster.errors import UserError
 from forecaster.inference.saved_model import FILES
 from forecaster.tracking.retry_queue import Keeper, kept, read_left
 
-LINEAR = ["train", "--model", "nlinear", "--csv", SAMPLE, "--horizon", 7, "--lookback", 28, "--accelerator", "cpu"]
+LINEAR = [
+    "train",
+    "--model",
+    "nlinear",
+    "--csv",
+    SAMPLE,
+    "--horizon",
+    7,
+    "--lookback",
+    28,
+    "--accelerator",
+    "cpu",
+]
 
 
 class Diary(Keeper):
@@ -49,10 +63,18 @@ class Diary(Keeper):
         self.lines.append(path.read_text())
 
 
-def test_writes_are_kept_in_order_with_their_times_and_files(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_writes_are_kept_in_order_with_their_times_and_files(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
     clock = [100.0]
-    monkeypatch.setattr("forecaster.tracking.retry_queue.time", type("Clock", (), {
-        "monotonic": staticmethod(lambda: clock[0]), "time": staticmethod(lambda: clock[0])}))  # fmt: skip
+    monkeypatch.setattr(
+        "forecaster.tracking.retry_queue.time",
+        type(
+            "Clock",
+            (),
+            {"monotonic": staticmethod(lambda: clock[0]), "time": staticmethod(lambda: clock[0])},
+        ),
+    )
     diary, scratch = Diary(tmp_path / "left"), tmp_path / "scratch.txt"
     diary.note("a")
     diary.away_now = True
@@ -67,7 +89,13 @@ def test_writes_are_kept_in_order_with_their_times_and_files(tmp_path: Path, mon
     clock[0] += 5
     diary.away_now = False
     diary.note("d")
-    assert diary.lines == [(100_000, "a"), (100_000, "b"), "content", (106_000, "c"), (111_000, "d")]
+    assert diary.lines == [
+        (100_000, "a"),
+        (100_000, "b"),
+        "content",
+        (106_000, "c"),
+        (111_000, "d"),
+    ]
     diary.leave({})
     assert not (tmp_path / "left").exists()
     assert capsys.readouterr().err.splitlines() == [
@@ -91,7 +119,11 @@ def test_what_is_left_can_be_moved_and_read_and_lies_in_its_folder(tmp_path: Pat
     assert (about["run_id"], again.lines[0][1], again.lines[1]) == ("r", "b", "content")
     lines = tmp_path / "moved" / "writes.jsonl"
     text = lines.read_text()
-    for old, new in (('"0/file.txt"', '"../file.txt"'), ('"attach"', '"_copy"'), ('"at"', '"when"')):
+    for old, new in (
+        ('"0/file.txt"', '"../file.txt"'),
+        ('"attach"', '"_copy"'),
+        ('"at"', '"when"'),
+    ):
         lines.write_text(text.replace(old, new))
         with pytest.raises(UserError, match=r"writes\.jsonl: damaged .*; remove the folder"):
             read_left(tmp_path / "moved")
@@ -116,13 +148,31 @@ def free_port() -> int:
 
 @contextmanager
 def server(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """``mlflow server`` over a SQLite store in ``folder``; it ends with the block, or when it is killed."""
+    """``mlflow server`` over a SQLite store in ``folder``; it ends with the block, or when it is
+    killed.
+    """
     folder.mkdir(exist_ok=True)
     process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/store.db", "--artifacts-destination",
-         str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--backend-store-uri",
+            f"sqlite:///{folder}/store.db",
+            "--artifacts-destination",
+            str(folder / "artifacts"),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         for _ in range(600):
             try:
@@ -151,7 +201,9 @@ def wait_for(process: subprocess.Popen[str], start: str) -> None:
 
 @pytest.mark.slow
 def test_a_training_outlives_its_tracking_server(tmp_path: Path) -> None:
-    """Killed in the middle: the model is saved, what is missing lies beside it and can be logged later."""
+    """Killed in the middle: the model is saved, what is missing lies beside it and can be logged
+    later.
+    """
     cli, port, model = Cli(tmp_path / "home"), free_port(), tmp_path / "model"
     cli.env["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{port}"
     args = [*LINEAR, "--output", model, "--set", "trainer.max_epochs=6"]
@@ -167,11 +219,22 @@ def test_a_training_outlives_its_tracking_server(tmp_path: Path) -> None:
     assert "going on, what is to be logged is kept" in notes[0]
     assert notes[1].endswith("the model is saved, and logged as plain files")
     assert notes[2].endswith(f"once it is there again log them with: runs log {left}")
-    assert f"the tracking server http://127.0.0.1:{port} cannot be reached" in cli("runs", "log", left, status=1).stderr
+    assert (
+        f"the tracking server http://127.0.0.1:{port} cannot be reached"
+        in cli("runs", "log", left, status=1).stderr
+    )
     with server(tmp_path / "server", port):
         cli("runs", "log", left)
         (run,) = json.loads(cli("runs", "list", "--json").stdout)["runs"]
-        cli("forecast", "--model", f"runs:/{run['run_id']}/model", "--csv", SAMPLE, "--output", tmp_path / "point.csv")
+        cli(
+            "forecast",
+            "--model",
+            f"runs:/{run['run_id']}/model",
+            "--csv",
+            SAMPLE,
+            "--output",
+            tmp_path / "point.csv",
+        )
     assert not left.exists()
     assert run["status"] == "FINISHED"
     assert {"test/mse", "train/loss", "val/loss"} <= set(run["metrics"])
@@ -187,13 +250,21 @@ def test_what_was_kept_is_logged_when_the_server_is_back(tmp_path: Path) -> None
         kill(first)
         wait_for(process, "note: the tracking store")
         with server(tmp_path / "server", port):
-            wait_for(process, f"note: the tracking store http://127.0.0.1:{port} is there again; what was kept is logged")
+            wait_for(
+                process,
+                f"note: the tracking store http://127.0.0.1:{port} is there again; what was kept is logged",
+            )
             process.send_signal(signal.SIGTERM)
             rest = process.communicate()[1]
     assert "note:" not in rest
     with sqlite3.connect(tmp_path / "server" / "store.db") as store:
         assert store.execute("select status from runs").fetchall() == [("KILLED",)]
-        steps = [step for (step,) in store.execute("select step from metrics where key = 'train/loss' order by step")]
+        steps = [
+            step
+            for (step,) in store.execute(
+                "select step from metrics where key = 'train/loss' order by step"
+            )
+        ]
     assert steps == list(range(1, len(steps) + 1))  # none is missing, none stands twice
 
 
@@ -206,7 +277,10 @@ def test_sigterm_interrupts_and_the_training_goes_on_later(tmp_path: Path, devic
         os.killpg(process.pid, signal.SIGTERM)  # as a service manager does: to every process
         rest = process.communicate()[1]
     assert process.returncode == 128 + signal.SIGTERM
-    assert rest.splitlines()[-1] == "interrupted; an unfinished training goes on with: train --resume latest"
+    assert (
+        rest.splitlines()[-1]
+        == "interrupted; an unfinished training goes on with: train --resume latest"
+    )
     (run,) = json.loads(cli("runs", "list", "--json").stdout)["runs"]
     assert run["status"] == "KILLED"
     assert list((tmp_path / "home" / "checkpoints" / run["run_id"]).glob("stage*/best.ckpt"))

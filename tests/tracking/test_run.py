@@ -16,24 +16,45 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_runs_of_a_run_and_what_they_learnt_from(store: None) -> None:
-    """Children inside an open parent, and beside it once it has ended; a failure ends its own run only."""
+    """Children inside an open parent, and beside it once it has ended; a failure ends its own run
+    only.
+    """
     with tracking.open_run("e", "parent") as parent:
         with tracking.open_run("e", "child", parent=parent.run_id) as child:
             child.metrics({"test/mse": 1.0})
-            child.dataset("etth1", "ab" * 32, "https://example.org/ETTh1.csv", ["HUFL", "OT"], "training")
-        with pytest.raises(RuntimeError), tracking.open_run("e", "failed", parent=parent.run_id) as failed:
+            child.dataset(
+                "etth1", "ab" * 32, "https://example.org/ETTh1.csv", ["HUFL", "OT"], "training"
+            )
+        with (
+            pytest.raises(RuntimeError),
+            tracking.open_run("e", "failed", parent=parent.run_id) as failed,
+        ):
             raise RuntimeError
         parent.metrics({"test/mse": 2.0})
     with tracking.open_run("e", "late", parent=parent.run_id) as late:
         pass
     known = {run["name"]: run for run in runs.list_runs("e", 9)}
     assert {name: run["status"] for name, run in known.items()} == {
-        "parent": "FINISHED", "child": "FINISHED", "failed": "FAILED", "late": "FINISHED",
-    }  # fmt: skip
-    assert (known["child"]["metrics"], known["parent"]["metrics"]) == ({"test/mse": 1.0}, {"test/mse": 2.0})
+        "parent": "FINISHED",
+        "child": "FINISHED",
+        "failed": "FAILED",
+        "late": "FINISHED",
+    }
+    assert (known["child"]["metrics"], known["parent"]["metrics"]) == (
+        {"test/mse": 1.0},
+        {"test/mse": 2.0},
+    )
     mlflow = place.connect()
-    above = {name: mlflow.get_run(run["run_id"]).data.tags.get("mlflow.parentRunId") for name, run in known.items()}
-    assert above == {"parent": None, "child": parent.run_id, "failed": parent.run_id, "late": parent.run_id}
+    above = {
+        name: mlflow.get_run(run["run_id"]).data.tags.get("mlflow.parentRunId")
+        for name, run in known.items()
+    }
+    assert above == {
+        "parent": None,
+        "child": parent.run_id,
+        "failed": parent.run_id,
+        "late": parent.run_id,
+    }
     assert {child.run_id, failed.run_id, late.run_id} < {run["run_id"] for run in known.values()}
     (entry,) = mlflow.get_run(child.run_id).inputs.dataset_inputs
     assert (entry.dataset.name, entry.dataset.digest) == ("etth1", "abababababab")

@@ -1,4 +1,6 @@
-"""Processes that form a group: what they send arrives, and whatever befalls one of them, all end."""
+"""Processes that form a group: what they send arrives, and whatever befalls one of them, all
+end.
+"""
 
 import os
 import signal
@@ -38,7 +40,10 @@ def test_processes_compute_together() -> None:
     ("how", "message"),
     [
         ("told", "^a user's mistake$"),
-        ("raised", r"^training process 2 failed \(ValueError: of one process\); the training goes on with: train --resume"),
+        (
+            "raised",
+            r"^training process 2 failed \(ValueError: of one process\); the training goes on with: train --resume",
+        ),
         (
             "killed",
             "^training process 2 was ended by SIGKILL; if memory ran out, give fewer --devices; the training goes on",

@@ -12,7 +12,13 @@ from conftest import SAMPLE, Cli
 from forecaster.data.splits import Borders
 from forecaster.errors import UserError
 from forecaster.models import build_model
-from forecaster.reporting.markdown import best_in_bold, markdown_table, mean_and_spread, number, put_between
+from forecaster.reporting.markdown import (
+    best_in_bold,
+    markdown_table,
+    mean_and_spread,
+    number,
+    put_between,
+)
 from forecaster.workflows.backtest import Plan
 from forecaster.workflows.benchmark import Asked, _is_done, _text
 from forecaster.workflows.benchmark_suite import Only, find_suite, lay_out
@@ -45,7 +51,10 @@ def test_an_interrupted_benchmark_ends_with_the_same_table(cli: Cli, tmp_path: P
     text = parted("benchmark", suite)
     assert "[1/1] residual sample 7 seed 0" in text.stderr
     assert "prior1 epoch 1" not in text.stderr  # it went on
-    tables = [pd.read_csv(home / "benchmarks" / "both.csv") for home in (tmp_path / "whole", tmp_path / "parted")]
+    tables = [
+        pd.read_csv(home / "benchmarks" / "both.csv")
+        for home in (tmp_path / "whole", tmp_path / "parted")
+    ]
     assert list(tables[0]["model"]) == ["rlinear", "residual"]
     pd.testing.assert_frame_equal(tables[0].drop(columns=OWN), tables[1].drop(columns=OWN))
     again = parted("benchmark", suite)
@@ -54,19 +63,29 @@ def test_an_interrupted_benchmark_ends_with_the_same_table(cli: Cli, tmp_path: P
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- both -->\nold\n<!-- end -->\nafter\n")
     parted("benchmark", suite, "--into", page)
-    assert page.read_text().startswith("before\n<!-- both -->\n\ntwo models.\n\n| data | horizon | model |")
+    assert page.read_text().startswith(
+        "before\n<!-- both -->\n\ntwo models.\n\n| data | horizon | model |"
+    )
     assert page.read_text().endswith("<!-- end -->\nafter\n")
-    # the same runs with the models side by side: first on the test split, beside what others published, then on validation
-    published = "published: {theirs: {source: a paper, values: {sample: {7: {mse: 0.5, mae: 0.25}}}}}\n"
+    # the same runs with the models side by side: first on the test split, beside what others
+    # published, then on validation
+    published = (
+        "published: {theirs: {source: a paper, values: {sample: {7: {mse: 0.5, mae: 0.25}}}}}\n"
+    )
     suite.write_text(SUITE.replace("[mse, crps]", "[mse, mae]") + "columns: models\n" + published)
     parted("benchmark", suite)
     frame = pd.read_csv(tmp_path / "parted" / "benchmarks" / "both.csv")
     rows = [
-        " | ".join("/".join(number(row[prefix + m], 3) for m in ("mse", "mae")) for _, row in frame.iterrows())
+        " | ".join(
+            "/".join(number(row[prefix + m], 3) for m in ("mse", "mae"))
+            for _, row in frame.iterrows()
+        )
         for prefix in ("", "val/")
     ]
     assert rows[0] != rows[1]
-    lines = (tmp_path / "parted" / "benchmarks" / "both.md").read_text().replace("**", "").splitlines()
+    lines = (
+        (tmp_path / "parted" / "benchmarks" / "both.md").read_text().replace("**", "").splitlines()
+    )
     test, validation = (lines.index(title) for title in ("mse/mae", "On validation, mse/mae"))
     assert lines[test + 2] == "| data | horizon | rlinear | residual | theirs |"
     assert lines[test + 4] == f"| sample | 7 | {rows[0]} | .500/.250 |"
@@ -78,7 +97,9 @@ def test_the_smoke_suite_runs_and_a_failing_cell_does_not_stop_it(cli: Cli, tmp_
     done = cli("benchmark", "smoke", "--minutes", "10", "--json")
     made = json.loads(done.stdout)
     assert (made["done"], made["failures"]) == (6, [])
-    assert "`python cli.py benchmark smoke`: 6 of 6 cells, " in Path(made["markdown"]).read_text(encoding="utf-8")
+    assert "`python cli.py benchmark smoke`: 6 of 6 cells, " in Path(made["markdown"]).read_text(
+        encoding="utf-8"
+    )
     suite = tmp_path / "bad.yaml"
     suite.write_text(SUITE.replace("lookback: 14", "lookback: 14000"))
     failed = cli("benchmark", suite, "--model", "rlinear", status=1)
@@ -87,11 +108,16 @@ def test_the_smoke_suite_runs_and_a_failing_cell_does_not_stop_it(cli: Cli, tmp_
 
 
 def test_a_cell_trained_but_not_scored_is_scored_without_training(cli: Cli, tmp_path: Path) -> None:
-    """As after an interruption between the two, or where the suite asks for more numbers of steps."""
+    """As after an interruption between the two, or where the suite asks for more numbers of
+    steps.
+    """
     suite = tmp_path / "s.yaml"
     model = "{config: timediff, set: {trainer.max_steps: 2, trainer.stage_epochs: 1, model.schedule.steps: 5, "
     sampler = "model.sampler.steps: 2, model.sampler.point_steps: 2}}"
-    text = SUITE.replace("{config: residual-bootstrap}", model + sampler) + "score_windows: 4\nscore_samples: 3\n"
+    text = (
+        SUITE.replace("{config: residual-bootstrap}", model + sampler)
+        + "score_windows: 4\nscore_samples: 3\n"
+    )
     text = text.replace(str(SAMPLE), "day.csv")
     (tmp_path / "day.csv").write_bytes(SAMPLE.read_bytes())
     suite.write_text(text + "steps: [2]\n")
@@ -108,13 +134,19 @@ def test_a_cell_trained_but_not_scored_is_scored_without_training(cli: Cli, tmp_
     pd.testing.assert_frame_equal(both[both["steps"] == 2].reset_index(drop=True), first)
 
 
-def test_a_suite_finds_its_files_from_its_folder_and_knows_them_by_their_content(cli: Cli, tmp_path: Path) -> None:
-    """Its file is moved while a cell is half trained and after one is done; another one lies where it was."""
+def test_a_suite_finds_its_files_from_its_folder_and_knows_them_by_their_content(
+    cli: Cli, tmp_path: Path
+) -> None:
+    """Its file is moved while a cell is half trained and after one is done; another one lies where
+    it was.
+    """
     (tmp_path / "day.csv").write_bytes(SAMPLE.read_bytes())
     (tmp_path / "mine.yaml").write_text(
         "model: {name: residual-bootstrap, base: {name: linear, norm: standard, loss: l1}}\n"
     )
-    text = SUITE.replace(str(SAMPLE), "day.csv").replace("config: residual-bootstrap", "config: mine.yaml")
+    text = SUITE.replace(str(SAMPLE), "day.csv").replace(
+        "config: residual-bootstrap", "config: mine.yaml"
+    )
     suite = tmp_path / "s.yaml"
     suite.write_text(text)
     with cli.start("benchmark", suite) as process:
@@ -123,7 +155,9 @@ def test_a_suite_finds_its_files_from_its_folder_and_knows_them_by_their_content
                 process.kill()
                 break
     (tmp_path / "day.csv").rename(tmp_path / "days.csv")
-    (tmp_path / "day.csv").write_text(SAMPLE.read_text().replace("2012-01-01,0.0", "2012-01-01,50.0"))
+    (tmp_path / "day.csv").write_text(
+        SAMPLE.read_text().replace("2012-01-01,0.0", "2012-01-01,50.0")
+    )
     suite.write_text(suite.read_text().replace("day.csv", "days.csv"))
     told = cli("benchmark", suite)
     assert "2 of 2 cells done" in told.stdout
@@ -131,24 +165,38 @@ def test_a_suite_finds_its_files_from_its_folder_and_knows_them_by_their_content
     assert "prior1 epoch 1:" not in told.stderr
     (tmp_path / "days.csv").unlink()
     refused = cli("benchmark", suite, "--model", "rlinear", status=1).stderr
-    assert f"data 'sample' of the suite: no file {tmp_path / 'days.csv'}; correct its path, or take it out" in refused
+    assert (
+        f"data 'sample' of the suite: no file {tmp_path / 'days.csv'}; correct its path, or take it out"
+        in refused
+    )
 
 
 def test_every_suite_of_the_project_can_be_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "is_file", lambda self: True)  # the data need not be here
-    for name, cells in {"smoke": 6, "ltsf": 1428, "probabilistic": 36, "steps": 7, "ablation": 11, "published": 20}.items():
+    for name, cells in {
+        "smoke": 6,
+        "ltsf": 1428,
+        "probabilistic": 36,
+        "steps": 7,
+        "ablation": 11,
+        "published": 20,
+    }.items():
         suite = find_suite(name)[1]
         laid = lay_out(suite, Only())
         assert len(laid) == cells
         assert len({cell.key for cell in laid}) == cells
         for cell in laid if len(laid) < 40 else []:
-            build_model(cell.config.model, 2, cell.config.data.lookback, cell.config.data.horizon, 24)
+            build_model(
+                cell.config.model, 2, cell.config.data.lookback, cell.config.data.horizon, 24
+            )
 
 
 def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(SUITE + "sedes: [0]\n")
-    with pytest.raises(UserError, match=r"s\.yaml: key 'sedes': extra inputs are not permitted, got "):
+    with pytest.raises(
+        UserError, match=r"s\.yaml: key 'sedes': extra inputs are not permitted, got "
+    ):
         find_suite(str(path))
     with pytest.raises(UserError, match="no suite 'ltfs'; give a YAML file, or one of ablation, "):
         find_suite("ltfs")
@@ -170,15 +218,26 @@ def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
         path.write_text("\n".join([*kept, change]) + "\n")
         with pytest.raises(UserError, match=re.escape(message)):
             find_suite(str(path))
-    for horizons, message in (("[7, 7]", "horizon 7 stands twice"), ("[]", "tuple should have at least 1 item")):
+    for horizons, message in (
+        ("[7, 7]", "horizon 7 stands twice"),
+        ("[]", "tuple should have at least 1 item"),
+    ):
         path.write_text(SUITE.replace("[7]", horizons))
         with pytest.raises(UserError, match=message):
             find_suite(str(path))
-    path.write_text(SUITE.replace("residual: {config: residual-bootstrap}", "other: {config: rlinear}"))
-    with pytest.raises(UserError, match="'rlinear sample 7 seed 0' and 'other sample 7 seed 0' of the suite are the same"):
+    path.write_text(
+        SUITE.replace("residual: {config: residual-bootstrap}", "other: {config: rlinear}")
+    )
+    with pytest.raises(
+        UserError,
+        match="'rlinear sample 7 seed 0' and 'other sample 7 seed 0' of the suite are the same",
+    ):
         lay_out(find_suite(str(path))[1], Only())
     path.write_text(SUITE)
-    assert lay_out(find_suite(str(path))[1], Only(models=("rlinear",), horizons=(7,)))[0].title == "rlinear sample 7 seed 0"
+    assert (
+        lay_out(find_suite(str(path))[1], Only(models=("rlinear",), horizons=(7,)))[0].title
+        == "rlinear sample 7 seed 0"
+    )
     with pytest.raises(UserError, match="the suite has no horizon '8'; it has 7"):
         lay_out(find_suite(str(path))[1], Only(horizons=(8,)))
     with pytest.raises(UserError, match="the suite has no model 's2dbm'; it has rlinear, residual"):
@@ -189,7 +248,11 @@ def test_another_scoring_is_done_anew(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(SUITE + "steps: [1]\nscore_windows: 8\n")
     suite = find_suite(str(path))[1]
-    run = {"status": "FINISHED", "metrics": {"steps/1/mse": 1.0, "steps/1/crps": 1.0}, "tags": {"scoring": suite.scoring}}
+    run = {
+        "status": "FINISHED",
+        "metrics": {"steps/1/mse": 1.0, "steps/1/crps": 1.0},
+        "tags": {"scoring": suite.scoring},
+    }
     assert _is_done(suite, run)
     assert not _is_done(suite.model_copy(update={"score_windows": 90}), run)
     assert not _is_done(suite, run | {"tags": {}})
@@ -202,14 +265,29 @@ def test_tables_read_well(tmp_path: Path) -> None:
     assert mean_and_spread(-0.5, float("nan"), 2) == "-.50"
     assert mean_and_spread(None, None, 3) == "–"
     texts = {("d", 1, "a"): "1", ("d", 1, "b"): "2", ("e", 1, "a"): "3"}
-    best_in_bold(texts, {("d", 1, "a"): 1.0, ("d", 1, "b"): 2.0, ("e", 1, "a"): 3.0}, ["data", "horizon", "model"], 3)
+    best_in_bold(
+        texts,
+        {("d", 1, "a"): 1.0, ("d", 1, "b"): 2.0, ("e", 1, "a"): 3.0},
+        ["data", "horizon", "model"],
+        3,
+    )
     assert list(texts.values()) == ["**1**", "2", "3"]
     values = {("d", 1, "a"): 0.2004, ("d", 1, "b"): 0.2001, ("d", 1, "c"): 0.2007}
     texts = {key: number(value, 3) for key, value in values.items()}
     best_in_bold(texts, values, ["data", "horizon", "model"], 3)
     assert list(texts.values()) == ["**.200**", "**.200**", ".201"]
-    texts = {("d", 1, "a", 1): "2", ("d", 1, "a", 2): "1", ("d", 1, "b", 1): "4", ("d", 1, "b", 2): "5"}
-    best_in_bold(texts, {key: float(text) for key, text in texts.items()}, ["data", "horizon", "model", "steps"], 3)
+    texts = {
+        ("d", 1, "a", 1): "2",
+        ("d", 1, "a", 2): "1",
+        ("d", 1, "b", 1): "4",
+        ("d", 1, "b", 2): "5",
+    }
+    best_in_bold(
+        texts,
+        {key: float(text) for key, text in texts.items()},
+        ["data", "horizon", "model", "steps"],
+        3,
+    )
     assert list(texts.values()) == ["2", "**1**", "**4**", "5"]
     page = tmp_path / "page.md"
     page.write_text("no marks")
@@ -222,10 +300,24 @@ def test_coverage_is_never_best(tmp_path: Path) -> None:
     path.write_text(SUITE.replace("[mse, crps]", "[mse, coverage/90]") + "columns: models\n")
     suite = find_suite(str(path))[1]
     rows = [
-        {"data": "sample", "horizon": 7, "model": model, "seed": 0, "mse": mse, "coverage/90": held, "val/mse": mse / 2,
-         "val/coverage/90": held, "run_id": model, "train_seconds": 1.0, "date": "", "code": "", "machine": "", "torch": ""}
+        {
+            "data": "sample",
+            "horizon": 7,
+            "model": model,
+            "seed": 0,
+            "mse": mse,
+            "coverage/90": held,
+            "val/mse": mse / 2,
+            "val/coverage/90": held,
+            "run_id": model,
+            "train_seconds": 1.0,
+            "date": "",
+            "code": "",
+            "machine": "",
+            "torch": "",
+        }
         for model, mse, held in (("rlinear", 0.3, 0.9), ("residual", 0.4, 0.5))
-    ]  # fmt: skip
+    ]
     text = _text(Asked("s", Only()), suite, rows, 2)
     assert "| sample | 7 | **.300**/.900 | .400/.500 |" in text
     assert "| sample | 7 | **.150**/.900 | .200/.500 |" in text
@@ -241,14 +333,31 @@ def test_a_plan_never_learns_from_what_it_forecasts() -> None:
 
 
 def test_backtest_ranks_models_beside_seasonal_naive(cli: Cli, write, tmp_path: Path) -> None:
-    """A trend that a linear layer carries on and seasonal naive does not; noise that nothing tells apart."""
+    """A trend that a linear layer carries on and seasonal naive does not; noise that nothing tells
+    apart.
+    """
     generator = np.random.default_rng(0)
     stamps = pd.date_range("2024-01-01", periods=400, freq="D").strftime("%Y-%m-%d")
     values = 0.5 * np.arange(400) + generator.normal(size=400)
-    path = write("day,sales\n" + "".join(f"{s},{v:.3f}\n" for s, v in zip(stamps, values, strict=True)))
-    common = ("--horizon", 7, "--lookback", 21, "--origins", 8, "--refit-every", 4, "--set", "trainer.learning_rate=0.01")
+    path = write(
+        "day,sales\n" + "".join(f"{s},{v:.3f}\n" for s, v in zip(stamps, values, strict=True))
+    )
+    common = (
+        "--horizon",
+        7,
+        "--lookback",
+        21,
+        "--origins",
+        8,
+        "--refit-every",
+        4,
+        "--set",
+        "trainer.learning_rate=0.01",
+    )
     output = tmp_path / "errors.csv"
-    done = cli("backtest", "--csv", path, "--model", "nlinear", "--output", output, *common, "--json")
+    done = cli(
+        "backtest", "--csv", path, "--model", "nlinear", "--output", output, *common, "--json"
+    )
     assert "NaN" not in done.stdout
     found = json.loads(done.stdout)
     assert [r["model"] for r in found["ranking"]] == ["nlinear", "seasonal-naive"]
@@ -264,11 +373,16 @@ def test_backtest_ranks_models_beside_seasonal_naive(cli: Cli, write, tmp_path: 
     assert frame.groupby("model")["crps"].mean().to_dict() == pytest.approx(
         {r["model"]: r["crps"] for r in found["ranking"]}
     )
-    # seasonal naive by hand, at the last origin, in standard deviations of the rows it was scaled by
+    # seasonal naive by hand, at the last origin, in standard deviations of the rows it was scaled
+    # by
     plan = Plan(8, 7, 4)
     border = plan.borders(400, 7, (4, 7))
-    by_hand = np.abs(values[-7:].round(3) - values[-14:-7].round(3)).mean() / values[: border.train].std()
-    assert frame[frame["model"] == "seasonal-naive"]["mae"].iloc[-1] == pytest.approx(by_hand, rel=1e-4)
+    by_hand = (
+        np.abs(values[-7:].round(3) - values[-14:-7].round(3)).mean() / values[: border.train].std()
+    )
+    assert frame[frame["model"] == "seasonal-naive"]["mae"].iloc[-1] == pytest.approx(
+        by_hand, rel=1e-4
+    )
 
 
 def test_backtest_refuses_models_that_cannot_be_told_apart_or_compared(cli: Cli, write) -> None:
@@ -282,12 +396,25 @@ def test_backtest_refuses_models_that_cannot_be_told_apart_or_compared(cli: Cli,
 
 
 def test_backtest_leaves_out_origins_without_a_value(cli: Cli, write, tmp_path: Path) -> None:
-    """The last fortnight is blank: of four origins a week apart two can be scored, by intervals and by points."""
+    """The last fortnight is blank: of four origins a week apart two can be scored, by intervals and
+    by points.
+    """
     stamps = pd.date_range("2023-01-01", periods=200, freq="D").strftime("%Y-%m-%d")
     noise = np.random.default_rng(0).normal(size=200)
     rows = (f"{s},{'' if i >= 186 else i % 7 + noise[i]}\n" for i, s in enumerate(stamps))
     path = write("day,sales\n" + "".join(rows))
-    common = ("--horizon", 7, "--lookback", 28, "--origins", 4, "--refit-every", 1, "--set", "trainer.max_epochs=2")
+    common = (
+        "--horizon",
+        7,
+        "--lookback",
+        28,
+        "--origins",
+        4,
+        "--refit-every",
+        1,
+        "--set",
+        "trainer.max_epochs=2",
+    )
     formula, output = write("model: {name: seasonal-naive}\n", "=1+1.yaml"), tmp_path / "errors.csv"
     models = ("--model", "quantile-linear", "--model", formula)
     done = cli("backtest", "--csv", path, *models, "--output", output, *common, "--json")
@@ -306,16 +433,31 @@ def test_backtest_leaves_out_origins_without_a_value(cli: Cli, write, tmp_path: 
 
 
 def test_backtest_of_series_that_end_apart(cli: Cli, write) -> None:
-    """One origin a time, that of the series that goes on longest; and a season to read for the baseline."""
+    """One origin a time, that of the series that goes on longest; and a season to read for the
+    baseline.
+    """
     rows = [
         f"{day:%Y-%m-%d},{item},{7 * i + day.dayofweek}"
         for item, length in (("a", 100), ("b", 90))
         for i, day in enumerate(pd.date_range("2023-01-01", periods=length))
     ]
     path = write("day,item,sales\n" + "\n".join(rows) + "\n")
-    common = ("--horizon", 2, "--lookback", 3, "--origins", 3, "--set", "trainer.max_epochs=1", "--json")
+    common = (
+        "--horizon",
+        2,
+        "--lookback",
+        3,
+        "--origins",
+        3,
+        "--set",
+        "trainer.max_epochs=1",
+        "--json",
+    )
     done = cli("backtest", "--csv", path, "--item-id", "item", "--model", "nlinear", *common)
-    assert "the series do not end together: an origin is counted back from each one's own end" in done.stderr
+    assert (
+        "the series do not end together: an origin is counted back from each one's own end"
+        in done.stderr
+    )
     found = json.loads(done.stdout)
     assert found["origins"] == ["2023-04-05", "2023-04-07", "2023-04-09"]
     naive = next(r for r in found["ranking"] if r["model"] == "seasonal-naive")
@@ -325,7 +467,9 @@ def test_backtest_of_series_that_end_apart(cli: Cli, write) -> None:
 def test_backtest_says_when_the_file_is_too_short(cli: Cli, write) -> None:
     stamps = pd.date_range("2024-01-01", periods=60, freq="D").strftime("%Y-%m-%d")
     path = write("day,sales\n" + "".join(f"{s},{i % 7}\n" for i, s in enumerate(stamps)))
-    refused = cli("backtest", "--csv", path, "--model", "nlinear", "--horizon", 7, "--lookback", 21, status=1)
+    refused = cli(
+        "backtest", "--csv", path, "--model", "nlinear", "--horizon", 7, "--lookback", 21, status=1
+    )
     assert refused.stderr.splitlines()[-1] == (
         f"error: {path}: 60 rows; 10 origins 7 steps apart leave 0 to learn from before the first, 28 are needed "
         "(lookback + horizon); give fewer --origins, a smaller --stride, --horizon or --lookback"

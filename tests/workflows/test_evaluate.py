@@ -44,7 +44,11 @@ def shops(tmp_path_factory: pytest.TempPathFactory) -> Problem:
     """Two series of different length and size, with holes; in the file's own units."""
     generator, rows = np.random.default_rng(0), []
     for shop, length, size in (("ark", 130, 1.0), ("zoo", 100, 50.0)):
-        sold = size * (5 + np.sin(np.arange(length) / 7 * 2 * np.pi)[:, None] + 0.3 * generator.normal(size=(length, 2)))
+        sold = size * (
+            5
+            + np.sin(np.arange(length) / 7 * 2 * np.pi)[:, None]
+            + 0.3 * generator.normal(size=(length, 2))
+        )
         days = pd.date_range("2024-01-01", periods=length)
         holes = set(generator.choice(length, 10, replace=False).tolist())
         rows += [
@@ -69,11 +73,15 @@ def test_batches_change_nothing(shops: Problem) -> None:
         # the network's float32 sums depend on the batch in their last digits
         assert other.pooled() == pytest.approx(whole.pooled(), rel=1e-5)
         torch.testing.assert_close(other.errors, whole.errors, rtol=1e-5, atol=1e-7)
-        assert other.totals.histogram("pit") == pytest.approx(whole.totals.histogram("pit"), abs=1e-6)
+        assert other.totals.histogram("pit") == pytest.approx(
+            whole.totals.histogram("pit"), abs=1e-6
+        )
 
 
 def test_metrics_are_those_of_a_plain_loop(shops: Problem) -> None:
-    """Seasonal naive on the file's own values, window after window; MASE by the seasonal steps of the training rows."""
+    """Seasonal naive on the file's own values, window after window; MASE by the seasonal steps of
+    the training rows.
+    """
     found = evaluate(SeasonalNaive(7, H), shops, "test", Scoring())
     errors, scaled, truths = [], [], []
     for series, border in zip(shops.table.series, shops.borders, strict=True):
@@ -82,10 +90,22 @@ def test_metrics_are_those_of_a_plain_loop(shops: Problem) -> None:
         scale = (train - train.shift(7)).abs().mean().to_numpy()
         for row in range(border.validation, border.test - H + 1):
             # the last observed value at the same place in the week, or before that
-            seen = np.array([
-                [next((rows[i, k] for i in range(row - 7 + h, row - L - 1, -7) if rows[i, k] == rows[i, k]), np.nan) for k in (0, 1)]
-                for h in range(H)
-            ])  # fmt: skip
+            seen = np.array(
+                [
+                    [
+                        next(
+                            (
+                                rows[i, k]
+                                for i in range(row - 7 + h, row - L - 1, -7)
+                                if rows[i, k] == rows[i, k]
+                            ),
+                            np.nan,
+                        )
+                        for k in (0, 1)
+                    ]
+                    for h in range(H)
+                ]
+            )
             error = np.abs(rows[row : row + H] - seen)
             errors.append(error)
             scaled.append(error / scale)
@@ -102,7 +122,9 @@ def test_the_truth_is_the_file_s_own_to_the_last_digit(shops: Problem) -> None:
     windows = shops.windows("test")
     index = torch.arange(len(windows))
     found = Units(shops, windows, torch.device("cpu")).truth(index)
-    for window, owner, row in zip(found, windows.owners.tolist(), windows.rows.tolist(), strict=True):
+    for window, owner, row in zip(
+        found, windows.owners.tolist(), windows.rows.tolist(), strict=True
+    ):
         values = shops.table.series[owner].values[row : row + H].T
         assert np.array_equal(window.numpy(), np.nan_to_num(values))
     batch = windows[index]
@@ -110,7 +132,9 @@ def test_the_truth_is_the_file_s_own_to_the_last_digit(shops: Problem) -> None:
 
 
 def test_the_baseline_reads_a_season_whatever_the_model_reads(shops: Problem) -> None:
-    short, season = (replace(shops, config=shops.config.model_copy(update={"lookback": n})) for n in (3, 7))
+    short, season = (
+        replace(shops, config=shops.config.model_copy(update={"lookback": n})) for n in (3, 7)
+    )
     found = evaluate_seasonal_naive(short, "test", Scoring("probabilistic", steps=1)).pooled()
     assert found == evaluate(SeasonalNaive(7, H), season, "test", Scoring())
     assert found != evaluate(SeasonalNaive(7, H), short, "test", Scoring())
@@ -121,12 +145,17 @@ def test_steps_asked_for_are_those_of_the_point_forecast_too(shops: Problem) -> 
     torch.manual_seed(0)
     network = ResidualNetworkConfig(channels=4, layers=1, heads=2)
     config = DiffusionConfig(
-        label=0, network=network, schedule=BridgeConfig(steps=4), sampler=SamplerConfig(steps=2, point_steps=1)
+        label=0,
+        network=network,
+        schedule=BridgeConfig(steps=4),
+        sampler=SamplerConfig(steps=2, point_steps=1),
     )
     model, windows = build_model(config, 2, L, H, 7), shops.windows("test")
     model.denoiser.forward = lambda y_t, h, given, t: 0.5 * y_t + 1.0
     for steps in (1, 4):
-        both = evaluate_in_full(model, shops, windows, Scoring("probabilistic", 4, steps, full=True)).pooled()
+        both = evaluate_in_full(
+            model, shops, windows, Scoring("probabilistic", 4, steps, full=True)
+        ).pooled()
         point = evaluate_in_full(model, shops, windows, Scoring("point", steps=steps)).pooled()
         assert both["mse"] == pytest.approx(point["mse"], rel=1e-5)
     other = evaluate_in_full(model, shops, windows, Scoring("point", steps=1)).pooled()
@@ -158,27 +187,40 @@ def test_rolling_origins_end_with_the_file(shops: Problem) -> None:
     numbers = chosen(windows, Scoring(stride=5))
     assert windows.owners[numbers].tolist() == [0, 0, 0, 1, 1, 1]
     assert windows.rows[numbers].tolist() == [113, 118, 123, 83, 88, 93]
-    with pytest.raises(UserError, match=r"series 'zoo': 100 rows, but --origins 22 --stride 5 with horizon 7 needs 114"):
+    with pytest.raises(
+        UserError,
+        match=r"series 'zoo': 100 rows, but --origins 22 --stride 5 with horizon 7 needs 114",
+    ):
         rolling_problem(shops.config, shops.table, origins=22, stride=5)
 
 
 def test_z_scores_are_the_protocols_whatever_the_model_was_scaled_by(shops: Problem) -> None:
-    """Seasonal naive forecasts the same values under any scaling; the file's own errors over the protocol's deviation."""
+    """Seasonal naive forecasts the same values under any scaling; the file's own errors over the
+    protocol's deviation.
+    """
     raw = evaluate_in_full(SeasonalNaive(7, H), shops, shops.windows("test"), Scoring())
     protocol = replace(shops, protocol=shops.scaling)
-    foreign = replace(protocol, scaling=tuple(Scaling(s.mean + 3 * s.std, 2 * s.std) for s in shops.scaling))
+    foreign = replace(
+        protocol, scaling=tuple(Scaling(s.mean + 3 * s.std, 2 * s.std) for s in shops.scaling)
+    )
     for problem in (protocol, foreign):
         found = evaluate_in_full(SeasonalNaive(7, H), problem, problem.windows("test"), Scoring())
         deviations = np.concatenate([s.std for s in shops.scaling])
         np.testing.assert_allclose(
-            found.totals.by_series()["mae"], np.array(raw.totals.by_series()["mae"]) / deviations, rtol=1e-6
+            found.totals.by_series()["mae"],
+            np.array(raw.totals.by_series()["mae"]) / deviations,
+            rtol=1e-6,
         )
         assert found.pooled()["mase"] == pytest.approx(raw.pooled()["mase"], rel=1e-6)
         torch.testing.assert_close(found.errors, raw.errors, rtol=1e-6, atol=1e-9)
 
 
-def test_the_protocols_z_scores_do_not_depend_on_the_origins(monkeypatch: pytest.MonkeyPatch, shops: Problem) -> None:
-    """Rolling origins put the test years among the rows before them; the unit stays that of the training rows."""
+def test_the_protocols_z_scores_do_not_depend_on_the_origins(
+    monkeypatch: pytest.MonkeyPatch, shops: Problem
+) -> None:
+    """Rolling origins put the test years among the rows before them; the unit stays that of the
+    training rows.
+    """
     halves = SimpleNamespace(split=lambda length: Borders(length // 2, length // 2 + 14, length))
     monkeypatch.setattr(problem_module, "find_dataset", lambda name: halves)
     config = shops.config.model_copy(update={"csv": None, "dataset": "halves"})
@@ -198,9 +240,27 @@ def test_the_protocols_z_scores_do_not_depend_on_the_origins(monkeypatch: pytest
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict:
     """Quantiles of the bundled sample's weather, in a store of its own."""
     out = tmp_path_factory.mktemp("quantiles") / "model"
-    done = inside("train", "quantile-linear", "--csv", SAMPLE, "--horizon", 14, "--lookback", 56, "--accelerator", "cpu",
-                  "--set", "trainer.max_epochs=1", "--set", "trainer.point_windows=50", "--set", "trainer.score_windows=0",
-                  "--output", out, "--json")  # fmt: skip
+    done = inside(
+        "train",
+        "quantile-linear",
+        "--csv",
+        SAMPLE,
+        "--horizon",
+        14,
+        "--lookback",
+        56,
+        "--accelerator",
+        "cpu",
+        "--set",
+        "trainer.max_epochs=1",
+        "--set",
+        "trainer.point_windows=50",
+        "--set",
+        "trainer.score_windows=0",
+        "--output",
+        out,
+        "--json",
+    )
     return json.loads(done.stdout)
 
 
@@ -210,9 +270,22 @@ def test_evaluate_logs_a_run_with_tables_and_pictures(trained: dict) -> None:
     from forecaster.tracking.query import get_run
     from forecaster.tracking.store import store_uri
 
-    args = ["evaluate", "--model", trained["model_dir"], "--mode", "probabilistic", "--samples", 20, "--limit", 40]
+    args = [
+        "evaluate",
+        "--model",
+        trained["model_dir"],
+        "--mode",
+        "probabilistic",
+        "--samples",
+        20,
+        "--limit",
+        40,
+    ]
     done = inside(*args, "--run-name", "scored", "--experiment", "scores", "--json")
-    assert "note: --limit: scored 40 of 279 windows, evenly spaced from the first to the last" in done.stderr
+    assert (
+        "note: --limit: scored 40 of 279 windows, evenly spaced from the first to the last"
+        in done.stderr
+    )
     found = json.loads(done.stdout)
     assert set(found) == {"run_id", "metrics", "seasonal_naive", "season"}
     assert found["season"] == 7
@@ -232,21 +305,39 @@ def test_evaluate_logs_a_run_with_tables_and_pictures(trained: dict) -> None:
         "wql_sum",
         "windows",
     }
-    expected |= {f"{name}/{p}" for name in ("coverage", "width", "interval") for p in (50, 80, 90, 95)}
+    expected |= {
+        f"{name}/{p}" for name in ("coverage", "width", "interval") for p in (50, 80, 90, 95)
+    }
     assert set(found["metrics"]) == {f"test/{name}" for name in expected}
     assert found["metrics"]["test/windows"] == found["seasonal_naive"]["test/windows"] == 40
     run = get_run(found["run_id"])
     assert run["name"] == "scored"
     assert run["metrics"]["test/mae"] == pytest.approx(found["metrics"]["test/mae"])
-    assert run["metrics"]["test/seasonal_naive/mae"] == pytest.approx(found["seasonal_naive"]["test/mae"])
+    assert run["metrics"]["test/seasonal_naive/mae"] == pytest.approx(
+        found["seasonal_naive"]["test/mae"]
+    )
     client = mlflow.MlflowClient(tracking_uri=store_uri())
     assert client.get_run(found["run_id"]).data.tags["evaluated_run"] == trained["run_id"]
-    kept = {Path(f.path).name for folder in ("evaluation", "plots") for f in client.list_artifacts(found["run_id"], folder)}
+    kept = {
+        Path(f.path).name
+        for folder in ("evaluation", "plots")
+        for f in client.list_artifacts(found["run_id"], folder)
+    }
     assert kept == {
-        "metrics.json", "by_lead.csv", "by_series.csv", "windows.csv", "pit.csv", "by_lead.png", "pit.png", "reliability.png", "worst.png",
-    }  # fmt: skip
+        "metrics.json",
+        "by_lead.csv",
+        "by_series.csv",
+        "windows.csv",
+        "pit.csv",
+        "by_lead.png",
+        "pit.png",
+        "reliability.png",
+        "worst.png",
+    }
     folder = Path(client.download_artifacts(found["run_id"], "evaluation"))
-    leads, series, pit = (pd.read_csv(folder / f"{name}.csv") for name in ("by_lead", "by_series", "pit"))
+    leads, series, pit = (
+        pd.read_csv(folder / f"{name}.csv") for name in ("by_lead", "by_series", "pit")
+    )
     history = client.get_metric_history(found["run_id"], "by_lead/test/mae")
     assert [m.step for m in history] == list(range(1, 15))
     np.testing.assert_allclose([m.value for m in history], leads["mae"], rtol=1e-6)
@@ -259,18 +350,39 @@ def test_evaluate_logs_a_run_with_tables_and_pictures(trained: dict) -> None:
     assert len(pd.read_csv(folder / "windows.csv")) == 40
 
 
-def test_rolling_origins_score_the_forecasts_that_would_have_been_made(trained: dict, tmp_path) -> None:
+def test_rolling_origins_score_the_forecasts_that_would_have_been_made(
+    trained: dict, tmp_path
+) -> None:
     lines = SAMPLE.read_text().splitlines()
     truth = pd.read_csv(SAMPLE)[["precipitation", "temp_max", "temp_min", "wind"]].to_numpy()
     errors = []
     for origin in (0, 10, 20):
         end = len(lines) - 14 - origin
         (tmp_path / "known.csv").write_text("\n".join(lines[:end]) + "\n")
-        inside("forecast", "--model", trained["model_dir"], "--csv", tmp_path / "known.csv", "--mode", "point",
-               "--output", tmp_path / "out.csv")  # fmt: skip
+        inside(
+            "forecast",
+            "--model",
+            trained["model_dir"],
+            "--csv",
+            tmp_path / "known.csv",
+            "--mode",
+            "point",
+            "--output",
+            tmp_path / "out.csv",
+        )
         forecast = pd.read_csv(tmp_path / "out.csv")["mean"].to_numpy().reshape(4, 14).T
         errors.append(np.abs(forecast - truth[end - 1 : end + 13]))
-    args = ["evaluate", "--model", trained["model_dir"], "--csv", SAMPLE, "--origins", 3, "--stride", 10]
+    args = [
+        "evaluate",
+        "--model",
+        trained["model_dir"],
+        "--csv",
+        SAMPLE,
+        "--origins",
+        3,
+        "--stride",
+        10,
+    ]
     found = json.loads(inside(*args, "--json").stdout)["metrics"]
     assert found["test/windows"] == 3
     assert found["test/mae"] == pytest.approx(np.mean(errors), rel=1e-4)
@@ -285,20 +397,49 @@ def test_rolling_origins_score_the_forecasts_that_would_have_been_made(trained: 
 
 
 def test_origins_that_the_model_has_seen_are_told(trained: dict) -> None:
-    """A fifth of the 1461 rows is 292: the targets of 20 origins a fortnight apart fit, those of 21 do not."""
-    args = ["evaluate", "--model", trained["model_dir"], "--csv", SAMPLE, "--stride", 14, "--origins"]
+    """A fifth of the 1461 rows is 292: the targets of 20 origins a fortnight apart fit, those of 21
+    do not.
+    """
+    args = [
+        "evaluate",
+        "--model",
+        trained["model_dir"],
+        "--csv",
+        SAMPLE,
+        "--stride",
+        14,
+        "--origins",
+    ]
     assert "which flatters it" not in inside(*args, 20).stderr
-    assert "note: --origins: the earliest lie in the rows that this model was trained on" in inside(*args, 21).stderr
+    assert (
+        "note: --origins: the earliest lie in the rows that this model was trained on"
+        in inside(*args, 21).stderr
+    )
 
 
 def test_origins_seen_before_the_file_grew_are_told(trained: dict, tmp_path: Path) -> None:
     """Another row: the file is another, its series is not."""
     text = SAMPLE.read_text(encoding="utf-8").rstrip("\n")
     grown = tmp_path / "grown.csv"
-    grown.write_text(text + "\n" + text.splitlines()[-1].replace("2015-12-31", "2016-01-01") + "\n", encoding="utf-8")
-    args = ["evaluate", "--model", trained["model_dir"], "--csv", grown, "--stride", 14, "--origins"]
+    grown.write_text(
+        text + "\n" + text.splitlines()[-1].replace("2015-12-31", "2016-01-01") + "\n",
+        encoding="utf-8",
+    )
+    args = [
+        "evaluate",
+        "--model",
+        trained["model_dir"],
+        "--csv",
+        grown,
+        "--stride",
+        14,
+        "--origins",
+    ]
     assert "which flatters it" not in inside(*args, 20).stderr
-    assert "trained on or chosen by, if these are its series, which flatters it" in inside(*args, 21).stderr
+    assert (
+        "trained on or chosen by, if these are its series, which flatters it"
+        in inside(*args, 21).stderr
+    )
 
 
 @pytest.mark.parametrize("damage", [3, {"": "soon"}, {"": [1]}])
@@ -306,15 +447,22 @@ def test_damaged_times_are_one_line(trained: dict, tmp_path: Path, damage: objec
     folder = tmp_path / "model"
     shutil.copytree(trained["model_dir"], folder)
     metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
-    (folder / "metadata.json").write_text(json.dumps(metadata | {"learnt_until": damage}), encoding="utf-8")
+    (folder / "metadata.json").write_text(
+        json.dumps(metadata | {"learnt_until": damage}), encoding="utf-8"
+    )
     told = inside("evaluate", "--model", folder, "--csv", SAMPLE, "--origins", 2, status=1).stderr
-    assert told.splitlines()[-1] == f"error: {folder / 'metadata.json'}: learnt_until is damaged; copy the model again"
+    assert (
+        told.splitlines()[-1]
+        == f"error: {folder / 'metadata.json'}: learnt_until is damaged; copy the model again"
+    )
 
 
 def test_a_split_that_the_model_has_seen_is_told(trained: dict, tmp_path: Path) -> None:
     """The first 700 of 1461 rows: their last fifth lies in the training rows."""
     half = tmp_path / "half.csv"
-    half.write_text("\n".join(SAMPLE.read_text(encoding="utf-8").splitlines()[:701]) + "\n", encoding="utf-8")
+    half.write_text(
+        "\n".join(SAMPLE.read_text(encoding="utf-8").splitlines()[:701]) + "\n", encoding="utf-8"
+    )
     said = inside("evaluate", "--model", trained["model_dir"], "--csv", half).stderr
     assert (
         "the test split: its first windows lie in the rows that this model was trained on or chosen by, if these are"
@@ -328,15 +476,24 @@ def test_nothing_to_score_is_an_error(trained: dict, tmp_path: Path) -> None:
     blank = [line.split(",")[0] + "," * line.count(",") for line in lines[-300:]]
     path = tmp_path / "blank.csv"
     path.write_text("\n".join([*lines[:-300], *blank]) + "\n", encoding="utf-8")
-    refused = inside("evaluate", "--model", trained["model_dir"], "--csv", path, "--origins", 2, status=1)
-    assert refused.stderr.splitlines()[-1].endswith("in the file's own units: none has a value to score; see check")
+    refused = inside(
+        "evaluate", "--model", trained["model_dir"], "--csv", path, "--origins", 2, status=1
+    )
+    assert refused.stderr.splitlines()[-1].endswith(
+        "in the file's own units: none has a value to score; see check"
+    )
 
 
-def test_a_column_blank_before_the_origins_is_scored_by_what_the_model_knows(trained: dict, tmp_path: Path) -> None:
+def test_a_column_blank_before_the_origins_is_scored_by_what_the_model_knows(
+    trained: dict, tmp_path: Path
+) -> None:
     lines = SAMPLE.read_text(encoding="utf-8").splitlines()[:400]
     cells = [line.split(",") for line in lines]
     path = tmp_path / "begins_late.csv"
-    path.write_text("\n".join(",".join([*c[:4], "" if 0 < i < 372 else c[4]]) for i, c in enumerate(cells)) + "\n")
+    path.write_text(
+        "\n".join(",".join([*c[:4], "" if 0 < i < 372 else c[4]]) for i, c in enumerate(cells))
+        + "\n"
+    )
     args = ["evaluate", "--model", trained["model_dir"], "--csv", path]
     found = json.loads(inside(*args, "--origins", 2, "--json").stdout)["metrics"]
     assert found["test/mae"] == found["test/mae"]
@@ -354,9 +511,22 @@ def test_a_column_that_ends_early_is_scored_as_far_as_it_goes(tmp_path: Path) ->
     rows = [f"{day},{i % 7},{'' if i >= 270 else i % 5}" for i, day in enumerate(days)]
     path = tmp_path / "dead.csv"
     path.write_text("day,a,b\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    train = ["train", "nlinear", "--csv", path, "--horizon", 7, "--lookback", 28, "--set", "trainer.max_epochs=1"]
+    train = [
+        "train",
+        "nlinear",
+        "--csv",
+        path,
+        "--horizon",
+        7,
+        "--lookback",
+        28,
+        "--set",
+        "trainer.max_epochs=1",
+    ]
     metrics = json.loads(inside(*train, "--output", tmp_path / "model", "--json").stdout)["metrics"]
-    scored = json.loads(inside("evaluate", "--model", tmp_path / "model", "--json").stdout)["metrics"]
+    scored = json.loads(inside("evaluate", "--model", tmp_path / "model", "--json").stdout)[
+        "metrics"
+    ]
     assert scored["test/mae"] == pytest.approx(metrics["test/mae"])
 
 
@@ -365,17 +535,26 @@ def test_conformal_intervals_on_their_own_errors_are_told(trained: dict) -> None
     told = "note: --conformal: the intervals come from the errors on these very windows"
     assert told in inside(*args, "probabilistic", "--split", "validation").stderr
     assert told not in inside(*args, "probabilistic").stderr
-    assert "--conformal gives intervals, --mode point has none" in inside(*args, "point", status=1).stderr
+    assert (
+        "--conformal gives intervals, --mode point has none"
+        in inside(*args, "point", status=1).stderr
+    )
 
 
 def test_what_cannot_be_is_refused(trained: dict) -> None:
     args = ["evaluate", "--model", trained["model_dir"]]
-    assert "give it with --csv and without --split" in inside(*args, "--origins", 3, status=2).stderr
+    assert (
+        "give it with --csv and without --split" in inside(*args, "--origins", 3, status=2).stderr
+    )
     assert "are for a file: give --csv, too" in inside(*args, "--target", "wind", status=2).stderr
-    assert "--stride is the distance between --origins" in inside(*args, "--stride", 3, status=2).stderr
+    assert (
+        "--stride is the distance between --origins"
+        in inside(*args, "--stride", 3, status=2).stderr
+    )
     refused = inside(*args, "--csv", SAMPLE, "--origins", 200, status=1).stderr
     assert (
-        "1461 rows, but --origins 200 --stride 14 with horizon 14 needs 2805 (5 of them before the first origin)" in refused
+        "1461 rows, but --origins 200 --stride 14 with horizon 14 needs 2805 (5 of them before the first origin)"
+        in refused
     )
 
 
@@ -383,8 +562,12 @@ def test_values_beyond_all_that_was_learnt_from_are_one_line(trained: dict, tmp_
     lines = SAMPLE.read_text().splitlines()
     cells = lines[-1].split(",")
     path = tmp_path / "far.csv"
-    path.write_text("\n".join([*lines[:-1], ",".join([cells[0], *(["1e30"] * (len(cells) - 1))])]) + "\n")
-    refused = inside("evaluate", "--model", trained["model_dir"], "--csv", path, "--origins", 1, status=1)
+    path.write_text(
+        "\n".join([*lines[:-1], ",".join([cells[0], *(["1e30"] * (len(cells) - 1))])]) + "\n"
+    )
+    refused = inside(
+        "evaluate", "--model", trained["model_dir"], "--csv", path, "--origins", 1, status=1
+    )
     assert refused.stderr.startswith(f"error: {path}: column '")
     assert "holds 1e+30, more than " in refused.stderr
     assert refused.stderr.count("\n") == 1

@@ -1,4 +1,6 @@
-"""A forecast's file leads back to what it was made from, and is made again to the last byte; names are no formulas."""
+"""A forecast's file leads back to what it was made from, and is made again to the last byte; names
+are no formulas.
+"""
 
 import hashlib
 import json
@@ -23,10 +25,38 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model, its input and a forecast, all named by relative paths."""
     folder = tmp_path_factory.mktemp("lineage")
     shutil.copy(SAMPLE, folder / "data.csv")
-    inside("train", "quantile-linear", "--csv", "data.csv", *SMALL, "--set", "trainer.max_steps=3", "--target", "temp_max,wind",
-        "--output", "model", cwd=folder)  # fmt: skip
-    inside("forecast", "--model", "model", "--csv", "data.csv", "--target", "temp_max,wind", "--quantiles", "0.1,0.9",
-        "--on-gap", "fill", "--seed", 7, "--output", "out/fan.csv", cwd=folder)  # fmt: skip
+    inside(
+        "train",
+        "quantile-linear",
+        "--csv",
+        "data.csv",
+        *SMALL,
+        "--set",
+        "trainer.max_steps=3",
+        "--target",
+        "temp_max,wind",
+        "--output",
+        "model",
+        cwd=folder,
+    )
+    inside(
+        "forecast",
+        "--model",
+        "model",
+        "--csv",
+        "data.csv",
+        "--target",
+        "temp_max,wind",
+        "--quantiles",
+        "0.1,0.9",
+        "--on-gap",
+        "fill",
+        "--seed",
+        7,
+        "--output",
+        "out/fan.csv",
+        cwd=folder,
+    )
     return folder
 
 
@@ -38,7 +68,9 @@ def again(meta: Path, *args: object, status: int = 0) -> tuple[str, str]:
 
 @pytest.fixture
 def copy(trained: Path, tmp_path: Path) -> Path:
-    """The same in a folder of the test's own; what was recorded of the old place is made to lead nowhere."""
+    """The same in a folder of the test's own; what was recorded of the old place is made to lead
+    nowhere.
+    """
     folder = tmp_path / "copy"
     shutil.copytree(trained, folder)
     change(folder, folder=str(tmp_path / "gone"), run_id=None)
@@ -56,10 +88,28 @@ def test_the_meta_holds_digests_and_the_whole_command(trained: Path) -> None:
         assert meta[key] == hashlib.sha256((trained / path).read_bytes()).hexdigest()
     assert meta["trained_on"] == meta["input_sha256"]
     assert meta["command"] == [
-        "forecast", "--model", "model", "--csv", "data.csv", "--output", "out/fan.csv", "--mode", "probabilistic",
-        "--samples", "100", "--quantiles", "0.1,0.9", "--seed", "7", "--resample-rate", "1",
-        "--target", "temp_max,wind", "--on-gap", "fill",
-    ]  # fmt: skip
+        "forecast",
+        "--model",
+        "model",
+        "--csv",
+        "data.csv",
+        "--output",
+        "out/fan.csv",
+        "--mode",
+        "probabilistic",
+        "--samples",
+        "100",
+        "--quantiles",
+        "0.1,0.9",
+        "--seed",
+        "7",
+        "--resample-rate",
+        "1",
+        "--target",
+        "temp_max,wind",
+        "--on-gap",
+        "fill",
+    ]
     assert (meta["folder"], meta["device"]) == (str(trained), "cpu")
     assert len(meta["run_id"]) == 32
 
@@ -109,7 +159,9 @@ def edit_output(folder: Path) -> None:
 
 
 def nudge(folder: Path) -> None:
-    """As if the file had been written by another program: one value another, its digest recorded."""
+    """As if the file had been written by another program: one value another, its digest
+    recorded.
+    """
     path = folder / "out" / "fan.csv"
     frame = read_table_bytes(path.read_bytes(), ".csv")
     frame.loc[15, "0.9"] += 0.25
@@ -119,21 +171,42 @@ def nudge(folder: Path) -> None:
 
 
 FAULTS = [
-    (edit_csv, "data.csv: changed since the forecast of out/fan.csv.meta.json was made (SHA-256 differs); put that file"),
+    (
+        edit_csv,
+        "data.csv: changed since the forecast of out/fan.csv.meta.json was made (SHA-256 differs); put that file",
+    ),
     (lambda f: (f / "data.csv").unlink(), "data.csv: the input of out/fan.csv.meta.json is gone"),
-    (edit_scaling, "/model: not the model that out/fan.csv.meta.json was made with (SHA-256 differs); put that model back"),
+    (
+        edit_scaling,
+        "/model: not the model that out/fan.csv.meta.json was made with (SHA-256 differs); put that model back",
+    ),
     (lambda f: shutil.rmtree(f / "model"), "model: the model of out/fan.csv.meta.json is gone"),
     (edit_output, "not identical: out/fan.csv was changed after it was written"),
-    (nudge, "not identical: values differ by 0.25 at most (0.9 of 'wind', 2016-01-02); versions differ: torch 1.0, now 2."),
+    (
+        nudge,
+        "not identical: values differ by 0.25 at most (0.9 of 'wind', 2016-01-02); versions differ: torch 1.0, now 2.",
+    ),
     (nudge, "; made on cuda, now on cpu\n"),
-    (lambda f: change(f, command=["train"]), "the command that was written down is damaged: it is not a forecast's"),
-    (lambda f: change(f, command=["forecast", "--sample", "x"]), "the command that was written down is damaged: No such"),
-    (lambda f: change(f, command=None), "not the .meta.json of a forecast that can be made again ('command' is missing"),
+    (
+        lambda f: change(f, command=["train"]),
+        "the command that was written down is damaged: it is not a forecast's",
+    ),
+    (
+        lambda f: change(f, command=["forecast", "--sample", "x"]),
+        "the command that was written down is damaged: No such",
+    ),
+    (
+        lambda f: change(f, command=None),
+        "not the .meta.json of a forecast that can be made again ('command' is missing",
+    ),
     (lambda f: change(f, run_id="../../etc"), "('run_id' is missing or wrong); forecast anew"),
     (lambda f: change(f, output_sha256=None), "written row by row (--stream)"),
-    (lambda f: (f / "out" / "fan.csv.meta.json").write_text("no"), "(it is not JSON); forecast anew"),
+    (
+        lambda f: (f / "out" / "fan.csv.meta.json").write_text("no"),
+        "(it is not JSON); forecast anew",
+    ),
     (lambda f: (f / "out" / "fan.csv.meta.json").unlink(), "fan.csv.meta.json: cannot be read"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("fault", "message"), FAULTS)
@@ -148,19 +221,47 @@ def test_what_differs_is_one_line(copy: Path, monkeypatch, fault, message: str) 
 
 
 def test_largest_difference_names_its_place() -> None:
-    frame = pd.DataFrame({"item_id": ["a", "a"], "timestamp": ["1", "2"], "mean": [1.0, np.nan], "0.5": [2.0, 3.0]})
-    assert largest_difference(frame, frame.assign(mean=[1.0, np.nan])) == "values are the same, the bytes differ"
-    assert largest_difference(frame, frame.assign(**{"0.5": [2.0, 3.5]})) == "values differ by 0.5 at most (0.5 of 'a', 2)"
+    frame = pd.DataFrame(
+        {"item_id": ["a", "a"], "timestamp": ["1", "2"], "mean": [1.0, np.nan], "0.5": [2.0, 3.0]}
+    )
+    assert (
+        largest_difference(frame, frame.assign(mean=[1.0, np.nan]))
+        == "values are the same, the bytes differ"
+    )
+    assert (
+        largest_difference(frame, frame.assign(**{"0.5": [2.0, 3.5]}))
+        == "values differ by 0.5 at most (0.5 of 'a', 2)"
+    )
     assert largest_difference(frame, frame.drop(columns="0.5")).startswith("columns differ")
-    assert largest_difference(frame, frame.iloc[:1]) == "rows differ: 2, now 1, or other series and times"
+    assert (
+        largest_difference(frame, frame.iloc[:1])
+        == "rows differ: 2, now 1, or other series and times"
+    )
 
 
 FORMULAS = {
-    "=1+1": "'=1+1", "+cmd": "'+cmd", "-cmd|' /C calc'!A0": "'-cmd|' /C calc'!A0", "@SUM(A1)": "'@SUM(A1)",
-    "\t=1": "'\t=1", "\r=1": "'\r=1", "\n=1": "'\n=1", "＝1": "'＝1", "-": "'-", "-inf": "'-inf", "-1-1": "'-1-1",
-    "-1": "-1", "+4.5e3": "+4.5e3", "-.5": "-.5", "plain": "plain", "a=b": "a=b", "'=1": "'=1", "": "", "NA": "NA",
-    "a\r=1": "a\r=1", 'a",\n=1': 'a",\n=1',
-}  # fmt: skip
+    "=1+1": "'=1+1",
+    "+cmd": "'+cmd",
+    "-cmd|' /C calc'!A0": "'-cmd|' /C calc'!A0",
+    "@SUM(A1)": "'@SUM(A1)",
+    "\t=1": "'\t=1",
+    "\r=1": "'\r=1",
+    "\n=1": "'\n=1",
+    "＝1": "'＝1",
+    "-": "'-",
+    "-inf": "'-inf",
+    "-1-1": "'-1-1",
+    "-1": "-1",
+    "+4.5e3": "+4.5e3",
+    "-.5": "-.5",
+    "plain": "plain",
+    "a=b": "a=b",
+    "'=1": "'=1",
+    "": "",
+    "NA": "NA",
+    "a\r=1": "a\r=1",
+    'a",\n=1': 'a",\n=1',
+}
 
 
 def test_names_are_no_formulas_in_csv_and_untouched_in_parquet() -> None:
@@ -169,17 +270,47 @@ def test_names_are_no_formulas_in_csv_and_untouched_in_parquet() -> None:
     read = read_table_bytes(table_bytes(frame, ".csv"), ".csv")
     assert list(read["item_id"]) == list(FORMULAS.values())
     assert read["mean"].dtype == float
-    assert list(read_table_bytes(table_bytes(frame, ".parquet"), ".parquet")["item_id"]) == list(FORMULAS)
+    assert list(read_table_bytes(table_bytes(frame, ".parquet"), ".parquet")["item_id"]) == list(
+        FORMULAS
+    )
 
 
 def test_names_from_a_file_are_safe_and_said_and_stay_in_the_folder(tmp_path) -> None:
     names = ["=HYPERLINK(1)", "../../outside", "-x"]
     frame = pd.read_csv(SAMPLE).drop(columns="wind").set_axis(["date", *names], axis=1)
     frame.to_csv(tmp_path / "data.csv", index=False)
-    inside("train", "seasonal-naive", "--csv", "data.csv", *SMALL, "--output", "m", "--run-name", "../../x", cwd=tmp_path)
-    done = inside("forecast", "--model", "m", "--csv", "data.csv", "--target", "-x,../../outside,=HYPERLINK(1)",
-               "--output", "o.csv", cwd=tmp_path)  # fmt: skip
-    assert "series '=HYPERLINK(1)' is written as \"'=HYPERLINK(1)\": a spreadsheet would take its name for" in done.stderr
-    assert list(dict.fromkeys(pd.read_csv(tmp_path / "o.csv")["item_id"])) == ["'-x", "../../outside", "'=HYPERLINK(1)"]
+    inside(
+        "train",
+        "seasonal-naive",
+        "--csv",
+        "data.csv",
+        *SMALL,
+        "--output",
+        "m",
+        "--run-name",
+        "../../x",
+        cwd=tmp_path,
+    )
+    done = inside(
+        "forecast",
+        "--model",
+        "m",
+        "--csv",
+        "data.csv",
+        "--target",
+        "-x,../../outside,=HYPERLINK(1)",
+        "--output",
+        "o.csv",
+        cwd=tmp_path,
+    )
+    assert (
+        "series '=HYPERLINK(1)' is written as \"'=HYPERLINK(1)\": a spreadsheet would take its name for"
+        in done.stderr
+    )
+    assert list(dict.fromkeys(pd.read_csv(tmp_path / "o.csv")["item_id"])) == [
+        "'-x",
+        "../../outside",
+        "'=HYPERLINK(1)",
+    ]
     assert {p.name for p in tmp_path.iterdir()} == {"data.csv", "m", "o.csv", "o.csv.meta.json"}
     assert again(tmp_path / "o.csv.meta.json")[0].startswith("identical")

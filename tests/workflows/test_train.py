@@ -33,10 +33,19 @@ from forecaster.training.progress import Stopwatch
 from forecaster.workflows import train as training
 
 TINY = [
-    "data.csv=" + str(SAMPLE), "data.horizon=7", "data.lookback=28", "model.network.layers=1", "model.sampler.steps=2",
-    "model.schedule.steps=5", "trainer.max_steps=8", "trainer.stage_epochs=1", "trainer.accelerator=cpu", "trainer.validation_windows=32",
-    "model.network.width=16", "model.network.step_embedding=8",
-]  # fmt: skip
+    "data.csv=" + str(SAMPLE),
+    "data.horizon=7",
+    "data.lookback=28",
+    "model.network.layers=1",
+    "model.sampler.steps=2",
+    "model.schedule.steps=5",
+    "trainer.max_steps=8",
+    "trainer.stage_epochs=1",
+    "trainer.accelerator=cpu",
+    "trainer.validation_windows=32",
+    "model.network.width=16",
+    "model.network.step_embedding=8",
+]
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +57,12 @@ def trained():
 
 def fitted(config, problem, folder: Path):
     torch.manual_seed(config.trainer.seed)
-    model = build_model(config.model, problem.channels, config.data.lookback, config.data.horizon, 7)
-    data = WindowData(problem.windows("train"), problem.windows("validation"), 32, config.trainer.seed, 32)
+    model = build_model(
+        config.model, problem.channels, config.data.lookback, config.data.horizon, 7
+    )
+    data = WindowData(
+        problem.windows("train"), problem.windows("validation"), 32, config.trainer.seed, 32
+    )
     fit(model, data, config.trainer, folder)
     return model
 
@@ -61,7 +74,9 @@ def test_same_seed_same_weights_other_seed_other_weights(trained, tmp_path) -> N
         assert torch.equal(value, second.state_dict()[name]), name
     other = config.model_copy(update={"trainer": config.trainer.model_copy(update={"seed": 1})})
     third = fitted(other, problem, tmp_path / "c")
-    assert not torch.equal(first.prior.base.members[0].layer.weight, third.prior.base.members[0].layer.weight)
+    assert not torch.equal(
+        first.prior.base.members[0].layer.weight, third.prior.base.members[0].layer.weight
+    )
 
 
 def test_prior_is_trained_first_and_kept(trained, tmp_path) -> None:
@@ -87,11 +102,18 @@ def test_saved_model_forecasts_as_before(trained, tmp_path) -> None:
     weights = load_file(folder / "weights.safetensors")
     assert all(value.device.type == "cpu" for value in weights.values())
     assert {p.name for p in folder.iterdir()} == {
-        "config.yaml", "weights.safetensors", "calibration.safetensors", "scaling.json", "schema.json", "metadata.json",
-    }  # fmt: skip
+        "config.yaml",
+        "weights.safetensors",
+        "calibration.safetensors",
+        "scaling.json",
+        "schema.json",
+        "metadata.json",
+    }
     if torch.cuda.is_available():
         moved = load_model(folder, "cuda")
-        torch.testing.assert_close(moved.model.point(batch.to("cuda")).cpu(), model.point(batch), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(
+            moved.model.point(batch.to("cuda")).cpu(), model.point(batch), rtol=1e-3, atol=1e-4
+        )
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +129,18 @@ def saved_folder(trained, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize(
     "name",
-    ["config.yaml", "weights.safetensors", "calibration.safetensors", "scaling.json", "schema.json", "metadata.json"],
+    [
+        "config.yaml",
+        "weights.safetensors",
+        "calibration.safetensors",
+        "scaling.json",
+        "schema.json",
+        "metadata.json",
+    ],
 )
-def test_incomplete_or_damaged_models_are_refused(saved_folder: Path, tmp_path: Path, name: str) -> None:
+def test_incomplete_or_damaged_models_are_refused(
+    saved_folder: Path, tmp_path: Path, name: str
+) -> None:
     import shutil
 
     folder = tmp_path / "model"
@@ -132,7 +163,9 @@ def test_newer_format_and_foreign_weights_are_refused(saved_folder: Path, tmp_pa
     with pytest.raises(UserError, match="saved in format 99, this program reads format 2"):
         load_model(folder)
     (folder / "metadata.json").write_text(json.dumps(content))
-    torch.save({"evil": torch.zeros(1)}, folder / "weights.safetensors")  # a pickle in the weights' place
+    torch.save(
+        {"evil": torch.zeros(1)}, folder / "weights.safetensors"
+    )  # a pickle in the weights' place
     with pytest.raises(UserError, match="damaged or of another model"):
         load_model(folder)
 
@@ -165,14 +198,19 @@ def test_tampered_models_are_refused_in_one_line(
     assert len(str(caught.value)) < 1100
 
 
-def test_links_out_of_a_model_and_weights_that_are_no_numbers_are_refused(saved_folder: Path, tmp_path: Path) -> None:
+def test_links_out_of_a_model_and_weights_that_are_no_numbers_are_refused(
+    saved_folder: Path, tmp_path: Path
+) -> None:
     import shutil
 
     folder = tmp_path / "model"
     shutil.copytree(saved_folder, folder)
     weights = folder / "weights.safetensors"
     save_file(
-        {name: value * torch.nan if value.is_floating_point() else value for name, value in load_file(weights).items()},
+        {
+            name: value * torch.nan if value.is_floating_point() else value
+            for name, value in load_file(weights).items()
+        },
         weights,
     )
     with pytest.raises(UserError, match="a weight is not finite"):
@@ -214,14 +252,18 @@ def test_forecast_does_not_depend_on_batches_or_on_the_order_of_series(trained, 
     paths = []
     for order in (["zoo", "ark", "elk"], ["elk", "zoo", "ark"]):
         path = tmp_path / f"{order[0]}.csv"
-        path.write_text("day,shop,sales\n" + "\n".join(line for shop in order for line in rows[shop]) + "\n")
+        path.write_text(
+            "day,shop,sales\n" + "\n".join(line for shop in order for line in rows[shop]) + "\n"
+        )
         paths.append(path)
     long = config.model_copy(update={"data": config.data.model_copy(update={"csv": str(paths[0])})})
     problem = load_problem(long.data)
     model = fitted(long, problem, tmp_path / "fit")
     folder = tmp_path / "model"
     folder.mkdir()
-    save_model(folder, long, model, problem, validation_errors(model, problem.windows("validation")), {})
+    save_model(
+        folder, long, model, problem, validation_errors(model, problem.windows("validation")), {}
+    )
     saved = load_model(folder)
     results = []
     for path, batch_size in zip(paths, (16, 1), strict=True):
@@ -230,7 +272,9 @@ def test_forecast_does_not_depend_on_batches_or_on_the_order_of_series(trained, 
         assert list(dict.fromkeys(found["item_id"])) == (
             ["zoo", "ark", "elk"] if batch_size == 16 else ["elk", "zoo", "ark"]
         )
-        results.append(found.sort_values(["item_id", "timestamp"]).set_index(["item_id", "timestamp"]))
+        results.append(
+            found.sort_values(["item_id", "timestamp"]).set_index(["item_id", "timestamp"])
+        )
     np.testing.assert_allclose(results[0], results[1], rtol=1e-4, atol=1e-5)
     assert list(results[0].columns) == ["mean", "0.05", "0.5", "0.95"]
 
@@ -247,9 +291,14 @@ def test_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device", str(path))
 
     with pytest.raises(UserError, match="No space left on device"):
-        write_together({tmp_path / "a.csv": lambda p: p.write_text("whole"), tmp_path / "b.json": fail})
+        write_together(
+            {tmp_path / "a.csv": lambda p: p.write_text("whole"), tmp_path / "b.json": fail}
+        )
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(UserError, match="No space left"), whole_folder(tmp_path / "model") as partial:
+    with (
+        pytest.raises(UserError, match="No space left"),
+        whole_folder(tmp_path / "model") as partial,
+    ):
         fail(partial / "weights")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "thesis.txt").write_text("years of work")
@@ -260,8 +309,22 @@ def test_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
 def test_interrupted_training_is_marked_and_says_how_to_go_on(tmp_path: Path) -> None:
     cli = Cli(tmp_path / "home")
 
-    args = ["train", "s2dbm", "--csv", SAMPLE, "--horizon", 7, "--lookback", 28, "--set", "trainer.max_epochs=4",
-            "--set", "trainer.score_windows=0", "--set", "trainer.stage_epochs=1"]  # fmt: skip
+    args = [
+        "train",
+        "s2dbm",
+        "--csv",
+        SAMPLE,
+        "--horizon",
+        7,
+        "--lookback",
+        28,
+        "--set",
+        "trainer.max_epochs=4",
+        "--set",
+        "trainer.score_windows=0",
+        "--set",
+        "trainer.stage_epochs=1",
+    ]
     with cli.start(*args) as process:
         assert process.stderr is not None
         for line in process.stderr:
@@ -270,7 +333,10 @@ def test_interrupted_training_is_marked_and_says_how_to_go_on(tmp_path: Path) ->
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert process.returncode == 130
-    assert rest.splitlines()[-1] == "interrupted; an unfinished training goes on with: train --resume latest"
+    assert (
+        rest.splitlines()[-1]
+        == "interrupted; an unfinished training goes on with: train --resume latest"
+    )
     runs = json.loads(cli("runs", "list", "--json").stdout)["runs"]
     assert [run["status"] for run in runs] == ["KILLED"]
     cli("train", "--resume", "latest")
@@ -280,12 +346,23 @@ def test_interrupted_training_is_marked_and_says_how_to_go_on(tmp_path: Path) ->
 def test_a_training_that_goes_on_is_not_resumed(new_home: Path) -> None:
     checkpoints = new_home / "checkpoints" / "abc"
     checkpoints.mkdir(parents=True)
-    job = {"config": load_config(find_config("nlinear"), overrides={"data.csv": str(SAMPLE)}).model_dump(mode="json"),
-           "digest": file_digest(SAMPLE), "experiment": "e", "run_name": None, "run_id": "abc", "output": None}  # fmt: skip
+    job = {
+        "config": load_config(
+            find_config("nlinear"), overrides={"data.csv": str(SAMPLE)}
+        ).model_dump(mode="json"),
+        "digest": file_digest(SAMPLE),
+        "experiment": "e",
+        "run_name": None,
+        "run_id": "abc",
+        "output": None,
+    }
     (checkpoints / "job.json").write_text(json.dumps(job))
     with FileLock(checkpoints / "lock"):
         refused = inside("train", "--resume", "abc", status=1)
-    assert refused.stderr == "error: run abc: another process is training it; wait for its end, or stop it first\n"
+    assert (
+        refused.stderr
+        == "error: run abc: another process is training it; wait for its end, or stop it first\n"
+    )
 
 
 def kill_at(cli: Cli, line: str, *args: object) -> None:
@@ -307,15 +384,33 @@ def assert_same_weights(expected: Path, found: Path) -> None:
 
 
 SHORT = [
-    "train", "s2dbm", "--csv", SAMPLE, "--horizon", 7, "--lookback", 28, "--accelerator", "cpu",
+    "train",
+    "s2dbm",
+    "--csv",
+    SAMPLE,
+    "--horizon",
+    7,
+    "--lookback",
+    28,
+    "--accelerator",
+    "cpu",
     *(part for setting in TINY[3:] if "max_steps" not in setting for part in ("--set", setting)),
-    "--set", "trainer.max_epochs=4", "--set", "trainer.stage_epochs=4", "--set", "trainer.patience=9", "--set", "trainer.score_windows=0",
-]  # fmt: skip
+    "--set",
+    "trainer.max_epochs=4",
+    "--set",
+    "trainer.stage_epochs=4",
+    "--set",
+    "trainer.patience=9",
+    "--set",
+    "trainer.score_windows=0",
+]
 
 
 @pytest.mark.parametrize("stage", ["prior2 epoch 2", "model epoch 2"])
 def test_killed_training_resumes_to_the_same_weights(tmp_path: Path, stage: str) -> None:
-    """SIGKILL in the middle of a stage; the resumed run's weights equal those of one that was never interrupted."""
+    """SIGKILL in the middle of a stage; the resumed run's weights equal those of one that was never
+    interrupted.
+    """
     Cli(tmp_path / "whole")(*SHORT, "--output", tmp_path / "expected")
     killed = Cli(tmp_path / "killed")
     kill_at(killed, stage, *SHORT, "--output", tmp_path / "found")
@@ -331,15 +426,25 @@ def test_two_processes_train_one_model_in_one_run(tmp_path: Path) -> None:
     cli, args = Cli(tmp_path / "home"), [*SHORT, "--devices", 2, "--set", "trainer.point_windows=4"]
     done = cli(*args, "--output", tmp_path / "expected", "--json")
     epochs = [f"{part} epoch {n}" for part in ("prior1", "prior2", "model") for n in range(1, 5)]
-    lines = [line for line in done.stderr.splitlines() if " epoch " in line and ":" in line.split("epoch")[1]]
+    lines = [
+        line
+        for line in done.stderr.splitlines()
+        if " epoch " in line and ":" in line.split("epoch")[1]
+    ]
     assert [line.split(":")[0] for line in lines] == epochs
     trained = json.loads(done.stdout)
     assert np.isfinite(list(trained["metrics"].values())).all()
     (run,) = json.loads(cli("runs", "list", "--json").stdout)["runs"]
-    assert (run["run_id"], run["status"], run["params"]["trainer.devices"]) == (trained["run_id"], "FINISHED", "2")
+    assert (run["run_id"], run["status"], run["params"]["trainer.devices"]) == (
+        trained["run_id"],
+        "FINISHED",
+        "2",
+    )
     assert f"val/loss {run['metrics']['val/loss']:.5f} " in lines[-1]
     forecast, _ = forecast_table(
-        load_model(tmp_path / "expected"), read_table(SAMPLE, Columns()), Request("probabilistic", 4)
+        load_model(tmp_path / "expected"),
+        read_table(SAMPLE, Columns()),
+        Request("probabilistic", 4),
     )
     assert np.isfinite(forecast[["mean", "0.05", "0.95"]]).all(axis=None)
     kill_at(cli, "model epoch 2", *args, "--output", tmp_path / "found")
@@ -348,16 +453,26 @@ def test_two_processes_train_one_model_in_one_run(tmp_path: Path) -> None:
 
 
 def test_two_devices_train_as_one_with_their_batches_together(tmp_path: Path) -> None:
-    """A squared error over equal batches: the mean of two gradients is the gradient of all, and so is the loss."""
+    """A squared error over equal batches: the mean of two gradients is the gradient of all, and so
+    is the loss.
+    """
     series = np.random.default_rng(0).standard_normal((500, 2))
-    train, validation = (Windows([series], [part], 20, 5, [0]) for part in ((20, 24 + 128), (200, 304)))
+    train, validation = (
+        Windows([series], [part], 20, 5, [0]) for part in ((20, 24 + 128), (200, 304))
+    )
     models, losses = [], []
     for devices in (1, 2):
         torch.manual_seed(0)
         model = build_model(LinearConfig(), 2, 20, 5, 7)
         data = WindowData(train, validation, 32 // devices, 0)
         config = TrainerConfig(max_epochs=3, accelerator="cpu", devices=devices)
-        fit(model, data, config, tmp_path / str(devices), lambda found, epoch: losses.append((epoch, *found.values())))
+        fit(
+            model,
+            data,
+            config,
+            tmp_path / str(devices),
+            lambda found, epoch: losses.append((epoch, *found.values())),
+        )
         models.append(model.layer.weight)
     torch.testing.assert_close(*models, rtol=1e-4, atol=1e-6)
     assert len(losses) == 6
@@ -377,7 +492,9 @@ def test_every_device_and_step_draws_noise_of_its_own() -> None:
 def test_more_gpus_than_there_are_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    message = "--devices 3: the number of CUDA devices here is 2; give 2 at most, or --accelerator cpu"
+    message = (
+        "--devices 3: the number of CUDA devices here is 2; give 2 at most, or --accelerator cpu"
+    )
     for accelerator in ("auto", "gpu"):
         with pytest.raises(UserError, match=message):
             training.check_devices(TrainerConfig(accelerator=accelerator, devices=3))

@@ -1,4 +1,6 @@
-"""Tuning through the command line: it sees validation only, goes on where it stopped, and writes a configuration that trains."""
+"""Tuning through the command line: it sees validation only, goes on where it stopped, and writes a
+configuration that trains.
+"""
 
 import json
 import sqlite3
@@ -12,7 +14,19 @@ from forecaster.config.load import find_config, load_config
 from forecaster.errors import UserError
 from forecaster.workflows.tune import Range, default_space, parse_range
 
-COMMON = ("tune", "nlinear", "--csv", SAMPLE, "--horizon", 7, "--lookback", 14, "--set", "trainer.max_epochs=2", "--json")
+COMMON = (
+    "tune",
+    "nlinear",
+    "--csv",
+    SAMPLE,
+    "--horizon",
+    7,
+    "--lookback",
+    14,
+    "--set",
+    "trainer.max_epochs=2",
+    "--json",
+)
 SPACE = (
     "--space",
     "trainer.learning_rate=1e-5..1e-1:log",
@@ -36,7 +50,9 @@ def test_a_study_that_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
     assert at_once["complete"] + at_once["pruned"] == 6
     with sqlite3.connect(tmp_path / "whole" / "mlflow.db") as store:
         names = {name for (name,) in store.execute("select key from metrics")}
-        children = store.execute("select count(*) from tags where key = 'mlflow.parentRunId'").fetchone()
+        children = store.execute(
+            "select count(*) from tags where key = 'mlflow.parentRunId'"
+        ).fetchone()
     assert "val/mae" in names
     assert not [name for name in names if name.startswith("test/")]
     assert children == (6,)
@@ -57,13 +73,22 @@ def test_a_trial_that_fails_is_counted_as_such(cli: Cli, tmp_path: Path) -> None
 
 
 def test_only_trials_whose_losses_compare_are_ended_early(cli: Cli, tmp_path: Path) -> None:
-    rates = ("--space", "trainer.learning_rate=1e-8..1e-2:log", "--trials", 9, "--output", tmp_path / "tuned.yaml")
+    rates = (
+        "--space",
+        "trainer.learning_rate=1e-8..1e-2:log",
+        "--trials",
+        9,
+        "--output",
+        tmp_path / "tuned.yaml",
+    )
     assert json.loads(cli(*COMMON, *rates).stdout)["pruned"] > 0
     found = json.loads(cli(*COMMON, *rates, "--space", "model.loss=l1|mse").stdout)
     assert (found["complete"], found["pruned"]) == (9, 0)
 
 
-def test_validation_without_a_value_is_refused_before_the_first_trial(cli: Cli, write, tmp_path: Path) -> None:
+def test_validation_without_a_value_is_refused_before_the_first_trial(
+    cli: Cli, write, tmp_path: Path
+) -> None:
     """Of 300 days those of the validation part, 210 to 240, are blank."""
     rows = [
         f"{day:%Y-%m-%d},{'' if 200 <= i < 250 else i % 7}"
@@ -85,23 +110,40 @@ def test_validation_without_a_value_is_refused_before_the_first_trial(cli: Cli, 
         tmp_path / "t.yaml",
     )
     refused = cli(*asked, status=1)
-    assert refused.stderr.splitlines()[-1].endswith("the validation rows hold no value to judge trials by; see check")
+    assert refused.stderr.splitlines()[-1].endswith(
+        "the validation rows hold no value to judge trials by; see check"
+    )
     assert "trial 1" not in refused.stderr
 
 
 def test_ranges_are_read() -> None:
-    assert parse_range("trainer.learning_rate=1e-5..1e-2:log") == Range("trainer.learning_rate", 1e-5, 1e-2, True)
+    assert parse_range("trainer.learning_rate=1e-5..1e-2:log") == Range(
+        "trainer.learning_rate", 1e-5, 1e-2, True
+    )
     assert parse_range("model.network.layers=1..4") == Range("model.network.layers", 1, 4)
     assert parse_range("model.network.dropout=0..0.5").high == 0.5
     assert parse_range("model.norm=last|standard|{a: 1}").choices == ("last", "standard", {"a": 1})
-    for text in ("model.norm", "=1..2", "k=2..1", "k=0..1:log", "k=1..2:exp", "k=a..b", "k=2024-01-01|1"):
+    for text in (
+        "model.norm",
+        "=1..2",
+        "k=2..1",
+        "k=0..1:log",
+        "k=1..2:exp",
+        "k=a..b",
+        "k=2024-01-01|1",
+    ):
         with pytest.raises(UserError, match="--space"):
             parse_range(text)
 
 
 def test_default_spaces_hold_what_the_configuration_has() -> None:
     keys = {space.key for space in default_space(load_config(find_config("s2dbm")))}
-    assert keys >= {"trainer.learning_rate", "trainer.stage_learning_rate", "model.network.width", "model.network.dropout"}
+    assert keys >= {
+        "trainer.learning_rate",
+        "trainer.stage_learning_rate",
+        "model.network.width",
+        "model.network.dropout",
+    }
     assert {space.key for space in default_space(load_config(find_config("nlinear")))} == {
         "trainer.learning_rate",
         "trainer.batch_size",
@@ -123,7 +165,9 @@ def test_what_cannot_be_searched_is_refused(cli: Cli, tmp_path: Path) -> None:
     )
     twice = ("--space", "model.loss=l1", "--space", "model.loss=mse")
     refused = cli(*COMMON, *twice, "--output", tmp_path / "x.yaml", status=1)
-    assert "--space model.loss: given twice; give it once, with all that it may be" in refused.stderr
+    assert (
+        "--space model.loss: given twice; give it once, with all that it may be" in refused.stderr
+    )
     assert not (tmp_path / "x.yaml").exists()
 
 
@@ -143,4 +187,6 @@ def test_a_study_is_searched_by_one_process_at_a_time(cli: Cli, tmp_path: Path) 
         assert next(first.stderr).startswith("trial 1 of 1: ")  # type: ignore[arg-type]
         refused = cli(*asked, "--output", tmp_path / "y.yaml", status=1)
         first.kill()
-    assert refused.stderr == ("error: another process is searching this configuration, data and space; wait for its end\n")
+    assert refused.stderr == (
+        "error: another process is searching this configuration, data and space; wait for its end\n"
+    )
