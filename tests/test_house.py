@@ -80,7 +80,7 @@ def test_every_config_makes_a_model_that_learns(path: Path) -> None:
     rows = torch.randn(200, 2).numpy()
     seen = Windows([rows], [(96, 200)], 96, 24, [0])
     for stage in model.stages():
-        stage.finish(seen, seen)
+        stage.calibrate(seen, seen)
     past, future = torch.randn(3, 2, 96), torch.randn(3, 2, 24)
     batch = Batch(
         past,
@@ -90,7 +90,7 @@ def test_every_config_makes_a_model_that_learns(path: Path) -> None:
         torch.arange(3),
         torch.arange(3),
     )
-    assert model.point(batch).shape == future.shape
+    assert model.predict(batch).shape == future.shape
     if any(p.requires_grad for p in model.parameters()):
         model.loss(batch).backward()
         gradients = [p.grad for p in model.parameters() if p.grad is not None]

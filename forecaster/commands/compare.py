@@ -71,7 +71,7 @@ def benchmark(
 
     quiet_libraries()
     finished = runner.benchmark(
-        runner.Asked(suite, Only(models, data, horizons, seeds), minutes, output, into)
+        runner.BenchmarkOptions(suite, Only(models, data, horizons, seeds), minutes, output, into)
     )
     if as_json:
         print_json(
@@ -175,7 +175,7 @@ def backtest(
     from forecaster.workflows import backtest as runner
 
     quiet_libraries()
-    asked = runner.Asked(
+    asked = runner.BacktestOptions(
         models,
         origins,
         stride,

@@ -85,7 +85,7 @@ def forecast(
         raise click.UsageError("--stream forecasts many times; give --plot without it")
     from forecaster.workflows import forecast as forecasting
 
-    asked = forecasting.Asked(
+    asked = forecasting.ForecastOptions(
         reference,
         csv,
         output,
@@ -199,7 +199,7 @@ def evaluate(
 
     scoring = Scoring(mode, samples, steps, limit, seed, full=True)
     rolling = None if origins is None else evaluating.Rolling(origins, stride)
-    asked = evaluating.Asked(
+    asked = evaluating.EvaluateOptions(
         reference,
         csv,
         dataset,

@@ -38,7 +38,7 @@ def reproduce(meta: Path, output: Path | None, as_json: bool) -> None:
 def _asked_again(arguments: list[str]) -> Any:
     """The options of a ``forecast`` command line that was written down."""
     from forecaster.errors import UserError
-    from forecaster.workflows.forecast import Asked
+    from forecaster.workflows.forecast import ForecastOptions
 
     try:
         if arguments[:1] != ["forecast"]:
@@ -49,7 +49,7 @@ def _asked_again(arguments: list[str]) -> Any:
             f"the command that was written down is damaged: {error.message}; forecast anew"
         ) from error
     roles = {name: given[name] for name in COLUMNS}
-    return Asked(
-        **{f.name: given[f.name] for f in dataclasses.fields(Asked) if f.name != "roles"},
+    return ForecastOptions(
+        **{f.name: given[f.name] for f in dataclasses.fields(ForecastOptions) if f.name != "roles"},
         roles=roles,
     )

@@ -73,9 +73,9 @@ def runs_log(folder: Path) -> None:
     """Log what a run could not while the tracking server was away, from the FOLDER it was left
     in.
     """
-    from forecaster.tracking.run import log_left
+    from forecaster.tracking.run import log_unsent
 
-    click.echo(f"run    {log_left(folder)}")
+    click.echo(f"run    {log_unsent(folder)}")
 
 
 @click.command()

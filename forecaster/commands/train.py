@@ -219,7 +219,9 @@ def tune(
     loaded = train_config(config, given, settings)
     space = tuple(map(tuning.parse_range, spaces)) or tuple(tuning.default_space(loaded))
     found = tuning.tune(
-        tuning.Asked(loaded, Path(config).stem, space, metric, trials, minutes, output, experiment)
+        tuning.TuneOptions(
+            loaded, Path(config).stem, space, metric, trials, minutes, output, experiment
+        )
     )
     if as_json:
         print_json(

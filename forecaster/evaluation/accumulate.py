@@ -68,7 +68,7 @@ class Truth:
         return (self.mask > 0).all(1, keepdim=True).double()
 
 
-class Totals:
+class Accumulator:
     """The sums (N, K, H) by name; those over all channels or lead times have the length 1 there.
 
     ``scale`` (N, K): each series' and channel's mean seasonal error on its training rows, for MASE,
@@ -155,7 +155,7 @@ class Totals:
         return (counts / counts.sum()).tolist()
 
 
-def add_point(totals: Totals, truth: Truth, forecast: Float64[Tensor, "B K H"]) -> Tensor:
+def add_point(totals: Accumulator, truth: Truth, forecast: Float64[Tensor, "B K H"]) -> Tensor:
     """mse, mae, rmse, mase, smape, nd. Each entry's absolute error."""
     observed = truth.mask > 0
     error = torch.where(observed, (forecast - truth.y).abs(), 0.0)
@@ -168,7 +168,7 @@ def add_point(totals: Totals, truth: Truth, forecast: Float64[Tensor, "B K H"]) 
 
 
 def add_samples(
-    totals: Totals, truth: Truth, samples: Float64[Tensor, "B S K H"], full: bool = False
+    totals: Accumulator, truth: Truth, samples: Float64[Tensor, "B S K H"], full: bool = False
 ) -> Tensor:
     """The scores of paths, and what follows from the samples' quantiles; each entry's CRPS.
     ``full``: see ``Scoring``.
@@ -186,7 +186,11 @@ def add_samples(
 
 
 def add_paths(
-    totals: Totals, truth: Truth, samples: Float64[Tensor, "B S K H"], ranked: Tensor, full: bool
+    totals: Accumulator,
+    truth: Truth,
+    samples: Float64[Tensor, "B S K H"],
+    ranked: Tensor,
+    full: bool,
 ) -> Tensor:
     """crps; crps_sum and wql_sum, where all channels are observed; energy, and variogram if
     ``full``. Each entry's CRPS.
@@ -207,7 +211,7 @@ def add_paths(
     return crps
 
 
-def add_quantiles(totals: Totals, truth: Truth, quantiles: Float64[Tensor, "B Q K H"]) -> None:
+def add_quantiles(totals: Accumulator, truth: Truth, quantiles: Float64[Tensor, "B Q K H"]) -> None:
     """wql and wql_9 (mean weighted quantile loss of 19 levels .05….95 and of 9, .1….9), and for the
     central p % intervals coverage/p, width/p and interval/p.
 
@@ -235,7 +239,7 @@ def add_quantiles(totals: Totals, truth: Truth, quantiles: Float64[Tensor, "B Q 
 
 
 def add_pit_of_quantiles(
-    totals: Totals, truth: Truth, quantiles: Float64[Tensor, "B Q K H"]
+    totals: Accumulator, truth: Truth, quantiles: Float64[Tensor, "B Q K H"]
 ) -> None:
     """The PIT histogram of a model that gives quantiles, at the levels ``QUANTILES``; even between
     two of them.
@@ -243,5 +247,5 @@ def add_pit_of_quantiles(
     _add_pit(totals, truth, *pit_range(quantiles, truth.y, (0.0, *QUANTILES, 1.0)))
 
 
-def _add_pit(totals: Totals, truth: Truth, low: Tensor, high: Tensor) -> None:
+def _add_pit(totals: Accumulator, truth: Truth, low: Tensor, high: Tensor) -> None:
     totals.add("pit", truth, pit_histogram(low, high, PIT_BINS) * (truth.mask > 0)[..., None])

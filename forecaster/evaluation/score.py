@@ -14,7 +14,7 @@ from forecaster.data.problem import Problem, with_a_season
 from forecaster.data.splits import Part
 from forecaster.data.windows import Batch, Windows, evenly_spaced, loader_of
 from forecaster.evaluation.accumulate import (
-    Totals,
+    Accumulator,
     Truth,
     add_paths,
     add_pit_of_quantiles,
@@ -114,7 +114,7 @@ class Units:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class WindowScores:
     """The sums over all windows that were scored, their numbers (W,), and how far off each window
     was.
 
@@ -123,7 +123,7 @@ class Evaluation:
     without one observed value.
     """
 
-    totals: Totals
+    totals: Accumulator
     numbers: Int[Tensor, " W"]
     errors: Float64[Tensor, " W"]
 
@@ -134,7 +134,7 @@ class Evaluation:
 
 def evaluate(model: Forecaster, problem: Problem, part: Part, scoring: Scoring) -> dict[str, float]:
     """The pooled metrics of a model on the windows of a part."""
-    return evaluate_in_full(model, problem, problem.windows(part), scoring).pooled()
+    return score_windows(model, problem, problem.windows(part), scoring).pooled()
 
 
 def chosen(windows: Windows, scoring: Scoring) -> Int[Tensor, " W"]:
@@ -146,21 +146,21 @@ def chosen(windows: Windows, scoring: Scoring) -> Int[Tensor, " W"]:
 
 
 @torch.no_grad()
-def evaluate_in_full(
+def score_windows(
     model: Forecaster,
     problem: Problem,
     windows: Windows,
     scoring: Scoring,
     batch_size: int | None = None,
     watch: Callable[[DataLoader[Batch]], Iterator[Batch]] = iter,
-) -> Evaluation:
+) -> WindowScores:
     """Score a model on windows of the problem; ``batch_size`` and ``watch`` have no say in the
     result.
     """
     device = model.device
     model.eval()
     units, numbers = Units(problem, windows, device), chosen(windows, scoring)
-    totals, errors = Totals(len(problem.table), units.scale), []
+    totals, errors = Accumulator(len(problem.table), units.scale), []
     for cpu_batch in watch(
         loader_of(windows, numbers, batch_size or _batch_size(problem, scoring))
     ):
@@ -172,24 +172,24 @@ def evaluate_in_full(
             error = _add_probabilistic(totals, truth, model, batch, scoring, units)
             if scoring.full:
                 add_point(
-                    totals, truth, units.restore(model.point(batch, scoring.steps), batch.index)
+                    totals, truth, units.restore(model.predict(batch, scoring.steps), batch.index)
                 )
         else:
             error = add_point(
-                totals, truth, units.restore(model.point(batch, scoring.steps), batch.index)
+                totals, truth, units.restore(model.predict(batch, scoring.steps), batch.index)
             )
         scaled = error / units.of(units.deviation, batch.index, 3)
         errors.append((scaled.sum((1, 2)) / batch.future_mask.sum((1, 2))).cpu())
-    return Evaluation(totals, numbers, torch.cat(errors))
+    return WindowScores(totals, numbers, torch.cat(errors))
 
 
-def evaluate_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> Evaluation:
+def score_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> WindowScores:
     """The baseline on the same windows, with a season of history to read however short the lookback
     of the model is.
     """
     widened = replace(problem, config=with_a_season(problem.config, problem.table))
     naive = SeasonalNaive(problem.table.interval.season, problem.config.horizon)
-    return evaluate_in_full(
+    return score_windows(
         naive,
         widened,
         widened.windows(part),
@@ -204,11 +204,16 @@ def _batch_size(problem: Problem, scoring: Scoring) -> int:
 
 
 def _add_probabilistic(
-    totals: Totals, truth: Truth, model: Forecaster, batch: Batch, scoring: Scoring, units: Units
+    totals: Accumulator,
+    truth: Truth,
+    model: Forecaster,
+    batch: Batch,
+    scoring: Scoring,
+    units: Units,
 ) -> Tensor:
     """Each entry's CRPS."""
     draws = Draws(scoring.samples, _seeds(batch, scoring.seed), scoring.steps)
-    paths = units.restore(model.samples(batch, draws), batch.index)
+    paths = units.restore(model.sample(batch, draws), batch.index)
     if model.distribution != "quantiles":
         return add_samples(totals, truth, paths, scoring.full)
     quantiles = units.restore(model.quantiles(batch, QUANTILES), batch.index)
@@ -228,11 +233,11 @@ def interval_ends(
     """The 5 % and 95 % quantiles that were scored."""
     if model.distribution == "quantiles":
         return units.restore(model.quantiles(batch, (0.05, 0.95)), batch.index)
-    paths = model.samples(batch, Draws(scoring.samples, _seeds(batch, scoring.seed), scoring.steps))
+    paths = model.sample(batch, Draws(scoring.samples, _seeds(batch, scoring.seed), scoring.steps))
     return quantiles_of_ranked(units.restore(paths, batch.index).sort(dim=1).values, (0.05, 0.95))
 
 
-def worst_windows(found: Evaluation, windows: Windows, count: int = 6) -> Int[Tensor, " n"]:
+def worst_windows(found: WindowScores, windows: Windows, count: int = 6) -> Int[Tensor, " n"]:
     """The numbers of the windows that are furthest off, worst first; of those whose targets
     overlap, the worst.
     """

@@ -26,7 +26,7 @@ from forecaster.models import Draws, Forecaster, empty_future
 
 
 @dataclass(frozen=True)
-class Request:
+class PredictionRequest:
     """What is asked of a forecast."""
 
     mode: Mode
@@ -56,7 +56,7 @@ class SavedPredictor(Predictor):
     models a ``QuantileForecast``; arrays are (H, K), or (H,) for a series with one channel.
     """
 
-    def __init__(self, saved: SavedModel, request: Request) -> None:
+    def __init__(self, saved: SavedModel, request: PredictionRequest) -> None:
         super().__init__(prediction_length=saved.config.data.horizon, lead_time=0)
         self.saved, self.request = saved, request
         self.decisions: list[str] = []
@@ -74,7 +74,9 @@ class SavedPredictor(Predictor):
         for begin in range(0, len(entries), request.batch_size):
             yield from self._batch(entries[begin : begin + request.batch_size], request)
 
-    def _batch(self, entries: Sequence[Mapping[str, Any]], request: Request) -> Iterator[Forecast]:
+    def _batch(
+        self, entries: Sequence[Mapping[str, Any]], request: PredictionRequest
+    ) -> Iterator[Forecast]:
         contexts, origins = [], []
         for entry in entries:
             target = np.atleast_2d(np.asarray(entry["target"], dtype=np.float64)).T  # (n, K)
@@ -89,7 +91,7 @@ class SavedPredictor(Predictor):
         model: Forecaster,
         histories: NDArray[np.float64],
         origins: Sequence[Origin],
-        request: Request,
+        request: PredictionRequest,
     ) -> Iterator[Forecast]:
         """The forecasts of ``model`` from histories (B, K, L) in z-scores, nan for missing."""
         device = model.device
@@ -97,7 +99,7 @@ class SavedPredictor(Predictor):
         times = torch.tensor([step_number(origin.start) for origin in origins])
         windows = empty_future(past, known, self.prediction_length, times).to(device)
         if request.mode == "point":
-            values = model.point(windows, request.steps)[:, None]
+            values = model.predict(windows, request.steps)[:, None]
         elif model.distribution == "quantiles":
             # the last one is the mean
             values = torch.cat(
@@ -105,7 +107,7 @@ class SavedPredictor(Predictor):
             )
         else:
             seeds = [window_seed(request.seed, origin) for origin in origins]
-            values = model.samples(windows, Draws(request.samples, seeds, request.steps))
+            values = model.sample(windows, Draws(request.samples, seeds, request.steps))
         arrays = values.double().cpu().numpy().swapaxes(2, 3)  # (B, S, H, K)
         for origin, array in zip(origins, arrays, strict=True):
             limits = self.saved.config.data.limits(self.saved.schema.names)
@@ -113,7 +115,11 @@ class SavedPredictor(Predictor):
             yield self._forecast(origin, inverted, request, model.distribution == "quantiles")
 
     def _forecast(
-        self, origin: Origin, array: NDArray[np.float64], request: Request, quantiles: bool
+        self,
+        origin: Origin,
+        array: NDArray[np.float64],
+        request: PredictionRequest,
+        quantiles: bool,
     ) -> Forecast:
         array = array[..., 0] if array.shape[-1] == 1 else array
         if request.mode == "probabilistic" and quantiles:
@@ -168,7 +174,7 @@ def own_mode(saved: SavedModel) -> Mode:
     return "point" if saved.model.distribution == "none" else "probabilistic"
 
 
-def check_request(saved: SavedModel, request: Request) -> None:
+def check_request(saved: SavedModel, request: PredictionRequest) -> None:
     """Refuse what the model cannot give."""
     for level in request.quantiles:
         if not 0 < level < 1:
@@ -271,7 +277,7 @@ def in_model_order(saved: SavedModel, table: Table) -> Table:
 
 
 def forecast_table(
-    saved: SavedModel, table: Table, request: Request
+    saved: SavedModel, table: Table, request: PredictionRequest
 ) -> tuple[pd.DataFrame, list[str]]:
     """The long table ``item_id, timestamp, mean[, quantiles…]`` in the file's item and time order,
     and decisions.
@@ -301,7 +307,7 @@ def series_rows(
     series: Series,
     forecast: Forecast,
     grid: pd.DatetimeIndex,
-    request: Request,
+    request: PredictionRequest,
 ) -> list[pd.DataFrame]:
     """The rows of a series' forecast at the times ``grid``, a frame for each of the file's columns
     in its order.
@@ -317,7 +323,9 @@ def series_rows(
     return frames
 
 
-def _columns(forecast: Forecast, channel: int, request: Request) -> dict[str, NDArray[np.float64]]:
+def _columns(
+    forecast: Forecast, channel: int, request: PredictionRequest
+) -> dict[str, NDArray[np.float64]]:
     def pick(array: NDArray[np.float64]) -> NDArray[np.float64]:
         return array if array.ndim == 1 else array[:, channel]
 

@@ -15,7 +15,7 @@ from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.inference.predictor import (
     Origin,
-    Request,
+    PredictionRequest,
     SavedPredictor,
     check_request,
     check_table,
@@ -26,7 +26,7 @@ from forecaster.inference.predictor import (
 )
 from forecaster.inference.saved_model import SavedModel
 from forecaster.io.tables import csv_text
-from forecaster.models import Forecaster, Live
+from forecaster.models import Forecaster, StreamingState
 from forecaster.models.conformal import Conformal
 
 SOURCE = "standard input"
@@ -56,7 +56,7 @@ class _Follower:
         window = context(self.scale.apply(history.values), saved.config.data.lookback)
         past, mask = observed(window[None])
         with torch.no_grad():
-            self.live: Live = core.live(past.to(self.device), mask.to(self.device))
+            self.live: StreamingState = core.stream(past.to(self.device), mask.to(self.device))
         shown = (
             Conformal(self.live, saved.errors).to(self.device)
             if isinstance(saved.model, Conformal)
@@ -113,7 +113,7 @@ class _Follower:
     @torch.no_grad()
     def _step(self, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:
         row, mask = observed(self.scale.apply(values[None]))
-        self.live.take(row.to(self.device), mask.to(self.device))
+        self.live.update(row.to(self.device), mask.to(self.device))
         self.last, self.start = self._next(), self.start + 1
 
     def _next(self) -> pd.Timestamp:
@@ -122,7 +122,7 @@ class _Follower:
     def _say(self, stamp: pd.Timestamp) -> str:
         return self.table.clock.write(pd.DatetimeIndex([stamp]))[0]
 
-    def forecast(self, request: Request) -> pd.DataFrame:
+    def forecast(self, request: PredictionRequest) -> pd.DataFrame:
         """The rows of the usual output, and before them the time of the last row read."""
         nothing = np.zeros((1, len(self.order), 1))
         origin = Origin(self.series.item_id or "", self.start, self.scale)
@@ -139,7 +139,7 @@ class _Follower:
 
 
 def follow(
-    saved: SavedModel, table: Table, request: Request, fill: bool
+    saved: SavedModel, table: Table, request: PredictionRequest, fill: bool
 ) -> tuple[Callable[[str, int], pd.DataFrame | None], list[str]]:
     """A function from a line and its number to the forecast after it (None: nothing was on it), and
     decisions.

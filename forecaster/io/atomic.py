@@ -84,7 +84,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def alone(lock: Path, refusal: str) -> Iterator[None]:
+def exclusive_lock(lock: Path, refusal: str) -> Iterator[None]:
     """Meanwhile no other process holds ``lock``; where one does, ``refusal`` says what it is at."""
     held = FileLock(lock)
     try:

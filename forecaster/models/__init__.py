@@ -12,7 +12,7 @@ from forecaster.config.model_config import (
     TransformerConfig,
 )
 from forecaster.errors import UserError
-from forecaster.models.base import Draws, Forecaster, Live, empty_future
+from forecaster.models.base import Draws, Forecaster, StreamingState, empty_future
 from forecaster.models.bootstrap import ResidualBootstrap
 from forecaster.models.diffusion import Diffusion
 from forecaster.models.linear import Linear, QuantileLinear
@@ -21,7 +21,7 @@ from forecaster.models.point import Average
 from forecaster.models.state_space import StateSpace
 from forecaster.models.transformer import Transformer
 
-__all__ = ["Draws", "Forecaster", "Live", "build_model", "empty_future"]
+__all__ = ["Draws", "Forecaster", "StreamingState", "build_model", "empty_future"]
 
 
 def build_model(

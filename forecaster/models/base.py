@@ -62,11 +62,11 @@ class Forecaster(nn.Module):
         """What early stopping watches, lower is better: the loss, unless a model knows better."""
         return self.loss(batch)
 
-    def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
+    def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """The deterministic forecast, in z-scores."""
         raise NotImplementedError
 
-    def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
+    def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
         """Sample paths, in z-scores, where ``distribution`` is ``samples``."""
         raise UserError(
             f"this model gives no samples (its probabilistic forecast: {self.distribution})"
@@ -79,19 +79,21 @@ class Forecaster(nn.Module):
             f"{self.distribution})"
         )
 
-    def whole(self, batch: Batch) -> Float[Tensor, "B K M"]:
+    def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
         """The point forecast of a bridge's whole path, label and horizon, in z-scores; without a
         label, ``point``.
         """
-        return self.point(batch)
+        return self.predict(batch)
 
-    def paths(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
+    def sample_with_label(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
         """What a bridge may start from, in z-scores: sample paths, or the point forecast again and
         again.
         """
-        return self.whole(batch)[:, None].expand(-1, draws.samples, -1, -1)
+        return self.predict_with_label(batch)[:, None].expand(-1, draws.samples, -1, -1)
 
-    def live(self, past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"]) -> "Live":
+    def stream(
+        self, past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"]
+    ) -> "StreamingState":
         """This model after a history, to be given further rows one at a time."""
         raise UserError(
             "this model cannot take in rows one at a time (--stream); train a state-space model, "
@@ -115,7 +117,7 @@ class Forecaster(nn.Module):
         """Parts to be trained first, each by itself, and kept as they are then."""
         return []
 
-    def finish(self, train: Windows, validation: Windows) -> None:
+    def calibrate(self, train: Windows, validation: Windows) -> None:
         """Take what is needed from the data after training, for example residuals."""
 
     def check_steps(self, steps: int | None) -> None:
@@ -128,12 +130,12 @@ class Forecaster(nn.Module):
         return self.distribution != "none"
 
 
-class Live(Forecaster):
+class StreamingState(Forecaster):
     """A model with a memory of what it has read: its forecasts follow from that, whatever the
     history in a batch.
     """
 
-    def take(self, values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"]) -> None:
+    def update(self, values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"]) -> None:
         """Read one more row."""
         raise NotImplementedError
 

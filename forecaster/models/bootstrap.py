@@ -82,16 +82,16 @@ class ResidualBootstrap(Forecaster):
         """The base's own."""
         return self.base.score(batch)
 
-    def whole(self, batch: Batch) -> Float[Tensor, "B K M"]:
+    def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
         """The base's."""
-        return self.base.whole(batch)
+        return self.base.predict_with_label(batch)
 
-    def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
+    def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """The base's forecast."""
-        return self.base.point(batch, steps)
+        return self.base.predict(batch, steps)
 
     @torch.no_grad()
-    def finish(self, train: Windows, validation: Windows) -> None:
+    def calibrate(self, train: Windows, validation: Windows) -> None:
         """Keep evenly spaced residual paths of the configured split, learn their scale, choose what
         validation likes best.
 
@@ -108,7 +108,9 @@ class ResidualBootstrap(Forecaster):
             for cpu_batch in ordered_loader(windows, 256, share):
                 batch = cpu_batch.to(device)
                 target, mask = with_label(batch, self.label)
-                paths.append(torch.where(mask > 0, target - self.whole(batch), torch.nan))
+                paths.append(
+                    torch.where(mask > 0, target - self.predict_with_label(batch), torch.nan)
+                )
                 times.append(batch.time)
                 logs.append(self._log_scales(batch))
                 validated.append(
@@ -141,7 +143,7 @@ class ResidualBootstrap(Forecaster):
         for cpu_batch in ordered_loader(validation, 64, 256):
             batch = cpu_batch.to(self.residuals.device)
             target, mask = with_label(batch, self.label)
-            middle = self.whole(batch)[:, None]
+            middle = self.predict_with_label(batch)[:, None]
             residuals, ratio = self._drawn(batch, Draws(32, batch.index.tolist()))
             for power, spread in pairs:
                 paths = middle + residuals * ratio**power * spread
@@ -167,7 +169,7 @@ class ResidualBootstrap(Forecaster):
         weighted = logs * self.exponents if self.config.scale == "learnt" else logs
         return weighted.sum(2, keepdim=True).exp()
 
-    def chances(self, time: Int[Tensor, " B"]) -> Float[Tensor, "B R"]:
+    def eligible(self, time: Int[Tensor, " B"]) -> Float[Tensor, "B R"]:
         """1 for the paths that may be drawn for windows at these times, else 0.
 
         Where all overlap the window, all are 0; any other rule that leaves none is given up.
@@ -189,7 +191,7 @@ class ResidualBootstrap(Forecaster):
         """Residual paths by each window's own seed, and the scale of the window over that of the
         path's.
         """
-        chances = self.chances(batch.time)
+        chances = self.eligible(batch.time)
         any_path = chances.any(1)  # without a path that may be drawn the forecast has no spread
         chances = torch.where(any_path[:, None], chances, 1.0)
         chosen = [
@@ -201,14 +203,14 @@ class ResidualBootstrap(Forecaster):
         ratio = (self._scale(batch)[:, None] / self.scales[index]).clamp(0.1, 10)
         return self.residuals[index] * any_path[:, None, None, None], ratio
 
-    def paths(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
+    def sample_with_label(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
         """The base's path with residual paths added."""
         residuals, ratio = self._drawn(batch, draws)
-        return self.whole(batch)[:, None] + residuals * ratio**self.power * self.spread
+        return self.predict_with_label(batch)[:, None] + residuals * ratio**self.power * self.spread
 
-    def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
+    def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
         """Paths of the point forecast with residuals added."""
-        return self.paths(batch, draws)[..., self.label :]
+        return self.sample_with_label(batch, draws)[..., self.label :]
 
     def _load_from_state_dict(self, state_dict, prefix, *args) -> None:  # type: ignore[no-untyped-def]
         """The number of paths is the saved model's."""

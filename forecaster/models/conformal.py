@@ -29,7 +29,7 @@ def validation_errors(
     for cpu_batch in ordered_loader(validation, 256, min(KEPT, KEPT if limit is None else limit)):
         batch = cpu_batch.to(device)
         errors.append(
-            torch.where(batch.future_mask > 0, batch.future - model.point(batch), torch.nan).cpu()
+            torch.where(batch.future_mask > 0, batch.future - model.predict(batch), torch.nan).cpu()
         )
     return torch.cat(errors)
 
@@ -57,9 +57,9 @@ class Conformal(Forecaster):
     ranked: Tensor
     counts: Tensor
 
-    def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
+    def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """The model's own."""
-        return self.model.point(batch, steps)
+        return self.model.predict(batch, steps)
 
     def quantiles(self, batch: Batch, levels: Sequence[float]) -> Float[Tensor, "B Q K H"]:
         """The point forecast plus order statistics of the errors. Refuses levels that need more
@@ -79,19 +79,21 @@ class Conformal(Forecaster):
             place = (self.counts + 1) * level
             rank = (place - 1e-9).ceil() if level > 0.5 else (place + 1e-9).floor()
             shifts.append(self.ranked.gather(0, (rank.long() - 1).clamp(min=0)[None])[0])
-        return self.point(batch)[:, None] + torch.stack(shifts)
+        return self.predict(batch)[:, None] + torch.stack(shifts)
 
-    def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
+    def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
         """Whole error paths added, a missing error taken as none."""
         chosen = [
             torch.randint(len(self.errors), (draws.samples,), generator=generator(seed, "path"))
             for seed in draws.seeds
         ]
-        return self.point(batch)[:, None] + self.errors[torch.stack(chosen).to(self.errors.device)]
+        return (
+            self.predict(batch)[:, None] + self.errors[torch.stack(chosen).to(self.errors.device)]
+        )
 
     def mean(self, batch: Batch) -> Float[Tensor, "B K H"]:
         """The point forecast."""
-        return self.point(batch)
+        return self.predict(batch)
 
     def check_steps(self, steps: int | None) -> None:
         """The errors are those of the model's own steps."""

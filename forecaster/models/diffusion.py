@@ -103,7 +103,7 @@ class Diffusion(Forecaster):
         """h, in the window's frame."""
         if self.prior is None:
             return batch.past.new_zeros(*batch.past.shape[:2], self.length)
-        h = window.apply(self.prior.whole(batch))
+        h = window.apply(self.prior.predict_with_label(batch))
         return h.detach() if self.config.prior_training == "first" else h
 
     def _drawn_prior(self, batch: Batch, window: Frame, draws: Draws) -> Float[Tensor, "B S K M"]:
@@ -112,7 +112,9 @@ class Diffusion(Forecaster):
         """
         if self.prior is None:
             return self._point_prior(batch, window)[:, None].expand(-1, draws.samples, -1, -1)
-        h = (self.prior.paths(batch, draws) - window.level[:, None]) / window.scale[:, None]
+        h = (self.prior.sample_with_label(batch, draws) - window.level[:, None]) / window.scale[
+            :, None
+        ]
         return h.detach() if self.config.prior_training == "first" else h
 
     def _given(
@@ -217,7 +219,7 @@ class Diffusion(Forecaster):
         given = self._given(self.condition(past, batch.past_mask, None), h)
         return window.invert(self._walk(h, given, lambda step: torch.zeros_like(h), steps, s=0.0))
 
-    def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
+    def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """s = 0 from the mean of the start: no random number is drawn."""
         walked = self._walked_point(
             batch, self.config.sampler.point_steps if steps is None else steps
@@ -248,7 +250,7 @@ class Diffusion(Forecaster):
         paths = torch.cat(pieces).unflatten(0, (len(batch), draws.samples))
         return paths * window.scale[:, None] + window.level[:, None]
 
-    def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
+    def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
         """s > 0, or a prior with a spread of its own."""
         return self._walked_samples(batch, draws)[..., self.config.label :]
 

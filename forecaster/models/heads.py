@@ -37,7 +37,7 @@ class Head:
         """What training makes small: the absolute or the squared error."""
         return path_errors(self.loss, numbers, target[:, None])
 
-    def point(self, numbers: Float[Tensor, "B P K M"]) -> Float[Tensor, "B K M"]:
+    def predict(self, numbers: Float[Tensor, "B P K M"]) -> Float[Tensor, "B K M"]:
         """The deterministic forecast."""
         return numbers[:, 0]
 
@@ -47,7 +47,7 @@ class Head:
         """Where ``distribution`` is ``quantiles``."""
         raise NotImplementedError
 
-    def samples(self, numbers: Float[Tensor, "B P K M"], draws: Draws) -> Float[Tensor, "B S K M"]:
+    def sample(self, numbers: Float[Tensor, "B P K M"], draws: Draws) -> Float[Tensor, "B S K M"]:
         """Where there is a distribution."""
         raise NotImplementedError
 
@@ -74,7 +74,7 @@ class Quantiles(Head):
         """Twice the pinball loss."""
         return pinball(numbers, target, self.levels)
 
-    def point(self, numbers: Float[Tensor, "B P K M"]) -> Float[Tensor, "B K M"]:
+    def predict(self, numbers: Float[Tensor, "B P K M"]) -> Float[Tensor, "B K M"]:
         """The median."""
         return between(numbers, self.levels, [0.5])[:, 0]
 
@@ -84,7 +84,7 @@ class Quantiles(Head):
         """Interpolated between the levels."""
         return between(numbers, self.levels, levels)
 
-    def samples(self, numbers: Float[Tensor, "B P K M"], draws: Draws) -> Float[Tensor, "B S K M"]:
+    def sample(self, numbers: Float[Tensor, "B P K M"], draws: Draws) -> Float[Tensor, "B S K M"]:
         """Independent in time and channel."""
         return draw(numbers, self.levels, draws)
 
@@ -113,7 +113,7 @@ class StudentT(Head):
         loc, scale, df = numbers.unbind(1)
         return -torch.distributions.StudentT(df, loc, scale).log_prob(target)[:, None]
 
-    def samples(self, numbers: Float[Tensor, "B P K M"], draws: Draws) -> Float[Tensor, "B S K M"]:
+    def sample(self, numbers: Float[Tensor, "B P K M"], draws: Draws) -> Float[Tensor, "B S K M"]:
         """Independent in time and channel, a seed for each window."""
         drawn = []
         for row, seed in zip(numbers, draws.seeds, strict=True):

@@ -61,7 +61,7 @@ class QuantileLinear(Forecaster):
         errors = pinball(self._own(batch), batch.future, self.config.levels)
         return masked_mean(errors, batch.future_mask[:, None].expand_as(errors))
 
-    def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
+    def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """The median."""
         return self.quantiles(batch, [0.5])[:, 0]
 
@@ -69,6 +69,6 @@ class QuantileLinear(Forecaster):
         """Any levels between the lowest and the highest trained one, interpolated linearly."""
         return between(self._own(batch), self.config.levels, levels)
 
-    def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
+    def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
         """Draws from the marginals, independent in time and channel."""
         return draw(self._own(batch), self.config.levels, draws)

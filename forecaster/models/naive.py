@@ -17,7 +17,7 @@ class SeasonalNaive(Forecaster):
         super().__init__()
         self.season, self.horizon = season, horizon
 
-    def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
+    def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """The forecast; with a lookback shorter than the season it is the last observed value."""
         lookback = batch.past.shape[2]
         times = torch.arange(1, lookback + 1, device=batch.past.device, dtype=batch.past.dtype)

@@ -29,7 +29,7 @@ class PointModel(Forecaster):
         """
         raise NotImplementedError
 
-    def whole(self, batch: Batch) -> Float[Tensor, "B K M"]:
+    def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
         """Label and horizon, in z-scores."""
         window = frame(batch.past, batch.past_mask, self.norm)
         return window.invert(self.outlook(window.apply(batch.past) * batch.past_mask))
@@ -37,11 +37,11 @@ class PointModel(Forecaster):
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """L1 or squared error over label and horizon."""
         target, mask = with_label(batch, self.label)
-        return masked_mean(path_errors(self.error, self.whole(batch), target), mask)
+        return masked_mean(path_errors(self.error, self.predict_with_label(batch), target), mask)
 
-    def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
+    def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """The H values after the history."""
-        return self.whole(batch)[..., self.label :]
+        return self.predict_with_label(batch)[..., self.label :]
 
 
 class Average(Forecaster):
@@ -57,14 +57,14 @@ class Average(Forecaster):
 
     def score(self, batch: Batch) -> Float[Tensor, ""]:
         """The mean absolute error of the average; nothing of its own is trained."""
-        return masked_mean((self.point(batch) - batch.future).abs(), batch.future_mask)
+        return masked_mean((self.predict(batch) - batch.future).abs(), batch.future_mask)
 
-    def whole(self, batch: Batch) -> Float[Tensor, "B K M"]:
+    def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
         """Label and horizon, in z-scores."""
-        return sum((member.whole(batch) for member in self.stages()), torch.zeros(())) / len(
-            self.members
-        )
+        return sum(
+            (member.predict_with_label(batch) for member in self.stages()), torch.zeros(())
+        ) / len(self.members)
 
-    def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
+    def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """The H values after the history."""
-        return self.whole(batch)[..., -batch.future.shape[2] :]
+        return self.predict_with_label(batch)[..., -batch.future.shape[2] :]

@@ -19,7 +19,14 @@ from torch import Tensor, nn
 from forecaster.config.model_config import StateSpaceConfig
 from forecaster.data.windows import Batch
 from forecaster.errors import UserError
-from forecaster.models.base import Distribution, Draws, Forecaster, Live, masked_mean, with_label
+from forecaster.models.base import (
+    Distribution,
+    Draws,
+    Forecaster,
+    StreamingState,
+    masked_mean,
+    with_label,
+)
 from forecaster.models.heads import make_head
 from forecaster.networks import running
 from forecaster.networks.norms import Frame, frame
@@ -139,7 +146,9 @@ class StateSpace(Forecaster):
         # what lies beyond the head's reach follows from a path, which has no distribution
         self.rate, self.distribution = float(rate), "none"
 
-    def live(self, past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"]) -> "Streaming":
+    def stream(
+        self, past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"]
+    ) -> "Streaming":
         """This model after a history."""
         self._check_causal("--stream")
         return Streaming(self, self.read(past, past_mask))
@@ -167,7 +176,7 @@ class StateSpace(Forecaster):
             states.append(state)
         return Memory(tuple(states), x[:, -1], moments[..., -1])
 
-    def take(
+    def update(
         self, values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"], memory: Memory
     ) -> Memory:
         """One more row, in time and memory that do not depend on how many there were."""
@@ -220,16 +229,16 @@ class StateSpace(Forecaster):
         errors = self.head.errors(self._numbers(batch), target)
         return masked_mean(errors, mask[:, None].expand_as(errors))
 
-    def whole(self, batch: Batch) -> Float[Tensor, "B K M"]:
+    def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
         """Label and horizon, in z-scores."""
-        return self.head.point(self._numbers(batch))
+        return self.head.predict(self._numbers(batch))
 
-    def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
+    def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """The H rows after the history: at once, or block after block at another sampling
         interval.
         """
         if self.rate == 1:
-            return self.whole(batch)[..., self.label :]
+            return self.predict_with_label(batch)[..., self.label :]
         return self.roll(self.read(batch.past, batch.past_mask))
 
     def roll(self, memory: Memory) -> Float[Tensor, "B K H"]:
@@ -241,7 +250,7 @@ class StateSpace(Forecaster):
         while sum(block.shape[2] for block in found) < self.horizon:
             if found:
                 memory = self.read(found[-1], torch.ones_like(found[-1]), memory)
-            path = self.head.point(self.emit(memory.features, memory.frame))
+            path = self.head.predict(self.emit(memory.features, memory.frame))
             found.append(path[..., self.label + stride - 1 :: stride])
         return torch.cat(found, dim=2)[..., : self.horizon]
 
@@ -249,26 +258,26 @@ class StateSpace(Forecaster):
         """Any levels between the lowest and the highest trained one, interpolated linearly."""
         return self.head.quantiles(self._numbers(batch), levels)
 
-    def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
+    def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
         """Draws from the marginals, independent in time and channel."""
-        return self.head.samples(self._numbers(batch), draws)
+        return self.head.sample(self._numbers(batch), draws)
 
 
-class Streaming(Live):
+class Streaming(StreamingState):
     """A state-space model and its memory."""
 
     def __init__(self, model: StateSpace, memory: Memory) -> None:
         super().__init__()
         self.model, self.memory, self.distribution = model, memory, model.distribution
 
-    def take(self, values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"]) -> None:
+    def update(self, values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"]) -> None:
         """Read one more row."""
-        self.memory = self.model.take(values, mask, self.memory)
+        self.memory = self.model.update(values, mask, self.memory)
 
     def _numbers(self) -> Tensor:
         return self.model.emit(self.memory.features, self.memory.frame)
 
-    def point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
+    def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """The H rows after what has been read."""
         return self.model.roll(self.memory)
 
@@ -276,6 +285,6 @@ class Streaming(Live):
         """The model's."""
         return self.model.head.quantiles(self._numbers(), levels)
 
-    def samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
+    def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
         """The model's."""
-        return self.model.head.samples(self._numbers(), draws)
+        return self.model.head.sample(self._numbers(), draws)

@@ -15,7 +15,7 @@ from forecaster.inference.saved_model import SavedModel, load_model
 from forecaster.io.interrupts import uninterrupted
 from forecaster.serving import request as answers
 from forecaster.tracking.query import download_model
-from forecaster.tracking.store import connect, told
+from forecaster.tracking.store import as_user_error, connect
 
 # what the logged model's code imports
 _PACKAGES = (
@@ -53,7 +53,7 @@ def log_model(saved: SavedModel, table: Table) -> str:
     """
     mlflow = connect()
     sample = answers.example(saved, table)
-    with told(), uninterrupted(), tempfile.TemporaryDirectory() as scratch:
+    with as_user_error(), uninterrupted(), tempfile.TemporaryDirectory() as scratch:
         shutil.copytree(saved.folder, Path(scratch) / "saved")
         info = mlflow.pyfunc.log_model(
             name="model",
@@ -81,7 +81,7 @@ def check_name(name: str) -> None:
 def register(name: str, model_id: str, run_id: str) -> int:
     """A logged model's new version under a name, which is made if there is none."""
     client = connect().MlflowClient()
-    with told(), uninterrupted():
+    with as_user_error(), uninterrupted():
         if not client.search_registered_models(f"name='{name}'", max_results=1):
             client.create_registered_model(name)
         return int(
@@ -97,7 +97,7 @@ def list_versions(name: str | None) -> list[dict[str, Any]]:
     """
     client = connect().MlflowClient()
     found = []
-    with told():
+    with as_user_error():
         names = [m.name for m in client.search_registered_models()] if name is None else [name]
         for each in names:
             aliases = _registered(client, each).aliases
@@ -129,7 +129,7 @@ def promote(name: str, version: int, alias: str, force: bool) -> Promotion:
     from mlflow.exceptions import MlflowException
 
     client = connect().MlflowClient()
-    with told():
+    with as_user_error():
         aliases = _registered(client, name).aliases
         before = int(aliases[alias]) if alias in aliases else None
     try:
@@ -146,7 +146,7 @@ def promote(name: str, version: int, alias: str, force: bool) -> Promotion:
             f"{metric} {new:.5g} "
             f"against {old:.5g} on the same data; give --force to promote it all the same"
         )
-    with told():
+    with as_user_error():
         client.set_registered_model_alias(name, alias, str(version))
     return Promotion(before, compared)
 

@@ -18,7 +18,7 @@ from forecaster.data.reading import read_frame
 from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode
-from forecaster.inference.predictor import Request, columns_of, forecast_table, own_mode
+from forecaster.inference.predictor import PredictionRequest, columns_of, forecast_table, own_mode
 from forecaster.inference.saved_model import SavedModel
 
 
@@ -94,7 +94,7 @@ def _answer(
 ) -> tuple[pd.DataFrame, list[str]]:
     table = read_table(read_frame(frame, name), columns_of(saved, params.roles()), Report())
     levels = tuple(sorted(set(params.quantiles)))
-    request = Request(
+    request = PredictionRequest(
         params.mode or own_mode(saved), params.samples, params.steps, levels, params.seed
     )
     forecast, decisions = forecast_table(saved, table, request)

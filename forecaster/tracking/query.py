@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from forecaster.errors import UserError
-from forecaster.tracking.store import connect, told
+from forecaster.tracking.store import as_user_error, connect
 
 
 def download_model(reference: str) -> Path:
@@ -23,7 +23,7 @@ def download_model(reference: str) -> Path:
     mlflow = connect()
     scratch = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    with told():
+    with as_user_error():
         return inner_model(
             Path(mlflow.artifacts.download_artifacts(artifact_uri=reference, dst_path=str(scratch)))
         )
@@ -37,7 +37,7 @@ def inner_model(folder: Path) -> Path:
 def list_runs(experiment: str | None, limit: int) -> list[dict[str, Any]]:
     """The newest runs: id, name, status, start, parameters and metrics."""
     mlflow = connect()
-    with told():
+    with as_user_error():
         names = [experiment] if experiment else [e.name for e in mlflow.search_experiments()]
         runs = mlflow.search_runs(experiment_names=names, max_results=limit, output_format="list")
     return [_plain(run) for run in runs]
@@ -48,7 +48,7 @@ def find_runs(experiment: str, tags: Mapping[str, str] | None = None) -> list[di
     experiment.
     """
     mlflow = connect()
-    with told():
+    with as_user_error():
         if mlflow.get_experiment_by_name(experiment) is None:
             return []
         runs = mlflow.search_runs(experiment_names=[experiment], output_format="list")
@@ -59,28 +59,28 @@ def find_runs(experiment: str, tags: Mapping[str, str] | None = None) -> list[di
 def log_metrics(run_id: str, values: Mapping[str, float]) -> None:
     """Add metrics to a run that has ended."""
     mlflow = connect()
-    with told():
+    with as_user_error():
         mlflow.log_metrics(dict(values), run_id=run_id)
 
 
 def set_tag(run_id: str, name: str, value: str) -> None:
     """Tag a run that has ended."""
     mlflow = connect()
-    with told():
+    with as_user_error():
         mlflow.MlflowClient().set_tag(run_id, name, value)
 
 
 def get_run(run_id: str) -> dict[str, Any]:
     """One run."""
     mlflow = connect()
-    with told():
+    with as_user_error():
         return _plain(mlflow.get_run(run_id))
 
 
 def evaluations_of(run_id: str) -> list[dict[str, Any]]:
     """The runs of ``evaluate`` on a run's model, the newest first."""
     mlflow = connect()
-    with told():
+    with as_user_error():
         runs = mlflow.search_runs(
             search_all_experiments=True,
             filter_string=f"tags.evaluated_run = '{run_id}'",
@@ -92,7 +92,7 @@ def evaluations_of(run_id: str) -> list[dict[str, Any]]:
 def read_artifacts(run_id: str, paths: Sequence[str]) -> dict[str, bytes]:
     """The content of those of a run's artifacts that there are, by path."""
     mlflow = connect()
-    with told(), tempfile.TemporaryDirectory() as scratch:
+    with as_user_error(), tempfile.TemporaryDirectory() as scratch:
         client, folders = mlflow.MlflowClient(), {path.rpartition("/")[0] for path in paths}
         there = {
             item.path

@@ -46,18 +46,18 @@ class Write:
         )
 
 
-def kept(method: Callable[P, None]) -> Callable[P, None]:
-    """A method of a ``Keeper`` that writes, with plain values and paths as arguments: made now, or
-    when it can be.
+def queued(method: Callable[P, None]) -> Callable[P, None]:
+    """A method of a ``RetryQueue`` that writes, with plain values and paths as arguments: called
+    now, or when it can be.
     """
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
         keeper, *arguments = args
-        assert isinstance(keeper, Keeper)
+        assert isinstance(keeper, RetryQueue)
         keeper.write(Write(method.__name__, arguments, dict(kwargs)))
 
-    Keeper.methods[method.__name__] = method
+    RetryQueue.methods[method.__name__] = method
     return call
 
 
@@ -66,7 +66,7 @@ def is_remote(store: str) -> bool:
     return store.startswith(("http://", "https://"))
 
 
-class Keeper:
+class RetryQueue:
     """Writes to ``store``, in order. ``away``: the errors of a store that is away; ``left``: the
     folder of what is left.
     """
@@ -159,7 +159,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def read_left(folder: Path) -> tuple[dict[str, str], list[Write]]:
+def read_unsent(folder: Path) -> tuple[dict[str, str], list[Write]]:
     """What was left in a folder, and what it is about; nothing is read from outside the folder."""
 
     def path(value: dict[str, Any]) -> Any:
@@ -178,7 +178,7 @@ def read_left(folder: Path) -> tuple[dict[str, str], list[Write]]:
             Write(w["name"], w["arguments"], w["options"], int(w["at"])).change(dict, path)
             for w in lines
         ]
-        if any(write.name not in Keeper.methods for write in writes):
+        if any(write.name not in RetryQueue.methods for write in writes):
             raise ValueError("it holds an unknown entry")
         return {"run_id": str(lines[0]["run_id"])}, writes
     except FileNotFoundError as error:

@@ -11,11 +11,18 @@ from typing import Any
 from forecaster.errors import UserError
 from forecaster.io.interrupts import uninterrupted
 from forecaster.tracking import store
-from forecaster.tracking.retry_queue import Keeper, kept, read_left
-from forecaster.tracking.store import connect, errors, make_experiment, store_uri, told, unreachable
+from forecaster.tracking.retry_queue import RetryQueue, queued, read_unsent
+from forecaster.tracking.store import (
+    as_user_error,
+    connect,
+    errors,
+    make_experiment,
+    store_uri,
+    unreachable,
+)
 
 
-class Run(Keeper):
+class Run(RetryQueue):
     """One open run. What the store does not take is kept, and at the end left in a folder."""
 
     def __init__(self, client: Any, run_id: str) -> None:
@@ -28,7 +35,7 @@ class Run(Keeper):
         """
         self.left = folder.with_name(folder.name + ".unlogged")
         if self.left.is_dir():
-            about, writes = read_left(self.left)
+            about, writes = read_unsent(self.left)
             self.pending += writes if about["run_id"] == self.run_id else []
             self.attempt()
 
@@ -46,24 +53,24 @@ class Run(Keeper):
             self.ended(status)
         self.leave({"run_id": self.run_id})
 
-    @kept
+    @queued
     def ended(self, status: str) -> None:
         """Say that the run has ended."""
         self._client.MlflowClient().set_terminated(self.run_id, status, self.at)
 
-    @kept
+    @queued
     def parameters(self, values: Mapping[str, Any]) -> None:
         """Log flat parameters."""
         self._client.log_params(
             {key: str(value)[:500] for key, value in values.items()}, run_id=self.run_id
         )
 
-    @kept
+    @queued
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
         """Log metrics, of an epoch or final."""
         self._client.log_metrics(dict(values), step=step, run_id=self.run_id, timestamp=self.at)
 
-    @kept
+    @queued
     def curves(self, values: Mapping[str, Sequence[float]]) -> None:
         """Log each list as a metric of the steps 1, 2, …; what is not finite is left out."""
         entities = self._client.entities
@@ -76,13 +83,13 @@ class Run(Keeper):
         for begin in range(0, len(points), 1000):  # as many as one request may hold
             self._client.MlflowClient().log_batch(self.run_id, metrics=points[begin : begin + 1000])
 
-    @kept
+    @queued
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags."""
         for key, value in values.items():
             self._client.MlflowClient().set_tag(self.run_id, key, value)
 
-    @kept
+    @queued
     def dataset(
         self, name: str, digest: str, source: str, columns: Sequence[str], use: str
     ) -> None:
@@ -102,12 +109,12 @@ class Run(Keeper):
         short = digest[:12]  # MLflow keeps 36 characters at most, and shows them all
         self._client.log_input(MetaDataset(kind(source), name, short, schema), context=use)
 
-    @kept
+    @queued
     def folder(self, path: Path, name: str) -> None:
         """Log a folder's files under ``name``."""
         self._client.MlflowClient().log_artifacts(self.run_id, str(path), name)
 
-    @kept
+    @queued
     def file(self, path: Path, name: str = "") -> None:
         """Log a file."""
         self._client.MlflowClient().log_artifact(self.run_id, str(path), name or None)
@@ -124,7 +131,7 @@ def open_run(
     (CPU, memory, GPU) is logged every half minute as ``system/…``.
     """
     mlflow = connect()
-    with told(), uninterrupted():
+    with as_user_error(), uninterrupted():
         local = store_uri().startswith("sqlite:")
         make_experiment(mlflow, experiment, (store.HOME / "artifacts").as_uri() if local else None)
         mlflow.set_experiment(experiment)
@@ -142,11 +149,11 @@ def open_run(
         run.close(status)
 
 
-def log_left(folder: Path) -> str:
+def log_unsent(folder: Path) -> str:
     """Log what a run could not, from the folder that it was left in, which is removed; the run's
     id.
     """
-    about, writes = read_left(folder)
+    about, writes = read_unsent(folder)
     run = Run(connect(), about["run_id"])
     run.left, run.pending = folder.resolve(), writes
     run.attempt()

@@ -70,7 +70,7 @@ def _make_store(mlflow: Any, path: Path) -> None:
     from filelock import FileLock
 
     check_folder(path.parent)
-    with FileLock(f"{path}.lock"), told():
+    with FileLock(f"{path}.lock"), as_user_error():
         mlflow.search_experiments(max_results=1)
 
 
@@ -97,7 +97,7 @@ def errors() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def as_user_error() -> Iterator[None]:
     """What the store refuses becomes one line."""
     try:
         yield
@@ -146,7 +146,7 @@ def ui_page(port: int) -> str:
     language models.
     """
     mlflow = connect()
-    with told():
+    with as_user_error():
         newest = mlflow.search_experiments(max_results=1, order_by=["last_update_time DESC"])
     path = f"experiments/{newest[0].experiment_id}/runs" if newest else "experiments"
     view = (

@@ -79,9 +79,9 @@ class WindowData(pl.LightningDataModule):
         super().__init__()
         self.train, self.validation = train, validation
         self.batch_size, self.seed, self.validation_limit = batch_size, seed, validation_limit
-        self.take(Share())
+        self.use_share(Share())
 
-    def take(self, share: Share) -> None:
+    def use_share(self, share: Share) -> None:
         """Give from now on this share of each epoch; ``batch_size`` is a share's own."""
         self.share = share
         self.sampler = _EpochSampler(len(self.train), self.batch_size, self.seed, share)

@@ -182,7 +182,7 @@ def _fit_share(
 ) -> None:
     """One device's part of the fit, in a process of its own."""
     quiet_libraries()
-    data.take(Share(rank, config.devices))
+    data.use_share(Share(rank, config.devices))
     own = copy.deepcopy(model)  # what the processes were given is one memory
     _fit_stages(own, data, config, folder, send)
 
@@ -205,7 +205,7 @@ def _fit_stages(
             _fit_stage(stage, data, settings, folder / f"stage{number}", report, prefix)
             stage.requires_grad_(False)
         stage.eval()
-        stage.finish(data.train, data.validation)
+        stage.calibrate(data.train, data.validation)
 
 
 def _stage_settings(config: TrainerConfig) -> TrainerConfig:

@@ -21,7 +21,7 @@ from forecaster.data.splits import Borders
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.evaluation.compare import Comparison, against_best, in_words
-from forecaster.evaluation.score import Scoring, evaluate_in_full
+from forecaster.evaluation.score import Scoring, score_windows
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.io.tables import table_bytes
 from forecaster.models import Forecaster
@@ -60,7 +60,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Asked:
+class BacktestOptions:
     """The options of the command ``backtest``; ``overrides`` are laid over each model's
     configuration.
 
@@ -96,7 +96,7 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Backtest:
+class BacktestResult:
     """The ranking, best first, and the best model held against each other one; ``origins``: their
     times, as written.
     """
@@ -119,7 +119,7 @@ class _Scores:
     seconds: float
 
 
-def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
+def backtest(asked: BacktestOptions, say: Callable[[str], object]) -> BacktestResult:
     """Train and score every model from every origin, rank them, and track it all as one run with a
     part for each model.
     """
@@ -193,12 +193,12 @@ def backtest(asked: Asked, say: Callable[[str], object]) -> Backtest:
                 "the series do not end together: an origin is counted back from each one's own "
                 "end, its time is the latest"
             )
-        return Backtest(
+        return BacktestResult(
             run.run_id, ranking, comparisons, [max(times) for times in zip(*stamps, strict=True)]
         )
 
 
-def _configs(asked: Asked) -> dict[str, Config]:
+def _configs(asked: BacktestOptions) -> dict[str, Config]:
     """The models' and the baseline's, each by its name."""
     paths: dict[str, Path] = {}
     for name in [*asked.models, BASELINE]:
@@ -259,13 +259,13 @@ def _score(
         seconds += time.monotonic() - began
         windows, seed = problem.windows("test"), config.trainer.seed
         shape = (len(table.series), block[1] - block[0] + 1)
-        point = evaluate_in_full(model, problem, windows, Scoring("point", stride=plan.stride))
+        point = score_windows(model, problem, windows, Scoring("point", stride=plan.stride))
         errors["mae"].append(point.errors.numpy().reshape(shape))
         if model.distribution == "none":
             errors["crps"].append(errors["mae"][-1])
             continue
         scoring = Scoring("probabilistic", samples, seed=seed, stride=plan.stride)
-        drawn = evaluate_in_full(model, problem, windows, scoring)
+        drawn = score_windows(model, problem, windows, scoring)
         errors["crps"].append(drawn.errors.numpy().reshape(shape))
         coverages += [drawn.pooled().get("coverage/90", np.nan)] * shape[1]
     found = {key: np.concatenate(parts, axis=1) for key, parts in errors.items()}

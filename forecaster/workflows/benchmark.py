@@ -45,7 +45,7 @@ KEYS = ("data", "horizon", "model", "steps")
 
 
 @dataclass(frozen=True)
-class Asked:
+class BenchmarkOptions:
     """The options of the command ``benchmark``. ``minutes``: no cell is begun after so long."""
 
     suite: str
@@ -56,7 +56,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Finished:
+class BenchmarkResult:
     """The end of a benchmark: how many of its cells have a result, what failed, and where the table
     is.
     """
@@ -69,7 +69,7 @@ class Finished:
     csv: Path
 
 
-def benchmark(asked: Asked) -> Finished:
+def benchmark(asked: BenchmarkOptions) -> BenchmarkResult:
     """Run what is missing of a suite, and write the table of all that there is."""
     name, suite = find_suite(asked.suite)
     cells, whole = lay_out(suite, asked.only), lay_out(suite, Only())
@@ -103,7 +103,7 @@ def benchmark(asked: Asked) -> Finished:
     if asked.into is not None:
         put_between(asked.into, name, text)
     done = sum(_is_done(suite, known.get(cell.key)) for cell in cells)
-    return Finished(done, len(cells), failures, text, markdown, csv)
+    return BenchmarkResult(done, len(cells), failures, text, markdown, csv)
 
 
 def _runs(experiment: str) -> dict[str, dict[str, Any]]:
@@ -239,7 +239,9 @@ def _on_validation(suite: Suite) -> tuple[str, ...]:
     return tuple(f"val/{metric}" for metric in suite.metrics) if suite.columns == "models" else ()
 
 
-def _text(asked: Asked, suite: Suite, rows: Sequence[Mapping[str, Any]], cells: int) -> str:
+def _text(
+    asked: BenchmarkOptions, suite: Suite, rows: Sequence[Mapping[str, Any]], cells: int
+) -> str:
     """The table and what it was made by, as Markdown; ``cells``: how many the whole suite has."""
     if not rows:
         return f"{suite.about}\n\nNothing has been run yet.\n"

@@ -27,13 +27,13 @@ from forecaster.data.tables import Table, read_table
 from forecaster.data.windows import Windows
 from forecaster.errors import UserError
 from forecaster.evaluation.score import (
-    Evaluation,
     Scoring,
     Units,
+    WindowScores,
     chosen,
-    evaluate_in_full,
-    evaluate_seasonal_naive,
     interval_ends,
+    score_seasonal_naive,
+    score_windows,
     worst_windows,
 )
 from forecaster.inference.locate import open_model
@@ -61,7 +61,7 @@ class Rolling:
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvaluateOptions:
     """The options of the command ``evaluate``."""
 
     reference: str
@@ -79,7 +79,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Found:
+class EvaluationResult:
     """Metrics named ``test/…`` or ``val/…``, those of seasonal naive on the same windows, and what
     they mean.
     """
@@ -106,7 +106,7 @@ class _Prepared:
         return "val" if self.part == "validation" else "test"
 
 
-def evaluate_saved(asked: Asked, say: Callable[[str], object]) -> Found:
+def evaluate_saved(asked: EvaluateOptions, say: Callable[[str], object]) -> EvaluationResult:
     """Score, log the run with its tables and pictures; ``say`` gets what people should know of the
     figures.
     """
@@ -115,9 +115,7 @@ def evaluate_saved(asked: Asked, say: Callable[[str], object]) -> Found:
     season = problem.table.interval.season
     with tracking.open_run(asked.experiment, asked.run_name or _run_name(asked, made)) as run:
         _log_start(run, asked, made, season)
-        found = evaluate_in_full(
-            made.saved.model, problem, made.windows, scoring, watch=scoring_bar
-        )
+        found = score_windows(made.saved.model, problem, made.windows, scoring, watch=scoring_bar)
         if not found.errors.isfinite().any():
             raise UserError(
                 f"{problem.table.path}: {_about(made, len(found.numbers))}: none has a value to "
@@ -129,7 +127,7 @@ def evaluate_saved(asked: Asked, say: Callable[[str], object]) -> Found:
                 f"--limit: scored {len(found.numbers)} of {whole} windows, evenly spaced from the "
                 "first to the last"
             )
-        naive = evaluate_seasonal_naive(problem, made.part, scoring)
+        naive = score_seasonal_naive(problem, made.part, scoring)
         metrics = {f"{made.prefix}/{name}": value for name, value in found.pooled().items()}
         baseline = {f"{made.prefix}/{name}": value for name, value in naive.pooled().items()}
         run.metrics(metrics)
@@ -155,10 +153,12 @@ def evaluate_saved(asked: Asked, say: Callable[[str], object]) -> Found:
         with tempfile.TemporaryDirectory() as scratch:
             _draw(Path(scratch), found, naive, made)
             run.folder(Path(scratch), "plots")
-        return Found(run.run_id, metrics, baseline, season, _about(made, len(found.numbers)))
+        return EvaluationResult(
+            run.run_id, metrics, baseline, season, _about(made, len(found.numbers))
+        )
 
 
-def _prepare(asked: Asked, say: Callable[[str], object]) -> _Prepared:
+def _prepare(asked: EvaluateOptions, say: Callable[[str], object]) -> _Prepared:
     if asked.conformal and asked.scoring.mode == "point":
         raise UserError(
             "--conformal gives intervals, --mode point has none; ask for --mode probabilistic"
@@ -245,7 +245,7 @@ def _tell_what_was_seen(
         )
 
 
-def _source(trained: DataConfig, asked: Asked) -> DataConfig:
+def _source(trained: DataConfig, asked: EvaluateOptions) -> DataConfig:
     if asked.csv is None and asked.dataset is None:
         return trained
     given = {name: value for name, value in asked.roles.items() if value is not None}
@@ -255,7 +255,7 @@ def _source(trained: DataConfig, asked: Asked) -> DataConfig:
     return trained.model_copy(update={**given, **places})
 
 
-def _read(source: DataConfig, asked: Asked, say: Callable[[str], object]) -> Table:
+def _read(source: DataConfig, asked: EvaluateOptions, say: Callable[[str], object]) -> Table:
     if asked.csv is None or asked.dataset is not None:
         return load_table(source)
     table = read_table(asked.csv, source.columns, Report())
@@ -268,7 +268,7 @@ def _data_name(made: _Prepared) -> str:
     return made.problem.config.dataset or Path(made.problem.table.path).name
 
 
-def _run_name(asked: Asked, made: _Prepared) -> str:
+def _run_name(asked: EvaluateOptions, made: _Prepared) -> str:
     which = asked.split if asked.rolling is None else f"{asked.rolling.origins} origins"
     return f"evaluate {labels.title(made.saved.config)} {_data_name(made)} {which}"
 
@@ -279,7 +279,7 @@ def _about(made: _Prepared, count: int) -> str:
     return f"{count} windows of {_data_name(made)}, {made.which}, {ahead}, {scale}"
 
 
-def _log_start(run: tracking.Run, asked: Asked, made: _Prepared, season: int) -> None:
+def _log_start(run: tracking.Run, asked: EvaluateOptions, made: _Prepared, season: int) -> None:
     problem, saved, scoring = made.problem, made.saved, made.scoring
     config, sampled = problem.config, scoring.mode == "probabilistic"
     values = {
@@ -322,7 +322,7 @@ def _log_start(run: tracking.Run, asked: Asked, made: _Prepared, season: int) ->
 
 
 def _write_tables(
-    folder: Path, found: Evaluation, made: _Prepared, summary: Mapping[str, Any]
+    folder: Path, found: WindowScores, made: _Prepared, summary: Mapping[str, Any]
 ) -> None:
     """metrics.json; by_lead.csv, by_series.csv, windows.csv; pit.csv and ranks.csv where there is a
     distribution.
@@ -353,7 +353,7 @@ def _write_tables(
         (folder / f"{name}.csv").write_bytes(table_bytes(frame, ".csv"))
 
 
-def _draw(folder: Path, found: Evaluation, naive: Evaluation, made: _Prepared) -> None:
+def _draw(folder: Path, found: WindowScores, naive: WindowScores, made: _Prepared) -> None:
     title, leads = labels.title(made.saved.config), found.totals.by_lead()
     names = [name for name in ("mae", "mse", "crps", "coverage/90") if name in leads]
     plot_leads(
@@ -367,7 +367,7 @@ def _draw(folder: Path, found: Evaluation, naive: Evaluation, made: _Prepared) -
     plot_windows(folder / "worst.png", _panels(found, made))
 
 
-def _panels(found: Evaluation, made: _Prepared) -> list[Panel]:
+def _panels(found: WindowScores, made: _Prepared) -> list[Panel]:
     """The worst windows, each by the channel that is furthest off."""
     model, table, windows, scoring = (
         made.saved.model,
@@ -381,7 +381,7 @@ def _panels(found: Evaluation, made: _Prepared) -> list[Panel]:
     batch = windows[numbers].to(model.device)
     units = Units(made.problem, windows, model.device)
     with torch.no_grad():
-        point = units.restore(model.point(batch, scoring.steps), batch.index)
+        point = units.restore(model.predict(batch, scoring.steps), batch.index)
         ends = (
             interval_ends(model, batch, scoring, units) if scoring.mode == "probabilistic" else None
         )

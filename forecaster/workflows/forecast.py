@@ -14,7 +14,7 @@ from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
 from forecaster.inference import streaming
 from forecaster.inference.locate import open_model
-from forecaster.inference.predictor import Request, columns_of, forecast_table, own_mode
+from forecaster.inference.predictor import PredictionRequest, columns_of, forecast_table, own_mode
 from forecaster.inference.saved_model import SavedModel, digest
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.io.tables import kind_of, renamed, table_bytes
@@ -23,7 +23,7 @@ from forecaster.tracking.provenance import versions
 
 
 @dataclass(frozen=True)
-class Asked:
+class ForecastOptions:
     """The options of the command ``forecast``."""
 
     reference: str
@@ -42,7 +42,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Written:
+class ForecastResult:
     """What was written: where, the number of rows and the content of the ``.meta.json``."""
 
     output: Path
@@ -56,11 +56,11 @@ class _Prepared:
 
     saved: SavedModel
     table: Table
-    request: Request
+    request: PredictionRequest
     fill: bool
 
 
-def _prepare(asked: Asked) -> _Prepared:
+def _prepare(asked: ForecastOptions) -> _Prepared:
     if asked.conformal and asked.mode == "point":
         raise UserError("--conformal gives intervals, --mode point has none; leave one of them out")
     saved = open_model(asked.reference, asked.accelerator)
@@ -72,12 +72,12 @@ def _prepare(asked: Asked) -> _Prepared:
     columns = columns_of(saved, asked.roles)
     table = read_table(asked.csv, columns, Report())
     mode = asked.mode or own_mode(saved)
-    request = Request(mode, asked.samples, asked.steps, asked.quantiles, asked.seed)  # type: ignore[arg-type]
+    request = PredictionRequest(mode, asked.samples, asked.steps, asked.quantiles, asked.seed)  # type: ignore[arg-type]
     return _Prepared(saved, table, request, columns.on_gap == "fill")
 
 
 @dataclass(frozen=True)
-class Made:
+class PreparedForecast:
     """A forecast before it is written: the table, the content of its file and of its
     ``.meta.json``.
     """
@@ -89,7 +89,7 @@ class Made:
     horizon: int
 
 
-def make(asked: Asked, output: Path) -> Made:
+def make(asked: ForecastOptions, output: Path) -> PreparedForecast:
     """The forecast that is asked for, as the file ``output`` would hold it; nothing is written."""
     prepared = _prepare(asked)
     frame, decisions = forecast_table(prepared.saved, prepared.table, prepared.request)
@@ -99,10 +99,12 @@ def make(asked: Asked, output: Path) -> Made:
         asked, prepared, output, decisions + (renamed(frame["item_id"]) if kind == ".csv" else [])
     )
     meta["output_sha256"] = hashlib.sha256(content).hexdigest()
-    return Made(prepared.table, frame, content, meta, prepared.saved.config.data.horizon)
+    return PreparedForecast(
+        prepared.table, frame, content, meta, prepared.saved.config.data.horizon
+    )
 
 
-def forecast(asked: Asked) -> Written:
+def forecast(asked: ForecastOptions) -> ForecastResult:
     """Forecast and write the table, its ``.meta.json`` and, if asked for, the picture; all of them
     or none.
     """
@@ -118,10 +120,10 @@ def forecast(asked: Asked) -> Written:
             path, made.table, made.frame, history=3 * made.horizon
         )
     write_together(files)
-    return Written(output, len(made.frame), made.meta)
+    return ForecastResult(output, len(made.frame), made.meta)
 
 
-def files_of(made: Made, output: Path) -> dict[Path, Callable[[Path], object]]:
+def files_of(made: PreparedForecast, output: Path) -> dict[Path, Callable[[Path], object]]:
     """What writes a forecast's table to ``output`` and its ``.meta.json`` beside it."""
     return {
         output: lambda path: path.write_bytes(made.content),
@@ -130,7 +132,7 @@ def files_of(made: Made, output: Path) -> dict[Path, Callable[[Path], object]]:
 
 
 def stream(
-    asked: Asked,
+    asked: ForecastOptions,
     lines: Iterable[str],
     out: Callable[[str], object],
     say: Callable[[str], object],
@@ -170,7 +172,11 @@ def _write_meta(path: Path, meta: Mapping[str, Any]) -> None:
 
 
 def _meta(
-    asked: Asked, made: _Prepared, output: Path, decisions: list[str], stream: bool = False
+    asked: ForecastOptions,
+    made: _Prepared,
+    output: Path,
+    decisions: list[str],
+    stream: bool = False,
 ) -> dict[str, Any]:
     saved, request = made.saved, made.request
     sampled = request.mode == "probabilistic" and saved.model.distribution == "samples"
@@ -200,7 +206,7 @@ def _meta(
     }
 
 
-def command_of(asked: Asked, output: Path, mode: str, stream: bool = False) -> list[str]:
+def command_of(asked: ForecastOptions, output: Path, mode: str, stream: bool = False) -> list[str]:
     """The arguments of the command line that makes this forecast again, every setting that matters
     written out.
     """

@@ -20,7 +20,7 @@ from forecaster.io.atomic import write_together
 from forecaster.io.tables import kind_of, read_table_bytes
 from forecaster.tracking import store
 from forecaster.tracking.provenance import versions
-from forecaster.workflows.forecast import Asked, Made, files_of, make
+from forecaster.workflows.forecast import ForecastOptions, PreparedForecast, files_of, make
 
 SUFFIX = ".meta.json"
 
@@ -40,7 +40,7 @@ class Lineage(BaseModel):
 
 
 @dataclass(frozen=True)
-class Reproduced:
+class ReproductionResult:
     """Whether the file came out the same: ``difference`` is None, or says what differs. ``notes``:
     versions, device.
     """
@@ -52,7 +52,9 @@ class Reproduced:
     notes: list[str]
 
 
-def reproduce(path: Path, parse: Callable[[list[str]], Asked], output: Path | None) -> Reproduced:
+def reproduce(
+    path: Path, parse: Callable[[list[str]], ForecastOptions], output: Path | None
+) -> ReproductionResult:
     """Make the forecast that ``path`` tells of again, into ``output`` or nowhere, and compare.
 
     ``parse``: the arguments of a command line → its options. Raises UserError where it cannot be
@@ -89,7 +91,7 @@ def reproduce(path: Path, parse: Callable[[list[str]], Asked], output: Path | No
             f"{original} was changed after it was written: the forecast made again has the "
             "recorded SHA-256, it has not"
         )
-    return Reproduced(original.name, len(made.frame), found, difference, notes)
+    return ReproductionResult(original.name, len(made.frame), found, difference, notes)
 
 
 def read_lineage(path: Path) -> Lineage:
@@ -176,7 +178,7 @@ def _models(path: Path, lineage: Lineage) -> Iterator[str]:
         yield f"runs:/{lineage.run_id}/model"
 
 
-def _elsewhere(lineage: Lineage, made: Made) -> list[str]:
+def _elsewhere(lineage: Lineage, made: PreparedForecast) -> list[str]:
     """What is not as it was: versions, the device."""
     now = versions()
     changed = [
@@ -188,7 +190,7 @@ def _elsewhere(lineage: Lineage, made: Made) -> list[str]:
     return notes
 
 
-def _differs(original: Path, kind: str, lineage: Lineage, made: Made) -> str:
+def _differs(original: Path, kind: str, lineage: Lineage, made: PreparedForecast) -> str:
     """In what the forecast made again differs from the file, if that is still as it was written."""
     told = "the forecast made again differs (SHA-256)"
     if not original.is_file():

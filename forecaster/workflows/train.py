@@ -20,10 +20,10 @@ from forecaster.config.sections import Section
 from forecaster.data.problem import Problem, load_problem
 from forecaster.data.splits import Part
 from forecaster.errors import UserError
-from forecaster.evaluation.score import Mode, Scoring, evaluate_in_full, evaluate_seasonal_naive
-from forecaster.inference.predictor import Request, forecast_table
+from forecaster.evaluation.score import Mode, Scoring, score_seasonal_naive, score_windows
+from forecaster.inference.predictor import PredictionRequest, forecast_table
 from forecaster.inference.saved_model import load_model, save_model
-from forecaster.io.atomic import alone, check_folder, check_model_folder, whole_folder
+from forecaster.io.atomic import check_folder, check_model_folder, exclusive_lock, whole_folder
 from forecaster.io.tables import table_bytes
 from forecaster.models import Forecaster
 from forecaster.models.conformal import validation_errors
@@ -49,7 +49,7 @@ class Job(Section):
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """The end of a training. ``baseline``: seasonal naive's metrics on the same windows;
     ``version``: if registered.
     """
@@ -69,7 +69,7 @@ def train(
     parent: str | None = None,
     tags: Mapping[str, str] | None = None,
     register: str | None = None,
-) -> Trained:
+) -> TrainingResult:
     """Train, evaluate, save and track; as a part of the run ``parent``, with further tags, if there
     are any.
 
@@ -103,7 +103,7 @@ def train(
             return _carry_out(run, job, config, problem)
 
 
-def resume(reference: str, csv: str | None = None) -> Trained:
+def resume(reference: str, csv: str | None = None) -> TrainingResult:
     """Go on with an interrupted training, in its own run; ``csv``: where its file is by now, if it
     was moved.
     """
@@ -127,7 +127,7 @@ def resume(reference: str, csv: str | None = None) -> Trained:
 def _alone(run_id: str) -> AbstractContextManager[None]:
     """Meanwhile no other process trains in the run's folder of checkpoints."""
     refusal = f"run {run_id}: another process is training it; wait for its end, or stop it first"
-    return alone(store.CHECKPOINTS / run_id / "lock", refusal)
+    return exclusive_lock(store.CHECKPOINTS / run_id / "lock", refusal)
 
 
 def _model_folder(job: Job) -> Path:
@@ -172,7 +172,7 @@ def check_devices(settings: TrainerConfig) -> None:
         )
 
 
-def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) -> Trained:
+def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) -> TrainingResult:
     data, settings, model = config.data, config.trainer, new_model(config, problem)
     run.tags({"kind": "training", **labels.tags(config, problem, model), "code": code_version()})
     checkpoints = store.CHECKPOINTS / run.run_id
@@ -203,7 +203,7 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
     model_id = _save(run, folder, config, model, problem, metrics)
     version = _register(job.registered_name, model_id, run.run_id)
     shutil.rmtree(checkpoints)
-    return Trained(run.run_id, folder, metrics, baseline, version)
+    return TrainingResult(run.run_id, folder, metrics, baseline, version)
 
 
 def final_metrics(
@@ -220,7 +220,7 @@ def final_metrics(
     parts: tuple[tuple[Part, str], ...] = (("validation", "val"), ("test", "test"))
     for part, prefix in parts:
         windows = problem.windows(part)
-        point = evaluate_in_full(
+        point = score_windows(
             model, problem, windows, Scoring("point", limit=settings.point_windows)
         )
         found, leads = point.pooled(), point.totals.by_lead()
@@ -230,7 +230,7 @@ def final_metrics(
             scoring = Scoring(
                 "probabilistic", settings.score_samples, limit=limit, seed=settings.seed
             )
-            drawn = evaluate_in_full(model, problem, windows, scoring)
+            drawn = score_windows(model, problem, windows, scoring)
             pooled = drawn.pooled()
             found |= {
                 **pooled,
@@ -243,7 +243,7 @@ def final_metrics(
 
 
 def _baseline(problem: Problem, limit: int | None) -> dict[str, float]:
-    found = evaluate_seasonal_naive(problem, "test", Scoring("point", limit=limit)).pooled()
+    found = score_seasonal_naive(problem, "test", Scoring("point", limit=limit)).pooled()
     return {f"test/{name}": value for name, value in found.items() if name != "windows"}
 
 
@@ -280,7 +280,9 @@ def _save(
         run.folder(folder, "model")
         model_id = None
     mode: Mode = "point" if model.distribution == "none" else "probabilistic"
-    request = Request(mode, quantiles=(0.05, 0.25, 0.5, 0.75, 0.95), seed=config.trainer.seed)
+    request = PredictionRequest(
+        mode, quantiles=(0.05, 0.25, 0.5, 0.75, 0.95), seed=config.trainer.seed
+    )
     with tempfile.TemporaryDirectory() as scratch:
         try:
             forecast, _ = forecast_table(saved, problem.table, request)

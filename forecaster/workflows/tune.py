@@ -24,7 +24,7 @@ from forecaster.config.schema import Config
 from forecaster.data.problem import Problem, load_problem
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Scoring, evaluate
-from forecaster.io.atomic import alone, check_folder, write_together
+from forecaster.io.atomic import check_folder, exclusive_lock, write_together
 from forecaster.tracking import labels, store
 from forecaster.tracking import query as runs
 from forecaster.tracking import run as tracking
@@ -123,7 +123,7 @@ def default_space(config: Config) -> list[Range]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class TuneOptions:
     """The options of the command ``tune``. ``metric``: to be low on validation; ``minutes``: no
     trial after that.
     """
@@ -139,7 +139,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TuningResult:
     """The best trial's number, settings and validation metric, and how many trials there are of
     which kind.
     """
@@ -154,7 +154,7 @@ class Tuned:
     output: Path
 
 
-def tune(asked: Asked) -> Tuned:
+def tune(asked: TuneOptions) -> TuningResult:
     """Go on with the study of this configuration, data and space up to so many trials; write the
     best configuration.
     """
@@ -181,11 +181,11 @@ def tune(asked: Asked) -> Tuned:
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     check_folder(store.HOME)
     busy = "another process is searching this configuration, data and space; wait for its end"
-    with alone(store.HOME / f"tuning-{digest}.lock", busy):
+    with exclusive_lock(store.HOME / f"tuning-{digest}.lock", busy):
         return _go_on(asked, problem, digest)
 
 
-def _go_on(asked: Asked, problem: Problem, digest: str) -> Tuned:
+def _go_on(asked: TuneOptions, problem: Problem, digest: str) -> TuningResult:
     study = optuna.create_study(
         storage=f"sqlite:///{store.HOME / 'tuning.db'}",
         study_name=digest,
@@ -225,7 +225,7 @@ def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return study.get_trials(deepcopy=False, states=kinds)
 
 
-def _check_model(asked: Asked, problem: Problem) -> None:
+def _check_model(asked: TuneOptions, problem: Problem) -> None:
     """The metric can be had of the model and the data, and what is searched has a say in it."""
     model = new_model(asked.config, problem)
     idle = [space.key for space in asked.space if space.key.startswith("trainer.")]
@@ -249,7 +249,7 @@ def _check_model(asked: Asked, problem: Problem) -> None:
 
 
 def _try(
-    study: optuna.Study, number: int, asked: Asked, problem: Problem, run: tracking.Run
+    study: optuna.Study, number: int, asked: TuneOptions, problem: Problem, run: tracking.Run
 ) -> None:
     """One trial, trained and judged on validation. One that is worse than the median of the others'
     epochs ends early.
@@ -279,7 +279,7 @@ def _try(
 
 
 def _validated(
-    trial: optuna.Trial, config: Config, asked: Asked, problem: Problem, run: tracking.Run
+    trial: optuna.Trial, config: Config, asked: TuneOptions, problem: Problem, run: tracking.Run
 ) -> float:
     settings = config.trainer
     if config.data != asked.config.data:
@@ -331,7 +331,7 @@ def _with(config: Config, settings: Mapping[str, Any]) -> Config:
     return check_config(content, "--space")
 
 
-def _best(study: optuna.Study, asked: Asked, run: tracking.Run) -> Tuned:
+def _best(study: optuna.Study, asked: TuneOptions, run: tracking.Run) -> TuningResult:
     ended = _ended(study)
     complete = [trial for trial in ended if trial.state == optuna.trial.TrialState.COMPLETE]
     if not complete:
@@ -354,7 +354,7 @@ def _best(study: optuna.Study, asked: Asked, run: tracking.Run) -> Tuned:
     number = ended.index(best) + 1
     failed = sum("failed" in trial.user_attrs for trial in ended)
     pruned = len(ended) - len(complete) - failed
-    return Tuned(
+    return TuningResult(
         run.run_id, number, settings, best.value, len(complete), pruned, failed, asked.output
     )
 

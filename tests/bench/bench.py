@@ -134,7 +134,7 @@ def make(name: str) -> tuple[Forecaster, object]:
     torch.manual_seed(0)
     model, (_, windows) = build_model(config.model, K, L, H, 24).to(DEVICE), data()
     for stage in model.stages():
-        stage.finish(windows, windows)
+        stage.calibrate(windows, windows)
     return model, config.trainer
 
 
@@ -224,8 +224,8 @@ def forecasts(windows: Windows) -> None:
         model.eval()
         many, one = windows[torch.arange(32)].to(DEVICE), windows[torch.arange(1)].to(DEVICE)
         for steps in (1, 5, 10, 50):
-            point = rate(lambda m=model, b=many, s=steps: (m.point(b, s), len(b))[1])  # type: ignore[misc]
-            drawn = rate(lambda m=model, b=one, s=steps: (m.samples(b, Draws(100, [0], s)), 1)[1])  # type: ignore[misc]
+            point = rate(lambda m=model, b=many, s=steps: (m.predict(b, s), len(b))[1])  # type: ignore[misc]
+            drawn = rate(lambda m=model, b=one, s=steps: (m.sample(b, Draws(100, [0], s)), 1)[1])  # type: ignore[misc]
             rows.append([name, str(steps), f"{point:,.1f}", f"{drawn:,.2f}"])
     table(
         "Forecasts a second (7 channels, horizon 96)",

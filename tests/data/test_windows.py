@@ -107,7 +107,7 @@ def test_devices_share_every_epoch_out(devices: int, batch_size: int) -> None:
     order = torch.cat([batch.index for batch in whole.train_dataloader()]).tolist()
     data = [WindowData(windows, windows, batch_size, seed=3) for _ in range(devices)]
     for rank, each in enumerate(data):
-        each.take(Share(rank, devices))
+        each.use_share(Share(rank, devices))
     steps = list(zip(*(each.train_dataloader() for each in data), strict=True))
     assert len(steps) == len(data[0].train_dataloader())
     met: list[int] = []

@@ -8,7 +8,13 @@ import scoringrules
 import torch
 from torch import Tensor
 
-from forecaster.evaluation.accumulate import Totals, Truth, add_point, add_quantiles, add_samples
+from forecaster.evaluation.accumulate import (
+    Accumulator,
+    Truth,
+    add_point,
+    add_quantiles,
+    add_samples,
+)
 from forecaster.evaluation.metrics import LEVELS_9, LEVELS_19, QUANTILES, quantiles_of_ranked
 
 N, B, S, K, H = 2, 8, 30, 3, 5
@@ -27,8 +33,8 @@ def made(missing: float = 0.2) -> tuple[Truth, Tensor]:
     return Truth(y, mask, torch.arange(B) * N // B), samples
 
 
-def summed(truth: Truth, samples: Tensor, batches: list[list[int]]) -> Totals:
-    totals = Totals(N, SCALE)
+def summed(truth: Truth, samples: Tensor, batches: list[list[int]]) -> Accumulator:
+    totals = Accumulator(N, SCALE)
     for rows in batches:
         part = Truth(truth.y[rows], truth.mask[rows], truth.series[rows])
         totals.add_truth(part)
@@ -200,7 +206,7 @@ def test_lead_times_and_series_are_the_pooled_metrics_of_their_part() -> None:
         for k in range(K):
             rows = [b for b in range(B) if truth.series[b] == n]
             part = Truth(truth.y[:, [k]], truth.mask[:, [k]], truth.series)
-            totals = Totals(N, SCALE[:, [k]])
+            totals = Accumulator(N, SCALE[:, [k]])
             one = Truth(part.y[rows], part.mask[rows], part.series[rows])
             totals.add_truth(one)
             add_point(totals, one, samples[rows][:, :, [k]].mean(1))
@@ -214,7 +220,7 @@ def test_a_series_that_never_moved_has_no_part_in_mase() -> None:
     truth, samples = made(missing=0)
     scale = SCALE.clone()
     scale[1], scale[0, 1] = torch.nan, 0.0
-    totals = Totals(N, scale)
+    totals = Accumulator(N, scale)
     totals.add_truth(truth)
     add_point(totals, truth, samples.mean(1))
     errors = (samples.mean(1) - truth.y).abs()[truth.series == 0]
@@ -225,7 +231,7 @@ def test_a_series_that_never_moved_has_no_part_in_mase() -> None:
 def test_coverage_and_width_of_known_intervals() -> None:
     uniform = torch.tensor(QUANTILES, dtype=torch.float64).view(1, -1, 1, 1).expand(1, -1, 1, 1000)
     y = ((torch.arange(1000, dtype=torch.float64) + 0.5) / 1000).view(1, 1, -1)
-    truth, totals = Truth(y, torch.ones_like(y), torch.zeros(1, dtype=torch.long)), Totals()
+    truth, totals = Truth(y, torch.ones_like(y), torch.zeros(1, dtype=torch.long)), Accumulator()
     totals.add_truth(truth)
     add_quantiles(totals, truth, uniform.contiguous())
     found = totals.pooled()

@@ -66,5 +66,5 @@ def test_errors_are_those_of_the_point_forecast_on_validation() -> None:
     assert errors.shape == (18, K, H)
     assert errors[0, 0].tolist() == [1.0, 2.0, 3.0]
     assert errors[:, 1].isnan().sum() == H
-    drawn = Conformal(SeasonalNaive(1, H), errors).samples(zero_forecast(2), Draws(9, [1, 2]))
+    drawn = Conformal(SeasonalNaive(1, H), errors).sample(zero_forecast(2), Draws(9, [1, 2]))
     assert set(drawn[:, :, 0].flatten(0, 1).unique(dim=0).flatten().tolist()) == {1.0, 2.0, 3.0}

@@ -70,8 +70,8 @@ def forecasts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tenso
     )
     batch = test[torch.arange(0, len(test), 5)]
     with torch.no_grad():
-        samples = model.samples(batch, Draws(200, batch.index.tolist()))
-        point = model.point(batch)
+        samples = model.sample(batch, Draws(200, batch.index.tolist()))
+        point = model.predict(batch)
     return {
         "samples": samples,
         "point": point,

@@ -83,7 +83,7 @@ def take(batch: Batch, rows: list[int]) -> Batch:
 def test_seasonal_naive_repeats_the_last_season() -> None:
     past = torch.arange(float(L)).expand(1, 1, L)
     batch = empty_future(past, torch.ones_like(past), 7, torch.zeros(1, dtype=torch.int64))
-    assert SeasonalNaive(5, 7).point(batch)[0, 0].tolist() == [19, 20, 21, 22, 23, 19, 20]
+    assert SeasonalNaive(5, 7).predict(batch)[0, 0].tolist() == [19, 20, 21, 22, 23, 19, 20]
     mask = torch.ones_like(past).clone()
     mask[..., [19, 21]] = 0  # one season further back is known
     assert SeasonalNaive(5, 7).point(
@@ -100,7 +100,7 @@ def test_normalised_linear_layer_moves_with_the_level(norm: str) -> None:
     lifted = Batch(
         batch.past + 7, batch.past_mask, batch.future, batch.future_mask, batch.index, batch.time
     )
-    torch.testing.assert_close(model.point(lifted), model.point(batch) + 7)
+    torch.testing.assert_close(model.predict(lifted), model.predict(batch) + 7)
     if norm == "standard":
         wide = Batch(
             batch.past * 10,
@@ -110,13 +110,15 @@ def test_normalised_linear_layer_moves_with_the_level(norm: str) -> None:
             batch.index,
             batch.time,
         )
-        torch.testing.assert_close(model.point(wide), model.point(batch) * 10, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            model.predict(wide), model.predict(batch) * 10, rtol=1e-4, atol=1e-4
+        )
 
 
 def test_linear_without_norm_is_one_layer() -> None:
     model, batch = Linear(LinearConfig(norm="none"), L, H), windows()
     torch.testing.assert_close(
-        model.point(batch), batch.past @ model.layer.weight.T + model.layer.bias
+        model.predict(batch), batch.past @ model.layer.weight.T + model.layer.bias
     )
 
 
@@ -133,7 +135,7 @@ def test_quantiles_do_not_cross_and_interpolate() -> None:
 def test_draws_of_a_quantile_model_follow_its_quantiles() -> None:
     torch.manual_seed(0)
     model, batch = QuantileLinear(QuantileLinearConfig(), L, H), take(windows(), [0])
-    drawn = model.samples(batch, Draws(20_000, [7]))
+    drawn = model.sample(batch, Draws(20_000, [7]))
     levels = [0.05, 0.25, 0.5, 0.9]
     found = drawn[0].quantile(torch.tensor(levels), dim=0)
     torch.testing.assert_close(found, model.quantiles(batch, levels)[0], atol=0.06, rtol=0)
@@ -149,13 +151,13 @@ def bootstrap(
     )
     model = ResidualBootstrap(config, SeasonalNaive(3, H), K, H, season)
     seen = windows if windows is not None else stretch()
-    model.finish(seen, stretch(2))
+    model.calibrate(seen, stretch(2))
     return model
 
 
 def residuals_of(seen: Windows) -> torch.Tensor:
     batch = seen[torch.arange(len(seen))]
-    return batch.future - SeasonalNaive(3, H).point(batch)
+    return batch.future - SeasonalNaive(3, H).predict(batch)
 
 
 def drawn_paths(
@@ -163,7 +165,7 @@ def drawn_paths(
 ) -> torch.Tensor:
     """Which of the windows' residual paths each draw is, (B, S)."""
     added = (
-        model.samples(batch, Draws(count, list(range(len(batch))))) - model.point(batch)[:, None]
+        model.sample(batch, Draws(count, list(range(len(batch))))) - model.predict(batch)[:, None]
     )
     distance = (added[:, :, None] - residuals_of(seen)).abs().amax(dim=(3, 4))
     assert (distance.amin(2) < 1e-5).all()
@@ -190,15 +192,15 @@ def test_bootstrap_without_a_path_that_may_be_drawn_has_no_spread() -> None:
     seen = stretch(rows=L + H + 3)
     batch = seen[torch.tensor([0, 3])]
     model = bootstrap(seen)
-    assert model.chances(batch.time).sum() == 0
-    drawn = model.samples(batch, Draws(5, [1, 2]))
-    torch.testing.assert_close(drawn, model.point(batch)[:, None].expand_as(drawn))
+    assert model.eligible(batch.time).sum() == 0
+    drawn = model.sample(batch, Draws(5, [1, 2]))
+    torch.testing.assert_close(drawn, model.predict(batch)[:, None].expand_as(drawn))
 
 
 def test_seeds_that_differ_beyond_32_bits_draw_otherwise() -> None:
     batch, model = windows(), bootstrap()
     first, second = (
-        model.samples(batch, Draws(5, [high * 2**32 + i for i in range(B)])) for high in (0, 1)
+        model.sample(batch, Draws(5, [high * 2**32 + i for i in range(B)])) for high in (0, 1)
     )
     assert not torch.equal(first, second)
 
@@ -232,10 +234,10 @@ def test_validation_paths_are_for_what_comes_after_validation() -> None:
         torch.tensor([int(model.times.max())]),
         torch.tensor([int(model.times.max()) + 500]),
     )
-    assert (model.chances(before) * model.validated).sum() == 0
-    assert model.chances(after).sum() == len(model.residuals)
+    assert (model.eligible(before) * model.validated).sum() == 0
+    assert model.eligible(after).sum() == len(model.residuals)
     only = bootstrap(residuals="validation")
-    assert only.chances(before).sum() > 0  # a rule that leaves nothing is given up
+    assert only.eligible(before).sum() > 0  # a rule that leaves nothing is given up
 
 
 def test_residuals_grow_with_the_deviation_of_the_window() -> None:
@@ -245,7 +247,7 @@ def test_residuals_grow_with_the_deviation_of_the_window() -> None:
     )
     for power in (0.0, 0.5, 1.0):
         model, draws = bootstrap(scale_power=power), Draws(5, [1, 2, 3, 4])
-        spread = [model.samples(b, draws) - model.point(b)[:, None] for b in (batch, wide)]
+        spread = [model.sample(b, draws) - model.predict(b)[:, None] for b in (batch, wide)]
         torch.testing.assert_close(spread[1], 3**power * spread[0], rtol=1e-3, atol=1e-4)
 
 
@@ -270,7 +272,7 @@ def test_the_power_is_chosen_on_validation() -> None:
         if proportional:
             base.point = lambda batch, steps=None: torch.zeros_like(batch.future)
         model = ResidualBootstrap(config, base, K, H, 6)
-        model.finish(series(proportional, 1), series(proportional, 2))
+        model.calibrate(series(proportional, 1), series(proportional, 2))
         assert float(model.power) == pytest.approx(power, abs=0.25)
 
 
@@ -289,26 +291,26 @@ def test_bootstrap_takes_a_missing_residual_from_the_nearest_path() -> None:
 def test_bridge_starts_at_its_prior() -> None:
     torch.manual_seed(0)
     model, batch = build_model(SMALL, K, L, H, 6).eval(), windows()
-    torch.testing.assert_close(model.point(batch), model.prior.point(batch))
+    torch.testing.assert_close(model.predict(batch), model.prior.predict(batch))
 
 
 @pytest.mark.parametrize("steps", [1, 3, 10])
 def test_point_forecast_is_bit_for_bit_the_same_and_draws_nothing(steps: int) -> None:
     model, batch = diffusion_model(), windows()
     state = torch.get_rng_state()
-    first, second = model.point(batch, steps), model.point(batch, steps)
+    first, second = model.predict(batch, steps), model.predict(batch, steps)
     assert torch.equal(first, second)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_samples_depend_on_the_windows_seed_alone() -> None:
     model, batch, seeds = diffusion_model(), windows(), [11, 22, 33, 44]
-    whole = model.samples(batch, Draws(5, seeds))
-    turned = model.samples(take(batch, [3, 1, 0, 2]), Draws(5, [44, 22, 11, 33]))
+    whole = model.sample(batch, Draws(5, seeds))
+    turned = model.sample(take(batch, [3, 1, 0, 2]), Draws(5, [44, 22, 11, 33]))
     torch.testing.assert_close(turned, whole[[3, 1, 0, 2]], rtol=1e-4, atol=1e-5)
-    chunked = model.samples(batch, Draws(5, seeds, budget=1))  # one sample of one window a call
+    chunked = model.sample(batch, Draws(5, seeds, budget=1))  # one sample of one window a call
     torch.testing.assert_close(chunked, whole, rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(whole, model.samples(batch, Draws(5, [1, 2, 3, 4])))
+    assert not torch.allclose(whole, model.sample(batch, Draws(5, [1, 2, 3, 4])))
     assert whole.std(1).min() > 0
 
 
@@ -317,9 +319,9 @@ def test_without_noise_samples_are_the_point_forecast() -> None:
         diffusion_model(changed(sampler={"s": 0.0, "steps": 3, "point_steps": 3})),
         windows(),
     )
-    drawn = model.samples(batch, Draws(3, [1, 2, 3, 4], steps=3))
+    drawn = model.sample(batch, Draws(3, [1, 2, 3, 4], steps=3))
     torch.testing.assert_close(
-        drawn, model.point(batch, 3)[:, None].expand_as(drawn), rtol=1e-5, atol=1e-5
+        drawn, model.predict(batch, 3)[:, None].expand_as(drawn), rtol=1e-5, atol=1e-5
     )
 
 
@@ -348,7 +350,7 @@ def test_what_is_missing_has_no_say(name: str) -> None:
         future = torch.where(future_mask > 0, batch.future, filler)
         seen = Batch(past, past_mask, future, future_mask, batch.index, batch.time)
         torch.manual_seed(5)
-        results.append((model.loss(seen), model.point(seen)))
+        results.append((model.loss(seen), model.predict(seen)))
     torch.testing.assert_close(results[0], results[1])
     assert results[0][0].isfinite()
 
@@ -460,7 +462,7 @@ def test_parts_combine_freely(name: str) -> None:
     config, batch = changed(**COMBINATIONS[name]), windows()
     model = build_model(config, K, L, H, 6)
     for stage in model.stages():
-        stage.finish(stretch(), stretch(2))
+        stage.calibrate(stretch(), stretch(2))
     model.loss(batch).backward()
     trained = [
         p for n, p in model.named_parameters() if p.grad is not None and n.startswith("denoiser")
@@ -471,9 +473,9 @@ def test_parts_combine_freely(name: str) -> None:
         torch.nn.init.normal_(
             model.denoiser.network.output.weight
         )  # away from its start, which says nothing
-        assert torch.equal(model.point(batch), model.point(batch))
-        drawn = model.samples(batch, Draws(4, [1, 2, 3, 4]))
-        assert torch.equal(drawn, model.samples(batch, Draws(4, [1, 2, 3, 4])))
+        assert torch.equal(model.predict(batch), model.predict(batch))
+        drawn = model.sample(batch, Draws(4, [1, 2, 3, 4]))
+        assert torch.equal(drawn, model.sample(batch, Draws(4, [1, 2, 3, 4])))
         assert torch.equal(model.score(batch), model.score(batch))
     assert drawn.shape == (B, 4, K, H)
     assert drawn.std(1).amax((1, 2)).amin() > 0
@@ -502,9 +504,9 @@ def test_score_of_samples_is_lowest_for_the_true_distribution() -> None:
 
 def test_average_is_the_mean_of_its_members() -> None:
     model, batch = build_model(AverageConfig(), K, L, H, 6), windows()
-    members = [member.point(batch) for member in model.stages()]
+    members = [member.predict(batch) for member in model.stages()]
     assert len(members) == 2
-    torch.testing.assert_close(model.point(batch), (members[0] + members[1]) / 2)
+    torch.testing.assert_close(model.predict(batch), (members[0] + members[1]) / 2)
 
 
 def test_transformer_reads_the_newest_values() -> None:
@@ -516,7 +518,7 @@ def test_transformer_reads_the_newest_values() -> None:
     past = batch.past.clone()
     past[..., -1] += 1
     assert (
-        model.point(Batch(past, *(getattr(batch, n) for n in FIELDS[1:]))) != model.point(batch)
+        model.predict(Batch(past, *(getattr(batch, n) for n in FIELDS[1:]))) != model.predict(batch)
     ).any()
 
 
@@ -537,7 +539,7 @@ def test_a_path_without_noise_is_a_point_forecast() -> None:
         {"s": 1.0, "steps": [10], "point_steps": 1},
     ):
         assert build_model(changed(sampler=sampler), K, L, H, 6).distribution == "none"
-    samples = model.samples(windows(), Draws(3, [0, 1, 2, 3], 1))
+    samples = model.sample(windows(), Draws(3, [0, 1, 2, 3], 1))
     assert torch.equal(samples[:, 0], samples[:, 1])
     drawn = build_model(changed(**COMBINATIONS["bridge from drawn residuals"]), K, L, H, 6)
     assert drawn.has_spread(1)

@@ -81,7 +81,7 @@ def learnt(scale: str) -> ResidualBootstrap:
     base = SeasonalNaive(SEASON, H)
     base.point = lambda batch, steps=None: torch.zeros_like(batch.future)
     model = ResidualBootstrap(config, base, K, H, SEASON)
-    model.finish(swinging(1500, 1), swinging(1500, 2))
+    model.calibrate(swinging(1500, 1), swinging(1500, 2))
     return model
 
 
@@ -94,7 +94,7 @@ def test_the_learnt_scale_follows_what_the_deviation_cannot() -> None:
     size = batch.future.abs().mean((1, 2)).log()
     agreement = {}
     for scale in ("deviation", "learnt"):
-        drawn = learnt(scale).samples(batch, Draws(50, batch.index.tolist()))
+        drawn = learnt(scale).sample(batch, Draws(50, batch.index.tolist()))
         agreement[scale] = torch.corrcoef(torch.stack([drawn.abs().mean((1, 2, 3)).log(), size]))[
             0, 1
         ]
@@ -107,6 +107,6 @@ def test_a_loaded_learnt_scale_draws_the_same() -> None:
     other.load_state_dict(model.state_dict())
     batch = swinging(200, 4)[torch.arange(5)]
     assert torch.equal(
-        other.samples(batch, Draws(9, [1, 2, 3, 4, 5])),
-        model.samples(batch, Draws(9, [1, 2, 3, 4, 5])),
+        other.sample(batch, Draws(9, [1, 2, 3, 4, 5])),
+        model.sample(batch, Draws(9, [1, 2, 3, 4, 5])),
     )

@@ -49,11 +49,11 @@ def test_streaming_is_reading_the_whole_history(
     layer: str, dtype: torch.dtype, near: float
 ) -> None:
     model, batch = make(dtype, layer=layer), windows(3 * L, dtype)
-    live = model.live(batch.past[..., :L], batch.past_mask[..., :L])
+    live = model.stream(batch.past[..., :L], batch.past_mask[..., :L])
     for k in range(L, 3 * L):
-        live.take(batch.past[..., k], batch.past_mask[..., k])
+        live.update(batch.past[..., k], batch.past_mask[..., k])
     nothing = empty_future(batch.past[..., :1], batch.past_mask[..., :1], H, batch.time)
-    torch.testing.assert_close(live.point(nothing), model.point(batch), rtol=near, atol=near)
+    torch.testing.assert_close(live.predict(nothing), model.predict(batch), rtol=near, atol=near)
 
 
 @pytest.mark.parametrize("mix", [False, True])
@@ -64,8 +64,8 @@ def test_a_split_anywhere_gives_the_same(mix: bool, split: int) -> None:
     memory = None
     for part in (slice(0, split), slice(split, L)):
         memory = model.read(batch.past[..., part], batch.past_mask[..., part], memory)
-    found = model.head.point(model.emit(memory.features, memory.frame))
-    torch.testing.assert_close(found, model.point(batch), rtol=1e-9, atol=1e-9)
+    found = model.head.predict(model.emit(memory.features, memory.frame))
+    torch.testing.assert_close(found, model.predict(batch), rtol=1e-9, atol=1e-9)
 
 
 @torch.no_grad()
@@ -111,7 +111,7 @@ def test_forecasts_move_with_level_and_scale() -> None:
         batch.time,
     )
     torch.testing.assert_close(
-        model.point(lifted), 1000 * model.point(batch) + 7, rtol=1e-3, atol=1e-3
+        model.predict(lifted), 1000 * model.predict(batch) + 7, rtol=1e-3, atol=1e-3
     )
 
 
@@ -128,7 +128,7 @@ def test_what_is_missing_has_no_say(settings: dict[str, object]) -> None:
         past = torch.where(batch.past_mask > 0, batch.past, filler)
         future = torch.where(future_mask > 0, batch.future, filler)
         seen = Batch(past, batch.past_mask, future, future_mask, batch.index, batch.time)
-        results.append((model.loss(seen), model.point(seen)))
+        results.append((model.loss(seen), model.predict(seen)))
     torch.testing.assert_close(results[0], results[1])
     assert results[0][0].isfinite()
 
@@ -138,7 +138,7 @@ def test_a_history_without_a_value_is_no_obstacle() -> None:
     model = make()
     empty = torch.zeros(1, K, L)
     assert (
-        model.point(empty_future(empty, empty, H, torch.zeros(1, dtype=torch.int64)))
+        model.predict(empty_future(empty, empty, H, torch.zeros(1, dtype=torch.int64)))
         .isfinite()
         .all()
     )
@@ -150,15 +150,15 @@ def test_quantiles_do_not_cross_and_the_median_is_the_point() -> None:
     torch.nn.init.normal_(model.out[-1].bias, std=3.0)  # raw quantiles in disorder
     found = model.quantiles(batch, [0.01, 0.05, 0.3, 0.5, 0.975])
     assert (found.diff(dim=1) >= 0).all()
-    torch.testing.assert_close(found[:, 3], model.point(batch))
-    assert model.samples(batch, Draws(7, [1, 2, 3])).shape == (B, 7, K, H)
+    torch.testing.assert_close(found[:, 3], model.predict(batch))
+    assert model.sample(batch, Draws(7, [1, 2, 3])).shape == (B, 7, K, H)
 
 
 @torch.no_grad()
 def test_student_t_samples_have_its_quantiles() -> None:
     model, batch = make(output="student-t"), windows()
     loc, scale, df = (each[0].double().numpy() for each in model._numbers(batch).unbind(1))
-    drawn = model.samples(batch, Draws(20_000, [1, 2, 3]))[0].numpy()
+    drawn = model.sample(batch, Draws(20_000, [1, 2, 3]))[0].numpy()
     for level in (0.05, 0.5, 0.9):
         expected = stats.t.ppf(level, df, loc, scale)
         assert np.abs(np.quantile(drawn, level, axis=0) - expected).max() < 0.1 * scale.max()
@@ -176,11 +176,11 @@ def test_student_t_samples_have_its_quantiles() -> None:
 def test_a_distribution_streams_too() -> None:
     for output in ("quantiles", "student-t"):
         model, batch = make(torch.float64, output=output), windows(dtype=torch.float64)
-        live = model.live(batch.past[..., :-1], batch.past_mask[..., :-1])
-        live.take(batch.past[..., -1], batch.past_mask[..., -1])
+        live = model.stream(batch.past[..., :-1], batch.past_mask[..., :-1])
+        live.update(batch.past[..., -1], batch.past_mask[..., -1])
         draws = Draws(5, [1, 2, 3])
         torch.testing.assert_close(
-            live.samples(batch, draws), model.samples(batch, draws), rtol=1e-9, atol=1e-9
+            live.sample(batch, draws), model.sample(batch, draws), rtol=1e-9, atol=1e-9
         )
         if output == "quantiles":
             torch.testing.assert_close(
@@ -202,9 +202,9 @@ def test_a_coarser_sampling_needs_a_longer_step_only(layer: str) -> None:
     )
     coarse = wave[..., 1::2]
     batch = empty_future(coarse, torch.ones_like(coarse), H, torch.zeros(1, dtype=torch.int64))
-    unscaled = model.point(batch)[..., : H // 2]
+    unscaled = model.predict(batch)[..., : H // 2]
     model.resample(2)
-    found = model.point(batch)
+    found = model.predict(batch)
     assert found.shape == (1, K, H)
     torch.testing.assert_close(found[..., : H // 2], fine[..., 1::2], rtol=0.05, atol=0.05)
     right, wrong = (
@@ -219,14 +219,14 @@ def test_a_coarser_sampling_needs_a_longer_step_only(layer: str) -> None:
 def test_what_cannot_be_is_refused() -> None:
     past = torch.zeros(1, K, L)
     standard = make(norm="standard")
-    for use in (lambda: standard.live(past, past), lambda: standard.resample(2)):
+    for use in (lambda: standard.stream(past, past), lambda: standard.resample(2)):
         with pytest.raises(UserError, match="norm standard needs the whole window"):
             use()
     with pytest.raises(UserError, match="more than the horizon of 12"):
         make().resample(13)
     linear = build_model(LinearConfig(), K, L, H, 6)
     with pytest.raises(UserError, match="cannot take in rows one at a time"):
-        linear.live(past, past)
+        linear.stream(past, past)
     with pytest.raises(UserError, match="knows one sampling interval only"):
         linear.resample(2)
     quantiles = StateSpaceConfig(output="quantiles")
@@ -243,6 +243,6 @@ def test_it_can_be_a_prior_with_a_label() -> None:
         {"prior": {"name": "state-space", "width": 4, "state": 4}, "label": 5}
     )
     model, batch = build_model(config, K, L, H, 6), windows()
-    assert model.prior.whole(batch).shape == (B, K, 5 + H)
+    assert model.prior.predict_with_label(batch).shape == (B, K, 5 + H)
     model.loss(batch).backward()
     assert model.prior.embed.weight.grad is not None

@@ -22,7 +22,7 @@ from test_training import SHORT, assert_same_weights
 
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import FILES
-from forecaster.tracking.retry_queue import Keeper, kept, read_left
+from forecaster.tracking.retry_queue import RetryQueue, queued, read_unsent
 
 LINEAR = [
     "train",
@@ -39,7 +39,7 @@ LINEAR = [
 ]
 
 
-class Diary(Keeper):
+class Diary(RetryQueue):
     """A keeper whose store is a list, and away when it is told so."""
 
     def __init__(self, folder: Path) -> None:
@@ -50,13 +50,13 @@ class Diary(Keeper):
         self.asked += 1
         return not self.away_now
 
-    @kept
+    @queued
     def note(self, text: str) -> None:
         if self.away_now:
             raise OSError("gone")
         self.lines.append((self.at, text))
 
-    @kept
+    @queued
     def attach(self, path: Path) -> None:
         if self.away_now:
             raise OSError("gone")
@@ -112,7 +112,7 @@ def test_what_is_left_can_be_moved_and_read_and_lies_in_its_folder(tmp_path: Pat
     diary.attach(tmp_path / "file.txt")
     diary.leave({"run_id": "r"})
     shutil.move(tmp_path / "left", tmp_path / "moved")
-    about, writes = read_left(tmp_path / "moved")
+    about, writes = read_unsent(tmp_path / "moved")
     again = Diary(tmp_path / "moved")
     again.pending = writes
     again.attempt()
@@ -126,7 +126,7 @@ def test_what_is_left_can_be_moved_and_read_and_lies_in_its_folder(tmp_path: Pat
     ):
         lines.write_text(text.replace(old, new))
         with pytest.raises(UserError, match=r"writes\.jsonl: damaged .*; remove the folder"):
-            read_left(tmp_path / "moved")
+            read_unsent(tmp_path / "moved")
 
 
 def test_two_trainings_make_and_share_one_store(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from forecaster.reporting.markdown import (
     put_between,
 )
 from forecaster.workflows.backtest import Plan
-from forecaster.workflows.benchmark import Asked, _is_done, _text
+from forecaster.workflows.benchmark import BenchmarkOptions, _is_done, _text
 from forecaster.workflows.benchmark_suite import Only, find_suite, lay_out
 
 SUITE = f"""
@@ -318,7 +318,7 @@ def test_coverage_is_never_best(tmp_path: Path) -> None:
         }
         for model, mse, held in (("rlinear", 0.3, 0.9), ("residual", 0.4, 0.5))
     ]
-    text = _text(Asked("s", Only()), suite, rows, 2)
+    text = _text(BenchmarkOptions("s", Only()), suite, rows, 2)
     assert "| sample | 7 | **.300**/.900 | .400/.500 |" in text
     assert "| sample | 7 | **.150**/.900 | .200/.500 |" in text
 

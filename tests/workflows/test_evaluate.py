@@ -29,8 +29,8 @@ from forecaster.evaluation.score import (
     Units,
     chosen,
     evaluate,
-    evaluate_in_full,
-    evaluate_seasonal_naive,
+    score_seasonal_naive,
+    score_windows,
     worst_windows,
 )
 from forecaster.models import Forecaster, build_model
@@ -67,9 +67,9 @@ def quantile_model() -> Forecaster:
 
 def test_batches_change_nothing(shops: Problem) -> None:
     windows, scoring = shops.windows("test"), Scoring("probabilistic", 20, full=True)
-    whole = evaluate_in_full(quantile_model(), shops, windows, scoring)
+    whole = score_windows(quantile_model(), shops, windows, scoring)
     for size in (1, 5):
-        other = evaluate_in_full(quantile_model(), shops, windows, scoring, size)
+        other = score_windows(quantile_model(), shops, windows, scoring, size)
         # the network's float32 sums depend on the batch in their last digits
         assert other.pooled() == pytest.approx(whole.pooled(), rel=1e-5)
         torch.testing.assert_close(other.errors, whole.errors, rtol=1e-5, atol=1e-7)
@@ -135,7 +135,7 @@ def test_the_baseline_reads_a_season_whatever_the_model_reads(shops: Problem) ->
     short, season = (
         replace(shops, config=shops.config.model_copy(update={"lookback": n})) for n in (3, 7)
     )
-    found = evaluate_seasonal_naive(short, "test", Scoring("probabilistic", steps=1)).pooled()
+    found = score_seasonal_naive(short, "test", Scoring("probabilistic", steps=1)).pooled()
     assert found == evaluate(SeasonalNaive(7, H), season, "test", Scoring())
     assert found != evaluate(SeasonalNaive(7, H), short, "test", Scoring())
 
@@ -153,26 +153,26 @@ def test_steps_asked_for_are_those_of_the_point_forecast_too(shops: Problem) -> 
     model, windows = build_model(config, 2, L, H, 7), shops.windows("test")
     model.denoiser.forward = lambda y_t, h, given, t: 0.5 * y_t + 1.0
     for steps in (1, 4):
-        both = evaluate_in_full(
+        both = score_windows(
             model, shops, windows, Scoring("probabilistic", 4, steps, full=True)
         ).pooled()
-        point = evaluate_in_full(model, shops, windows, Scoring("point", steps=steps)).pooled()
+        point = score_windows(model, shops, windows, Scoring("point", steps=steps)).pooled()
         assert both["mse"] == pytest.approx(point["mse"], rel=1e-5)
-    other = evaluate_in_full(model, shops, windows, Scoring("point", steps=1)).pooled()
+    other = score_windows(model, shops, windows, Scoring("point", steps=1)).pooled()
     assert other["mse"] != pytest.approx(point["mse"], rel=1e-3)
 
 
 def test_series_of_any_size_are_compared_in_deviations(shops: Problem) -> None:
     """Fifty times the size, but no worse a forecast."""
     windows = shops.windows("test")
-    found = evaluate_in_full(SeasonalNaive(7, H), shops, windows, Scoring())
+    found = score_windows(SeasonalNaive(7, H), shops, windows, Scoring())
     ark, zoo = (found.errors[windows.owners[found.numbers] == n].mean() for n in (0, 1))
     assert 0.5 < float(zoo / ark) < 2
 
 
 def test_the_worst_windows_do_not_overlap(shops: Problem) -> None:
     windows = shops.windows("test")
-    found = evaluate_in_full(SeasonalNaive(7, H), shops, windows, Scoring())
+    found = score_windows(SeasonalNaive(7, H), shops, windows, Scoring())
     worst = worst_windows(found, windows, 4)
     assert found.errors[worst].tolist() == sorted(found.errors[worst].tolist(), reverse=True)
     assert int(worst[0]) == int(found.errors.argmax())
@@ -198,13 +198,13 @@ def test_z_scores_are_the_protocols_whatever_the_model_was_scaled_by(shops: Prob
     """Seasonal naive forecasts the same values under any scaling; the file's own errors over the
     protocol's deviation.
     """
-    raw = evaluate_in_full(SeasonalNaive(7, H), shops, shops.windows("test"), Scoring())
+    raw = score_windows(SeasonalNaive(7, H), shops, shops.windows("test"), Scoring())
     protocol = replace(shops, protocol=shops.scaling)
     foreign = replace(
         protocol, scaling=tuple(Scaling(s.mean + 3 * s.std, 2 * s.std) for s in shops.scaling)
     )
     for problem in (protocol, foreign):
-        found = evaluate_in_full(SeasonalNaive(7, H), problem, problem.windows("test"), Scoring())
+        found = score_windows(SeasonalNaive(7, H), problem, problem.windows("test"), Scoring())
         deviations = np.concatenate([s.std for s in shops.scaling])
         np.testing.assert_allclose(
             found.totals.by_series()["mae"],

@@ -22,7 +22,7 @@ from forecaster.data.tables import read_table
 from forecaster.data.windows import Windows
 from forecaster.errors import UserError
 from forecaster.evaluation.metrics import QUANTILES
-from forecaster.inference.predictor import Request, SavedPredictor, forecast_table
+from forecaster.inference.predictor import PredictionRequest, SavedPredictor, forecast_table
 from forecaster.inference.saved_model import load_model, save_model
 from forecaster.io.atomic import check_model_folder, whole_folder, write_together
 from forecaster.models import Draws, build_model
@@ -96,9 +96,9 @@ def test_saved_model_forecasts_as_before(trained, tmp_path) -> None:
     saved = load_model(folder)
     batch = problem.windows("test")[torch.arange(5)]
     with torch.no_grad():
-        assert torch.equal(saved.model.point(batch), model.point(batch))
+        assert torch.equal(saved.model.predict(batch), model.predict(batch))
         draws = Draws(3, range(5))
-        assert torch.equal(saved.model.samples(batch, draws), model.samples(batch, draws))
+        assert torch.equal(saved.model.sample(batch, draws), model.sample(batch, draws))
     weights = load_file(folder / "weights.safetensors")
     assert all(value.device.type == "cpu" for value in weights.values())
     assert {p.name for p in folder.iterdir()} == {
@@ -112,7 +112,7 @@ def test_saved_model_forecasts_as_before(trained, tmp_path) -> None:
     if torch.cuda.is_available():
         moved = load_model(folder, "cuda")
         torch.testing.assert_close(
-            moved.model.point(batch.to("cuda")).cpu(), model.point(batch), rtol=1e-3, atol=1e-4
+            moved.model.predict(batch.to("cuda")).cpu(), model.predict(batch), rtol=1e-3, atol=1e-4
         )
 
 
@@ -228,7 +228,7 @@ def test_predictor_is_one_of_gluonts(saved_folder: Path) -> None:
 
     saved = load_model(saved_folder)
     table = read_table(SAMPLE, Columns())
-    predictor = SavedPredictor(saved, Request("probabilistic", samples=4))
+    predictor = SavedPredictor(saved, PredictionRequest("probabilistic", samples=4))
     _, template = split(table, offset=-14)
     pairs = template.generate_instances(7, windows=2)
     forecasts = list(predictor.predict(pairs.input))
@@ -267,7 +267,7 @@ def test_forecast_does_not_depend_on_batches_or_on_the_order_of_series(trained, 
     saved = load_model(folder)
     results = []
     for path, batch_size in zip(paths, (16, 1), strict=True):
-        request = Request("probabilistic", samples=9, batch_size=batch_size)
+        request = PredictionRequest("probabilistic", samples=9, batch_size=batch_size)
         found, _ = forecast_table(saved, read_table(path, Columns()), request)
         assert list(dict.fromkeys(found["item_id"])) == (
             ["zoo", "ark", "elk"] if batch_size == 16 else ["elk", "zoo", "ark"]
@@ -444,7 +444,7 @@ def test_two_processes_train_one_model_in_one_run(tmp_path: Path) -> None:
     forecast, _ = forecast_table(
         load_model(tmp_path / "expected"),
         read_table(SAMPLE, Columns()),
-        Request("probabilistic", 4),
+        PredictionRequest("probabilistic", 4),
     )
     assert np.isfinite(forecast[["mean", "0.05", "0.95"]]).all(axis=None)
     kill_at(cli, "model epoch 2", *args, "--output", tmp_path / "found")
