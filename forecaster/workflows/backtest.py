@@ -24,7 +24,7 @@ from forecaster.evaluation.compare import Comparison, against_best, in_words
 from forecaster.evaluation.score import Scoring, score_windows
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.io.tables import table_bytes
-from forecaster.models import Forecaster
+from forecaster.models.base import Forecaster
 from forecaster.tracking import labels
 from forecaster.tracking import run as tracking
 from forecaster.tracking.provenance import code_version
