@@ -145,4 +145,9 @@ def _section(annotation: Any) -> type[Section] | None:
 
 def dump_config(config: Config) -> str:
     """The configuration as YAML."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return dump_content(config.model_dump(mode="json"))
+
+
+def dump_content(content: Mapping[str, Any]) -> str:
+    """A configuration's plain values as YAML."""
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
