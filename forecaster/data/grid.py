@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
-from forecaster.data.found import Report
 from forecaster.data.intervals import Interval, find_interval, parse_interval
 from forecaster.data.reading import RawTable
+from forecaster.data.report import IntakeReport
 from forecaster.errors import UserError
 
 
@@ -43,7 +43,7 @@ class Gridder:
 
     raw: RawTable
     columns: Columns
-    report: Report
+    report: IntakeReport
 
     def ordered(self, piece: Piece) -> Piece:
         """In the order of time, each time once."""

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
 from forecaster.data.clock import Clock, working_times
-from forecaster.data.found import Report
 from forecaster.data.grid import Gridder, Piece
 from forecaster.data.intervals import Interval
 from forecaster.data.reading import RawTable, numbers, read_file
+from forecaster.data.report import IntakeReport
 from forecaster.data.roles import Layout, find_layout
 from forecaster.data.rows import RowFormat, row_format
 from forecaster.data.timestamps import parse_stamps
@@ -51,7 +51,7 @@ class Table:
     clock: Clock
     newest_first: bool
     series: tuple[Series, ...]
-    report: Report
+    report: IntakeReport
     rows: RowFormat | None = None
 
     def __len__(self) -> int:
@@ -91,7 +91,7 @@ class Table:
 def read_table(
     source: str | Path | RawTable,
     columns: Columns,
-    report: Report | None = None,
+    report: IntakeReport | None = None,
     by_row: bool = False,
 ) -> Table:
     """Read and check a file. Findings go to ``report`` as they are made, so that it tells them even
@@ -104,7 +104,7 @@ def read_table(
 
     Raises UserError for anything that training or forecasting could not honestly use.
     """
-    report = report if report is not None else Report()
+    report = report if report is not None else IntakeReport()
     raw = source if isinstance(source, RawTable) else read_file(source)
     report.facts |= {
         "file": raw.path,
@@ -167,7 +167,7 @@ def _check_labels(table: Table) -> None:
         )
 
 
-def _equally_spaced(times: pd.DatetimeIndex, report: Report) -> pd.DatetimeIndex:
+def _equally_spaced(times: pd.DatetimeIndex, report: IntakeReport) -> pd.DatetimeIndex:
     """The times of a benchmark file's rows at their usual distance, the last one as it is
     written.
     """
@@ -211,7 +211,9 @@ def _is_newest_first(times: pd.DatetimeIndex, rows: list[NDArray[np.int64]]) -> 
     return any(len(r) > 1 for r in rows) and all(times[r].is_monotonic_decreasing for r in rows)
 
 
-def _describe(raw: RawTable, table: Table, values: NDArray[np.float64], report: Report) -> None:
+def _describe(
+    raw: RawTable, table: Table, values: NDArray[np.float64], report: IntakeReport
+) -> None:
     """Lengths, spans and missing values, with the places of the first ones."""
     lengths = [len(series.values) for series in table.series]
     first = min(series.first for series in table.series)

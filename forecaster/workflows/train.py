@@ -180,7 +180,7 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
 
     def report(losses: Mapping[str, float], epoch: int) -> None:
         run.metrics(losses, epoch)
-        stopwatch.keep()
+        stopwatch.save()
 
     fit(model, window_data(config, problem), settings, checkpoints, report)
     seconds = stopwatch.seconds()

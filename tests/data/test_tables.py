@@ -7,9 +7,9 @@ from conftest import SHARED, needs_shared, wide_csv
 
 from forecaster.config.schema import Columns, DataConfig
 from forecaster.data.catalog import catalog
-from forecaster.data.found import Report
 from forecaster.data.problem import load_problem
 from forecaster.data.reading import file_digest
+from forecaster.data.report import IntakeReport
 from forecaster.data.splits import Scaling
 from forecaster.data.tables import read_table
 from forecaster.errors import UserError
@@ -305,7 +305,7 @@ def test_constant_column_works(write) -> None:
 
 
 def test_report_tells_what_was_found_even_if_the_file_is_refused(write) -> None:
-    report = Report()
+    report = IntakeReport()
     path = write("time,x\n2024-01-01,1\n2024-01-02,2\n2024-01-04,3\n2024-01-05,3\n")
     with pytest.raises(UserError):
         read_table(path, Columns(), report)
