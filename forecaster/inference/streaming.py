@@ -119,7 +119,7 @@ class _SeriesState:
         return self.table.clock.write(pd.DatetimeIndex([stamp]))[0]
 
     def forecast(self, request: PredictionRequest) -> pd.DataFrame:
-        """The rows of a forecast; the first column, ``origin``, is the time of the last row read."""
+        """The rows of a forecast; the first column, ``origin``: the time of the last row read."""
         no_history = np.zeros((1, len(self.order), 1))
         origin = Origin(self.series.item_id or "", self.start, self.scale)
         forecast = next(self.predictor.forecasts(self.model, no_history, [origin], request))

@@ -525,7 +525,7 @@ def test_a_failure_that_nobody_caused_is_status_500(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(pyfunc, "answer", broken)
+    monkeypatch.setattr(pyfunc, "forecast_request", broken)
     with pytest.raises(pyfunc.RequestError) as caught:
         pyfunc.RequestHandler(load_model(logged), print)(WEATHER, {})
     assert caught.value.get_http_status_code() == 500
