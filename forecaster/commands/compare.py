@@ -67,11 +67,13 @@ def benchmark(
     """Run what is missing of a SUITE of configs/suites (or a YAML file), and make its table."""
     from forecaster.training.fit import quiet_libraries
     from forecaster.workflows import benchmark as runner
-    from forecaster.workflows.benchmark_suite import Only
+    from forecaster.workflows.benchmark_suite import CellFilter
 
     quiet_libraries()
     finished = runner.benchmark(
-        runner.BenchmarkOptions(suite, Only(models, data, horizons, seeds), minutes, output, into)
+        runner.BenchmarkOptions(
+            suite, CellFilter(models, data, horizons, seeds), minutes, output, into
+        )
     )
     if as_json:
         print_json(
