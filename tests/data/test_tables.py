@@ -104,7 +104,7 @@ BAD = [
     ("time,x\n", {}, "there is a header but no data; add rows below line 1"),
     ("time\n2024-01-01\n", {}, "line 1: found one column only"),
     ("2024-01-01,5\n2024-01-02,6\n", {}, "line 1: looks like data"),
-    ("time,x,x\n2024-01-01,1,2\n", {}, "line 1: column 'x' stands twice"),
+    ("time,x,x\n2024-01-01,1,2\n", {}, "line 1: column 'x' occurs twice"),
     ("time,x\n2024-01-01,1\n2024-01-02,2,3\n", {}, "line 3: 3 fields where the header has 2"),
     ("a,b\n1,2\n3,4\n", {}, "no column holds times (columns: 'a', 'b'); name it with --timestamp"),
     (

@@ -83,8 +83,8 @@ def test_rate_two_is_the_step_doubled(name: str) -> None:
     for module in doubled.modules():
         if hasattr(module, "log_dt"):
             module.log_dt += torch.log(torch.tensor(2.0, dtype=torch.float64))
-        if hasattr(module, "_kept"):
-            module._kept.clear()
+        if hasattr(module, "_cache"):
+            module._cache.clear()
     close(layer(u, rate=2.0), doubled(u))
     close(layer.run(u, rate=2.0)[0], walk(layer, u, rate=2.0))
     close(steps(layer, u, layer.initial(2), rate=2.0)[0], doubled(u))
