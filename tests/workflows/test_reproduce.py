@@ -192,11 +192,11 @@ FAULTS = [
     (nudge, "; made on cuda, now on cpu\n"),
     (
         lambda f: change(f, command=["train"]),
-        "the command that was written down is damaged: it is not a forecast's",
+        "the recorded command is damaged: it is not a forecast's",
     ),
     (
         lambda f: change(f, command=["forecast", "--sample", "x"]),
-        "the command that was written down is damaged: No such",
+        "the recorded command is damaged: No such",
     ),
     (
         lambda f: change(f, command=None),
