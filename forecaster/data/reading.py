@@ -129,7 +129,7 @@ def _read_csv(path: Path, content: bytes, digest: str) -> RawTable:
         ) from error
     if delimiter is None:
         raise UserError(
-            f"{path}, line 1: found one column only; the file needs a time column and a value "
+            f"{path}, line 1: only one column; the file needs a time column and a value "
             "column, "
             "separated by comma, semicolon, tab or bar"
         )

@@ -68,7 +68,7 @@ def looks_like_time(name: str, column: Column) -> bool:
     if _is_year(name, present):
         return True
     probe = [present[0], present[len(present) // 2], present[-1]]
-    # eight bare digits may as well be a count: the name has to say that they are dates
+    # eight digits may be a count: they are dates only if the column's name indicates it
     if all(cell.isdigit() for cell in probe) and not _named_as_time(name):
         return False
     return all(_split(cell) is not None and any(_formats([cell_date(cell)])) for cell in probe)

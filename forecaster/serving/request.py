@@ -124,8 +124,7 @@ def _unnested(row: pd.Series, name: str) -> pd.DataFrame:
 
 
 def example(saved: SavedModel, table: Table) -> pd.DataFrame:
-    """A small synthetic table in the layout of ``table``, the training data: sine waves around each
-    column's mean.
+    """A small synthetic table in the layout of ``table``: sine waves around each column's mean.
 
     In the long layout it has two series: an item column without a known name is recognised by
     repeated times.

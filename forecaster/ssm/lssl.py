@@ -15,8 +15,7 @@ from forecaster.ssm.hippo import Measure
 
 
 class LSSL(nn.Module):
-    """One system of state N and M outputs a feature: the continuous, recurrent and convolutional
-    views of one module.
+    """One system of state N and M outputs a feature, as a recurrence and as a convolution.
 
     ``trainable``: A (in the quasiseparable class), B and Δ are trained along with C and D; the
     kernel's cost is in ``Structured``. Otherwise LSSL-fixed, where only C and D are, and the

@@ -21,7 +21,7 @@ from forecaster.io.interrupts import uninterrupted
 
 P = ParamSpec("P")
 RETRY_AFTER = 10.0  # seconds from a failure to the next attempt
-UNSENT_FILE = "writes.jsonl"  # the unsent writes, one a line; the files they need lie beside it
+UNSENT_FILE = "writes.jsonl"  # the unsent writes, one a line; their files are stored beside it
 
 
 @dataclass

@@ -83,7 +83,7 @@ class Run(RetryQueue):
 
     @queued
     def tags(self, values: Mapping[str, str]) -> None:
-        """Set tags."""
+        """Set tags of the run."""
         for key, value in values.items():
             self._client.MlflowClient().set_tag(self.run_id, key, value)
 

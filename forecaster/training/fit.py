@@ -1,5 +1,4 @@
-"""The one Lightning module, the Trainer and its callbacks: a model and its windows → trained
-weights.
+"""Training: the one Lightning module, the Trainer and its callbacks.
 
 A fit can be killed at any moment and resumed: the order of an epoch is a function of (seed, epoch),
 the random numbers of a step one of (seed, step, device), and each epoch's end writes a checkpoint,
@@ -175,7 +174,7 @@ def _fit_share(
     config: TrainerConfig,
     folder: Path,
 ) -> None:
-    """One device's part of the fit, in a process of its own."""
+    """One device's share of the fit, in a separate process."""
     quiet_libraries()
     data.use_share(Share(rank, config.devices))
     replica = copy.deepcopy(model)  # the processes share the memory of the one they are given

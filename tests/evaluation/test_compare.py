@@ -32,7 +32,7 @@ def test_the_interval_is_that_of_the_paired_t_test() -> None:
 
 
 @pytest.mark.parametrize("losses", [np.arange(1.0, 9.0), np.zeros(8)])
-def test_equal_losses_cannot_be_told_apart(losses: np.ndarray) -> None:
+def test_equal_losses_do_not_differ_significantly(losses: np.ndarray) -> None:
     found = compare("a", losses, "b", losses, 3)
     assert (found.percent, found.low, found.high, found.p) == (0, 0, 0, 1)
     assert (

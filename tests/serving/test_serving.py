@@ -243,7 +243,7 @@ def test_wrong_names_are_one_line(store: Path, args: list, message: str) -> None
     assert told.count("\n") == 1
 
 
-def test_an_answer_is_the_forecast_of_the_file(logged: Path, tmp_path: Path) -> None:
+def test_a_response_is_the_forecast_of_the_file(logged: Path, tmp_path: Path) -> None:
     """The same cells as a frame of numbers, of texts, with times as times, and as a file."""
     saved, recent = load_model(logged), WEATHER.tail(60)
     recent.to_csv(tmp_path / "recent.csv", index=False)
@@ -509,7 +509,7 @@ def test_a_hundred_requests_at_once_are_answered_each_with_its_own(
         assert list(pool.map(together, bodies)) == alone
 
 
-def test_a_port_in_use_is_told(server: tuple[Client, list[str]], logged: Path) -> None:
+def test_a_port_in_use_is_reported(server: tuple[Client, list[str]], logged: Path) -> None:
     told = inside("serve", "--model", logged, "--port", server[0].port, status=1).stderr
     assert told == (
         f"error: 127.0.0.1, port {server[0].port}: cannot listen there (Address already in use); "

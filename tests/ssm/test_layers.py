@@ -228,7 +228,7 @@ def test_training_recovers_a_delay(name: str) -> None:
         )
 
 
-def test_wrong_rates_and_steps_are_told() -> None:
+def test_wrong_rates_and_steps_are_refused() -> None:
     with pytest.raises(ValueError, match=r"rate .* positive, not -1\.0"):
         make("s4d-legs", 1, 2)(random_input(1, 1, 3), rate=-1.0)
     with pytest.raises(ValueError, match=r"dt_min = 0\.1 and dt_max = 0\.01"):
