@@ -9,8 +9,8 @@ import numpy as np
 
 from forecaster.config.schema import DataConfig
 from forecaster.data.catalog import find_dataset, read_dataset
-from forecaster.data.found import Report
 from forecaster.data.intervals import step_number
+from forecaster.data.report import IntakeReport
 from forecaster.data.splits import Borders, Part, Scaling, tail_borders
 from forecaster.data.tables import Series, Table, read_table
 from forecaster.data.windows import Windows, cut_windows
@@ -69,7 +69,7 @@ class Problem:
         }
 
 
-def load_table(config: DataConfig, report: Report | None = None) -> Table:
+def load_table(config: DataConfig, report: IntakeReport | None = None) -> Table:
     """The table that ``data.csv`` or ``data.dataset`` names."""
     if (config.csv is None) == (config.dataset is None):
         raise UserError(

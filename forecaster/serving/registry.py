@@ -13,7 +13,7 @@ from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import SavedModel, load_model
 from forecaster.io.interrupts import uninterrupted
-from forecaster.serving import request as answers
+from forecaster.serving import request
 from forecaster.tracking.query import download_model
 from forecaster.tracking.store import as_user_error, connect
 
@@ -52,7 +52,7 @@ def log_model(saved: SavedModel, table: Table) -> str:
     example. No pickle.
     """
     mlflow = connect()
-    sample = answers.example(saved, table)
+    sample = request.example(saved, table)
     with as_user_error(), uninterrupted(), tempfile.TemporaryDirectory() as scratch:
         shutil.copytree(saved.folder, Path(scratch) / "saved")
         info = mlflow.pyfunc.log_model(
@@ -195,7 +195,7 @@ def _signature(mlflow: Any, example: Any) -> Any:
 
     kinds = {int: DataType.long, float: DataType.double, bool: DataType.boolean}
     params = []
-    for name, default in answers.Params().model_dump().items():
+    for name, default in request.Params().model_dump().items():
         if isinstance(default, tuple):
             params.append(
                 ParamSpec(

@@ -31,7 +31,7 @@ from forecaster.tracking.provenance import versions
 from forecaster.workflows import train as training
 from forecaster.workflows.benchmark_suite import (
     Cell,
-    Only,
+    CellFilter,
     Suite,
     check_data,
     find_suite,
@@ -49,7 +49,7 @@ class BenchmarkOptions:
     """The options of the command ``benchmark``. ``minutes``: no cell is begun after so long."""
 
     suite: str
-    only: Only
+    only: CellFilter
     minutes: float | None = None
     output: Path | None = None
     into: Path | None = None
@@ -72,7 +72,7 @@ class BenchmarkResult:
 def benchmark(asked: BenchmarkOptions) -> BenchmarkResult:
     """Run what is missing of a suite, and write the table of all that there is."""
     name, suite = find_suite(asked.suite)
-    cells, whole = lay_out(suite, asked.only), lay_out(suite, Only())
+    cells, whole = lay_out(suite, asked.only), lay_out(suite, CellFilter())
     check_data(cells)
     folder = asked.output or store.HOME / "benchmarks"
     check_folder(folder)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from forecaster.config.schema import Columns, DataConfig
-from forecaster.data.found import Report
 from forecaster.data.problem import load_problem
+from forecaster.data.report import IntakeReport
 from forecaster.data.splits import PARTS
 from forecaster.data.tables import read_table
 from forecaster.errors import UserError
@@ -16,7 +16,7 @@ def check_file(path: Path, horizon: int, lookback: int, roles: Mapping[str, Any]
     """The facts and decisions up to where the file was refused, if it was; ``refused`` is the
     reason or None.
     """
-    report = Report()
+    report = IntakeReport()
     outcome: dict[str, Any] = {"training": None, "forecasting": None, "refused": None}
     try:
         table = read_table(path, Columns(**roles), report)

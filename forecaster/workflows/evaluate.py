@@ -14,7 +14,6 @@ import pandas as pd
 import torch
 
 from forecaster.config.schema import DataConfig
-from forecaster.data.found import Report
 from forecaster.data.problem import (
     Problem,
     TooShortError,
@@ -22,6 +21,7 @@ from forecaster.data.problem import (
     load_table,
     rolling_problem,
 )
+from forecaster.data.report import IntakeReport
 from forecaster.data.splits import Part
 from forecaster.data.tables import Table, read_table
 from forecaster.data.windows import Windows
@@ -258,7 +258,7 @@ def _source(trained: DataConfig, asked: EvaluateOptions) -> DataConfig:
 def _read(source: DataConfig, asked: EvaluateOptions, say: Callable[[str], object]) -> Table:
     if asked.csv is None or asked.dataset is not None:
         return load_table(source)
-    table = read_table(asked.csv, source.columns, Report())
+    table = read_table(asked.csv, source.columns, IntakeReport())
     for decision in table.report.decisions:
         say(decision)
     return table

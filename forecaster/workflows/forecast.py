@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from forecaster.data.found import Report
+from forecaster.data.report import IntakeReport
 from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
 from forecaster.inference import streaming
@@ -70,7 +70,7 @@ def _prepare(asked: ForecastOptions) -> _Prepared:
         if path is not None:
             check_folder(path.parent)
     columns = columns_of(saved, asked.roles)
-    table = read_table(asked.csv, columns, Report())
+    table = read_table(asked.csv, columns, IntakeReport())
     mode = asked.mode or own_mode(saved)
     request = PredictionRequest(mode, asked.samples, asked.steps, asked.quantiles, asked.seed)  # type: ignore[arg-type]
     return _Prepared(saved, table, request, columns.on_gap == "fill")

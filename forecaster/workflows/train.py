@@ -97,7 +97,7 @@ def train(
         folder = store.CHECKPOINTS / run.run_id
         folder.mkdir()
         (folder / "job.json").write_text(job.model_dump_json(indent=1), encoding="utf-8")
-        run.beside(_model_folder(job))
+        run.save_unsent_beside(_model_folder(job))
         with _alone(run.run_id):
             _log_start(run, config, problem)
             return _carry_out(run, job, config, problem)
@@ -120,7 +120,7 @@ def resume(reference: str, csv: str | None = None) -> TrainingResult:
             "put that file back, or train anew"
         )
     with _alone(job.run_id), tracking.open_run(job.experiment, job.run_name, job.run_id) as run:
-        run.beside(_model_folder(job))
+        run.save_unsent_beside(_model_folder(job))
         return _carry_out(run, job, config, problem)
 
 
@@ -180,7 +180,7 @@ def _carry_out(run: tracking.Run, job: Job, config: Config, problem: Problem) ->
 
     def report(losses: Mapping[str, float], epoch: int) -> None:
         run.metrics(losses, epoch)
-        stopwatch.keep()
+        stopwatch.save()
 
     fit(model, window_data(config, problem), settings, checkpoints, report)
     seconds = stopwatch.seconds()

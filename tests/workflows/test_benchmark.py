@@ -22,7 +22,7 @@ from forecaster.reporting.markdown import (
 )
 from forecaster.workflows.backtest import Plan
 from forecaster.workflows.benchmark import BenchmarkOptions, _is_done, _text
-from forecaster.workflows.benchmark_suite import Only, find_suite, lay_out
+from forecaster.workflows.benchmark_suite import CellFilter, find_suite, lay_out
 
 SUITE = f"""
 about: two models.
@@ -183,7 +183,7 @@ def test_every_suite_of_the_project_can_be_laid_out(monkeypatch: pytest.MonkeyPa
         "published": 20,
     }.items():
         suite = find_suite(name)[1]
-        laid = lay_out(suite, Only())
+        laid = lay_out(suite, CellFilter())
         assert len(laid) == cells
         assert len({cell.key for cell in laid}) == cells
         for cell in laid if len(laid) < 40 else []:
@@ -207,12 +207,12 @@ def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
     for change, message in {
         "metrics: [mse, variogram]": "key 'metrics': 'variogram' is computed by evaluate alone",
         "metrics: []": "key 'metrics': tuple should have at least 1 item",
-        "seeds: [0, 0]": "key 'seeds': seed 0 stands twice",
-        "metrics: [mse, mse]": "key 'metrics': metric mse stands twice",
-        "steps: [1, 1]": "key 'steps': number of steps 1 stands twice",
+        "seeds: [0, 0]": "key 'seeds': seed 0 is given twice",
+        "metrics: [mse, mse]": "key 'metrics': metric mse is given twice",
+        "steps: [1, 1]": "key 'steps': number of steps 1 is given twice",
         "set: {trainer.seed: 5}": "key 'set': 'trainer.seed' follows from the suite's data, horizons and seeds",
         "set: {data: {horizon: 5}}": "key 'set': 'data' follows from the suite's data, horizons and seeds",
-        "published: {theirs: {source: a, values: {}}}": "key 'published': published figures stand beside models: give 'co",
+        "published: {theirs: {source: a, values: {}}}": "key 'published': published figures are columns beside models: give 'co",
         "steps: [1]\ncolumns: models": "key 'columns': a table of several 'steps' has the metrics for columns",
     }.items():
         kept = [line for line in SUITE.splitlines() if not line.startswith(change.split(":")[0])]
@@ -220,7 +220,7 @@ def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=re.escape(message)):
             find_suite(str(path))
     for horizons, message in (
-        ("[7, 7]", "horizon 7 stands twice"),
+        ("[7, 7]", "horizon 7 is given twice"),
         ("[]", "tuple should have at least 1 item"),
     ):
         path.write_text(SUITE.replace("[7]", horizons))
@@ -233,16 +233,16 @@ def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
         UserError,
         match="'rlinear sample 7 seed 0' and 'other sample 7 seed 0' of the suite are the same",
     ):
-        lay_out(find_suite(str(path))[1], Only())
+        lay_out(find_suite(str(path))[1], CellFilter())
     path.write_text(SUITE)
     assert (
-        lay_out(find_suite(str(path))[1], Only(models=("rlinear",), horizons=(7,)))[0].title
+        lay_out(find_suite(str(path))[1], CellFilter(models=("rlinear",), horizons=(7,)))[0].title
         == "rlinear sample 7 seed 0"
     )
     with pytest.raises(UserError, match="the suite has no horizon '8'; it has 7"):
-        lay_out(find_suite(str(path))[1], Only(horizons=(8,)))
+        lay_out(find_suite(str(path))[1], CellFilter(horizons=(8,)))
     with pytest.raises(UserError, match="the suite has no model 's2dbm'; it has rlinear, residual"):
-        lay_out(find_suite(str(path))[1], Only(models=("s2dbm",)))
+        lay_out(find_suite(str(path))[1], CellFilter(models=("s2dbm",)))
 
 
 def test_another_scoring_is_done_anew(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_coverage_is_never_best(tmp_path: Path) -> None:
         }
         for model, mse, held in (("rlinear", 0.3, 0.9), ("residual", 0.4, 0.5))
     ]
-    text = _text(BenchmarkOptions("s", Only()), suite, rows, 2)
+    text = _text(BenchmarkOptions("s", CellFilter()), suite, rows, 2)
     assert "| sample | 7 | **.300**/.900 | .400/.500 |" in text
     assert "| sample | 7 | **.150**/.900 | .200/.500 |" in text
 
