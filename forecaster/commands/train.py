@@ -16,6 +16,7 @@ from forecaster.commands.options import (
     print_table,
     settings_option,
 )
+from forecaster.config.program import install_extra, program
 from forecaster.errors import UserError
 
 
@@ -213,7 +214,9 @@ def tune(
     try:
         from forecaster.workflows import tune as tuning
     except ModuleNotFoundError as error:
-        raise UserError("tune needs Optuna: pip install optuna") from error
+        if error.name != "optuna":
+            raise
+        raise UserError(f"tune needs Optuna: {install_extra('tune')}") from error
 
     quiet_libraries()
     loaded = train_config(config, given, settings)
@@ -243,6 +246,6 @@ def tune(
     for key, value in found.settings.items():
         click.echo(f"  {key}={value}")
     click.echo(
-        f"run    {found.run_id}\nconfig {found.output}   (test it once: python cli.py train "
+        f"run    {found.run_id}\nconfig {found.output}   (test it once: {program()} train "
         f"{found.output} …)"
     )

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
-from forecaster.config.load import CONFIGS, find_config, load_config, read_yaml, reason
+from forecaster.config.load import find_config, load_config, read_yaml, reason
+from forecaster.config.paths import SUITES
+from forecaster.config.program import program
 from forecaster.config.schema import Config
 from forecaster.config.sections import Positive, Section, nearest
 from forecaster.data.catalog import find_dataset
@@ -19,7 +21,6 @@ from forecaster.data.reading import file_digest
 from forecaster.errors import UserError
 from forecaster.evaluation.accumulate import RATIOS
 
-SUITES = CONFIGS / "suites"
 # metrics that a training leaves out
 _COSTLY = {"variogram"}
 
@@ -243,8 +244,7 @@ def check_data(cells: Sequence[Cell]) -> None:
         name = cell.config.data.dataset
         if name is not None and not find_dataset(name).path.is_file():
             raise UserError(
-                f"data set '{name}' is not here; fetch it first: python cli.py datasets fetch "
-                f"{name}"
+                f"data set '{name}' is not here; fetch it first: {program()} datasets fetch {name}"
             )
 
 

@@ -6,8 +6,9 @@ import math
 import pytest
 import torch
 
-from forecaster.config.load import CONFIGS, load_config
+from forecaster.config.load import load_config
 from forecaster.config.model_config import DiffusionConfig
+from forecaster.config.paths import CONFIGS
 from forecaster.diffusion.process import Process
 from forecaster.diffusion.schedules import bridge, ddpm, linear_betas, quadratic_betas
 from forecaster.models.diffusion import build_schedule
