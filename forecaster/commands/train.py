@@ -209,14 +209,13 @@ def tune(
     """Search the settings of CONFIG that are best on validation; the same command again goes on
     where it stopped.
     """
-    from forecaster.training.fit import quiet_libraries
-
     try:
         from forecaster.workflows import tune as tuning
     except ModuleNotFoundError as error:
         if error.name != "optuna":
             raise
         raise UserError(f"tune needs Optuna: {install_extra('tune')}") from error
+    from forecaster.training.fit import quiet_libraries
 
     quiet_libraries()
     loaded = train_config(config, given, settings)
