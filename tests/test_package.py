@@ -175,8 +175,11 @@ def test_store_lies_in_the_users_data(installed: Installed, trained: dict) -> No
 
 
 def test_logged_code_of_an_installed_copy_loads_alone(installed: Installed, trained: dict) -> None:
-    """By this environment, which has no forecaster of its own, outside the checkout."""
+    """By this environment, which has no forecaster of its own, outside the checkout: what a copy
+    asks for its home with is among its requirements.
+    """
     logged = next(installed.home.glob("artifacts/**/MLmodel")).parent
+    assert "platformdirs==" in (logged / "requirements.txt").read_text()
     code = f"""
 import mlflow, sys
 model = mlflow.pyfunc.load_model({str(logged)!r})

@@ -19,8 +19,7 @@ def program() -> str:
         return "forecaster"
     if started.parts[-2:] == ("forecaster", "__main__.py"):
         return "python -m forecaster"
-    at_hand = started.name == "cli.py" or CHECKOUT is not None
-    return "python cli.py" if at_hand else "forecaster"
+    return "forecaster" if CHECKOUT is None else "python cli.py"
 
 
 def install_extra(extra: str) -> str:

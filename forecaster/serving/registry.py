@@ -25,6 +25,7 @@ _PACKAGES = (
     "mlflow",
     "numpy",
     "pandas",
+    "platformdirs",
     "pyarrow",
     "pydantic",
     "pyyaml",

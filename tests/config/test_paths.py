@@ -49,7 +49,7 @@ def test_a_copy_of_the_code_alone_is_no_checkout(
     missing: str, tmp_path: Path, user_data: Path
 ) -> None:
     """As that of a logged model, which may lie beside anything."""
-    (tmp_path / ("cli.py" if missing == "configs" else "configs")).mkdir()
+    (tmp_path / "configs").mkdir() if missing == "cli.py" else (tmp_path / "cli.py").touch()
     assert layout(tmp_path / "forecaster", {}) == Layout(
         None, tmp_path / "forecaster" / "shipped", user_data / "datasets", user_data
     )
