@@ -32,12 +32,13 @@ lint: .venv/installed
 bench: .venv/installed
 	$(BIN)/python tests/bench/bench.py docs/benchmarks.md
 
-.venv/installed: requirements.lock
+.venv/installed: requirements.lock requirements-torch.lock
 	@echo "installing into .venv (a few minutes, once)" >&2
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) --retries 1 --timeout 20 $(TORCH_INDEX) "$$(grep '^torch==' requirements.lock)"
-	$(PIP) -r requirements.lock
+	$(PIP) --require-hashes --no-deps -r requirements.lock
+	$(PIP) --retries 1 --timeout 20 $(TORCH_INDEX) -r requirements-torch.lock
+	$(BIN)/python -m pip check --quiet
 	touch $@
 
 clean:

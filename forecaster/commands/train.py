@@ -16,6 +16,7 @@ from forecaster.commands.options import (
     print_table,
     settings_option,
 )
+from forecaster.config.program import install_extra, program
 from forecaster.errors import UserError
 
 
@@ -209,12 +210,13 @@ def tune(
 
     The same command again continues where it stopped.
     """
-    from forecaster.training.fit import quiet_libraries
-
     try:
         from forecaster.workflows import tune as tuning
     except ModuleNotFoundError as error:
-        raise UserError("tune needs Optuna: pip install optuna") from error
+        if error.name != "optuna":
+            raise
+        raise UserError(f"tune needs Optuna: {install_extra('tune')}") from error
+    from forecaster.training.fit import quiet_libraries
 
     quiet_libraries()
     loaded = train_config(config, given, settings)
@@ -244,6 +246,6 @@ def tune(
     for key, value in result.settings.items():
         click.echo(f"  {key}={value}")
     click.echo(
-        f"run    {result.run_id}\nconfig {result.output}   (test it once: python cli.py train "
+        f"run    {result.run_id}\nconfig {result.output}   (test it once: {program()} train "
         f"{result.output} …)"
     )

@@ -9,12 +9,10 @@ import yaml
 from pydantic import ValidationError
 
 from forecaster.config.parts import NO_TRUST, Kind, Trust, find, kind_held
+from forecaster.config.paths import CONFIGS
 from forecaster.config.schema import Config
 from forecaster.config.sections import Section, nearest
 from forecaster.errors import UserError
-
-ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = ROOT / "configs"
 
 
 def find_config(name: str) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forecaster.config.load import ROOT
+from forecaster.config.paths import PACKAGE
 from forecaster.config.sections import nearest
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
@@ -25,6 +25,7 @@ _PACKAGES = (
     "mlflow",
     "numpy",
     "pandas",
+    "platformdirs",
     "pyarrow",
     "pydantic",
     "pyyaml",
@@ -59,7 +60,7 @@ def log_model(saved: SavedModel, table: Table) -> str:
             name="model",
             python_model=str(Path(__file__).with_name("logged_model.py")),
             artifacts={"saved": str(Path(scratch) / "saved")},
-            code_paths=[str(ROOT / "forecaster")],
+            code_paths=[str(PACKAGE)],
             signature=_signature(mlflow, sample),
             input_example=sample,
             pip_requirements=[_pinned(name) for name in _PACKAGES],

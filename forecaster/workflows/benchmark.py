@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from forecaster.config.program import program
 from forecaster.data.problem import load_problem
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode, Scoring, evaluate
@@ -275,7 +276,7 @@ def _text(
         suite, by, figures, counts, seconds
     )
     seeds = ", ".join(str(s) for s in sorted(frame["seed"].unique()))
-    made = f"`python cli.py benchmark {asked.suite}`: {frame['run_id'].nunique()} of {cells} cells"
+    made = f"`{program()} benchmark {asked.suite}`: {frame['run_id'].nunique()} of {cells} cells"
     return (
         f"{suite.about}\n\n{table}\n\n"
         f"{made}, {facts['date']}, code {facts['code']}, {facts['machine']}, torch "

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
-from forecaster.config.load import CONFIGS, find_config, load_config, read_yaml, reason
+from forecaster.config.load import find_config, load_config, read_yaml, reason
+from forecaster.config.paths import SUITES
+from forecaster.config.program import program
 from forecaster.config.schema import Config
 from forecaster.config.sections import Positive, Section, nearest
 from forecaster.data.catalog import find_dataset
@@ -17,7 +19,6 @@ from forecaster.data.reading import file_digest
 from forecaster.errors import UserError
 from forecaster.evaluation.accumulate import RATIOS
 
-SUITES = CONFIGS / "suites"
 # metrics that a training does not compute
 _COSTLY = {"variogram"}
 
@@ -234,7 +235,7 @@ def check_data(cells: Sequence[Cell]) -> None:
         if name is not None and not find_dataset(name).path.is_file():
             raise UserError(
                 f"data set '{name}' is not downloaded; fetch it first: "
-                f"python cli.py datasets fetch {name}"
+                f"{program()} datasets fetch {name}"
             )
 
 

@@ -26,7 +26,7 @@ def check_file(path: Path, horizon: int, lookback: int, roles: Mapping[str, Any]
         problem = load_problem(
             DataConfig(csv=str(path), horizon=horizon, lookback=lookback, **roles), table
         )
-        counts = {part: len(problem.windows(part)) for part in PARTS}
+        counts = {part: problem.count_windows(part) for part in PARTS}
         outcome["training"] = (
             f"lookback {lookback}, horizon {horizon}: "
             + ", ".join(f"{count} {part}" for part, count in counts.items())
