@@ -1,11 +1,12 @@
 """Mutation testing of the rooms where a wrong sign stays unseen: ``make mutate [ROOMS=…]``.
 
-Each mutant is put into a copy of the project, and the tests of its room run on it in a fork of this
-process, which has imported all that is slow to import but nothing of the project. What survives is
-printed; ``equivalent.txt`` holds those that are known to behave like the original, with the reason.
+In a copy of the project a room's tests run once, so that all is imported; then once for each
+mutant, in a fork, which imports again only what depends on the mutated file. What survives is
+printed; ``equivalent.txt`` holds those that are known to behave like the original, and why.
 """
 
 import argparse
+import ast
 import gc
 import importlib
 import os
@@ -18,8 +19,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
-from mutants import Mutant, mutants
+from mutants import mutants
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -79,65 +81,104 @@ def warm_up() -> None:
     gc.freeze()
 
 
-def survives(tests: tuple[str, ...], limit: float) -> bool:
-    """Whether the tests pass in a fork; one that takes longer than ``limit`` seconds does not."""
+def dependents(path: Path) -> set[str]:
+    """The loaded modules that a change of a file changes: its own, and all that import from it."""
+    changed = {".".join(path.with_suffix("").parts).removesuffix(".__init__")}
+    imports = {name: _imports(module) for name, module in sys.modules.items() if _is_ours(module)}
+    while more := {name for name, used in imports.items() if used & changed} - changed:
+        changed |= more
+    return changed
+
+
+def _is_ours(module: ModuleType) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).is_relative_to(Path.cwd())
+
+
+def _imports(module: ModuleType) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def passes(tests: tuple[str, ...]) -> bool:
+    import pytest
+
+    return pytest.main([*FLAGS, *tests]) == 0
+
+
+def survives(tests: tuple[str, ...], stale: set[str], limit: float) -> bool:
+    """Whether the tests pass in a fork, within ``limit`` seconds, with ``stale`` imported anew."""
     child = os.fork()
     if child == 0:
-        _run(tests)
+        _run(tests, stale)
     end = time.monotonic() + limit
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             return status == 0
-        time.sleep(0.02)
+        time.sleep(0.01)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return False
 
 
-def _run(tests: tuple[str, ...]) -> None:
+def _run(tests: tuple[str, ...], stale: set[str]) -> None:
     """The child: never returns."""
-    import pytest
-
-    gc.disable()
-    status = 1
+    good = False
     try:
         silent = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silent, 1)
         os.dup2(silent, 2)
-        sys.path.insert(0, str(Path.cwd()))
-        status = int(pytest.main([*FLAGS, *tests]))
+        gc.disable()
+        for name in [name for name, module in sys.modules.items() if name in stale]:
+            del sys.modules[name]
+        good = passes(tests)
     finally:
-        os._exit(status)
+        os._exit(0 if good else 1)
 
 
-def run_room(room: Room, known: set[str], only: set[str] | None) -> Iterator[tuple[str, str]]:
-    """Name and fate of each mutant: killed, equivalent or survived."""
+def _tests_loaded() -> set[str]:
+    """Test modules and ``conftest``: run again in every fork."""
+    tests = Path.cwd() / "tests"
+    return {
+        name
+        for name, module in sys.modules.items()
+        if _is_ours(module) and Path(str(module.__file__)).is_relative_to(tests)
+    }
+
+
+def run_room(name: str, room: Room, known: set[str], only: set[str] | None) -> None:
+    """Print what survives, and the counts."""
     start = time.monotonic()
-    if not survives(room.tests, 600):
-        sys.exit(f"the tests fail without any mutant: pytest {' '.join(room.tests)}")
-    sys.dont_write_bytecode = True  # that of the first run is read; a mutant leaves none
-    limit = 10 + 4 * (time.monotonic() - start)
+    if not passes(room.tests):
+        sys.exit(f"{name}: the tests fail without any mutant")
+    limit = 10 + 5 * (time.monotonic() - start)
+    gc.freeze()
+    sys.dont_write_bytecode = True  # or else one is taken for another of the same size and second
+    fates: Counter[str] = Counter()
     for path in sorted(path for pattern in room.sources for path in Path().glob(pattern)):
-        source = path.read_text()
-        for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
-            compiled.unlink()  # or else taken for a mutant of the same size and second
-        for mutant in mutants(source):
-            if only is None or mutant.name in only:
-                yield mutant.name, _fate(path, source, mutant, room, known, limit)
+        fates.update(_fates(path, room, known, only, limit))
+    print(f"{name}: {fates.total()} mutants, {dict(fates)}", flush=True)
 
 
-def _fate(
-    path: Path, source: str, mutant: Mutant, room: Room, known: set[str], limit: float
-) -> str:
-    if mutant.name in known:
-        return "equivalent"
-    path.write_text(mutant.source)
-    alive = survives(room.tests, limit)
+def _fates(
+    path: Path, room: Room, known: set[str], only: set[str] | None, limit: float
+) -> Iterator[str]:
+    """Of each mutant of a file: killed, equivalent or survived."""
+    source, stale = path.read_text(), dependents(path) | _tests_loaded()
+    for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
+        compiled.unlink()
+    for mutant in mutants(source):
+        if only is None or mutant.name in only:
+            path.write_text(mutant.source)
+            alive = mutant.name not in known and survives(room.tests, stale, limit)
+            if alive:
+                print(f"survived {path}:{mutant.line}  {mutant.name}", flush=True)
+            yield "survived" if alive else "equivalent" if mutant.name in known else "killed"
     path.write_text(source)
-    if alive:
-        print(f"survived {path}:{mutant.line}  {mutant.name}", flush=True)
-    return "survived" if alive else "killed"
 
 
 def known_equivalents() -> set[str]:
@@ -169,10 +210,14 @@ def main(rooms: Iterable[str], log: str | None) -> None:
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy_project(Path(folder))
         os.chdir(folder)
+        sys.path.insert(0, folder)
         for name in rooms:
-            sys.dont_write_bytecode = False
-            fates = Counter(fate for _, fate in run_room(ROOMS[name], known, only))
-            print(f"{name}: {fates.total()} mutants, {dict(fates)}", flush=True)
+            child = os.fork()  # each room begins without the modules of another
+            if child == 0:
+                run_room(name, ROOMS[name], known, only)
+                sys.stdout.flush()
+                os._exit(0)
+            os.waitpid(child, 0)
         os.chdir(ROOT)
 
 
