@@ -156,7 +156,7 @@ def test_the_loss_visits_every_step_but_0() -> None:
     "changes",
     [
         {},
-        {"predicts": "data"},
+        {"predicts": "data", "network": {"name": "mixer"}},
         {"condition": {"name": "mixup"}, "network": {"name": "convolution"}},
         {"objective": {"name": "samples", "point": 1.0}},
     ],
