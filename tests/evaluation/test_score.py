@@ -96,6 +96,8 @@ def test_z_scores_of_a_protocol_keep_the_same_bounds(bounded: Problem) -> None:
     plain = own.restore(z, index).numpy()
     for place, series in enumerate((1, 0)):
         expected = protocol[series].apply(plain[place].T).T
+        low = (np.array([0.0, -30.0]) - protocol[series].mean) / protocol[series].std
+        np.testing.assert_allclose(expected[:, 0], low)
         np.testing.assert_allclose(units.restore(z, index)[place], expected)
         truth = protocol[series].apply(own.truth(index)[place].numpy().T).T
         np.testing.assert_allclose(units.truth(index)[place], truth)

@@ -194,6 +194,62 @@ def test_missing_residuals_are_those_of_the_nearest_path_that_has_them() -> None
     assert not model.residuals[:, 1].any()
 
 
+def far_apart(count: int, power: float, spread: float, start: int) -> Windows:
+    """Windows that share no period: a history of ± a deviation of its own, and noise of that
+    deviation to a power behind it.
+    """
+    generator = torch.Generator().manual_seed(5)
+    deviations = torch.exp(torch.rand(count, generator=generator) * 2 - 1)  # 0.4 to 2.7
+    signs = torch.tensor([1.0, -1.0]).repeat(L // 2)[:, None].expand(L, K)
+    futures = torch.randn(count, H, K, generator=generator)
+    rows = [
+        torch.cat([d * signs, spread * d**power * future]).numpy()
+        for d, future in zip(deviations, futures, strict=True)
+    ]
+    begins = [start + 100 * n for n in range(count)]
+    return Windows(rows, [(L, L + H)] * count, L, H, begins)
+
+
+def chosen_for(power: float, lack: float, **settings: object) -> tuple[float, float]:
+    """What is chosen for a forecast of 0 whose errors are ``lack`` times as large on validation."""
+    given = {"base": {"name": "linear", "norm": "none"}, "residuals": "train", **settings}
+    model = build_model(ResidualBootstrapConfig.model_validate(given), K, L, H, SEASON)
+    for parameter in model.parameters():
+        torch.nn.init.zeros_(parameter)
+    model.calibrate(far_apart(250, power, 1.0, 0), far_apart(250, power, lack, 10**6))
+    return float(model.power), float(model.spread)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.25, 0.5, 0.75, 1.0])
+def test_the_power_that_residuals_grow_by_is_found_on_validation(power: float) -> None:
+    assert chosen_for(power, 1.0, scale_power="auto") == (power, 1.0)
+
+
+@pytest.mark.parametrize("spread", [1.0, 1.1, 1.2, 1.35, 1.5])
+def test_the_spread_that_residuals_lack_is_found_on_validation(spread: float) -> None:
+    found = chosen_for(0.5, spread, scale_power=0.5, spread="auto")
+    assert found == pytest.approx((0.5, spread))
+
+
+def test_the_spread_never_narrows_and_both_are_found_together() -> None:
+    assert chosen_for(0.0, 0.5, spread="auto") == (0.0, 1.0)
+    found = chosen_for(1.0, 1.35, scale_power="auto", spread="auto")
+    assert found == pytest.approx((1.0, 1.35))
+
+
+def test_it_is_trained_as_its_point_model_is() -> None:
+    model, batch = bank(cut(noise(60))), everything(cut(noise(60, 2)))
+    assert torch.equal(model.loss(batch), model.base.loss(batch))
+    assert torch.equal(model.score(batch), model.base.score(batch))
+    assert model.stages() == [model.base]
+
+
+def test_a_bank_is_empty_before_it_is_filled() -> None:
+    model = build_model(ResidualBootstrapConfig(), K, L, H, SEASON, P)
+    shapes = [getattr(model, name).shape for name in ("residuals", "times", "validated", "scales")]
+    assert shapes == [(0, K, P + H), (0,), (0,), (0, K, 1)]
+
+
 def test_a_saved_bank_draws_the_same() -> None:
     train, batch = cut(noise(60)), everything(cut(noise(L + H, 2), 500))
     model = bank(train, scale_power="auto", spread="auto")
