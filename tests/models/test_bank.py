@@ -194,47 +194,69 @@ def test_missing_residuals_are_those_of_the_nearest_path_that_has_them() -> None
     assert not model.residuals[:, 1].any()
 
 
-def far_apart(count: int, power: float, spread: float, start: int) -> Windows:
+def far_apart(power: float, lacks: torch.Tensor, start: int) -> Windows:
     """Windows that share no period: a history of ± a deviation of its own, and noise of that
-    deviation to a power behind it.
+    deviation to a power behind it, ``lacks`` times as large.
     """
     generator = torch.Generator().manual_seed(5)
+    count = len(lacks)
     deviations = torch.exp(torch.rand(count, generator=generator) * 2 - 1)  # 0.4 to 2.7
     signs = torch.tensor([1.0, -1.0]).repeat(L // 2)[:, None].expand(L, K)
-    futures = torch.randn(count, H, K, generator=generator)
+    futures = torch.randn(count, H, K, generator=generator).abs()  # all on one side
     rows = [
-        torch.cat([d * signs, spread * d**power * future]).numpy()
-        for d, future in zip(deviations, futures, strict=True)
+        torch.cat([d * signs, lack * d**power * future]).numpy()
+        for d, lack, future in zip(deviations, lacks, futures, strict=True)
     ]
     begins = [start + 100 * n for n in range(count)]
     return Windows(rows, [(L, L + H)] * count, L, H, begins)
 
 
-def chosen_for(power: float, lack: float, **settings: object) -> tuple[float, float]:
-    """What is chosen for a forecast of 0 whose errors are ``lack`` times as large on validation."""
+def chosen_for(power: float, lacks: torch.Tensor, **settings: object) -> tuple[float, float]:
+    """What is chosen for a forecast of 0 whose errors are ``lacks`` times as large on
+    validation.
+    """
     given = {"base": {"name": "linear", "norm": "none"}, "residuals": "train", **settings}
     model = build_model(ResidualBootstrapConfig.model_validate(given), K, L, H, SEASON)
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
-    model.calibrate(far_apart(250, power, 1.0, 0), far_apart(250, power, lack, 10**6))
+    model.calibrate(far_apart(power, torch.ones(250), 0), far_apart(power, lacks, 10**6))
     return float(model.power), float(model.spread)
 
 
 @pytest.mark.parametrize("power", [0.0, 0.25, 0.5, 0.75, 1.0])
 def test_the_power_that_residuals_grow_by_is_found_on_validation(power: float) -> None:
-    assert chosen_for(power, 1.0, scale_power="auto") == (power, 1.0)
+    assert chosen_for(power, torch.ones(250), scale_power="auto") == (power, 1.0)
 
 
 @pytest.mark.parametrize("spread", [1.0, 1.1, 1.2, 1.35, 1.5])
 def test_the_spread_that_residuals_lack_is_found_on_validation(spread: float) -> None:
-    found = chosen_for(0.5, spread, scale_power=0.5, spread="auto")
+    found = chosen_for(0.5, torch.full((250,), spread), scale_power=0.5, spread="auto")
     assert found == pytest.approx((0.5, spread))
 
 
 def test_the_spread_never_narrows_and_both_are_found_together() -> None:
-    assert chosen_for(0.0, 0.5, spread="auto") == (0.0, 1.0)
-    found = chosen_for(1.0, 1.35, scale_power="auto", spread="auto")
+    assert chosen_for(0.0, torch.full((250,), 0.5), spread="auto") == (0.0, 1.0)
+    found = chosen_for(1.0, torch.full((250,), 1.35), scale_power="auto", spread="auto")
     assert found == pytest.approx((1.0, 1.35))
+
+
+def test_each_validation_window_has_the_same_weight_in_the_choice() -> None:
+    """However the windows are cut into batches: here a last one stands alone, and is way off."""
+    lacks = torch.ones(65)
+    lacks[-1] = 10.0
+    assert chosen_for(0.0, lacks, spread="auto") == (0.0, 1.0)
+
+
+def test_a_learnt_scale_is_learnt_from_training_where_there_is_any() -> None:
+    swing = torch.linspace(0.5, 1.5, 60)[:, None]
+    train, validation = cut(noise(60) * swing), cut(noise(30, 1), 60)
+    of_train, of_both, of_validation = (
+        bank(train, validation, residuals=split, scale="learnt").exponents
+        for split in ("train", "both", "validation")
+    )
+    assert of_train.abs().amax() > 0.1
+    torch.testing.assert_close(of_both, of_train)
+    torch.testing.assert_close(of_validation, bank(validation, scale="learnt").exponents)
 
 
 def test_it_is_trained_as_its_point_model_is() -> None:
