@@ -28,7 +28,7 @@ NOT_EXECUTED = {
     "source": "needs the environment that make demo installs",
 }
 # names that stand for a run's id → the beginning of that run's name
-RUNS = {"RUN_OF_S2DBM": "s2dbm ", "RUN_OF_RLINEAR": "rlinear "}
+RUNS = {"RUN_OF_S2DBM": "s2dbm seattle_weather ", "RUN_OF_RLINEAR": "rlinear seattle_weather "}
 
 
 def parse(words: list[str]) -> None:
