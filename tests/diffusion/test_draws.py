@@ -8,9 +8,11 @@ import pytest
 import torch
 from scipy import stats
 
-from forecaster.config.model_config import DiffusionConfig
+from forecaster.config.parts import build
 from forecaster.data.windows import Batch
-from forecaster.models import Draws, Forecaster, build_model
+from forecaster.diffusion.drawing import Draws
+from forecaster.models.base import Forecaster, Shape
+from forecaster.models.diffusion.config import DiffusionConfig
 
 B, K, L, H, P, T = 3, 2, 16, 6, 2, 12
 GRID = [12, 9, 6, 3, 0]
@@ -31,7 +33,7 @@ def made(**changes: object) -> Forecaster:
     }
     torch.manual_seed(0)
     config = DiffusionConfig.model_validate(settings | changes)
-    return build_model(config, K, L, H, 6).eval()
+    return build(config, Shape(K, L, H, 6)).eval()
 
 
 def talkative(model: Forecaster) -> Forecaster:

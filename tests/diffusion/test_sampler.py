@@ -155,7 +155,12 @@ def test_each_step_adds_a_draw_of_its_own(path: str, s: float, numbers: list[int
     z_i is the number i everywhere, so that the weight of each draw is read off the walk.
     """
     process, grid = (
-        Process({"ddpm": ddpm(linear_betas(50)), "bridge": bridge(50)}[path]),
+        Process(
+            {
+                "ddpm": ddpm(DDPMConfig(betas="linear", last=0.1)),
+                "bridge": bridge(BridgeConfig(steps=50)),
+            }[path]
+        ),
         [*(50, 30, 20, 11, 3, 0)],
     )
     h, asked, met = torch.zeros(1, 1, 1, dtype=torch.float64), [], []
@@ -179,7 +184,7 @@ def test_each_step_adds_a_draw_of_its_own(path: str, s: float, numbers: list[int
 
 def test_the_prior_has_its_weight_at_every_step() -> None:
     """With the data known and no noise at the start, the walk stands on a·y_0 + g·h all along."""
-    process, grid = Process(bridge(50)), [50, 31, 12, 1, 0]
+    process, grid = Process(bridge(BridgeConfig(steps=50))), [50, 31, 12, 1, 0]
     y_0, h = torch.randn(2, 2, 3, 4, dtype=torch.float64)
     met = []
 

@@ -10,6 +10,7 @@ from forecaster.config.schema import DataConfig
 from forecaster.data.problem import Problem, load_problem
 from forecaster.data.splits import Scaling
 from forecaster.data.windows import Batch
+from forecaster.diffusion.drawing import Draws
 from forecaster.evaluation.accumulate import Accumulator
 from forecaster.evaluation.metrics import QUANTILES
 from forecaster.evaluation.score import (
@@ -22,7 +23,7 @@ from forecaster.evaluation.score import (
     score_windows,
     worst_windows,
 )
-from forecaster.models import Draws, Forecaster
+from forecaster.models.base import Forecaster
 
 L, H, K = 10, 4, 2
 CPU = torch.device("cpu")

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from forecaster.config.model_config import ResidualBootstrapConfig
+from forecaster.config.parts import build
 from forecaster.data.windows import Batch, Windows
-from forecaster.models import Draws, Forecaster, build_model
+from forecaster.diffusion.drawing import Draws
+from forecaster.models.base import Forecaster, Shape
+from forecaster.models.bootstrap.forecaster import ResidualBootstrapConfig
 
 K, L, H, P, SEASON = 2, 16, 4, 3, 6
 
@@ -30,7 +32,7 @@ def bank(
     given = {"base": {"name": "linear", "norm": "none"}, "residuals": "train", **settings}
     torch.manual_seed(0)
     config = ResidualBootstrapConfig.model_validate(given)
-    model = build_model(config, K, L, H, SEASON, label).eval()
+    model = build(config, Shape(K, L, H, SEASON, label)).eval()
     model.calibrate(train, cut(noise(60, 9), 1000) if validation is None else validation)
     return model
 
@@ -54,7 +56,7 @@ def test_a_path_may_be_drawn_where_no_period_is_in_both(label: int) -> None:
     model = bank(train, label=label)
     spans = [set(range(t - label, t + H)) for t in train.times.tolist()]
     expected = [[float(not ours & theirs) for theirs in spans] for ours in spans]
-    assert model.eligible(train.times).tolist() == expected
+    assert model.bank.eligible(train.times).tolist() == expected
 
 
 @pytest.mark.parametrize("width", [0, 1, 2])
@@ -62,7 +64,7 @@ def test_paths_stand_at_the_window_s_place_in_the_season(width: int) -> None:
     train = cut(noise(90))
     model = bank(train, phase_window=width)
     times = torch.arange(200, 200 + SEASON)  # behind all of training
-    for time, allowed in zip(times.tolist(), model.eligible(times).tolist(), strict=True):
+    for time, allowed in zip(times.tolist(), model.bank.eligible(times).tolist(), strict=True):
         for path, chance in zip(train.times.tolist(), allowed, strict=True):
             apart = min(abs(time - path - SEASON * n) for n in range(80))
             assert chance == float(apart <= width)
@@ -70,14 +72,14 @@ def test_paths_stand_at_the_window_s_place_in_the_season(width: int) -> None:
 
 def test_any_place_in_the_season_will_do_unless_it_is_asked_for() -> None:
     model = bank(cut(noise(60)))
-    assert (model.eligible(torch.arange(200, 210)) == 1).all()
+    assert (model.bank.eligible(torch.arange(200, 210)) == 1).all()
 
 
 def test_a_rule_that_leaves_no_path_is_given_up_but_not_that_of_overlap() -> None:
     train = cut(noise(L + H + 1))  # two paths, at neighbouring periods
     model = bank(train, phase_window=0)
     first = int(train.times[0])
-    found = model.eligible(torch.tensor([first + 60, first + 61, first + 62, first]))
+    found = model.bank.eligible(torch.tensor([first + 60, first + 61, first + 62, first]))
     assert found.tolist() == [[1, 0], [0, 1], [1, 1], [0, 0]]
 
 
@@ -86,11 +88,11 @@ def test_paths_of_validation_are_for_what_begins_after_the_last_of_them() -> Non
     model = bank(train, validation, residuals="both")
     last = int(validation.times[-1])
     of_validation = torch.tensor([0.0] * len(train) + [1.0] * len(validation))
-    assert torch.equal(model.validated, of_validation)
-    assert not (model.eligible(torch.tensor([last - 40, last])) * of_validation).any()
+    assert torch.equal(model.bank.validated, of_validation)
+    assert not (model.bank.eligible(torch.tensor([last - 40, last])) * of_validation).any()
     # what begins one step later still overlaps the last paths, and may have the others
     times = torch.cat([train.times, validation.times])
-    found = model.eligible(torch.tensor([last + 1]))[0]
+    found = model.bank.eligible(torch.tensor([last + 1]))[0]
     assert torch.equal(found > 0, (times - last - 1).abs() >= H + P)
     assert (found * of_validation).any()
 
@@ -160,15 +162,18 @@ def test_the_bank_holds_every_path_of_its_split_where_there_is_room(split: str) 
     model = bank(train, validation, residuals=split, paths=60)
     chosen = {"train": [train], "validation": [validation], "both": [train, validation]}[split]
     batches = [everything(windows) for windows in chosen]
-    torch.testing.assert_close(model.residuals, torch.cat([errors(model, b) for b in batches]))
-    assert torch.equal(model.times, torch.cat([b.time for b in batches]))
+    torch.testing.assert_close(model.bank.residuals, torch.cat([errors(model, b) for b in batches]))
+    assert torch.equal(model.bank.times, torch.cat([b.time for b in batches]))
 
 
 def test_paths_are_thinned_evenly_split_by_split() -> None:
     """Of 41 and 11 windows a quarter each, from the first to the last; of a small split one."""
     train, validation = cut(noise(60)), cut(noise(30, 1), 60)
     model = bank(train, validation, residuals="both", paths=13)
-    first, second = model.times[model.validated == 0], model.times[model.validated == 1]
+    first, second = (
+        model.bank.times[model.bank.validated == 0],
+        model.bank.times[model.bank.validated == 1],
+    )
     assert first.tolist() == [16, 20, 25, 29, 34, 38, 43, 47, 52, 56]
     assert second.tolist() == [76, 81, 86]
     one = bank(train, validation, residuals="both", paths=3)
@@ -190,8 +195,8 @@ def test_missing_residuals_are_those_of_the_nearest_path_that_has_them() -> None
         after = [w for w in range(window + 1, 5) if mask[w, 0, lead]]
         expected[window, lead] = own[before[-1] if before else after[0], 0, lead]
     assert int((mask[:, 0] == 0).sum()) == 5
-    torch.testing.assert_close(model.residuals[:, 0], expected)
-    assert not model.residuals[:, 1].any()
+    torch.testing.assert_close(model.bank.residuals[:, 0], expected)
+    assert not model.bank.residuals[:, 1].any()
 
 
 def far_apart(power: float, lacks: torch.Tensor, start: int) -> Windows:
@@ -216,7 +221,7 @@ def chosen_for(power: float, lacks: torch.Tensor, **settings: object) -> tuple[f
     validation.
     """
     given = {"base": {"name": "linear", "norm": "none"}, "residuals": "train", **settings}
-    model = build_model(ResidualBootstrapConfig.model_validate(given), K, L, H, SEASON)
+    model = build(ResidualBootstrapConfig.model_validate(given), Shape(K, L, H, SEASON))
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
     model.calibrate(far_apart(power, torch.ones(250), 0), far_apart(power, lacks, 10**6))
@@ -251,12 +256,12 @@ def test_a_learnt_scale_is_learnt_from_training_where_there_is_any() -> None:
     swing = torch.linspace(0.5, 1.5, 60)[:, None]
     train, validation = cut(noise(60) * swing), cut(noise(30, 1), 60)
     of_train, of_both, of_validation = (
-        bank(train, validation, residuals=split, scale="learnt").exponents
+        bank(train, validation, residuals=split, scale="learnt").bank.exponents
         for split in ("train", "both", "validation")
     )
     assert of_train.abs().amax() > 0.1
     torch.testing.assert_close(of_both, of_train)
-    torch.testing.assert_close(of_validation, bank(validation, scale="learnt").exponents)
+    torch.testing.assert_close(of_validation, bank(validation, scale="learnt").bank.exponents)
 
 
 def test_it_is_trained_as_its_point_model_is() -> None:
@@ -267,7 +272,7 @@ def test_it_is_trained_as_its_point_model_is() -> None:
 
 
 def test_a_bank_is_empty_before_it_is_filled() -> None:
-    model = build_model(ResidualBootstrapConfig(), K, L, H, SEASON, P)
+    model = build(ResidualBootstrapConfig(), Shape(K, L, H, SEASON, P))
     shapes = [getattr(model, name).shape for name in ("residuals", "times", "validated", "scales")]
     assert shapes == [(0, K, P + H), (0,), (0,), (0, K, 1)]
 
@@ -275,6 +280,6 @@ def test_a_bank_is_empty_before_it_is_filled() -> None:
 def test_a_saved_bank_draws_the_same() -> None:
     train, batch = cut(noise(60)), everything(cut(noise(L + H, 2), 500))
     model = bank(train, scale_power="auto", spread="auto")
-    other = build_model(model.config, K, L, H, SEASON, P).eval()
+    other = build(model.config, Shape(K, L, H, SEASON, P)).eval()
     other.load_state_dict(model.state_dict())
     assert torch.equal(added(other, batch), added(model, batch))

@@ -68,29 +68,32 @@ def test_an_interrupted_benchmark_ends_with_the_same_table(cli: Cli, tmp_path: P
         "before\n<!-- both -->\n\ntwo models.\n\n| data | horizon | model |"
     )
     assert page.read_text().endswith("<!-- end -->\nafter\n")
-    # the same runs with the models side by side: first on the test split, beside what others
-    # published, then on validation
+    # the same runs as a table for each data set: on the test split and on validation, and below
+    # them what others published
     published = (
         "published: {theirs: {source: a paper, values: {sample: {7: {mse: 0.5, mae: 0.25}}}}}\n"
     )
     suite.write_text(SUITE.replace("[mse, crps]", "[mse, mae]") + "columns: models\n" + published)
     parted("benchmark", suite)
     frame = pd.read_csv(tmp_path / "parted" / "benchmarks" / "both.csv")
+    metrics = ["mse", "mae", "val/mse", "val/mae"]
+    assert (frame["mse"] != frame["val/mse"]).all()
     rows = [
-        " | ".join(
-            "/".join(number(row[prefix + m], 3) for m in ("mse", "mae"))
-            for _, row in frame.iterrows()
-        )
-        for prefix in ("", "val/")
+        " | ".join([row["model"], *(number(row[m], 3) for m in metrics)])
+        + f" | {row['train_seconds']:.0f} | 1 |"
+        for _, row in frame.iterrows()
     ]
-    assert rows[0] != rows[1]
     lines = (
         (tmp_path / "parted" / "benchmarks" / "both.md").read_text().replace("**", "").splitlines()
     )
-    test, validation = (lines.index(title) for title in ("mse/mae", "On validation, mse/mae"))
-    assert lines[test + 2] == "| data | horizon | rlinear | residual | theirs |"
-    assert lines[test + 4] == f"| sample | 7 | {rows[0]} | .500/.250 |"
-    assert lines[validation + 4] == f"| sample | 7 | {rows[1]} |"
+    begin = lines.index("### sample, horizon 7")
+    assert lines[begin + 2] == (
+        "| model | test/mse | test/mae | val/mse | val/mae | s a training | seeds |"
+    )
+    assert lines[begin + 4 : begin + 7] == [
+        *(f"| {row}" for row in rows),
+        "| theirs | .500 | .250 | – | – | – | – |",
+    ]
     assert lines[-1] == "theirs: a paper."
 
 
@@ -320,8 +323,38 @@ def test_coverage_is_never_best(tmp_path: Path) -> None:
         for model, mse, held in (("rlinear", 0.3, 0.9), ("residual", 0.4, 0.5))
     ]
     text = _text(BenchmarkOptions("s", CellFilter()), suite, rows, 2)
-    assert "| sample | 7 | **.300**/.900 | .400/.500 |" in text
-    assert "| sample | 7 | **.150**/.900 | .200/.500 |" in text
+    assert "| rlinear | **.300** | .900 | **.150** | .900 | 1 | 1 |" in text
+    assert "| residual | .400 | .500 | .200 | .500 | 1 | 1 |" in text
+
+
+def test_tables_by_models_are_one_a_data_set_and_horizon_without_models_that_were_not_run(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "s.yaml"
+    values = "published: {theirs: {source: a, values: {sample: {14: {mse: 0.5}}}}}\n"
+    path.write_text(SUITE.replace("[mse, crps]", "[mse]") + "columns: models\n" + values)
+    facts = dict.fromkeys(("date", "code", "machine", "torch"), "")
+    rows = [
+        {"data": "sample", "horizon": horizon, "model": model, "seed": seed, "mse": mse}
+        | {"val/mse": 2 * mse, "run_id": f"{model}{seed}", "train_seconds": seconds, **facts}
+        for horizon, model, seed, mse, seconds in (
+            (7, "rlinear", 0, 0.1, 2.0),
+            (7, "rlinear", 1, 0.3, 4.0),
+            (7, "residual", 0, 0.4, 1.0),
+            (14, "residual", 0, 0.6, 9.0),
+        )
+    ]
+    text = _text(BenchmarkOptions("s", CellFilter()), find_suite(str(path))[1], rows, 4)
+    head = (
+        "| model | test/mse | val/mse | s a training | seeds |\n| --- | --- | --- | --- | --- |\n"
+    )
+    assert text.split("\n\n")[1:5] == [
+        "### sample, horizon 7",
+        head + "| rlinear | **.200 ± .141** | **.400 ± .283** | 3 | 2 |\n"
+        "| residual | .400 | .800 | 1 | 1 |",
+        "### sample, horizon 14",
+        head + "| residual | .600 | 1.200 | 9 | 1 |\n| theirs | .500 | – | – | – |",
+    ]
 
 
 def test_a_plan_never_learns_from_what_it_forecasts() -> None:
