@@ -16,16 +16,14 @@ from forecaster.evaluation.metrics import (
     LEVELS_9,
     LEVELS_19,
     QUANTILES,
-    crps_from_ranked,
-    energy_score,
     interval_score,
-    pinball,
     pit_histogram,
     pit_range,
     quantiles_of_ranked,
     symmetric_percentage,
     variogram_terms,
 )
+from forecaster.models.scoring_rules import crps_from_ranked, energy_score, pinball
 
 # metric → numerator and denominator
 RATIOS: dict[str, tuple[str, str]] = {

@@ -42,28 +42,6 @@ def symmetric_percentage(
     return 2 * (forecast - y).abs() / torch.where(size > 0, size, 1.0)
 
 
-def crps_from_samples(
-    samples: Float[Tensor, "B S *n"], y: Float[Tensor, "B *n"]
-) -> Float[Tensor, "B *n"]:
-    """The fair (unbiased) CRPS of m samples, by sorting in O(m log m).
-
-    mean|X − y| − Σ_i Σ_j |X_i − X_j| / (2m(m−1)).
-    """
-    return crps_from_ranked(samples.sort(dim=1).values, y)
-
-
-def crps_from_ranked(
-    ranked: Float[Tensor, "B S *n"], y: Float[Tensor, "B *n"]
-) -> Float[Tensor, "B *n"]:
-    """``crps_from_samples`` of samples in ascending order."""
-    m = ranked.shape[1]
-    weights = (2 * torch.arange(1, m + 1, device=ranked.device, dtype=ranked.dtype) - m - 1) / (
-        m * (m - 1)
-    )
-    spread = torch.einsum("bs...,s->b...", ranked, weights)
-    return (ranked - y[:, None]).abs().mean(1) - spread
-
-
 def quantiles_of_ranked(
     ranked: Float[Tensor, "B S *n"], levels: Sequence[float]
 ) -> Float[Tensor, "B Q *n"]:
@@ -76,22 +54,6 @@ def quantiles_of_ranked(
     return torch.lerp(
         ranked[:, below], ranked[:, (below + 1).clamp(max=ranked.shape[1] - 1)], weight
     )
-
-
-def energy_score(
-    samples: Float[Tensor, "B S *n"], y: Float[Tensor, "B *n"], mask: Float[Tensor, "B *n"]
-) -> Tensor:
-    """The fair energy score (B,) of m joint paths, over the observed entries.
-
-    mean‖X − y‖ − Σ_i Σ_j ‖X_i − X_j‖ / (2m(m−1)), Gneiting and Raftery (2007). The norm is the
-    Euclidean one over all channels and lead times of a window.
-    """
-    m = samples.shape[1]
-    paths, truth = (samples * mask[:, None]).flatten(2), (y * mask).flatten(1)
-    spread = torch.cdist(paths, paths, compute_mode="donot_use_mm_for_euclid_dist").sum((1, 2)) / (
-        2 * m * (m - 1)
-    )
-    return torch.linalg.vector_norm(paths - truth[:, None], dim=2).mean(1) - spread
 
 
 def variogram_terms(
@@ -113,15 +75,6 @@ def variogram_terms(
         total += ((observed - expected) ** 2 * both).sum(1)
         pairs += both.sum(1)
     return total, pairs
-
-
-def pinball(
-    quantiles: Float[Tensor, "B Q *n"], y: Float[Tensor, "B *n"], levels: Sequence[float]
-) -> Tensor:
-    """Twice the quantile (pinball) loss of each level, (B, Q, …)."""
-    error = y[:, None] - quantiles
-    tau = torch.tensor(levels, device=y.device, dtype=y.dtype).view(1, -1, *[1] * (y.ndim - 1))
-    return 2 * torch.maximum(tau * error, (tau - 1) * error)
 
 
 def interval_score(
