@@ -32,13 +32,35 @@ def models_list(as_json: bool) -> None:
 @json_option
 def models_show(name: str, as_json: bool) -> None:
     """A configuration in full, with every default."""
-    from forecaster.config.load import dump_config, find_config, load_config
+    from forecaster.config.load import dump_content, find_config
+    from forecaster.config.part_index import full_configuration
 
-    config = load_config(find_config(name))
+    content = full_configuration(find_config(name))
     if as_json:
-        print_json(config.model_dump(mode="json"))
+        print_json(content)
     else:
-        click.echo(dump_config(config), nl=False)
+        click.echo(dump_content(content), nl=False)
+
+
+@models.command("parts")
+@click.option("--kind", help="One kind only: forecaster, network, condition, schedule, objective.")
+@json_option
+def models_parts(kind: str | None, as_json: bool) -> None:
+    """All parts that a model is put together from, with their settings and defaults.
+
+    Priors are forecasters. One's own part is named by its place, FILE.py:Class or MODULE:Class.
+    """
+    from forecaster.config.part_index import heading, parts_of, setting_lines
+
+    parts = parts_of(kind)
+    if as_json:
+        print_json(parts)
+        return
+    for kind_name, known in parts.items():
+        for name, about in known.items():
+            click.echo(heading(kind_name, name, about))
+            for line in setting_lines(about["settings"]):
+                click.echo(f"    {line}")
 
 
 @models.command("versions")
