@@ -29,7 +29,7 @@ Index = dict[str, dict[str, dict[str, Any]]]
 
 
 def describe() -> Index:
-    """From the registry, by kind and name: ``about``, ``module``, whether it can be a ``prior``, and
+    """By kind and name: ``about``, ``module``, whether it can be a ``prior``, and ``settings``.
     ``settings``.
     """
     return {
