@@ -29,9 +29,7 @@ Index = dict[str, dict[str, dict[str, Any]]]
 
 
 def describe() -> Index:
-    """By kind and name: ``about``, ``module``, whether it can be a ``prior``, and ``settings``.
-    ``settings``.
-    """
+    """By kind and name: ``about``, ``module``, whether it can be a ``prior``, and ``settings``."""
     return {
         kind: {
             name: {
