@@ -41,8 +41,13 @@ def recent_history(table: Table, forecast: pd.DataFrame, history: int) -> pd.Dat
 
 
 def plot_forecast(path: Path, table: Table, forecast: pd.DataFrame, history: int) -> None:
-    """One panel a series (the first eight): the last ``history`` values, the mean, and the fan of
-    quantiles.
+    """Draw a forecast into a file."""
+    draw_forecast(table, forecast, history).savefig(path, dpi=110)
+
+
+def draw_forecast(table: Table, forecast: pd.DataFrame, history: int) -> Any:
+    """A Figure of one panel a series (the first eight): the last ``history`` values, the mean, and
+    the fan of quantiles.
     """
     labels = list(dict.fromkeys(forecast["item_id"]))[:_MOST_PANELS]
     figure, axes = _panels(len(labels))
@@ -82,7 +87,7 @@ def plot_forecast(path: Path, table: Table, forecast: pd.DataFrame, history: int
     total = len(np.unique(forecast["item_id"]))
     if total > len(labels):
         figure.suptitle(f"the first {len(labels)} of {total} series", fontsize=9)
-    figure.savefig(path, dpi=110)
+    return figure
 
 
 def _panels(count: int) -> tuple[Any, NDArray[Any]]:

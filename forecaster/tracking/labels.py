@@ -57,9 +57,13 @@ def dataset_name(problem: Problem) -> str:
 
 
 def data_source(problem: Problem) -> str:
-    """Where the data came from: the named data set's address, or the file's path."""
-    name = problem.config.dataset
-    return find_dataset(name).url if name else str(Path(problem.table.path).resolve())
+    """Where the data came from: the named data set's address, or the file's path; the name alone
+    of a frame in memory.
+    """
+    config, path = problem.config, problem.table.path
+    if config.dataset is not None:
+        return find_dataset(config.dataset).url
+    return path if config.csv is None else str(Path(path).resolve())
 
 
 def _telling(

@@ -12,7 +12,6 @@ averaged over them; the checkpoints are what comes back.
 import copy
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,9 +32,10 @@ from forecaster.errors import UserError
 from forecaster.models import Forecaster, build_model
 from forecaster.training.data_module import Share, WindowData
 from forecaster.training.distributed import run_in_group
-from forecaster.training.progress import ProgressLines, tidy_terminal
+from forecaster.training.progress import Monitor, Terminal, tidy_terminal
 
 EpochMetrics = Callable[[dict[str, float], int], None]
+TERMINAL: Monitor = Terminal()
 
 
 class Training(pl.LightningModule):
@@ -151,6 +151,7 @@ def fit(
     config: TrainerConfig,
     folder: Path,
     report: EpochMetrics | None = None,
+    progress: Monitor = TERMINAL,
 ) -> None:
     """Train the model's stages one after another, then what of it is not frozen; the best validated
     weights stay in it.
@@ -164,11 +165,12 @@ def fit(
         listen = report if report is not None else (lambda losses, epoch: None)
         backend = "nccl" if on_cuda(config) else "gloo"
         try:
-            run_in_group(config.devices, backend, _fit_share, (model, data, config, folder), listen)
+            share = (model, data, config, folder, progress)
+            run_in_group(config.devices, backend, _fit_share, share, listen)
         except BaseException:
             tidy_terminal()
             raise
-    _fit_stages(model, data, config, folder, report)
+    _fit_stages(model, data, config, folder, report, progress)
     model.eval()
 
 
@@ -179,12 +181,13 @@ def _fit_share(
     data: WindowData,
     config: TrainerConfig,
     folder: Path,
+    progress: Monitor,
 ) -> None:
     """One device's part of the fit, in a process of its own."""
     quiet_libraries()
     data.use_share(Share(rank, config.devices))
     own = copy.deepcopy(model)  # what the processes were given is one memory
-    _fit_stages(own, data, config, folder, send)
+    _fit_stages(own, data, config, folder, send, progress)
 
 
 def _fit_stages(
@@ -193,6 +196,7 @@ def _fit_stages(
     config: TrainerConfig,
     folder: Path,
     report: EpochMetrics | None,
+    progress: Monitor,
 ) -> None:
     """What is done already is only loaded: for the parent of several processes that is
     everything.
@@ -202,7 +206,7 @@ def _fit_stages(
         if any(p.requires_grad for p in stage.parameters()):
             prefix = "" if stage is model else f"prior{number + 1}/"
             settings = config if stage is model else _stage_settings(config)
-            _fit_stage(stage, data, settings, folder / f"stage{number}", report, prefix)
+            _fit_stage(stage, data, settings, folder / f"stage{number}", report, progress, prefix)
             stage.requires_grad_(False)
         stage.eval()
         stage.calibrate(data.train, data.validation)
@@ -267,6 +271,7 @@ def _fit_stage(
     config: TrainerConfig,
     folder: Path,
     report: EpochMetrics | None,
+    progress: Monitor,
     prefix: str,
 ) -> None:
     done = folder / "done.ckpt"
@@ -287,7 +292,7 @@ def _fit_stage(
             keep,
         ]
         if data.share.rank == 0:
-            callbacks.append(ProgressLines(prefix.rstrip("/") or "model"))
+            callbacks += progress.callbacks(prefix.rstrip("/") or "model")
             callbacks += [_Report(report, prefix.rstrip("/"))] if report is not None else []
         trainer = make_trainer(config, folder, len(data.train_dataloader()), callbacks)
         last, training = folder / "last.ckpt", Training(model, config)
@@ -301,10 +306,7 @@ def _fit_stage(
         best, score = folder / "best.ckpt", keep.best_model_score
         if trainer.is_global_zero and score is not None and score.isfinite():
             if begun["val/loss"] <= float(score):
-                print(
-                    f"{prefix}validation: no epoch is better than the start; kept it",
-                    file=sys.stderr,
-                )
+                progress.say(f"{prefix}validation: no epoch is better than the start; kept it")
                 torch.save({"state_dict": start}, best)
             best.replace(done)
         trainer.strategy.barrier()
