@@ -167,8 +167,9 @@ def _forecast(model: Forecaster, batch: Batch, scoring: Scoring, units: Units, y
         return units.restore(values, batch.index)
 
     if scoring.mode == "point":
-        point = restore(model.predict(batch, scoring.steps))
-        return Scored(batch.index, batch.future_mask, y, point)
+        return Scored(
+            batch.index, batch.future_mask, y, restore(model.predict(batch, scoring.steps))
+        )
     draws = Draws(scoring.samples, _seeds(batch, scoring.seed), scoring.steps)
     paths, quantiles = restore(model.sample(batch, draws)), None
     if model.distribution == "quantiles":
