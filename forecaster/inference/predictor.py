@@ -284,6 +284,7 @@ class TableForecast:
     time order; ``series`` are GluonTS's, their channels in the model's order.
     """
 
+    request: PredictionRequest
     table: Table
     frame: pd.DataFrame
     series: tuple[Forecast, ...]
@@ -310,7 +311,7 @@ def forecast_series(saved: SavedModel, table: Table, request: PredictionRequest)
         ahead = grid[len(each.values) :]
         frames += series_rows(saved.schema.names, table, each, forecast, ahead, request)
     frame = pd.concat(frames, ignore_index=True)
-    return TableForecast(table, frame, series, decisions + predictor.decisions)
+    return TableForecast(request, table, frame, series, decisions + predictor.decisions)
 
 
 def _without_spread(saved: SavedModel, request: PredictionRequest) -> list[str]:

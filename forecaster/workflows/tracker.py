@@ -187,3 +187,8 @@ class Untracked:
 
 STORE: Tracker = Store()
 UNTRACKED: Tracker = Untracked()
+
+
+def tracker_of(tracking: bool) -> Tracker:
+    """The store, or none."""
+    return STORE if tracking else UNTRACKED
