@@ -48,9 +48,8 @@ class Model:
         self.notes = tuple(notes)
 
     def __repr__(self) -> str:
-        return (
-            f"Model('{self._saved.config.model.name}', horizon={self._saved.config.data.horizon})"
-        )
+        config = self._saved.config
+        return f"Model('{title(config)}', horizon={config.data.horizon})"
 
     @property
     def folder(self) -> Path:

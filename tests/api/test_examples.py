@@ -2,15 +2,11 @@
 
 import doctest
 import importlib
-import inspect
 import pkgutil
-import subprocess
-import sys
 
 import pytest
 from conftest import ROOT
 
-import forecaster
 from forecaster import api
 
 MODULES = [f"forecaster.api.{module.name}" for module in pkgutil.iter_modules(api.__path__)]
