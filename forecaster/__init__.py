@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from forecaster.api.forecast import Forecast
     from forecaster.api.model import Model, load
     from forecaster.api.training import train
+    from forecaster.config.parts import register
     from forecaster.config.sections import Section
     from forecaster.errors import UserError
-    from forecaster.models import Forecaster
+    from forecaster.models.base import Forecaster
 
 __version__ = "0.1.0"
 
@@ -49,7 +50,7 @@ _HOMES = {
     "Forecast": "forecaster.api.forecast",
     "Evaluation": "forecaster.api.evaluation",
     **dict.fromkeys(("Leaderboard", "backtest"), "forecaster.api.comparing"),
-    "Forecaster": "forecaster.models",
+    "Forecaster": "forecaster.models.base",
     "Section": "forecaster.config.sections",
     "UserError": "forecaster.errors",
     "register": "forecaster.config.parts",

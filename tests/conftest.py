@@ -178,3 +178,11 @@ def wide_csv(stamps: pd.DatetimeIndex, columns: int = 1, style: str = "%Y-%m-%d 
         for stamp, row in zip(stamps, values, strict=True)
     ]
     return "\n".join([head, *rows]) + "\n"
+
+
+def seasonal_naive(season: int, horizon: int):
+    """The baseline with a season of its own."""
+    from forecaster.models.base import Shape
+    from forecaster.models.naive import SeasonalNaive, SeasonalNaiveConfig
+
+    return SeasonalNaive(SeasonalNaiveConfig(season=season), Shape(1, 1, horizon, 1))

@@ -10,9 +10,10 @@ import torch
 from conftest import ROOT
 
 from forecaster.config.load import check_config, dump_config, find_config, load_config, read_yaml
+from forecaster.config.parts import build
 from forecaster.config.schema import Config
 from forecaster.errors import UserError
-from forecaster.models import build_model
+from forecaster.models.base import Shape
 
 PACKAGE = ROOT / "forecaster"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -74,7 +75,7 @@ def test_every_config_makes_a_model_that_learns(path: Path) -> None:
     config = load_config(path)
     assert check_config(read_yaml_text(dump_config(config)), "again") == config
     torch.manual_seed(0)
-    model = build_model(config.model, channels=2, lookback=96, horizon=24, season=24)
+    model = build(config.model, Shape(channels=2, lookback=96, horizon=24, season=24))
     from forecaster.data.windows import Batch, Windows
 
     rows = torch.randn(200, 2).numpy()

@@ -13,7 +13,7 @@ from forecaster.config.schema import Config
 from forecaster.data.frames import read_source
 from forecaster.data.tables import read_table
 from forecaster.errors import UserError
-from forecaster.models import Forecaster
+from forecaster.models.base import Forecaster
 from forecaster.training.progress import Silent
 from forecaster.workflows.backtest import BASELINE, BacktestOptions, compete, load_configs
 from forecaster.workflows.surroundings import Surroundings

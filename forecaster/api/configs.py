@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from forecaster.config.load import check_config, find_config, load_config
+from forecaster.config.parts import Trust, reference_of
 from forecaster.config.schema import Config
 from forecaster.errors import UserError
-from forecaster.models import Forecaster
+from forecaster.models.base import Forecaster
 
 Accelerator = Literal["auto", "cpu", "gpu"]
 Bounds = float | Mapping[str, float]
@@ -26,8 +27,8 @@ def config_of(model: str | Path | type[Forecaster], overrides: Mapping[str, Any]
         return load_config(find_config(str(model)), (), overrides)
     if not issubclass(model, Forecaster):
         raise UserError(f"{model.__name__}: not a forecaster; derive it from forecaster.Forecaster")
-    place = f"{model.__module__}:{model.__qualname__}"
-    return check_config(_nested({"model.name": place, **overrides}), place)
+    content = _nested({"model.name": reference_of(model), **overrides})
+    return check_config(content, model.__name__, Trust(code=True))
 
 
 def _nested(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from forecaster.api.roles import Roles, read_roles
 from forecaster.data.frames import read_source
 from forecaster.errors import UserError
 from forecaster.inference.locate import open_model
-from forecaster.models import Forecaster
+from forecaster.models.base import Forecaster
 from forecaster.training.progress import Silent
 from forecaster.workflows.surroundings import Surroundings
 from forecaster.workflows.tracker import tracker_of

@@ -1,7 +1,6 @@
 """The typed configuration: YAML in and out, unknown keys refused with the nearest that exists."""
 
 import reprlib
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from forecaster.config.parts import NO_TRUST, Kind, Trust, find, kind_held
 from forecaster.config.schema import Config
 from forecaster.config.sections import Section, nearest
 from forecaster.errors import UserError
@@ -68,7 +68,7 @@ def load_config(
         except yaml.YAMLError as error:
             raise UserError(f"--set {setting}: the value is not YAML; quote it") from error
         _put(content, key.strip(), value)
-    return check_config(content, str(path))
+    return check_config(content, str(path), Trust(code=True))
 
 
 def _put(content: dict[str, Any], key: str, value: Any) -> None:
@@ -80,66 +80,67 @@ def _put(content: dict[str, Any], key: str, value: Any) -> None:
     content[last] = value
 
 
-def check_config(content: Mapping[str, Any], source: str) -> Config:
-    """Validate; the first fault is told in one line."""
+def check_config(content: Mapping[str, Any], source: str, trust: Trust = NO_TRUST) -> Config:
+    """Validate; the first fault is reported in one line. ``trust``: whether parts of the user's own
+    may be loaded.
+    """
     try:
-        return Config.model_validate(content)
+        return Config.model_validate(content, context=trust)
     except ValidationError as error:
-        first = error.errors()[0]
-    sections, keys = _walk(first["loc"])
-    key = ".".join(keys)
-    if first["type"] == "extra_forbidden":
-        known = sorted(sections.model_fields)
-        told = (
-            f"{source}: no configuration key '{key}'{nearest(keys[-1], known)}; "
+        fault = error.errors()[0]
+    key, section = _locate(content, fault["loc"], trust)
+    if fault["type"] == "extra_forbidden":
+        last, known = key.rpartition(".")[2], sorted(section.model_fields)
+        message = (
+            f"{source}: no configuration key '{key}'{nearest(last, known)}; "
             f"known: {', '.join(known)}"
         )
         if "name" in known:  # the keys may be those of the part that was there before
-            told += f"; a part that is exchanged is given whole: {'.'.join(keys[:-1])}={{name: …}}"
-        raise UserError(told)
-    raise UserError(f"{source}: configuration key '{key}': {reason(first)}; correct it")
+            exchanged = key.removesuffix(f".{last}")
+            message += f"; a part that is exchanged is given whole: {exchanged}={{name: …}}"
+        raise UserError(message)
+    raise UserError(f"{source}: configuration key '{key}': {reason(fault)}; correct it")
 
 
 def reason(fault: Any) -> str:
     """What is wrong with a value, from pydantic's account of it."""
     message = str(fault["msg"]).removeprefix("Value error, ")
-    return (
-        message[0].lower()
-        + message[1:]
-        + ("" if fault["type"] == "missing" else f", got {reprlib.repr(fault['input'])}")
-    )
+    of_a_section = isinstance(fault["input"], Mapping | Section)
+    value = "" if of_a_section else f", got {reprlib.repr(fault['input'])}"
+    return message[0].lower() + message[1:] + value
 
 
-def _walk(location: Sequence[str | int]) -> tuple[type[Section], list[str]]:
-    """The section that a fault lies in, and the keys that lead to it: its location without the
-    names of alternatives.
-    """
+def _locate(
+    content: Mapping[str, Any], location: Sequence[str | int], trust: Trust
+) -> tuple[str, type[Section]]:
+    """The dotted key of a fault, and the section that it lies in."""
     section: type[Section] = Config
-    options: dict[str, type[Section]] = {}
+    inside: type[Section] | None = Config
+    value: Any = content
+    kind: Kind | None = None
     keys: list[str] = []
-    for part in map(str, location):
-        if part in options:  # one of several sections, told apart by its name
-            section, options = options[part], {}
-            continue
-        keys.append(part)
-        field = section.model_fields.get(part)
-        kinds = (
-            []
-            if field is None
-            else [k for k in _leaves(field.annotation) if hasattr(k, "model_fields")]
-        )
-        options = {k.model_fields["name"].default: k for k in kinds if "name" in k.model_fields}
-        if len(kinds) == 1 and not options:
-            section = kinds[0]
-    return section, keys
+    for place in location:
+        if isinstance(place, str):
+            if kind is not None:
+                inside = find(kind, value["name"], trust).config
+            if inside is None:  # what follows names an alternative of the field's type
+                break
+            section, field = inside, inside.model_fields.get(place)
+            kind = None if field is None else kind_held(field)
+            inside = None if field is None else _section(field.annotation)
+        keys.append(str(place))
+        value = _item(value, place)
+    return ".".join(keys), section
 
 
-def _leaves(kind: Any) -> list[Any]:
-    """The classes of a union, however it is nested and annotated."""
-    arguments = typing.get_args(kind)
-    if typing.get_origin(kind) in {typing.Annotated, typing.Literal}:
-        arguments = arguments[:1]
-    return [leaf for argument in arguments for leaf in _leaves(argument)] if arguments else [kind]
+def _item(value: Any, place: str | int) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(place)
+    return value[place] if isinstance(value, list | tuple) and isinstance(place, int) else None
+
+
+def _section(annotation: Any) -> type[Section] | None:
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Section) else None
 
 
 def dump_config(config: Config) -> str:

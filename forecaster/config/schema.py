@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from forecaster.config.model_config import ModelConfig
+from forecaster.config.parts import ForecasterPart
 from forecaster.config.sections import Positive, Section, nearest
 from forecaster.errors import UserError
 
@@ -99,5 +99,5 @@ class Config(Section):
 
     title: str | None = None
     data: DataConfig = DataConfig()
-    model: ModelConfig
+    model: ForecasterPart
     trainer: TrainerConfig = TrainerConfig()

@@ -22,6 +22,12 @@ class Section(BaseModel):
     )
 
 
+class PartConfig(Section):
+    """The settings of a part, which is found by its ``name`` (``forecaster.config.parts``)."""
+
+    name: str
+
+
 def nearest(name: str, known: Sequence[str]) -> str:
     """A question after the known name that a mistyped one is closest to; nothing if none is
     close.

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from forecaster.data.problem import Problem, with_a_season
 from forecaster.data.splits import Part
 from forecaster.data.windows import Batch, Windows, evenly_spaced, loader_of
+from forecaster.diffusion.drawing import Draws
 from forecaster.evaluation.accumulate import (
     Accumulator,
     Truth,
@@ -23,8 +24,8 @@ from forecaster.evaluation.accumulate import (
 )
 from forecaster.evaluation.metrics import QUANTILES, quantiles_of_ranked
 from forecaster.evaluation.units import Units
-from forecaster.models import Draws, Forecaster
-from forecaster.models.naive import SeasonalNaive
+from forecaster.models.base import Forecaster, Shape
+from forecaster.models.naive import SeasonalNaive, SeasonalNaiveConfig
 
 Mode = Literal["point", "probabilistic"]
 # numbers in one array of sample paths: what bounds the memory of a batch
@@ -145,7 +146,9 @@ def score_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> Wind
     of the model is.
     """
     widened = replace(problem, config=with_a_season(problem.config, problem.table))
-    naive = SeasonalNaive(problem.table.interval.season, problem.config.horizon)
+    data, season = widened.config, problem.table.interval.season
+    shape = Shape(problem.channels, data.lookback, data.horizon, season)
+    naive = SeasonalNaive(SeasonalNaiveConfig(), shape)
     return score_windows(
         naive,
         widened,

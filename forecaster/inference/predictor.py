@@ -19,10 +19,11 @@ from forecaster.config.schema import Columns
 from forecaster.data.intervals import step_number
 from forecaster.data.splits import Scaling
 from forecaster.data.tables import Series, Table
+from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode
 from forecaster.inference.saved_model import SavedModel
-from forecaster.models import Draws, Forecaster, empty_future
+from forecaster.models.base import Forecaster, empty_future
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,13 @@ import safetensors.torch
 import torch
 
 from forecaster.config.load import check_config, dump_config, read_yaml
+from forecaster.config.parts import build
 from forecaster.config.schema import Config
 from forecaster.data.intervals import Interval
 from forecaster.data.problem import Problem
 from forecaster.data.splits import Scaling
 from forecaster.errors import UserError
-from forecaster.models import Forecaster, build_model
+from forecaster.models.base import Forecaster, Shape, Streamable
 from forecaster.models.conformal import Conformal
 from forecaster.tracking.provenance import versions
 
@@ -81,6 +82,11 @@ class SavedModel:
                 f"--resample-rate {rate}: the model was trained on {self.schema.interval.alias}, "
                 "which is a step of the "
                 "calendar; only intervals of a fixed length can be resampled"
+            )
+        if not isinstance(self.model, Streamable):
+            raise UserError(
+                "this model knows one sampling interval only (--resample-rate); train a "
+                "state-space model, such as s4d"
             )
         self.model.resample(rate)
         coarse = Interval(pd.tseries.frequencies.to_offset(rate * tick).freqstr)  # type: ignore[call-overload]
@@ -198,9 +204,8 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> SavedModel:
         if errors.shape[1:] != (len(schema.names), config.data.horizon):
             raise RuntimeError(f"errors of shape {tuple(errors.shape)}")
     with _told(folder / "weights.safetensors") as path:
-        model = build_model(
-            config.model, len(schema.names), config.data.lookback, config.data.horizon, season
-        )
+        shape = Shape(len(schema.names), config.data.lookback, config.data.horizon, season)
+        model = build(config.model, shape)
         model.load_state_dict(safetensors.torch.load_file(path, device="cpu"))
         if not all(bool(p.isfinite().all()) for p in model.parameters()):
             raise RuntimeError("a weight is not finite")

@@ -26,7 +26,7 @@ from forecaster.inference.predictor import (
 )
 from forecaster.inference.saved_model import SavedModel
 from forecaster.io.tables import csv_text
-from forecaster.models import Forecaster, StreamingState
+from forecaster.models.base import Forecaster, Streamable, StreamingState
 from forecaster.models.conformal import Conformal
 
 SOURCE = "standard input"
@@ -56,7 +56,9 @@ class _Follower:
         window = context(self.scale.apply(history.values), saved.config.data.lookback)
         past, mask = observed(window[None])
         with torch.no_grad():
-            self.live: StreamingState = core.stream(past.to(self.device), mask.to(self.device))
+            self.live: StreamingState = _streamable(core).stream(
+                past.to(self.device), mask.to(self.device)
+            )
         shown = (
             Conformal(self.live, saved.errors).to(self.device)
             if isinstance(saved.model, Conformal)
@@ -136,6 +138,15 @@ class _Follower:
         )
         rows.insert(0, "origin", self._say(self.last))
         return rows
+
+
+def _streamable(model: Forecaster) -> Streamable:
+    if not isinstance(model, Streamable):
+        raise UserError(
+            "this model cannot take in rows one at a time (--stream); train a state-space model, "
+            "such as s4d"
+        )
+    return model
 
 
 def follow(

@@ -2,49 +2,54 @@
 Lightning or of files.
 """
 
-import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from forecaster.data.windows import Batch, Windows
+from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
+from forecaster.models.levels import LEVELS, draw
 
 Distribution = Literal["none", "samples", "quantiles"]
+Loss = Literal["l1", "mse"]
 
 
 @dataclass(frozen=True)
-class Draws:
-    """How samples are drawn: their number, the sampler's steps (None: the model's own), one seed a
-    window.
-
-    With its own seed, a window's samples do not depend on which windows share its batch. ``budget``
-    bounds the memory of one network call, in bytes.
+class Shape:
+    """What a forecaster is built for: ``channels`` K, ``lookback`` L, ``horizon`` H, the length of
+    the ``season`` in steps, and the ``label`` P that a bridge's prior gives, too (M = P + H).
     """
 
-    samples: int
-    seeds: Sequence[int]
-    steps: int | None = None
-    budget: int = 256 * 2**20
-
-
-def generator(*parts: int | str) -> torch.Generator:
-    """A source of random numbers of its own for every tuple of parts (torch looks at 32 bits of a
-    seed only).
-    """
-    digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
+    channels: int
+    lookback: int
+    horizon: int
+    season: int
+    label: int = 0
 
 
 class Forecaster(nn.Module):
-    """Base of all models. ``distribution`` says what the probabilistic forecast consists of."""
+    """Base of all models, built from its settings and a ``Shape``: ``loss`` and ``predict``, and
+    either ``sample`` or ``quantiles`` for a probabilistic forecast.
+
+    ``distribution``: what the probabilistic forecast consists of. A subclass that defines
+    ``quantiles`` or ``sample`` has it set by that, unless it says otherwise.
+    """
 
     distribution: Distribution = "none"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "distribution" not in vars(cls):
+            if "quantiles" in vars(cls):
+                cls.distribution = "quantiles"
+            elif "sample" in vars(cls):
+                cls.distribution = "samples"
 
     @property
     def device(self) -> torch.device:
@@ -67,44 +72,18 @@ class Forecaster(nn.Module):
         raise NotImplementedError
 
     def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
-        """Sample paths, in z-scores, where ``distribution`` is ``samples``."""
-        raise UserError(
-            f"this model gives no samples (its probabilistic forecast: {self.distribution})"
-        )
+        """Sample paths, in z-scores, where there is a distribution; of quantiles, draws from the
+        marginals, independent in time and channel.
+        """
+        if self.distribution != "quantiles":
+            raise UserError("this model gives a point forecast only, no samples")
+        return draw(self.quantiles(batch, LEVELS), LEVELS, draws)
 
     def quantiles(self, batch: Batch, levels: Sequence[float]) -> Float[Tensor, "B Q K H"]:
         """Quantiles, in z-scores, where ``distribution`` is ``quantiles``."""
         raise UserError(
             "this model gives no quantiles of its own (its probabilistic forecast: "
             f"{self.distribution})"
-        )
-
-    def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
-        """The point forecast of a bridge's whole path, label and horizon, in z-scores; without a
-        label, ``point``.
-        """
-        return self.predict(batch)
-
-    def sample_with_label(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
-        """What a bridge may start from, in z-scores: sample paths, or the point forecast again and
-        again.
-        """
-        return self.predict_with_label(batch)[:, None].expand(-1, draws.samples, -1, -1)
-
-    def stream(
-        self, past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"]
-    ) -> "StreamingState":
-        """This model after a history, to be given further rows one at a time."""
-        raise UserError(
-            "this model cannot take in rows one at a time (--stream); train a state-space model, "
-            "such as s4d"
-        )
-
-    def resample(self, rate: int) -> None:
-        """From now on, read series sampled ``rate`` times more coarsely than the training's."""
-        raise UserError(
-            "this model knows one sampling interval only (--resample-rate); train a state-space "
-            "model, such as s4d"
         )
 
     def mean(self, batch: Batch) -> Float[Tensor, "B K H"]:
@@ -114,7 +93,7 @@ class Forecaster(nn.Module):
         return self.quantiles(batch, [round(0.05 + 0.1 * i, 2) for i in range(10)]).mean(1)
 
     def stages(self) -> list["Forecaster"]:
-        """Parts to be trained first, each by itself, and kept as they are then."""
+        """Parts that are trained first, each by itself, and then frozen."""
         return []
 
     def calibrate(self, train: Windows, validation: Windows) -> None:
@@ -140,6 +119,19 @@ class StreamingState(Forecaster):
         raise NotImplementedError
 
 
+@runtime_checkable
+class Streamable(Protocol):
+    """A forecaster that reads a history once and then row after row, at any sampling interval."""
+
+    def stream(
+        self, past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"]
+    ) -> StreamingState:
+        """This model after a history, to be given further rows one at a time."""
+
+    def resample(self, rate: int) -> None:
+        """From now on, read series sampled ``rate`` times more coarsely than the training's."""
+
+
 def masked_mean(
     errors: Float[Tensor, "*shape"], mask: Float[Tensor, "*shape"]
 ) -> Float[Tensor, ""]:
@@ -147,7 +139,7 @@ def masked_mean(
     return (errors * mask).sum() / mask.sum().clamp(min=1)
 
 
-def path_errors(kind: str, forecast: Tensor, target: Tensor) -> Tensor:
+def path_errors(kind: Loss, forecast: Tensor, target: Tensor) -> Tensor:
     """Elementwise absolute (``l1``) or squared (``mse``) errors."""
     return (forecast - target).abs() if kind == "l1" else (forecast - target) ** 2
 

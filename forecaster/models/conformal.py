@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from forecaster.data.windows import Batch, Windows, ordered_loader
+from forecaster.diffusion.drawing import Draws, generator
 from forecaster.errors import UserError
-from forecaster.models.base import Draws, Forecaster, generator
+from forecaster.models.base import Forecaster
 
 # validation windows kept at most, evenly spaced: enough for levels of a thousandth
 KEPT = 1000

@@ -1,24 +1,30 @@
 """Forecasts that are quantiles at fixed levels: the loss, levels in between, and draws."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
+from pydantic import AfterValidator
 from torch import Tensor
 
+from forecaster.diffusion.drawing import Draws, generator
 from forecaster.errors import UserError
-from forecaster.models.base import Draws, generator
+
+# the levels of a quantile forecast
+LEVELS = (0.005, 0.025, *(round(0.05 * i, 2) for i in range(1, 20)), 0.975, 0.995)
 
 
-def check_levels(levels: Sequence[float]) -> None:
-    """Refuse levels that do not rise strictly between 0 and 1."""
+def check_levels(levels: tuple[float, ...]) -> tuple[float, ...]:
+    """Refuse levels that do not rise strictly between 0 and 1, or leave out what metrics need."""
     if not levels or list(levels) != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1:
-        raise UserError("model.levels: quantile levels rise strictly between 0 and 1; correct them")
+        raise ValueError("quantile levels rise strictly between 0 and 1")
     if levels[0] > 0.025 or levels[-1] < 0.975:
-        raise UserError(
-            "model.levels: have to reach from 0.025 to 0.975 at least, which the metrics ask for; "
-            "add levels"
-        )
+        raise ValueError("levels have to reach from 0.025 to 0.975, which the metrics ask for")
+    return levels
+
+
+Levels = Annotated[tuple[float, ...], AfterValidator(check_levels)]
 
 
 def pinball(

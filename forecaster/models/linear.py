@@ -3,34 +3,56 @@ quantile.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from forecaster.config.model_config import LinearConfig, QuantileLinearConfig
+from forecaster.config.parts import register
+from forecaster.config.sections import PartConfig
 from forecaster.data.windows import Batch
-from forecaster.models.base import Draws, Forecaster, masked_mean
-from forecaster.models.levels import between, check_levels, draw, pinball
-from forecaster.models.point import PointModel
-from forecaster.networks.norms import frame
+from forecaster.diffusion.drawing import Draws
+from forecaster.models.base import Forecaster, Loss, Shape, masked_mean
+from forecaster.models.levels import LEVELS, Levels, between, draw, pinball
+from forecaster.models.point import NormalisedForecaster
+from forecaster.networks.norms import Norm, frame
 
 
-class Linear(PointModel):
+class LinearConfig(PartConfig):
+    """One linear layer over time, shared by the channels (NLinear: ``norm: last``; RLinear:
+    ``norm: standard``).
+    """
+
+    name: Literal["linear"] = "linear"
+    norm: Norm = "last"
+    loss: Loss = "mse"
+
+
+@register("forecaster", LinearConfig)
+class Linear(NormalisedForecaster):
     """L → P + H, shared by the channels, inside a window normalisation."""
 
-    def __init__(self, config: LinearConfig, lookback: int, horizon: int, label: int = 0) -> None:
-        super().__init__(config.norm, config.loss, label)
-        self.layer = nn.Linear(lookback, label + horizon)
+    def __init__(self, config: LinearConfig, shape: Shape) -> None:
+        super().__init__(config.norm, config.loss, shape.label)
+        self.layer = nn.Linear(shape.lookback, shape.label + shape.horizon)
         # the start of Zeng et al.: the plain average of the window
-        nn.init.constant_(self.layer.weight, 1 / lookback)
+        nn.init.constant_(self.layer.weight, 1 / shape.lookback)
 
     def outlook(self, past: Float[Tensor, "B K L"]) -> Float[Tensor, "B K M"]:
-        """One matrix."""
         out: Tensor = self.layer(past)
         return out
 
 
+class QuantileLinearConfig(PartConfig):
+    """A linear layer per quantile, without crossing."""
+
+    name: Literal["quantile-linear"] = "quantile-linear"
+    norm: Norm = "standard"
+    levels: Levels = LEVELS
+
+
+@register("forecaster", QuantileLinearConfig)
 class QuantileLinear(Forecaster):
     """A linear layer a quantile level; sorted over the levels, so quantiles never cross.
 
@@ -40,14 +62,13 @@ class QuantileLinear(Forecaster):
 
     distribution = "quantiles"
 
-    def __init__(self, config: QuantileLinearConfig, lookback: int, horizon: int) -> None:
+    def __init__(self, config: QuantileLinearConfig, shape: Shape) -> None:
         super().__init__()
-        check_levels(config.levels)
-        self.config, self.horizon = config, horizon
-        self.layer = nn.Linear(lookback, len(config.levels) * horizon)
-        nn.init.constant_(self.layer.weight, 1 / lookback)
+        self.config, self.horizon = config, shape.horizon
+        self.layer = nn.Linear(shape.lookback, len(config.levels) * shape.horizon)
+        nn.init.constant_(self.layer.weight, 1 / shape.lookback)
         # a start with the spread of a normal distribution, in the window's own units
-        levels = torch.tensor(config.levels).repeat(horizon)
+        levels = torch.tensor(config.levels).repeat(shape.horizon)
         self.layer.bias.data = torch.distributions.Normal(0.0, 1.0).icdf(levels)
 
     def _own(self, batch: Batch) -> Float[Tensor, "B Q K H"]:

@@ -2,26 +2,52 @@
 2023).
 """
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
+from pydantic import model_validator
 from torch import Tensor, nn
 
-from forecaster.config.model_config import TransformerConfig
-from forecaster.models.point import PointModel
-from forecaster.networks.build import check_heads
-from forecaster.networks.layers import TransformerLayer
+from forecaster.config.parts import register
+from forecaster.config.sections import Fraction, PartConfig, Positive
+from forecaster.models.base import Loss, Shape
+from forecaster.models.point import NormalisedForecaster
+from forecaster.networks.layers import TransformerLayer, check_heads
+from forecaster.networks.norms import Norm
 
 
-class Transformer(PointModel):
+class TransformerConfig(PartConfig):
+    """A transformer over patches of the lookback, shared by the channels (PatchTST, arXiv
+    2211.14730).
+    """
+
+    name: Literal["transformer"] = "transformer"
+    norm: Norm = "standard"
+    loss: Loss = "mse"
+    patch: Positive = 16
+    stride: Positive = 8
+    width: Positive = 16
+    layers: Positive = 2
+    heads: Positive = 4
+    feed_forward: Positive = 64
+    dropout: Fraction = 0.2
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> "TransformerConfig":
+        check_heads(self.width, self.heads, "width")
+        return self
+
+
+@register("forecaster", TransformerConfig)
+class Transformer(NormalisedForecaster):
     """Patches → tokens with learnt positions → transformer layers → one linear head over all
     tokens.
     """
 
-    def __init__(
-        self, config: TransformerConfig, lookback: int, horizon: int, label: int = 0
-    ) -> None:
-        super().__init__(config.norm, config.loss, label)
-        check_heads(config.width, config.heads, "model.heads", "model.width")
+    def __init__(self, config: TransformerConfig, shape: Shape) -> None:
+        super().__init__(config.norm, config.loss, shape.label)
+        lookback, steps = shape.lookback, shape.label + shape.horizon
         self.patch, self.stride = min(config.patch, lookback), config.stride
         tokens = (lookback - self.patch) // self.stride + 1
         self.embed = nn.Linear(self.patch, config.width)
@@ -29,9 +55,7 @@ class Transformer(PointModel):
         attention = (config.width, config.heads, config.feed_forward, config.dropout)
         self.layers = nn.Sequential(*(TransformerLayer(*attention) for _ in range(config.layers)))
         self.head = nn.Sequential(
-            nn.Flatten(1),
-            nn.Dropout(config.dropout),
-            nn.Linear(tokens * config.width, label + horizon),
+            nn.Flatten(1), nn.Dropout(config.dropout), nn.Linear(tokens * config.width, steps)
         )
 
     def outlook(self, past: Float[Tensor, "B K L"]) -> Float[Tensor, "B K M"]:

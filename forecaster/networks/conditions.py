@@ -2,23 +2,37 @@
 its input.
 """
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from forecaster.config.model_config import EncodedConfig, HistoryConfig, MixupConfig
-from forecaster.errors import UserError
+from forecaster.config.parts import register
+from forecaster.config.sections import PartConfig, Positive, Section
 
 
-class Encoded(nn.Module):
-    """E(x): one linear layer L → M, shared by the channels; G = 1, S = M (S²DBM)."""
+@dataclass(frozen=True)
+class ConditionShape:
+    """What a condition is built for: ``lookback`` L and the ``length`` M of the path."""
 
-    features = 1
+    lookback: int
+    length: int
 
-    def __init__(self, lookback: int, length: int) -> None:
-        super().__init__()
-        self.layer, self.length = nn.Linear(lookback, length), length
+
+class Condition(nn.Module):
+    """From a history to ``features`` G at each of ``length`` S positions, the path's own last.
+
+    Built from its settings and a ``ConditionShape``. ``holds_history``: the history itself stands
+    at further positions. ``needs_future``: in training it is shown the truth.
+    """
+
+    features: int
+    length: int
+    holds_history = False
+    needs_future = False
 
     def forward(
         self,
@@ -27,14 +41,26 @@ class Encoded(nn.Module):
         y_0: Float[Tensor, "B K M"] | None,
     ) -> Float[Tensor, "B K S G"]:
         """``past`` is 0 where the mask is; ``y_0`` is the truth while training, else None."""
-        encoded: Tensor = self.layer(past)
-        return encoded[..., None]
+        raise NotImplementedError
 
 
-class Mixup(Encoded):
-    """E(x), while training mixed elementwise with the truth: m·E(x) + (1 − m)·y_0, m ~ U[0, 1)
-    (TimeDiff).
+class EncodedConfig(PartConfig):
+    """E(x): one linear layer from the lookback to the path's length, shared by the channels
+    (S²DBM).
     """
+
+    name: Literal["linear"] = "linear"
+
+
+@register("condition", EncodedConfig)
+class Encoded(Condition):
+    """G = 1, S = M."""
+
+    features = 1
+
+    def __init__(self, config: Section, shape: ConditionShape) -> None:
+        super().__init__()
+        self.layer, self.length = nn.Linear(shape.lookback, shape.length), shape.length
 
     def forward(
         self,
@@ -42,7 +68,28 @@ class Mixup(Encoded):
         mask: Float[Tensor, "B K L"],
         y_0: Float[Tensor, "B K M"] | None,
     ) -> Float[Tensor, "B K S G"]:
-        """As ``Encoded``; the truth is looked at in training only."""
+        encoded: Tensor = self.layer(past)
+        return encoded[..., None]
+
+
+class MixupConfig(PartConfig):
+    """E(x), mixed elementwise with the true future in training (TimeDiff's future mixup)."""
+
+    name: Literal["mixup"] = "mixup"
+
+
+@register("condition", MixupConfig)
+class Mixup(Encoded):
+    """In training m·E(x) + (1 − m)·y_0 with m ~ U[0, 1), elementwise; E(x) in forecasting."""
+
+    needs_future = True
+
+    def forward(
+        self,
+        past: Float[Tensor, "B K L"],
+        mask: Float[Tensor, "B K L"],
+        y_0: Float[Tensor, "B K M"] | None,
+    ) -> Float[Tensor, "B K S G"]:
         encoded: Tensor = self.layer(past)
         if self.training and y_0 is not None:
             share = torch.rand_like(encoded)
@@ -50,16 +97,26 @@ class Mixup(Encoded):
         return encoded[..., None]
 
 
-class History(nn.Module):
-    """The last values of the history and their mask, before the path's own positions; G = 2, S =
-    steps + M (CSDI).
+class HistoryConfig(PartConfig):
+    """The last ``steps`` values of the history stand in the network's input before the path, with
+    their mask (CSDI).
     """
 
-    features = 2
+    name: Literal["history"] = "history"
+    steps: Positive = 96
 
-    def __init__(self, steps: int, length: int) -> None:
+
+@register("condition", HistoryConfig)
+class History(Condition):
+    """The history and its mask before the path's own positions; G = 2, S = steps + M."""
+
+    features = 2
+    holds_history = True
+
+    def __init__(self, config: HistoryConfig, shape: ConditionShape) -> None:
         super().__init__()
-        self.steps, self.length = steps, steps + length
+        self.steps = min(config.steps, shape.lookback)
+        self.length = self.steps + shape.length
 
     def forward(
         self,
@@ -67,19 +124,18 @@ class History(nn.Module):
         mask: Float[Tensor, "B K L"],
         y_0: Float[Tensor, "B K M"] | None,
     ) -> Float[Tensor, "B K S G"]:
-        """As ``Encoded``."""
         both = torch.stack([past, mask], dim=3)[:, :, -self.steps :]
         return F.pad(both, (0, 0, 0, self.length - self.steps))
 
 
-class Nothing(nn.Module):
+class Nothing(Condition):
     """No condition, G = 0: the history speaks through the prior alone."""
 
     features = 0
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, shape: ConditionShape) -> None:
         super().__init__()
-        self.length = length
+        self.length = shape.length
 
     def forward(
         self,
@@ -87,33 +143,4 @@ class Nothing(nn.Module):
         mask: Float[Tensor, "B K L"],
         y_0: Float[Tensor, "B K M"] | None,
     ) -> Float[Tensor, "B K S G"]:
-        """As ``Encoded``."""
         return past.new_zeros(*past.shape[:2], self.length, 0)
-
-
-Condition = Encoded | History | Nothing
-
-
-def build_condition(
-    config: EncodedConfig | HistoryConfig | MixupConfig | None,
-    lookback: int,
-    length: int,
-    label: int,
-) -> Condition:
-    """The condition of a configuration; ``length``: M, of which ``label`` steps belong to the
-    history.
-    """
-    match config:
-        case None:
-            return Nothing(length)
-        case EncodedConfig():
-            return Encoded(lookback, length)
-        case MixupConfig():
-            return Mixup(lookback, length)
-        case HistoryConfig():
-            if label:
-                raise UserError(
-                    "model.label: a network that is given the history itself has its label there; "
-                    "set it to 0"
-                )
-            return History(min(config.steps, lookback), length)

@@ -2,12 +2,16 @@
 channels.
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from forecaster.config.model_config import ConvolutionConfig
+from forecaster.config.parts import register
+from forecaster.config.sections import Even, Fraction, PartConfig, Positive
+from forecaster.networks.base import DenoisingNetwork, NetworkShape
 from forecaster.networks.layers import StepEmbedding
 
 
@@ -26,7 +30,19 @@ class _Block(nn.Module):
         return x + y if x.shape == y.shape else y
 
 
-class ConvolutionNetwork(nn.Module):
+class ConvolutionConfig(PartConfig):
+    """TimeDiff's network: convolutions over time that mix all channels."""
+
+    name: Literal["convolution"] = "convolution"
+    width: Positive = 64
+    layers: Positive = 4
+    kernel: Positive = 5
+    step_embedding: Even = 128
+    dropout: Fraction = 0.1
+
+
+@register("network", ConvolutionConfig)
+class ConvolutionNetwork(DenoisingNetwork):
     """y_t is encoded with the step, joined with what is given, and decoded; the output's start is
     0.
 
@@ -34,29 +50,26 @@ class ConvolutionNetwork(nn.Module):
     4·B·S·(width·layers·3)·4 bytes.
     """
 
-    def __init__(
-        self, config: ConvolutionConfig, steps: int, variates: int, length: int, features: int
-    ) -> None:
+    def __init__(self, config: ConvolutionConfig, shape: NetworkShape) -> None:
         super().__init__()
         width, half = config.width, max(config.layers // 2, 1)
-        self.memory = 12 * width * config.layers // variates + 1
-        self.step = StepEmbedding(steps, config.step_embedding)
+        self.memory = 12 * width * config.layers // shape.variates + 1
+        self.step = StepEmbedding(shape.steps, config.step_embedding)
         self.shift = nn.Linear(config.step_embedding, width)
-        shape = (config.kernel, config.dropout)
+        block = (config.kernel, config.dropout)
         self.encode = nn.Sequential(
-            _Block(variates, width, *shape),
-            *(_Block(width, width, *shape) for _ in range(half - 1)),
+            _Block(shape.variates, width, *block),
+            *(_Block(width, width, *block) for _ in range(half - 1)),
         )
-        joined = width + variates * (features - 1)
+        joined = width + shape.variates * (shape.features - 1)
         self.decode = nn.Sequential(
-            _Block(joined, width, *shape), *(_Block(width, width, *shape) for _ in range(half - 1))
+            _Block(joined, width, *block), *(_Block(width, width, *block) for _ in range(half - 1))
         )
-        self.output = nn.Conv1d(width, variates, 1)
+        self.output = nn.Conv1d(width, shape.variates, 1)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Float[Tensor, "B K S F"], t: Int[Tensor, " B"]) -> Float[Tensor, "B K S"]:
-        """The network's output; what it stands for is the denoiser's affair."""
         encoded = self.encode(x[..., 0]) + self.shift(self.step(t))[..., None]  # (B, width, S)
         given = x[..., 1:].permute(0, 1, 3, 2).flatten(1, 2)  # (B, K·(F−1), S)
         out: Tensor = self.output(self.decode(torch.cat([encoded, given], dim=1)))

@@ -59,3 +59,9 @@ class TransformerLayer(nn.Module):
         mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=rate)
         x = self.norm_1(x + self.drop(self.out(mixed.transpose(1, 2).reshape(n, length, width))))
         return self.norm_2(x + self.drop(self.down(self.drop(F.gelu(self.up(x))))))
+
+
+def check_heads(width: int, heads: int, width_name: str) -> None:
+    """Attention heads share the width equally; for the validators of settings."""
+    if width % heads:
+        raise ValueError(f"heads {heads} has to divide {width_name} {width}; change one of them")

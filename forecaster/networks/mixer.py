@@ -5,11 +5,15 @@ Every weight sees a whole path, so a draw that is shifted, tilted or scaled as a
 away, which attention over single positions has to put together.
 """
 
+from typing import Literal
+
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from forecaster.config.model_config import MixerConfig
+from forecaster.config.parts import register
+from forecaster.config.sections import Even, Fraction, PartConfig, Positive
+from forecaster.networks.base import DenoisingNetwork, NetworkShape
 from forecaster.networks.layers import StepEmbedding
 
 
@@ -29,7 +33,20 @@ class MixerBlock(nn.Module):
         return x + mixed
 
 
-class MixerNetwork(nn.Module):
+class MixerConfig(PartConfig):
+    """Dense layers over the whole path of a channel and over the channels, in turn: cheap, and
+    linear in its length.
+    """
+
+    name: Literal["mixer"] = "mixer"
+    width: Positive = 128
+    layers: Positive = 2
+    step_embedding: Even = 32
+    dropout: Fraction = 0.5
+
+
+@register("network", MixerConfig)
+class MixerNetwork(DenoisingNetwork):
     """A channel's whole path with all that is given → hidden units → blocks → the path; the
     output's start is 0.
 
@@ -37,24 +54,24 @@ class MixerNetwork(nn.Module):
     8·B·K·width·layers·4 bytes.
     """
 
-    def __init__(
-        self, config: MixerConfig, steps: int, variates: int, length: int, features: int
-    ) -> None:
+    def __init__(self, config: MixerConfig, shape: NetworkShape) -> None:
         super().__init__()
-        self.memory = features + 8 * config.width * config.layers // length + 1
-        self.step = StepEmbedding(steps, config.step_embedding)
+        self.memory = shape.features + 8 * config.width * config.layers // shape.length + 1
+        self.step = StepEmbedding(shape.steps, config.step_embedding)
         self.shift = nn.Linear(config.step_embedding, config.width)
-        self.names = nn.Embedding(variates, config.width)
-        self.input = nn.Linear(length * features, config.width)
+        self.names = nn.Embedding(shape.variates, config.width)
+        self.input = nn.Linear(shape.length * shape.features, config.width)
         self.blocks = nn.Sequential(
-            *(MixerBlock(config.width, variates, config.dropout) for _ in range(config.layers))
+            *(
+                MixerBlock(config.width, shape.variates, config.dropout)
+                for _ in range(config.layers)
+            )
         )
-        self.output = nn.Linear(config.width, length)
+        self.output = nn.Linear(config.width, shape.length)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
     def forward(self, x: Float[Tensor, "B K S F"], t: Int[Tensor, " B"]) -> Float[Tensor, "B K S"]:
-        """The network's output; what it stands for is the denoiser's affair."""
         y = (
             self.input(x.flatten(2)) + self.names.weight + self.shift(self.step(t))[:, None]
         )  # (B, K, W)

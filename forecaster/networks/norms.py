@@ -3,12 +3,13 @@ out.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from forecaster.config.model_config import Norm
+Norm = Literal["none", "last", "mean", "standard"]
 
 
 @dataclass(frozen=True)

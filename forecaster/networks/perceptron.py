@@ -3,12 +3,15 @@ layers gated by the step.
 """
 
 import itertools
+from typing import Literal
 
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from forecaster.config.model_config import PerceptronConfig
+from forecaster.config.parts import register
+from forecaster.config.sections import PartConfig, Positive
+from forecaster.networks.base import DenoisingNetwork, NetworkShape
 
 
 class GatedDense(nn.Module):
@@ -27,25 +30,37 @@ class GatedDense(nn.Module):
         return y
 
 
-class PerceptronNetwork(nn.Module):
+class PerceptronConfig(PartConfig):
+    """TMDM's network: dense layers over the channels of one time step, each gated by the diffusion
+    step.
+    """
+
+    name: Literal["perceptron"] = "perceptron"
+    width: Positive = 128
+    layers: Positive = 3
+
+
+@register("network", PerceptronConfig)
+class PerceptronNetwork(DenoisingNetwork):
     """All channels of one time step together, every time step alike.
 
     ``variates``: K; ``features``: F. Memory of a forward pass: about 4·B·S·width·layers·4 bytes.
     """
 
-    def __init__(
-        self, config: PerceptronConfig, steps: int, variates: int, length: int, features: int
-    ) -> None:
+    one_time_each = True
+
+    def __init__(self, config: PerceptronConfig, shape: NetworkShape) -> None:
         super().__init__()
-        self.memory = 4 * config.width * config.layers // variates + 1
-        widths = [variates * features, *[config.width] * config.layers]
-        self.layers = nn.ModuleList(GatedDense(a, b, steps) for a, b in itertools.pairwise(widths))
-        self.output = nn.Linear(config.width, variates)
+        self.memory = 4 * config.width * config.layers // shape.variates + 1
+        widths = [shape.variates * shape.features, *[config.width] * config.layers]
+        self.layers = nn.ModuleList(
+            GatedDense(a, b, shape.steps) for a, b in itertools.pairwise(widths)
+        )
+        self.output = nn.Linear(config.width, shape.variates)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
     def forward(self, x: Float[Tensor, "B K S F"], t: Int[Tensor, " B"]) -> Float[Tensor, "B K S"]:
-        """The network's output; what it stands for is the denoiser's affair."""
         y = x.permute(0, 2, 1, 3).flatten(2)  # (B, S, K·F)
         for layer in self.layers:
             y = F.softplus(layer(y, t))

@@ -5,15 +5,44 @@ over the channels.
 """
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from pydantic import model_validator
 from torch import Tensor, nn
 
-from forecaster.config.model_config import ResidualNetworkConfig
-from forecaster.networks.layers import StepEmbedding, TransformerLayer, sinusoid
+from forecaster.config.parts import register
+from forecaster.config.sections import Even, Fraction, PartConfig, Positive
+from forecaster.networks.base import DenoisingNetwork, NetworkShape
+from forecaster.networks.layers import StepEmbedding, TransformerLayer, check_heads, sinusoid
 from forecaster.ssm.s4 import S4
+
+
+class ResidualNetworkConfig(PartConfig):
+    """CSDI's gated residual stack; ``time`` is the layer over time (SSSD: ``s4``), one over the
+    channels may follow it.
+    """
+
+    name: Literal["residual"] = "residual"
+    time: Literal["attention", "s4"] = "attention"
+    attend_channels: bool = True
+    layers: Positive = 4
+    channels: Positive = 8
+    heads: Positive = 2
+    state: Positive = 16
+    step_embedding: Even = 128
+    time_embedding: Even = 128
+    channel_embedding: Positive = 16
+    feed_forward: Positive = 64
+    dropout: Fraction = 0.0
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> "ResidualNetworkConfig":
+        if self.time == "attention" or self.attend_channels:
+            check_heads(self.channels, self.heads, "channels")
+        return self
 
 
 class StateSpaceLayer(nn.Module):
@@ -75,7 +104,8 @@ class ResidualLayer(nn.Module):
         return (x + residual) / math.sqrt(2), skip
 
 
-class ResidualNetwork(nn.Module):
+@register("network", ResidualNetworkConfig)
+class ResidualNetwork(DenoisingNetwork):
     """Features side by side → a gated residual stack → one value a channel and position.
 
     ``steps``: T; ``variates``: K; ``length``: S; ``features``: F. Memory of a forward pass: about
@@ -84,17 +114,17 @@ class ResidualNetwork(nn.Module):
 
     time: Tensor
 
-    def __init__(
-        self, config: ResidualNetworkConfig, steps: int, variates: int, length: int, features: int
-    ) -> None:
+    def __init__(self, config: ResidualNetworkConfig, shape: NetworkShape) -> None:
         super().__init__()
         self.memory = 40 * config.channels
         self.register_buffer(
-            "time", sinusoid(torch.arange(float(length)), config.time_embedding), persistent=False
+            "time",
+            sinusoid(torch.arange(float(shape.length)), config.time_embedding),
+            persistent=False,
         )
-        self.names = nn.Embedding(variates, config.channel_embedding)
-        self.step = StepEmbedding(steps, config.step_embedding)
-        self.input = nn.Linear(features, config.channels)
+        self.names = nn.Embedding(shape.variates, config.channel_embedding)
+        self.step = StepEmbedding(shape.steps, config.step_embedding)
+        self.input = nn.Linear(shape.features, config.channels)
         side = config.time_embedding + config.channel_embedding
         self.layers = nn.ModuleList(ResidualLayer(config, side) for _ in range(config.layers))
         self.hidden, self.output = (
@@ -105,7 +135,6 @@ class ResidualNetwork(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, x: Float[Tensor, "B K S F"], t: Int[Tensor, " B"]) -> Float[Tensor, "B K S"]:
-        """The network's output; what it stands for is the denoiser's affair."""
         _, k, m, _ = x.shape
         y = F.relu(self.input(x))  # (B, K, S, C)
         step = self.step(t)

@@ -14,7 +14,7 @@ from typing import Any
 from forecaster.config.schema import Config, DataConfig, TrainerConfig
 from forecaster.data.catalog import find_dataset
 from forecaster.data.problem import Problem
-from forecaster.models import Forecaster
+from forecaster.models.base import Forecaster
 
 _DATA = frozenset({"horizon", "lookback"})
 _TRAINER = frozenset({"seed", "max_epochs", "batch_size", "learning_rate", "weight_decay"})

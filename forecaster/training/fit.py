@@ -25,11 +25,12 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
+from forecaster.config.parts import build
 from forecaster.config.schema import Config, TrainerConfig
 from forecaster.data.problem import Problem
 from forecaster.data.windows import Batch
 from forecaster.errors import UserError
-from forecaster.models import Forecaster, build_model
+from forecaster.models.base import Forecaster, Shape
 from forecaster.training.data_module import Share, WindowData
 from forecaster.training.distributed import run_in_group
 from forecaster.training.progress import Monitor, Terminal, tidy_terminal
@@ -127,10 +128,10 @@ def quiet_libraries() -> None:
 def new_model(config: Config, problem: Problem) -> Forecaster:
     """The configured model for this data, its weights drawn by the seed alone."""
     torch.manual_seed(config.trainer.seed)
-    data = config.data
-    return build_model(
-        config.model, problem.channels, data.lookback, data.horizon, problem.table.interval.season
-    )
+    data, season = config.data, problem.table.interval.season
+    model = build(config.model, Shape(problem.channels, data.lookback, data.horizon, season))
+    assert isinstance(model, Forecaster)
+    return model
 
 
 def window_data(config: Config, problem: Problem) -> WindowData:

@@ -16,7 +16,7 @@ from forecaster.data.splits import Borders
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Scoring, score_windows
-from forecaster.models import Forecaster
+from forecaster.models.base import Forecaster
 from forecaster.tracking import labels
 from forecaster.training.fit import fit, new_model, window_data
 from forecaster.training.progress import Monitor

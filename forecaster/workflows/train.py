@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from forecaster.config.load import check_config
+from forecaster.config.parts import Trust
 from forecaster.config.schema import Config, TrainerConfig
 from forecaster.data.problem import Problem, load_problem
 from forecaster.data.reading import RawTable
@@ -70,7 +71,7 @@ def resume(
     was moved.
     """
     job = find_job(reference)
-    config = check_config(job.config, f"run {job.run_id}")
+    config = check_config(job.config, f"run {job.run_id}", Trust(code=True))
     if csv is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"csv": csv})})
     check_devices(config.trainer)

@@ -19,7 +19,7 @@ from forecaster.inference.predictor import PredictionRequest, forecast_table
 from forecaster.inference.saved_model import SavedModel, load_model, save_model
 from forecaster.io.atomic import whole_folder
 from forecaster.io.tables import table_bytes
-from forecaster.models import Forecaster
+from forecaster.models.base import Forecaster
 from forecaster.models.conformal import validation_errors
 from forecaster.reporting.plots import plot_forecast, recent_history
 from forecaster.serving import registry

@@ -33,9 +33,11 @@ from gluonts.transform import (  # noqa: E402
 )
 
 from forecaster.config.load import find_config, load_config  # noqa: E402
+from forecaster.config.parts import build  # noqa: E402
 from forecaster.data.splits import Borders  # noqa: E402
 from forecaster.data.windows import Batch, Windows, cut_windows  # noqa: E402
-from forecaster.models import Draws, Forecaster, build_model  # noqa: E402
+from forecaster.diffusion.drawing import Draws  # noqa: E402
+from forecaster.models.base import Forecaster, Shape  # noqa: E402
 from forecaster.reporting.markdown import markdown_table, put_between  # noqa: E402
 from forecaster.ssm.diagonal import S4D  # noqa: E402
 from forecaster.ssm.lssl import LSSL  # noqa: E402
@@ -132,7 +134,7 @@ def make(name: str) -> tuple[Forecaster, object]:
     """A model of a configuration, for the benchmark's shape."""
     config = load_config(find_config(name))
     torch.manual_seed(0)
-    model, (_, windows) = build_model(config.model, K, L, H, 24).to(DEVICE), data()
+    model, (_, windows) = build(config.model, Shape(K, L, H, 24)).to(DEVICE), data()
     for stage in model.stages():
         stage.calibrate(windows, windows)
     return model, config.trainer
@@ -336,9 +338,9 @@ def long_memory(length: int = 2000, steps: int = 300, width: int = 8) -> None:
         "S4": lambda: _LastOutput(S4(width, 32, **near), width),
         "linear, 336 steps": _Window,
     }
-    for name, build in models.items():
+    for name, make in models.items():
         torch.manual_seed(0)
-        model = build().to(DEVICE)
+        model = make().to(DEVICE)
         optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
         began = time.perf_counter()
         for _ in range(steps):

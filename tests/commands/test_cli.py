@@ -785,7 +785,7 @@ def test_a_streamed_forecast_is_that_of_the_whole_history(
 
     from forecaster.data.splits import Scaling
     from forecaster.inference.saved_model import load_model
-    from forecaster.models import empty_future
+    from forecaster.models.base import empty_future
 
     model, history, rows = streamed
     args = ["forecast", "--model", model, "--csv", history, "--stream"]
@@ -798,7 +798,7 @@ def test_a_streamed_forecast_is_that_of_the_whole_history(
     scaling: Scaling = saved.scaling[""]
     values = pd.read_csv(SAMPLE).iloc[1401 - 56 :, 1:].to_numpy()
     past = torch.from_numpy(scaling.apply(values).T[None]).float()
-    point = saved.model.point(
+    point = saved.model.predict(
         empty_future(past, torch.ones_like(past), 14, torch.zeros(1, dtype=torch.int64))
     )
     expected = scaling.invert(point[0].T.double().numpy())

@@ -7,14 +7,21 @@ import pytest
 import torch
 
 from forecaster.config.load import CONFIGS, load_config
-from forecaster.config.model_config import DiffusionConfig
+from forecaster.config.parts import build
 from forecaster.diffusion.process import Process
-from forecaster.diffusion.schedules import bridge, ddpm, linear_betas, quadratic_betas
-from forecaster.models.diffusion import build_schedule
+from forecaster.diffusion.schedules import (
+    BridgeConfig,
+    DDPMConfig,
+    bridge,
+    ddpm,
+    linear_rates,
+    quadratic_rates,
+)
+from forecaster.models.diffusion.config import DiffusionConfig
 
 LOADED = {path.stem: load_config(path).model for path in sorted(CONFIGS.glob("*.yaml"))}
 MEMBERS = {
-    name: build_schedule(model.schedule)
+    name: build(model.schedule)
     for name, model in LOADED.items()
     if isinstance(model, DiffusionConfig)
 }
@@ -93,7 +100,7 @@ def test_implied_noise_is_constant_along_every_deterministic_step(member: str) -
 
 
 def test_bridge_is_pinned_at_both_ends() -> None:
-    process = Process(bridge(50))
+    process = Process(bridge(BridgeConfig(steps=50)))
     y_0, h = torch.randn(2, 3, 4, dtype=torch.float64), torch.randn(2, 3, 4, dtype=torch.float64)
     noise = torch.full_like(h, 1e9)
     assert torch.equal(process.mix(y_0, h, noise, torch.tensor([0, 0])), y_0)
@@ -103,7 +110,7 @@ def test_bridge_is_pinned_at_both_ends() -> None:
 
 @pytest.mark.parametrize("s", [0.5, 1.0, 2.0])
 def test_bridge_variance_is_the_published_one(s: float) -> None:
-    process = Process(bridge(50))
+    process = Process(bridge(BridgeConfig(steps=50)))
     for t, u in itertools.combinations(range(50, -1, -1), 2):
         if t == 50:
             continue
@@ -113,7 +120,7 @@ def test_bridge_variance_is_the_published_one(s: float) -> None:
 
 
 def test_step_out_of_the_pinned_end_carries_no_noise_on() -> None:
-    process = Process(bridge(50))
+    process = Process(bridge(BridgeConfig(steps=50)))
     for u in (49, 25, 1, 0):
         a_u, g_u, b_u = (float(c[u]) for c in (process.a, process.g, process.b))
         assert process.coefficients(50, u, 2.0) == pytest.approx((0.0, a_u, g_u, b_u))
@@ -126,14 +133,19 @@ def test_step_out_of_the_pinned_end_carries_no_noise_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "betas", [quadratic_betas(50), linear_betas(100)], ids=["quadratic", "linear"]
+    ("config", "rates"),
+    [
+        (DDPMConfig(steps=50), quadratic_rates(50, 1e-4, 0.5)),
+        (DDPMConfig(steps=100, betas="linear", last=0.1), linear_rates(100, 1e-4, 0.1)),
+    ],
+    ids=["quadratic", "linear"],
 )
-def test_ddpm_step_is_the_textbook_posterior(betas: torch.Tensor) -> None:
+def test_ddpm_step_is_the_textbook_posterior(config: DDPMConfig, rates: torch.Tensor) -> None:
     """Ho et al. (2020), equations 6 and 7."""
-    process = Process(ddpm(betas))
-    alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), (1 - betas).cumprod(0)])
-    for t in range(2, len(betas) + 1):
-        now, before, beta = float(alpha_bar[t]), float(alpha_bar[t - 1]), float(betas[t - 1])
+    process = Process(ddpm(config))
+    alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), (1 - rates).cumprod(0)])
+    for t in range(2, len(rates) + 1):
+        now, before, beta = float(alpha_bar[t]), float(alpha_bar[t - 1]), float(rates[t - 1])
         kappa, lam, _, sigma = process.coefficients(t, t - 1, 2.0)
         assert kappa == pytest.approx(math.sqrt(1 - beta) * (1 - before) / (1 - now), abs=1e-10)
         assert lam == pytest.approx(math.sqrt(before) * beta / (1 - now), abs=1e-10)
@@ -157,11 +169,11 @@ def test_posterior_agrees_with_conditioning_the_joint_gaussian(member: str) -> N
 
 def test_a_schedule_that_leaves_nothing_of_the_data_is_refused() -> None:
     with pytest.raises(ValueError, match=r"nothing is left of the data after \d+ of 2000 steps"):
-        ddpm(quadratic_betas(2000, 1e-4, 0.9))
+        ddpm(DDPMConfig(steps=2000, last=0.9))
 
 
 def test_coefficients_follow_the_module_and_stay_float64() -> None:
-    process = Process(bridge(10))
+    process = Process(bridge(BridgeConfig(steps=10)))
     assert {name for name, _ in process.named_buffers()} == {"a", "g", "b"}
     assert all(buffer.dtype == torch.float64 for buffer in process.buffers())
     assert process.state_dict() == {}
@@ -170,4 +182,4 @@ def test_coefficients_follow_the_module_and_stay_float64() -> None:
 @pytest.mark.parametrize(("t", "u"), [(5, 5), (3, 4), (11, 0), (1, -1)])
 def test_steps_that_do_not_go_back_are_refused(t: int, u: int) -> None:
     with pytest.raises(ValueError, match="reverse step"):
-        Process(bridge(10)).coefficients(t, u, 1.0)
+        Process(bridge(BridgeConfig(steps=10))).coefficients(t, u, 1.0)

@@ -9,7 +9,15 @@ from scipy import stats
 from forecaster.diffusion.denoiser import Denoiser
 from forecaster.diffusion.process import Process
 from forecaster.diffusion.sampler import sample, step_grid
-from forecaster.diffusion.schedules import bridge, cosine_betas, ddpm, linear_betas, quadratic_betas
+from forecaster.diffusion.schedules import (
+    BridgeConfig,
+    DDPMConfig,
+    bridge,
+    cosine_rates,
+    ddpm,
+    linear_rates,
+    quadratic_rates,
+)
 
 
 @pytest.mark.parametrize("total", [1, 7, 50])
@@ -33,11 +41,18 @@ def test_a_grid_may_be_any_that_falls_from_the_end() -> None:
     h = torch.zeros(1, 1, 1)
     for grid in ([25, 0], [50, 25]):
         with pytest.raises(ValueError, match="the walk goes from 50 to 0"):
-            sample(Process(bridge(50)), lambda y, t: y, h, lambda step: h, grid, s=1.0)
+            sample(
+                Process(bridge(BridgeConfig(steps=50))),
+                lambda y, t: y,
+                h,
+                lambda step: h,
+                grid,
+                s=1.0,
+            )
 
 
 @pytest.mark.parametrize(
-    "schedule", [bridge(50), ddpm(quadratic_betas(50))], ids=["bridge", "ddpm"]
+    "schedule", [bridge(BridgeConfig(steps=50)), ddpm(DDPMConfig())], ids=["bridge", "ddpm"]
 )
 @pytest.mark.parametrize("steps", [1, 3, 50])
 def test_an_oracle_leads_to_the_data_whatever_the_noise(schedule, steps: int) -> None:
@@ -53,13 +68,20 @@ def test_deterministic_bridge_draws_no_random_number() -> None:
     def noise(step: int) -> torch.Tensor:
         raise AssertionError("a number was drawn")
 
-    sample(Process(bridge(50)), lambda y, t: 0.5 * y, h, noise, step_grid(50, 10), s=0.0)
+    sample(
+        Process(bridge(BridgeConfig(steps=50))),
+        lambda y, t: 0.5 * y,
+        h,
+        noise,
+        step_grid(50, 10),
+        s=0.0,
+    )
 
 
 PATHS = {
-    "bridge": bridge(2000),
-    "ddpm": ddpm(linear_betas(2000, 1e-4, 0.01)),
-    "pulled": ddpm(linear_betas(2000, 1e-4, 0.01), pull_to_prior=True),
+    "bridge": bridge(BridgeConfig(steps=2000)),
+    "ddpm": ddpm(DDPMConfig(steps=2000, betas="linear", last=0.01)),
+    "pulled": ddpm(DDPMConfig(steps=2000, betas="linear", last=0.01, pull_to_prior=True)),
 }
 
 
@@ -116,7 +138,7 @@ def test_bayes_denoiser_reproduces_gaussian_data(
 def test_what_the_network_predicts_is_turned_into_the_data(predicts: str) -> None:
     """A network that says exactly what it should makes ŷ_0 the data, at every step."""
     torch.manual_seed(0)
-    process = Process(ddpm(quadratic_betas(50), pull_to_prior=True))
+    process = Process(ddpm(DDPMConfig(pull_to_prior=True)))
     y_0, h, noise = torch.randn(3, 2, 3, 4, dtype=torch.float64)
     said: list[torch.Tensor] = []
 
@@ -137,11 +159,18 @@ def test_what_the_network_predicts_is_turned_into_the_data(predicts: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "betas", [quadratic_betas(50), linear_betas(50, 1e-4, 0.2), cosine_betas(50)]
+    ("config", "rates"),
+    [
+        (DDPMConfig(), quadratic_rates(50, 1e-4, 0.5)),
+        (DDPMConfig(betas="linear", last=0.2), linear_rates(50, 1e-4, 0.2)),
+        (DDPMConfig(betas="cosine"), cosine_rates(50)),
+    ],
+    ids=["quadratic", "linear", "cosine"],
 )
-def test_noise_rates_end_in_noise(betas: torch.Tensor) -> None:
-    schedule = ddpm(betas)
-    assert ((betas > 0) & (betas < 1)).all()
+def test_noise_rates_end_in_noise(config: DDPMConfig, rates: torch.Tensor) -> None:
+    schedule = ddpm(config)
+    assert ((rates > 0) & (rates < 1)).all()
+    torch.testing.assert_close(1 - (schedule.a[1:] / schedule.a[:-1]) ** 2, rates)
     assert (schedule.a.diff() < 0).all()
     assert float(schedule.a[0]) == 1.0
     assert float(schedule.a[-1]) < 0.08

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from forecaster.config.load import find_config, load_config
+from forecaster.config.parts import build
 from forecaster.data.windows import Windows
-from forecaster.models import Draws, build_model
+from forecaster.diffusion.drawing import Draws
+from forecaster.models.base import Shape
 from forecaster.training.data_module import WindowData
 from forecaster.training.fit import fit
 
@@ -61,7 +63,7 @@ def forecasts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tenso
     ]
     config = load_config(find_config("s2dbm"), settings)
     torch.manual_seed(0)
-    model = build_model(config.model, 2, LOOKBACK, HORIZON, SEASON)
+    model = build(config.model, Shape(2, LOOKBACK, HORIZON, SEASON))
     fit(
         model,
         WindowData(train, validation, 32, 0, 512),

@@ -2,25 +2,24 @@
 
 import pytest
 import torch
+from conftest import seasonal_naive
+from pydantic import ValidationError
 
-from forecaster.config.model_config import (
-    AverageConfig,
-    DiffusionConfig,
-    LinearConfig,
-    QuantileLinearConfig,
-    ResidualBootstrapConfig,
-    SamplesObjective,
-    StateSpaceConfig,
-    TransformerConfig,
-)
+from forecaster.config.parts import build
 from forecaster.data.windows import Batch, Windows
+from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
-from forecaster.models import Draws, build_model, empty_future
+from forecaster.models.average import AverageConfig
+from forecaster.models.base import Shape, empty_future
 from forecaster.models.bootstrap import ResidualBootstrap
+from forecaster.models.bootstrap.forecaster import ResidualBootstrapConfig
 from forecaster.models.diffusion import Diffusion
-from forecaster.models.linear import Linear, QuantileLinear
-from forecaster.models.naive import SeasonalNaive
+from forecaster.models.diffusion.config import DiffusionConfig
+from forecaster.models.linear import Linear, LinearConfig, QuantileLinear, QuantileLinearConfig
+from forecaster.models.naive import SeasonalNaiveConfig
 from forecaster.models.scores import sample_score
+from forecaster.models.state_space.config import StateSpaceConfig
+from forecaster.models.transformer import TransformerConfig
 
 B, K, L, H = 4, 3, 24, 6
 SMALL = DiffusionConfig.model_validate(
@@ -66,7 +65,7 @@ def stretch(seed: int = 1, rows: int = 60) -> Windows:
 
 def diffusion_model(config: DiffusionConfig = SMALL) -> Diffusion:
     torch.manual_seed(0)
-    model = build_model(config, K, L, H, 6).eval()
+    model = build(config, Shape(K, L, H, 6)).eval()
     assert isinstance(model, Diffusion)
     for parameter in model.parameters():  # away from the zero start, so that the network has a say
         torch.nn.init.normal_(parameter, std=0.2)
@@ -83,20 +82,20 @@ def take(batch: Batch, rows: list[int]) -> Batch:
 def test_seasonal_naive_repeats_the_last_season() -> None:
     past = torch.arange(float(L)).expand(1, 1, L)
     batch = empty_future(past, torch.ones_like(past), 7, torch.zeros(1, dtype=torch.int64))
-    assert SeasonalNaive(5, 7).predict(batch)[0, 0].tolist() == [19, 20, 21, 22, 23, 19, 20]
+    assert seasonal_naive(5, 7).predict(batch)[0, 0].tolist() == [19, 20, 21, 22, 23, 19, 20]
     mask = torch.ones_like(past).clone()
     mask[..., [19, 21]] = 0  # one season further back is known
-    assert SeasonalNaive(5, 7).point(
+    assert seasonal_naive(5, 7).predict(
         empty_future(past, mask, 7, torch.zeros(1, dtype=torch.int64))
     )[0, 0].tolist() == [14, 20, 16, 22, 23, 14, 20]
-    assert SeasonalNaive(86_400_000_000, 3).point(
+    assert seasonal_naive(86_400_000_000, 3).predict(
         empty_future(past, mask, 3, torch.zeros(1, dtype=torch.int64))
     )[0, 0].tolist() == [23, 23, 23]
 
 
 @pytest.mark.parametrize("norm", ["last", "mean", "standard"])
 def test_normalised_linear_layer_moves_with_the_level(norm: str) -> None:
-    model, batch = Linear(LinearConfig(norm=norm), L, H), windows()
+    model, batch = Linear(LinearConfig(norm=norm), Shape(K, L, H, 6)), windows()
     lifted = Batch(
         batch.past + 7, batch.past_mask, batch.future, batch.future_mask, batch.index, batch.time
     )
@@ -116,7 +115,7 @@ def test_normalised_linear_layer_moves_with_the_level(norm: str) -> None:
 
 
 def test_linear_without_norm_is_one_layer() -> None:
-    model, batch = Linear(LinearConfig(norm="none"), L, H), windows()
+    model, batch = Linear(LinearConfig(norm="none"), Shape(K, L, H, 6)), windows()
     torch.testing.assert_close(
         model.predict(batch), batch.past @ model.layer.weight.T + model.layer.bias
     )
@@ -124,7 +123,7 @@ def test_linear_without_norm_is_one_layer() -> None:
 
 def test_quantiles_do_not_cross_and_interpolate() -> None:
     torch.manual_seed(0)
-    model, batch = QuantileLinear(QuantileLinearConfig(), L, H), windows()
+    model, batch = QuantileLinear(QuantileLinearConfig(), Shape(K, L, H, 6)), windows()
     found = model.quantiles(batch, [0.01, 0.05, 0.075, 0.1, 0.5, 0.99])
     assert (found.diff(dim=1) >= 0).all()
     torch.testing.assert_close(found[:, 2], (found[:, 1] + found[:, 3]) / 2)
@@ -134,7 +133,7 @@ def test_quantiles_do_not_cross_and_interpolate() -> None:
 
 def test_draws_of_a_quantile_model_follow_its_quantiles() -> None:
     torch.manual_seed(0)
-    model, batch = QuantileLinear(QuantileLinearConfig(), L, H), take(windows(), [0])
+    model, batch = QuantileLinear(QuantileLinearConfig(), Shape(K, L, H, 6)), take(windows(), [0])
     drawn = model.sample(batch, Draws(20_000, [7]))
     levels = [0.05, 0.25, 0.5, 0.9]
     found = drawn[0].quantile(torch.tensor(levels), dim=0)
@@ -147,9 +146,9 @@ def bootstrap(
     windows: Windows | None = None, season: int = 6, **settings: object
 ) -> ResidualBootstrap:
     config = ResidualBootstrapConfig.model_validate(
-        {"base": {"name": "seasonal-naive"}, "residuals": "train", **settings}
+        {"base": {"name": "seasonal-naive", "season": 3}, "residuals": "train", **settings}
     )
-    model = ResidualBootstrap(config, SeasonalNaive(3, H), K, H, season)
+    model = ResidualBootstrap(config, Shape(K, L, H, season))
     seen = windows if windows is not None else stretch()
     model.calibrate(seen, stretch(2))
     return model
@@ -157,7 +156,7 @@ def bootstrap(
 
 def residuals_of(seen: Windows) -> torch.Tensor:
     batch = seen[torch.arange(len(seen))]
-    return batch.future - SeasonalNaive(3, H).predict(batch)
+    return batch.future - seasonal_naive(3, H).predict(batch)
 
 
 def drawn_paths(
@@ -192,7 +191,7 @@ def test_bootstrap_without_a_path_that_may_be_drawn_has_no_spread() -> None:
     seen = stretch(rows=L + H + 3)
     batch = seen[torch.tensor([0, 3])]
     model = bootstrap(seen)
-    assert model.eligible(batch.time).sum() == 0
+    assert model.bank.eligible(batch.time).sum() == 0
     drawn = model.sample(batch, Draws(5, [1, 2]))
     torch.testing.assert_close(drawn, model.predict(batch)[:, None].expand_as(drawn))
 
@@ -212,7 +211,7 @@ def test_half_precision_reaches_no_complex_kernel() -> None:
         StateSpaceConfig(layer="s4", width=8, state=8),
     ):
         torch.manual_seed(0)
-        model = build_model(config, K, L, H, 6)
+        model = build(config, Shape(K, L, H, 6))
         with torch.autocast("cpu", torch.bfloat16):
             loss = model.loss(batch)
         loss.backward()
@@ -229,15 +228,15 @@ def test_bootstrap_draws_at_the_same_phase_of_the_season() -> None:
 
 def test_validation_paths_are_for_what_comes_after_validation() -> None:
     model = bootstrap(residuals="both")
-    assert model.validated.sum() == len(stretch(2))
+    assert model.bank.validated.sum() == len(stretch(2))
     before, after = (
-        torch.tensor([int(model.times.max())]),
-        torch.tensor([int(model.times.max()) + 500]),
+        torch.tensor([int(model.bank.times.max())]),
+        torch.tensor([int(model.bank.times.max()) + 500]),
     )
-    assert (model.eligible(before) * model.validated).sum() == 0
-    assert model.eligible(after).sum() == len(model.residuals)
+    assert (model.bank.eligible(before) * model.bank.validated).sum() == 0
+    assert model.bank.eligible(after).sum() == len(model.bank.residuals)
     only = bootstrap(residuals="validation")
-    assert only.eligible(before).sum() > 0  # a rule that leaves nothing is given up
+    assert only.bank.eligible(before).sum() > 0  # a rule that leaves nothing is given up
 
 
 def test_residuals_grow_with_the_deviation_of_the_window() -> None:
@@ -267,11 +266,13 @@ def test_the_power_is_chosen_on_validation() -> None:
         return Windows([values.numpy()], [(L, 1200)], L, H, [0])
 
     for proportional, power in ((True, 1.0), (False, 0.0)):
-        config = ResidualBootstrapConfig(residuals="train", scale_power="auto", paths=400)
-        base = SeasonalNaive(2, H)
+        base = SeasonalNaiveConfig(season=2)
+        config = ResidualBootstrapConfig(
+            base=base, residuals="train", scale_power="auto", paths=400
+        )
+        model = ResidualBootstrap(config, Shape(K, L, H, 6))
         if proportional:
-            base.point = lambda batch, steps=None: torch.zeros_like(batch.future)
-        model = ResidualBootstrap(config, base, K, H, 6)
+            model.base.predict_with_label = lambda batch: torch.zeros_like(batch.future)
         model.calibrate(series(proportional, 1), series(proportional, 2))
         assert float(model.power) == pytest.approx(power, abs=0.25)
 
@@ -281,16 +282,16 @@ def test_bootstrap_takes_a_missing_residual_from_the_nearest_path() -> None:
     values[30, 0] = float("nan")
     seen = Windows([values], [(L, 60)], L, H, [0])
     model = bootstrap(seen)
-    assert model.residuals.isfinite().all()
+    assert model.bank.residuals.isfinite().all()
     row = (
         int((seen.times == 30).nonzero()) - 2
     )  # its third value is missing; the path before has one there
-    assert model.residuals[row, 0, 2] == model.residuals[row - 1, 0, 2]
+    assert model.bank.residuals[row, 0, 2] == model.bank.residuals[row - 1, 0, 2]
 
 
 def test_bridge_starts_at_its_prior() -> None:
     torch.manual_seed(0)
-    model, batch = build_model(SMALL, K, L, H, 6).eval(), windows()
+    model, batch = build(SMALL, Shape(K, L, H, 6)).eval(), windows()
     torch.testing.assert_close(model.predict(batch), model.prior.predict(batch))
 
 
@@ -341,7 +342,7 @@ def test_what_is_missing_has_no_say(name: str) -> None:
         "quantile-linear": QuantileLinearConfig(),
     }[name]
     torch.manual_seed(0)
-    model, batch = build_model(config, K, L, H, 6).eval(), windows()
+    model, batch = build(config, Shape(K, L, H, 6)).eval(), windows()
     past_mask, future_mask = batch.past_mask.clone(), batch.future_mask.clone()
     past_mask[0, 1, 3:9] = past_mask[2, 0, -4:] = future_mask[1, 2, 2:] = 0
     results = []
@@ -360,7 +361,7 @@ def test_loss_is_the_absolute_error_of_the_data_prediction() -> None:
     own.
     """
     torch.manual_seed(0)
-    model, batch = build_model(SMALL, K, L, H, 6), windows()
+    model, batch = build(SMALL, Shape(K, L, H, 6)), windows()
     torch.testing.assert_close(model.loss(batch), model.prior.loss(batch))
 
 
@@ -400,7 +401,7 @@ ONE_STEP = {"s": 2.0, "steps": 1, "point_steps": 1}
         ({"schedule": DDPM, "predicts": "data", "given_prior": False}, "make no use of it"),
         (
             {"condition": {"name": "history"}, "label": 0, "network": {"name": "perceptron"}},
-            "a perceptron sees one time at a time",
+            "this network sees one time at a time",
         ),
         (
             {"condition": {"name": "mixup"}, "objective": {"name": "samples"}},
@@ -423,12 +424,12 @@ ONE_STEP = {"s": 2.0, "steps": 1, "point_steps": 1}
         ),
         ({"condition": {"name": "history"}}, "model.label: a network that is given the history"),
         ({"objective": {"name": "samples"}, "sampler": ONE_STEP}, "all draws would be the same"),
-        ({"network": {"name": "residual", "heads": 3}}, "model.network.heads: has to divide"),
+        ({"network": {"name": "residual", "heads": 3}}, "heads 3 has to divide channels 8"),
     ],
 )
 def test_impossible_settings_are_refused(change: dict[str, object], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        build_model(changed(**change), K, L, H, 6)
+    with pytest.raises((UserError, ValidationError), match=message):
+        build(changed(**change), Shape(K, L, H, 6))
 
 
 COMBINATIONS = {
@@ -460,7 +461,7 @@ def test_parts_combine_freely(name: str) -> None:
     like the other.
     """
     config, batch = changed(**COMBINATIONS[name]), windows()
-    model = build_model(config, K, L, H, 6)
+    model = build(config, Shape(K, L, H, 6))
     for stage in model.stages():
         stage.calibrate(stretch(), stretch(2))
     model.loss(batch).backward()
@@ -486,7 +487,6 @@ def test_score_of_samples_is_lowest_for_the_true_distribution() -> None:
     joined one.
     """
     torch.manual_seed(0)
-    weights = SamplesObjective()
     rows = 4000
 
     def draw(*shape: int) -> torch.Tensor:
@@ -496,14 +496,14 @@ def test_score_of_samples_is_lowest_for_the_true_distribution() -> None:
 
     truth, mask = draw(rows), torch.ones(rows, K, H)
     own = draw(rows, 4)
-    best = sample_score(own, truth, mask, weights)
+    best = sample_score(own, truth, mask)
     alone = torch.randn(rows, 4, K, H) * 1.25**0.5  # the right marginals, the channels apart
     for wrong in (own + 0.3, own * 1.5, own * 0.6, alone):
-        assert sample_score(wrong, truth, mask, weights) > best
+        assert sample_score(wrong, truth, mask) > best
 
 
 def test_average_is_the_mean_of_its_members() -> None:
-    model, batch = build_model(AverageConfig(), K, L, H, 6), windows()
+    model, batch = build(AverageConfig(), Shape(K, L, H, 6)), windows()
     members = [member.predict(batch) for member in model.stages()]
     assert len(members) == 2
     torch.testing.assert_close(model.predict(batch), (members[0] + members[1]) / 2)
@@ -512,7 +512,7 @@ def test_average_is_the_mean_of_its_members() -> None:
 def test_transformer_reads_the_newest_values() -> None:
     torch.manual_seed(0)
     model, batch = (
-        build_model(TransformerConfig(patch=7, stride=4, norm="none"), K, L, H, 6).eval(),
+        build(TransformerConfig(patch=7, stride=4, norm="none"), Shape(K, L, H, 6)).eval(),
         windows(),
     )
     past = batch.past.clone()
@@ -526,20 +526,20 @@ def test_steps_outside_the_chain_are_refused() -> None:
     with pytest.raises(UserError, match="between 1 and the model's 10"):
         diffusion_model().check_steps(11)
     with pytest.raises(UserError, match="does not sample in steps"):
-        Linear(LinearConfig(), L, H).check_steps(3)
+        Linear(LinearConfig(), Shape(K, L, H, 6)).check_steps(3)
 
 
 def test_a_path_without_noise_is_a_point_forecast() -> None:
     """The bridge out of one h draws its noise on the way, so not in one step, nor with s = 0."""
-    model = build_model(changed(sampler={"s": 1.0, "steps": 4, "point_steps": 1}), K, L, H, 6)
+    model = build(changed(sampler={"s": 1.0, "steps": 4, "point_steps": 1}), Shape(K, L, H, 6))
     assert model.distribution == "samples"
     assert [model.has_spread(steps) for steps in (None, 2, 1)] == [True, True, False]
     for sampler in (
         {"s": 0.0, "steps": 4, "point_steps": 1},
         {"s": 1.0, "steps": [10], "point_steps": 1},
     ):
-        assert build_model(changed(sampler=sampler), K, L, H, 6).distribution == "none"
+        assert build(changed(sampler=sampler), Shape(K, L, H, 6)).distribution == "none"
     samples = model.sample(windows(), Draws(3, [0, 1, 2, 3], 1))
     assert torch.equal(samples[:, 0], samples[:, 1])
-    drawn = build_model(changed(**COMBINATIONS["bridge from drawn residuals"]), K, L, H, 6)
+    drawn = build(changed(**COMBINATIONS["bridge from drawn residuals"]), Shape(K, L, H, 6))
     assert drawn.has_spread(1)

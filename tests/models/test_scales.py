@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from forecaster.config.model_config import ResidualBootstrapConfig
 from forecaster.data.windows import Batch, Windows
-from forecaster.models import Draws, empty_future
+from forecaster.diffusion.drawing import Draws
+from forecaster.models.base import Shape, empty_future
 from forecaster.models.bootstrap import ResidualBootstrap
-from forecaster.models.naive import SeasonalNaive
+from forecaster.models.bootstrap.forecaster import ResidualBootstrapConfig
+from forecaster.models.naive import SeasonalNaiveConfig
 from forecaster.models.scales import exponents, log_scales
 
 K, L, H, SEASON = 2, 24, 6, 6
@@ -77,10 +78,11 @@ def swinging(rows: int, seed: int) -> Windows:
 
 
 def learnt(scale: str) -> ResidualBootstrap:
-    config = ResidualBootstrapConfig(residuals="train", scale=scale, scale_power="auto", paths=600)
-    base = SeasonalNaive(SEASON, H)
-    base.point = lambda batch, steps=None: torch.zeros_like(batch.future)
-    model = ResidualBootstrap(config, base, K, H, SEASON)
+    config = ResidualBootstrapConfig(
+        base=SeasonalNaiveConfig(), residuals="train", scale=scale, scale_power="auto", paths=600
+    )
+    model = ResidualBootstrap(config, Shape(K, L, H, SEASON))
+    model.base.predict_with_label = lambda batch: torch.zeros_like(batch.future)
     model.calibrate(swinging(1500, 1), swinging(1500, 2))
     return model
 
@@ -103,7 +105,8 @@ def test_the_learnt_scale_follows_what_the_deviation_cannot() -> None:
 
 def test_a_loaded_learnt_scale_draws_the_same() -> None:
     model = learnt("learnt")
-    other = ResidualBootstrap(model.config, model.base, K, H, SEASON)
+    other = ResidualBootstrap(model.config, Shape(K, L, H, SEASON))
+    other.base = model.base
     other.load_state_dict(model.state_dict())
     batch = swinging(200, 4)[torch.arange(5)]
     assert torch.equal(

@@ -7,16 +7,16 @@ import pytest
 import torch
 from scipy import stats
 
-from forecaster.config.model_config import (
-    DiffusionConfig,
-    LinearConfig,
-    ResidualBootstrapConfig,
-    StateSpaceConfig,
-)
+from forecaster.config.parts import build
 from forecaster.data.windows import Batch
+from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
-from forecaster.models import Draws, build_model, empty_future
+from forecaster.models.base import Shape, Streamable, empty_future
+from forecaster.models.bootstrap.forecaster import ResidualBootstrapConfig
+from forecaster.models.diffusion.config import DiffusionConfig
+from forecaster.models.linear import LinearConfig
 from forecaster.models.state_space import StateSpace
+from forecaster.models.state_space.config import StateSpaceConfig
 from forecaster.networks import running
 
 B, K, L, H = 3, 2, 40, 12
@@ -26,7 +26,7 @@ LAYERS = ["lssl", "lssl-fixed", "s4", "s4d", "s5", "s4-ptd", "s5-ptd"]
 def make(dtype: torch.dtype = torch.float32, **settings: object) -> StateSpace:
     torch.manual_seed(0)
     config = StateSpaceConfig.model_validate({"layer": "s4d", "width": 6, "state": 8, **settings})
-    model = build_model(config, K, L, H, 6).to(dtype).eval()
+    model = build(config, Shape(K, L, H, 6)).to(dtype).eval()
     assert isinstance(model, StateSpace)
     return model
 
@@ -197,7 +197,7 @@ def test_a_coarser_sampling_needs_a_longer_step_only(layer: str) -> None:
     model = make(torch.float64, layer=layer, dt_min=1e-3, dt_max=1e-2)
     times = torch.arange(400, dtype=torch.float64)
     wave = torch.sin(times / 30).expand(1, 1, -1).expand(1, K, -1)
-    fine = model.point(
+    fine = model.predict(
         empty_future(wave, torch.ones_like(wave), H, torch.zeros(1, dtype=torch.int64))
     )
     coarse = wave[..., 1::2]
@@ -224,25 +224,22 @@ def test_what_cannot_be_is_refused() -> None:
             use()
     with pytest.raises(UserError, match="more than the horizon of 12"):
         make().resample(13)
-    linear = build_model(LinearConfig(), K, L, H, 6)
-    with pytest.raises(UserError, match="cannot take in rows one at a time"):
-        linear.stream(past, past)
-    with pytest.raises(UserError, match="knows one sampling interval only"):
-        linear.resample(2)
+    assert isinstance(standard, Streamable)
+    assert not isinstance(build(LinearConfig(), Shape(K, L, H, 6)), Streamable)
     quantiles = StateSpaceConfig(output="quantiles")
     with pytest.raises(
         UserError, match=r"model\.base\.output: quantiles cannot be built on; set it to point"
     ):
-        build_model(ResidualBootstrapConfig(base=quantiles), K, L, H, 6)
+        build(ResidualBootstrapConfig(base=quantiles), Shape(K, L, H, 6))
     with pytest.raises(UserError, match=r"model\.prior\.output"):
-        build_model(DiffusionConfig(prior=quantiles, label=0), K, L, H, 6)
+        build(DiffusionConfig(prior=quantiles, label=0), Shape(K, L, H, 6))
 
 
 def test_it_can_be_a_prior_with_a_label() -> None:
     config = DiffusionConfig.model_validate(
         {"prior": {"name": "state-space", "width": 4, "state": 4}, "label": 5}
     )
-    model, batch = build_model(config, K, L, H, 6), windows()
+    model, batch = build(config, Shape(K, L, H, 6)), windows()
     assert model.prior.predict_with_label(batch).shape == (B, K, 5 + H)
     model.loss(batch).backward()
-    assert model.prior.embed.weight.grad is not None
+    assert model.prior.stack.embed.weight.grad is not None

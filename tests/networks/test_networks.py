@@ -3,20 +3,17 @@
 import pytest
 import torch
 
-from forecaster.config.model_config import (
-    ConvolutionConfig,
-    HistoryConfig,
-    MixerConfig,
-    MixupConfig,
-    PerceptronConfig,
-    ResidualNetworkConfig,
-)
+from forecaster.config.parts import build
 from forecaster.errors import UserError
-from forecaster.networks.build import build_network
-from forecaster.networks.conditions import build_condition
+from forecaster.models.diffusion.config import DiffusionConfig
+from forecaster.networks.base import NetworkShape
+from forecaster.networks.conditions import ConditionShape, HistoryConfig, MixupConfig
+from forecaster.networks.convolution import ConvolutionConfig
 from forecaster.networks.layers import TransformerLayer
+from forecaster.networks.mixer import MixerConfig
 from forecaster.networks.norms import frame
-from forecaster.networks.residual import StateSpaceLayer
+from forecaster.networks.perceptron import PerceptronConfig
+from forecaster.networks.residual import ResidualNetworkConfig, StateSpaceLayer
 
 
 def test_attention_layer_is_torchs_own() -> None:
@@ -39,7 +36,7 @@ def test_attention_layer_is_torchs_own() -> None:
 
 def network(config, features: int = 3, variates: int = 3, length: int = 12):
     torch.manual_seed(0)
-    made = build_network(config, 10, variates, length, features).eval()
+    made = build(config, NetworkShape(10, variates, length, features)).eval()
     torch.nn.init.normal_(made.output.weight)
     return made
 
@@ -69,7 +66,7 @@ NETWORKS = [
 def test_every_network_starts_at_nothing_and_hears_its_step_and_its_features(config) -> None:
     torch.manual_seed(0)
     x, first, last = torch.randn(2, 3, 12, 3), torch.tensor([1, 1]), torch.tensor([9, 9])
-    assert not build_network(config, 10, 3, 12, 3)(x, first).any()
+    assert not build(config, NetworkShape(10, 3, 12, 3))(x, first).any()
     made = network(config)
     out = made(x, first)
     assert out.shape == (2, 3, 12)
@@ -102,11 +99,11 @@ def test_conditions_are_what_they_are_named() -> None:
     torch.manual_seed(0)
     past, mask, y_0 = torch.randn(2, 3, 10), torch.ones(2, 3, 10), torch.randn(2, 3, 4)
     mask[0, 0, :5] = 0
-    history = build_condition(HistoryConfig(steps=6), 10, 4, 0)(past, mask, y_0)
+    history = build(HistoryConfig(steps=6), ConditionShape(10, 4))(past, mask, y_0)
     assert torch.equal(history[:, :, :6, 0], past[..., -6:])
     assert torch.equal(history[:, :, :6, 1], mask[..., -6:])
     assert not history[:, :, 6:].any()
-    mixup = build_condition(MixupConfig(), 10, 4, 0)
+    mixup = build(MixupConfig(), ConditionShape(10, 4))
     encoded = mixup.eval()(past, mask, y_0)[..., 0]
     torch.testing.assert_close(encoded, mixup.layer(past))
     mixed = mixup.train()(past, mask, y_0)[..., 0]
@@ -114,7 +111,7 @@ def test_conditions_are_what_they_are_named() -> None:
     assert ((mixed >= low - 1e-6) & (mixed <= high + 1e-6)).all()
     assert not torch.allclose(mixed, encoded)
     with pytest.raises(UserError, match=r"model\.label"):
-        build_condition(HistoryConfig(), 10, 4, 2)
+        DiffusionConfig(condition=HistoryConfig(), label=2)
 
 
 @pytest.mark.parametrize("norm", ["none", "last", "mean", "standard"])

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SAMPLE, Cli
-from test_training import SHORT, assert_same_weights
+from test_train import SHORT, assert_same_weights
 
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import FILES

@@ -4,8 +4,9 @@ import pytest
 from conftest import SAMPLE
 
 from forecaster.config.load import find_config, load_config
+from forecaster.config.parts import build
 from forecaster.data.problem import load_problem
-from forecaster.models import build_model
+from forecaster.models.base import Shape
 from forecaster.tracking import labels
 
 DATA = [f"data.csv={SAMPLE}", "data.horizon=7", "data.lookback=28"]
@@ -56,7 +57,7 @@ def test_every_parameter_is_the_key_that_changes_it() -> None:
 )
 def test_tags(name: str, family: str, model: str, mode: str) -> None:
     config = load_config(find_config(name), DATA)
-    built = build_model(config.model, channels=4, lookback=28, horizon=7, season=7)
+    built = build(config.model, Shape(channels=4, lookback=28, horizon=7, season=7))
     assert labels.tags(config, load_problem(config.data), built) == {
         "family": family,
         "model": model,

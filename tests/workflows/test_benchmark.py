@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from conftest import SAMPLE, Cli
 
+from forecaster.config.parts import build
 from forecaster.data.splits import Borders
 from forecaster.errors import UserError
-from forecaster.models import build_model
+from forecaster.models.base import Shape
 from forecaster.reporting.markdown import (
     best_in_bold,
     markdown_table,
@@ -186,8 +187,8 @@ def test_every_suite_of_the_project_can_be_laid_out(monkeypatch: pytest.MonkeyPa
         assert len(laid) == cells
         assert len({cell.key for cell in laid}) == cells
         for cell in laid if len(laid) < 40 else []:
-            build_model(
-                cell.config.model, 2, cell.config.data.lookback, cell.config.data.horizon, 24
+            build(
+                cell.config.model, Shape(2, cell.config.data.lookback, cell.config.data.horizon, 24)
             )
 
 

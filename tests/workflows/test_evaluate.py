@@ -10,19 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import SAMPLE, inside
+from conftest import SAMPLE, inside, seasonal_naive
 
-from forecaster.config.model_config import (
-    BridgeConfig,
-    DiffusionConfig,
-    QuantileLinearConfig,
-    ResidualNetworkConfig,
-    SamplerConfig,
-)
+from forecaster.config.parts import build
 from forecaster.config.schema import DataConfig
 from forecaster.data import problem as problem_module
 from forecaster.data.problem import Problem, load_problem, rolling_problem
 from forecaster.data.splits import Borders, Scaling
+from forecaster.diffusion.schedules import BridgeConfig
 from forecaster.errors import UserError
 from forecaster.evaluation.score import (
     Scoring,
@@ -33,8 +28,10 @@ from forecaster.evaluation.score import (
     score_windows,
     worst_windows,
 )
-from forecaster.models import Forecaster, build_model
-from forecaster.models.naive import SeasonalNaive
+from forecaster.models.base import Forecaster, Shape
+from forecaster.models.diffusion.config import DiffusionConfig, SamplerConfig
+from forecaster.models.linear import QuantileLinearConfig
+from forecaster.networks.residual import ResidualNetworkConfig
 
 L, H = 21, 7
 
@@ -62,7 +59,7 @@ def shops(tmp_path_factory: pytest.TempPathFactory) -> Problem:
 
 def quantile_model() -> Forecaster:
     torch.manual_seed(0)
-    return build_model(QuantileLinearConfig(name="quantile-linear"), 2, L, H, 7)
+    return build(QuantileLinearConfig(name="quantile-linear"), Shape(2, L, H, 7))
 
 
 def test_batches_change_nothing(shops: Problem) -> None:
@@ -82,7 +79,7 @@ def test_metrics_are_those_of_a_plain_loop(shops: Problem) -> None:
     """Seasonal naive on the file's own values, window after window; MASE by the seasonal steps of
     the training rows.
     """
-    found = evaluate(SeasonalNaive(7, H), shops, "test", Scoring())
+    found = evaluate(seasonal_naive(7, H), shops, "test", Scoring())
     errors, scaled, truths = [], [], []
     for series, border in zip(shops.table.series, shops.borders, strict=True):
         frame, rows = pd.DataFrame(series.values), series.values
@@ -136,8 +133,8 @@ def test_the_baseline_reads_a_season_whatever_the_model_reads(shops: Problem) ->
         replace(shops, config=shops.config.model_copy(update={"lookback": n})) for n in (3, 7)
     )
     found = score_seasonal_naive(short, "test", Scoring("probabilistic", steps=1)).pooled()
-    assert found == evaluate(SeasonalNaive(7, H), season, "test", Scoring())
-    assert found != evaluate(SeasonalNaive(7, H), short, "test", Scoring())
+    assert found == evaluate(seasonal_naive(7, H), season, "test", Scoring())
+    assert found != evaluate(seasonal_naive(7, H), short, "test", Scoring())
 
 
 def test_steps_asked_for_are_those_of_the_point_forecast_too(shops: Problem) -> None:
@@ -150,7 +147,7 @@ def test_steps_asked_for_are_those_of_the_point_forecast_too(shops: Problem) -> 
         schedule=BridgeConfig(steps=4),
         sampler=SamplerConfig(steps=2, point_steps=1),
     )
-    model, windows = build_model(config, 2, L, H, 7), shops.windows("test")
+    model, windows = build(config, Shape(2, L, H, 7)), shops.windows("test")
     model.denoiser.forward = lambda y_t, h, given, t: 0.5 * y_t + 1.0
     for steps in (1, 4):
         both = score_windows(
@@ -165,14 +162,14 @@ def test_steps_asked_for_are_those_of_the_point_forecast_too(shops: Problem) -> 
 def test_series_of_any_size_are_compared_in_deviations(shops: Problem) -> None:
     """Fifty times the size, but no worse a forecast."""
     windows = shops.windows("test")
-    found = score_windows(SeasonalNaive(7, H), shops, windows, Scoring())
+    found = score_windows(seasonal_naive(7, H), shops, windows, Scoring())
     ark, zoo = (found.errors[windows.owners[found.numbers] == n].mean() for n in (0, 1))
     assert 0.5 < float(zoo / ark) < 2
 
 
 def test_the_worst_windows_do_not_overlap(shops: Problem) -> None:
     windows = shops.windows("test")
-    found = score_windows(SeasonalNaive(7, H), shops, windows, Scoring())
+    found = score_windows(seasonal_naive(7, H), shops, windows, Scoring())
     worst = worst_windows(found, windows, 4)
     assert found.errors[worst].tolist() == sorted(found.errors[worst].tolist(), reverse=True)
     assert int(worst[0]) == int(found.errors.argmax())
@@ -198,13 +195,13 @@ def test_z_scores_are_the_protocols_whatever_the_model_was_scaled_by(shops: Prob
     """Seasonal naive forecasts the same values under any scaling; the file's own errors over the
     protocol's deviation.
     """
-    raw = score_windows(SeasonalNaive(7, H), shops, shops.windows("test"), Scoring())
+    raw = score_windows(seasonal_naive(7, H), shops, shops.windows("test"), Scoring())
     protocol = replace(shops, protocol=shops.scaling)
     foreign = replace(
         protocol, scaling=tuple(Scaling(s.mean + 3 * s.std, 2 * s.std) for s in shops.scaling)
     )
     for problem in (protocol, foreign):
-        found = score_windows(SeasonalNaive(7, H), problem, problem.windows("test"), Scoring())
+        found = score_windows(seasonal_naive(7, H), problem, problem.windows("test"), Scoring())
         deviations = np.concatenate([s.std for s in shops.scaling])
         np.testing.assert_allclose(
             found.totals.by_series()["mae"],

@@ -14,19 +14,21 @@ from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
 from forecaster.config.load import find_config, load_config
-from forecaster.config.model_config import LinearConfig
+from forecaster.config.parts import build
 from forecaster.config.schema import Columns, TrainerConfig
 from forecaster.data.problem import load_problem
 from forecaster.data.reading import file_digest
 from forecaster.data.tables import read_table
 from forecaster.data.windows import Windows
+from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
 from forecaster.evaluation.metrics import QUANTILES
 from forecaster.inference.predictor import PredictionRequest, SavedPredictor, forecast_table
 from forecaster.inference.saved_model import load_model, save_model
 from forecaster.io.atomic import check_model_folder, whole_folder, write_together
-from forecaster.models import Draws, build_model
+from forecaster.models.base import Shape
 from forecaster.models.conformal import validation_errors
+from forecaster.models.linear import LinearConfig
 from forecaster.training.data_module import WindowData
 from forecaster.training.fit import StepSeed, fit
 from forecaster.training.progress import Stopwatch
@@ -57,8 +59,8 @@ def trained():
 
 def fitted(config, problem, folder: Path):
     torch.manual_seed(config.trainer.seed)
-    model = build_model(
-        config.model, problem.channels, config.data.lookback, config.data.horizon, 7
+    model = build(
+        config.model, Shape(problem.channels, config.data.lookback, config.data.horizon, 7)
     )
     data = WindowData(
         problem.windows("train"), problem.windows("validation"), 32, config.trainer.seed, 32
@@ -463,7 +465,7 @@ def test_two_devices_train_as_one_with_their_batches_together(tmp_path: Path) ->
     models, losses = [], []
     for devices in (1, 2):
         torch.manual_seed(0)
-        model = build_model(LinearConfig(), 2, 20, 5, 7)
+        model = build(LinearConfig(), Shape(2, 20, 5, 7))
         data = WindowData(train, validation, 32 // devices, 0)
         config = TrainerConfig(max_epochs=3, accelerator="cpu", devices=devices)
         fit(

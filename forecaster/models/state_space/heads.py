@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from forecaster.config.model_config import Loss, StateSpaceConfig
-from forecaster.models.base import Distribution, Draws, path_errors
-from forecaster.models.levels import between, check_levels, draw, pinball
+from forecaster.diffusion.drawing import Draws
+from forecaster.models.base import Distribution, Loss, path_errors
+from forecaster.models.levels import between, draw, pinball
+from forecaster.models.state_space.config import StateSpaceConfig
 from forecaster.networks.norms import Frame
 
 
@@ -58,7 +59,6 @@ class Quantiles(Head):
     distribution = "quantiles"
 
     def __init__(self, levels: Sequence[float]) -> None:
-        check_levels(levels)
         self.levels, self.size = levels, len(levels)
 
     def invert(self, raw: Float[Tensor, "B P K M"], window: Frame) -> Float[Tensor, "B P K M"]:

@@ -1,0 +1,168 @@
+"""The settings of a diffusion forecaster, and the combinations that make no sense."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from forecaster.config.parts import (
+    ConditionPart,
+    ForecasterPart,
+    NetworkPart,
+    ObjectivePart,
+    SchedulePart,
+    build,
+    implementation,
+)
+from forecaster.config.sections import PartConfig, Positive, Section
+from forecaster.diffusion.process import Process
+from forecaster.diffusion.sampler import step_grid
+from forecaster.diffusion.schedules import BridgeConfig
+from forecaster.errors import UserError
+from forecaster.models.diffusion.objectives import PathObjectiveConfig
+from forecaster.models.linear import LinearConfig
+from forecaster.models.prior import check_prior
+from forecaster.networks.conditions import EncodedConfig
+from forecaster.networks.norms import Norm
+from forecaster.networks.residual import ResidualNetworkConfig
+
+
+class SamplerConfig(Section):
+    """How the path is walked back.
+
+    ``s``: the variance dial of all members, 0 (deterministic) to 2 (the exact posterior; η = 1 in
+    DDIM's terms); ``steps``: the number of network calls for samples, evenly spaced, or the steps
+    themselves, falling from T; ``point_steps``: likewise for the point forecast. ``first_step``:
+    inject the full b_u at the step out of a pinned end y_T, or σ alone.
+    """
+
+    s: Annotated[float, Field(ge=0, le=2)] = 1.0
+    steps: Positive | tuple[Positive, ...] = 50
+    point_steps: Positive | tuple[Positive, ...] = 50
+    first_step: Literal["full", "sigma"] = "sigma"
+
+
+class DiffusionConfig(PartConfig):
+    """A diffusion forecaster: schedule × prior × condition × network × what it predicts × objective
+    × sampler.
+
+    The defaults are S²DBM's as published (arXiv 2411.04491). ``label``: P, the last steps of the
+    history that the path spans too. ``norm``: window normalisation, inverted on y, h and samples
+    alike. ``given_prior``: the network sees h. ``predicts``: ``data`` ŷ_0, ``correction`` ŷ_0 − h,
+    or ``noise`` ε̂. ``prior_training``: the prior is trained ``joint``-ly, through the network's
+    loss, or ``first``, by itself, and then frozen.
+    """
+
+    name: Literal["diffusion"] = "diffusion"
+    schedule: SchedulePart = BridgeConfig()
+    prior: ForecasterPart | None = LinearConfig(norm="none", loss="l1")
+    prior_training: Literal["joint", "first"] = "joint"
+    condition: ConditionPart | None = EncodedConfig()
+    given_prior: bool = False
+    network: NetworkPart = ResidualNetworkConfig()
+    predicts: Literal["data", "correction", "noise"] = "data"
+    label: Annotated[int, Field(ge=0)] = 48
+    norm: Norm = "none"
+    objective: ObjectivePart = PathObjectiveConfig()
+    sampler: SamplerConfig = SamplerConfig()
+
+    def process(self) -> Process:
+        """The path of the schedule. Raises UserError where the schedule leaves nothing of the
+        data.
+        """
+        try:
+            return Process(build(self.schedule))
+        except ValueError as error:
+            raise UserError(f"model.schedule: {error}; lower steps or last") from error
+
+    def has_spread(self, process: Process, steps: int | Sequence[int]) -> bool:
+        """Whether samples of so many steps differ: by noise at the start or on the way, or by draws
+        of the prior.
+        """
+        on_the_way = self.sampler.s > 0 and len(step_grid(process.steps, steps)) > 2
+        drawn = _trait(self.prior, "distribution", "none") != "none"
+        return float(process.b[-1]) > 0 or on_the_way or drawn
+
+    @model_validator(mode="after")
+    def _check(self) -> "DiffusionConfig":
+        process = self.process()
+        _check_steps(self.sampler, process)
+        if self.prior is None:
+            _check_without_prior(self, process)
+        else:
+            check_prior(self.prior, "model.prior", point=False)
+            _check_prior_is_used(self, process)
+        _check_condition(self)
+        if _trait(self.objective, "needs_spread", False):
+            _check_spread(self, process)
+        return self
+
+
+def _trait(part: PartConfig | None, name: str, default: Any) -> Any:
+    """What the implementation of a part says of itself."""
+    return default if part is None else getattr(implementation(part), name, default)
+
+
+def _check_steps(sampler: SamplerConfig, process: Process) -> None:
+    for key in ("steps", "point_steps"):
+        try:
+            step_grid(process.steps, getattr(sampler, key))
+        except ValueError as error:
+            raise UserError(
+                f"model.sampler.{key}: {error}, which is model.schedule.steps; correct it"
+            ) from error
+
+
+def _check_without_prior(config: DiffusionConfig, process: Process) -> None:
+    if float(process.g[-1]) != 0:
+        raise UserError(
+            "model.prior: this schedule ends at the prior forecast, so it needs one; name a model"
+        )
+    if config.given_prior or config.predicts == "correction":
+        raise UserError(
+            "model.given_prior, model.predicts: without a prior there is none to see or to "
+            "correct; name one"
+        )
+    if config.condition is None:
+        raise UserError(
+            "model.condition: without a prior or a condition nothing is known of the history; name "
+            "one"
+        )
+
+
+def _check_prior_is_used(config: DiffusionConfig, process: Process) -> None:
+    if not process.g.any() and not config.given_prior and config.predicts != "correction":
+        raise UserError(
+            "model.prior: this schedule, this network and what it predicts make no use of it; give "
+            "model.given_prior true, or leave it out (null)"
+        )
+
+
+def _check_condition(config: DiffusionConfig) -> None:
+    holds_history = _trait(config.condition, "holds_history", False)
+    if holds_history and config.label:
+        raise UserError(
+            "model.label: a network that is given the history itself has its label there; set it "
+            "to 0"
+        )
+    if holds_history and _trait(config.network, "one_time_each", False):
+        raise UserError(
+            "model.network: this network sees one time at a time, and the history of "
+            "model.condition stands at other times; take another network or another condition"
+        )
+    if _trait(config.condition, "needs_future", False) and not _trait(
+        config.objective, "shows_future", True
+    ):
+        raise UserError(
+            "model.condition: mixup needs the future, and this objective walks as in forecasting, "
+            "without it; take another condition, or the path objective"
+        )
+
+
+def _check_spread(config: DiffusionConfig, process: Process) -> None:
+    if not config.has_spread(process, config.sampler.steps):
+        raise UserError(
+            "model.objective: all draws would be the same, since this path starts without noise "
+            "and draws none; give model.sampler more steps and s > 0, or a prior with a spread "
+            "(residual-bootstrap)"
+        )

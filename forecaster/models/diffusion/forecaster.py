@@ -1,0 +1,200 @@
+"""The diffusion forecaster: schedule, prior, condition and network put together."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from forecaster.config.parts import build, register
+from forecaster.data.windows import Batch
+from forecaster.diffusion.denoiser import Denoiser
+from forecaster.diffusion.drawing import Draws, WindowNoise, draw_in_chunks
+from forecaster.diffusion.sampler import sample, step_grid
+from forecaster.errors import UserError
+from forecaster.models.base import Distribution, Forecaster, Shape, with_label
+from forecaster.models.diffusion.config import DiffusionConfig
+from forecaster.models.diffusion.objectives import PathObjective, SamplesObjective
+from forecaster.models.prior import Prior
+from forecaster.networks.base import NetworkShape
+from forecaster.networks.conditions import Condition, ConditionShape, Nothing
+from forecaster.networks.norms import Frame, frame
+
+
+@register("forecaster", DiffusionConfig)
+class Diffusion(Forecaster):
+    """Any member of the framework. ``prior`` gives h; without one h is 0."""
+
+    distribution: Distribution = "samples"
+
+    def __init__(self, config: DiffusionConfig, shape: Shape) -> None:
+        super().__init__()
+        if config.label > shape.lookback:
+            raise UserError(
+                f"model.label: {config.label} is more than the lookback of {shape.lookback}; lower "
+                "it"
+            )
+        self.config, self.label, self.horizon = config, config.label, shape.horizon
+        self.length = config.label + shape.horizon
+        prior = _build_prior(config, shape)
+        self.process, self.prior = config.process(), prior
+        if not config.has_spread(self.process, config.sampler.steps):
+            self.distribution = "none"  # the walk is deterministic
+        self.condition = _build_condition(config, ConditionShape(shape.lookback, self.length))
+        features = 1 + self.condition.features + config.given_prior
+        size = NetworkShape(self.steps, shape.channels, self.condition.length, features)
+        network = build(config.network, size)
+        self.row_bytes = 4 * network.memory * shape.channels * self.condition.length
+        self.denoiser = Denoiser(network, config.predicts, self.process)
+        self.objective: PathObjective | SamplesObjective = build(config.objective)
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return self.process.steps
+
+    def stages(self) -> list[Forecaster]:
+        """The prior alone, where it is to be a forecast of its own."""
+        if not isinstance(self.prior, Forecaster) or self.config.prior_training == "joint":
+            return []
+        return [*self.prior.stages(), self.prior]
+
+    def loss(self, batch: Batch) -> Float[Tensor, ""]:
+        """The configured objective, with random draws."""
+        return self.objective.loss(self, batch)
+
+    def score(self, batch: Batch) -> Float[Tensor, ""]:
+        """The objective with the same draws in every epoch."""
+        return self.objective.score(self, batch)
+
+    def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
+        """s = 0 from the mean of the start: no random number is drawn."""
+        return self.walk_point(batch, steps)[..., self.label :]
+
+    def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
+        """s > 0, or a prior with a spread of its own."""
+        return self.walk_samples(batch, draws)[..., self.label :]
+
+    def check_steps(self, steps: int | None) -> None:
+        """1 ≤ steps ≤ T."""
+        if steps is not None and not 1 <= steps <= self.steps:
+            raise UserError(
+                f"--steps {steps}: has to lie between 1 and the model's {self.steps} diffusion "
+                "steps"
+            )
+
+    def has_spread(self, steps: int | None) -> bool:
+        own = self.config.sampler.steps
+        return self.config.has_spread(self.process, own if steps is None else steps)
+
+    def sampled_grids(self) -> tuple[list[int], list[int]]:
+        """The steps that the point sampler and the sampler visit."""
+        sampler = self.config.sampler
+        return step_grid(self.steps, sampler.point_steps), step_grid(self.steps, sampler.steps)
+
+    def step_errors(
+        self, batch: Batch, t: Int[Tensor, " B"], noise: Float[Tensor, "B K M"], seeds: list[int]
+    ) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:
+        """What the network predicts at steps t, what it should, and the mask; data in z-scores."""
+        window, past = self._normalise(batch)
+        target, mask = with_label(batch, self.label)
+        y_0 = window.apply(target) * mask
+        h = self._drawn_prior(batch, window, Draws(1, seeds))[:, 0]
+        given = self._given(self.condition(past, batch.past_mask, y_0), h)
+        out = self.denoiser.output(self.process.mix(y_0, h, noise, t), given, t)
+        want = self.denoiser.target(y_0, h, noise)
+        unit = 1.0 if self.config.predicts == "noise" else window.scale
+        return out * unit, want * unit, mask
+
+    def walk_point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K M"]:
+        """The walk without noise from the prior's point forecast, in z-scores."""
+        window, past = self._normalise(batch)
+        h = self._point_prior(batch, window)
+        given = self._given(self.condition(past, batch.past_mask, None), h)
+        count = self.config.sampler.point_steps if steps is None else steps
+        return window.invert(self._walk(h, given, lambda step: torch.zeros_like(h), count, s=0.0))
+
+    def walk_samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
+        """All samples and channels of as many windows together as the memory allows, in
+        z-scores.
+        """
+        window, past = self._normalise(batch)
+        condition, sampler = self.condition(past, batch.past_mask, None), self.config.sampler
+        steps = sampler.steps if draws.steps is None else draws.steps
+
+        def walk(of: Tensor, h: Tensor, noise: WindowNoise) -> Tensor:
+            return self._walk(h, self._given(condition[of], h), noise, steps, sampler.s)
+
+        drawn = self._drawn_prior(batch, window, draws)
+        paths = draw_in_chunks(draws, drawn, self.row_bytes, walk)
+        return paths * window.scale[:, None] + window.level[:, None]
+
+    def _walk(
+        self,
+        h: Float[Tensor, "n K M"],
+        given: Float[Tensor, "n K S G"],
+        noise: Callable[[int], Tensor],
+        steps: int | Sequence[int],
+        s: float,
+    ) -> Float[Tensor, "n K M"]:
+        return sample(
+            self.process,
+            lambda y_t, t: self.denoiser(y_t, h, given, t),
+            h,
+            noise,
+            step_grid(self.steps, steps),
+            s,
+            full_first=self.config.sampler.first_step == "full",
+        )
+
+    def _normalise(self, batch: Batch) -> tuple[Frame, Float[Tensor, "B K L"]]:
+        """The window's level and scale, and the history in them, 0 where it is missing."""
+        window = frame(batch.past, batch.past_mask, self.config.norm)
+        return window, window.apply(batch.past) * batch.past_mask
+
+    def _point_prior(self, batch: Batch, window: Frame) -> Float[Tensor, "B K M"]:
+        """h, in the window's units."""
+        if self.prior is None:
+            return batch.past.new_zeros(*batch.past.shape[:2], self.length)
+        h = window.apply(self.prior.predict_with_label(batch))
+        return h.detach() if self.config.prior_training == "first" else h
+
+    def _drawn_prior(self, batch: Batch, window: Frame, draws: Draws) -> Float[Tensor, "B S K M"]:
+        """h as often as samples are drawn: of the prior's own distribution, where it has one."""
+        if self.prior is None:
+            return self._point_prior(batch, window)[:, None].expand(-1, draws.samples, -1, -1)
+        paths = self.prior.sample_with_label(batch, draws)
+        h = (paths - window.level[:, None]) / window.scale[:, None]
+        return h.detach() if self.config.prior_training == "first" else h
+
+    def _given(
+        self, condition: Float[Tensor, "n K S C"], h: Float[Tensor, "n K M"]
+    ) -> Float[Tensor, "n K S G"]:
+        """What the network is given beside y_t: the condition, and h where it may see it."""
+        if not self.config.given_prior:
+            return condition
+        placed = F.pad(h, (condition.shape[2] - h.shape[2], 0))
+        return torch.cat([condition, placed[..., None]], dim=3)
+
+
+def _build_prior(config: DiffusionConfig, shape: Shape) -> Prior | None:
+    if config.prior is None:
+        return None
+    prior = build(config.prior, replace(shape, label=config.label))
+    assert isinstance(prior, Forecaster)
+    assert isinstance(prior, Prior)
+    if config.prior_training == "joint" and prior.stages():
+        raise UserError(
+            "model.prior_training: residuals are known once the prior is trained; set it to first"
+        )
+    return prior
+
+
+def _build_condition(config: DiffusionConfig, shape: ConditionShape) -> Condition:
+    if config.condition is None:
+        return Nothing(shape)
+    condition = build(config.condition, shape)
+    assert isinstance(condition, Condition)
+    return condition

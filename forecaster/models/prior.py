@@ -1,0 +1,54 @@
+"""What a bridge may start from: a forecaster that gives the last steps of the history, too."""
+
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from forecaster.config.parts import implementation
+from forecaster.config.sections import PartConfig
+from forecaster.data.windows import Batch
+from forecaster.diffusion.drawing import Draws
+from forecaster.errors import UserError
+from forecaster.models.base import Forecaster
+
+
+@runtime_checkable
+class Prior(Protocol):
+    """A forecaster of a bridge's whole path: label and horizon, M = P + H steps, in z-scores."""
+
+    def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
+        """The point forecast."""
+
+    def sample_with_label(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
+        """Sample paths; of a point model, its forecast again and again."""
+
+
+class PointForecaster(Forecaster):
+    """A forecaster of one path, which can be a prior. ``label``: P, its steps before the future."""
+
+    label = 0
+
+    def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
+        """Label and horizon, in z-scores."""
+        raise NotImplementedError
+
+    def sample_with_label(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
+        """The point forecast, ``draws.samples`` times."""
+        return self.predict_with_label(batch)[:, None].expand(-1, draws.samples, -1, -1)
+
+    def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
+        return self.predict_with_label(batch)[..., self.label :]
+
+
+def check_prior(config: PartConfig, key: str, point: bool) -> None:
+    """Refuse settings of a forecaster that cannot be built on; ``point``: nor one with samples."""
+    kind = implementation(config)
+    name = config.name
+    if not (isinstance(kind, type) and issubclass(kind, Prior)):
+        raise UserError(f"{key}: {name} gives no label, so nothing is built on it; name another")
+    output = getattr(config, "output", "point")
+    if output != "point":
+        raise UserError(f"{key}.output: {output} cannot be built on; set it to point")
+    if point and getattr(kind, "distribution", "none") != "none":
+        raise UserError(f"{key}: {name} gives samples; name a forecaster of points")

@@ -1,0 +1,43 @@
+"""The settings of the state-space forecasters."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from forecaster.config.sections import Fraction, PartConfig, Positive
+from forecaster.models.base import Loss
+from forecaster.models.levels import LEVELS, Levels
+
+
+class StateSpaceConfig(PartConfig):
+    """A residual stack of state-space layers over the lookback; a head on the last position emits
+    all steps at once.
+
+    ``layer``: one of LSSL, S4, S4D and S5, with their perturbed starts; ``width`` features with
+    ``state`` numbers each. ``output``: a ``point`` forecast trained by ``loss``, ``quantiles`` at
+    ``levels``, or ``student-t``. ``mix``: all channels enter together; else they share one
+    channel's model. ``norm``: ``running`` level and scale, with a time constant of ``memory``
+    lookbacks, can be streamed; ``standard``, over the whole window, cannot. ``dt_min``, ``dt_max``:
+    the steps Δ at the start.
+    """
+
+    name: Literal["state-space"] = "state-space"
+    layer: Literal["lssl", "lssl-fixed", "s4", "s4d", "s5", "s4-ptd", "s5-ptd"] = "s4d"
+    output: Literal["point", "quantiles", "student-t"] = "point"
+    loss: Loss = "l1"
+    levels: Levels = LEVELS
+    norm: Literal["running", "standard"] = "running"
+    memory: Annotated[float, Field(gt=0)] = 0.5
+    mix: bool = False
+    width: Positive = 32
+    layers: Positive = 2
+    state: Positive = 32
+    dropout: Fraction = 0.1
+    dt_min: Annotated[float, Field(gt=0)] = 1e-3
+    dt_max: Annotated[float, Field(gt=0)] = 1e-1
+
+    @model_validator(mode="after")
+    def _check_steps(self) -> "StateSpaceConfig":
+        if self.dt_min > self.dt_max:
+            raise ValueError(f"dt_min {self.dt_min:g} is more than dt_max {self.dt_max:g}")
+        return self
