@@ -5,7 +5,7 @@ BIN := .venv/bin
 TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-slow lint check bench clean
+.PHONY: demo test test-slow lint check bench docs mutate parts clean
 # Train on the bundled sample, forecast past its end both ways, draw it, and say where to look.
 SAMPLE := datasets/seattle_weather.csv
 demo: .venv/installed
@@ -32,13 +32,27 @@ lint: .venv/installed
 bench: .venv/installed
 	$(BIN)/python tests/bench/bench.py docs/benchmarks.md
 
-.venv/installed: requirements.lock
+.venv/installed: requirements.lock requirements-torch.lock
 	@echo "installing into .venv (a few minutes, once)" >&2
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) --retries 1 --timeout 20 $(TORCH_INDEX) "$$(grep '^torch==' requirements.lock)"
-	$(PIP) -r requirements.lock
+	$(PIP) --require-hashes --no-deps -r requirements.lock
+	$(PIP) --retries 1 --timeout 20 $(TORCH_INDEX) -r requirements-torch.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip check --quiet
 	touch $@
 
+# The site of docs/, into site/; links and anchors that lead nowhere end it.
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+# Which single mistakes in the mathematics no test notices (an hour or more).
+mutate: .venv/installed
+	$(BIN)/python tests/mutation/mutate.py
+
+# What `models parts` and `models show` read, anew from the registry.
+parts: .venv/installed
+	$(BIN)/python -m forecaster.config.part_index
+
 clean:
-	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv demo site .mypy_cache .ruff_cache .pytest_cache .hypothesis

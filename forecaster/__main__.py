@@ -1,5 +1,5 @@
 """``python -m forecaster``: the command line."""
 
-from forecaster.commands.main import main
+from forecaster.commands.main import run
 
-main(prog_name="forecaster")
+run()

@@ -15,7 +15,7 @@ from forecaster.io.tables import renamed, table_bytes
 from forecaster.reporting.plots import draw_forecast
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from forecaster.reporting.plots import Figure
 
 
 @dataclass(frozen=True)

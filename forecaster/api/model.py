@@ -85,7 +85,7 @@ class Model:
         check_model_folder(place)
         with whole_folder(place) as partial:
             shutil.copytree(self.folder, partial, dirs_exist_ok=True)
-        saved = load_model(place, self._saved.model.device)
+        saved = load_model(place, self._saved.model.device, trust_code=True)
         return Model(saved, self._tracker, self._source, self.notes)
 
     def forecast(
@@ -233,8 +233,12 @@ class Model:
         return Path(self._saved.config.data.csv)
 
 
-def load(reference: str | Path, *, accelerator: Accelerator | None = None) -> Model:
+def load(
+    reference: str | Path, *, accelerator: Accelerator | None = None, trust_code: bool = False
+) -> Model:
     """A saved model: its folder, ``models:/NAME@ALIAS``, ``runs:/ID/model``, or ``latest``.
+
+    ``trust_code``: run the code of its maker's own that it holds, which may do anything.
 
     Raises UserError where there is none, or where it is damaged.
 
@@ -245,7 +249,7 @@ def load(reference: str | Path, *, accelerator: Accelerator | None = None) -> Mo
     ...     print(error)
     nowhere: no such saved model; give the folder that training printed, a run, or 'latest'
     """
-    return Model(open_model(str(reference), accelerator))
+    return Model(open_model(str(reference), accelerator, trust_code))
 
 
 def _check_mode(mode: str | None) -> None:

@@ -93,7 +93,7 @@ def train(
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
         raise
-    saved = open_model(str(folder), accelerator)
+    saved = open_model(str(folder), accelerator, trust_code=True)
     made = Model(saved, around.tracker, frame, notes)
     if temporary is not None:
         weakref.finalize(made, shutil.rmtree, temporary, ignore_errors=True)

@@ -40,7 +40,7 @@ from forecaster.commands.train import overrides
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0),
-    help="Begin no training after so long; the next call goes on.",
+    help="Start no training after this time; the next call continues.",
 )
 @click.option(
     "--output",
@@ -50,7 +50,7 @@ from forecaster.commands.train import overrides
 @click.option(
     "--into",
     type=click.Path(path_type=Path),
-    help="Also put the table into this document, between its marks.",
+    help="Also write the table into this document, between its markers.",
 )
 @json_option
 def benchmark(
@@ -64,32 +64,32 @@ def benchmark(
     into: Path | None,
     as_json: bool,
 ) -> None:
-    """Run what is missing of a SUITE of configs/suites (or a YAML file), and make its table."""
+    """Run the missing trainings of a SUITE of configs/suites (or a YAML file), write its table."""
     from forecaster.training.fit import quiet_libraries
     from forecaster.workflows import benchmark as runner
-    from forecaster.workflows.benchmark_suite import Only
+    from forecaster.workflows.benchmark_suite import CellFilter
 
     quiet_libraries()
-    finished = runner.benchmark(
-        runner.BenchmarkOptions(suite, Only(models, data, horizons, seeds), minutes, output, into)
+    result = runner.benchmark(
+        runner.BenchmarkOptions(
+            suite, CellFilter(models, data, horizons, seeds), minutes, output, into
+        )
     )
     if as_json:
         print_json(
             {
-                "done": finished.done,
-                "cells": finished.cells,
-                "failures": finished.failures,
-                "markdown": str(finished.markdown),
-                "csv": str(finished.csv),
+                "done": result.done,
+                "cells": result.cells,
+                "failures": result.failures,
+                "markdown": str(result.markdown),
+                "csv": str(result.csv),
             }
         )
     else:
-        click.echo(finished.text)
-        click.echo(
-            f"{finished.done} of {finished.cells} cells done: {finished.markdown} {finished.csv}"
-        )
-    if finished.failures:
-        for failure in finished.failures:
+        click.echo(result.text)
+        click.echo(f"{result.done} of {result.cells} cells done: {result.markdown} {result.csv}")
+    if result.failures:
+        for failure in result.failures:
             click.echo(f"failed: {failure}", err=True)
         click.get_current_context().exit(1)
 
@@ -107,33 +107,33 @@ def benchmark(
     multiple=True,
     required=True,
     metavar="NAME",
-    help="A configuration; to be repeated.",
+    help="A configuration; give it several times.",
 )
 @click.option("--horizon", type=click.IntRange(1), help="Steps to forecast.")
-@click.option("--lookback", type=click.IntRange(1), help="Steps of history that the models read.")
+@click.option("--lookback", type=click.IntRange(1), help="Steps of history that the models use.")
 @click.option(
     "--origins",
     type=click.IntRange(2),
     default=10,
     show_default=True,
-    help="How many times to forecast from.",
+    help="Number of times to forecast from.",
 )
 @click.option(
-    "--stride", type=click.IntRange(1), help="Steps from one to the next (default: the horizon)."
+    "--stride", type=click.IntRange(1), help="Steps between origins (default: the horizon)."
 )
 @click.option(
     "--refit-every",
     type=click.IntRange(1),
     default=5,
     show_default=True,
-    help="Origins served by a training.",
+    help="Origins that use the same training.",
 )
 @click.option(
     "--by",
     type=click.Choice(["mae", "crps"]),
     default="crps",
     show_default=True,
-    help="What ranks the models.",
+    help="The metric that ranks the models.",
 )
 @click.option("--samples", type=click.IntRange(2), default=100, show_default=True)
 @bounds_option
@@ -165,9 +165,7 @@ def backtest(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Which model is better on a file: forecast its past from rolling origins, beside seasonal
-    naive.
-    """
+    """Compare models on a file by forecasts from rolling origins; baseline: seasonal naive."""
     from dataclasses import asdict
 
     from forecaster.evaluation.compare import in_words
@@ -175,7 +173,7 @@ def backtest(
     from forecaster.workflows import backtest as runner
 
     quiet_libraries()
-    asked = runner.BacktestOptions(
+    options = runner.BacktestOptions(
         models,
         origins,
         stride,
@@ -188,16 +186,16 @@ def backtest(
         run_name,
         output,
     )
-    found = runner.backtest(asked, note)
+    result = runner.backtest(options, note)
     if as_json:
         print_json(
             {
-                "run_id": found.run_id,
+                "run_id": result.run_id,
                 "by": by,
-                "origins": found.origins,
-                "ranking": [asdict(ranked) for ranked in found.ranking],
+                "origins": result.origins,
+                "ranking": [asdict(ranked) for ranked in result.ranking],
                 "comparisons": [
-                    asdict(c) | {"sentence": c.sentence(by.upper())} for c in found.comparisons
+                    asdict(c) | {"sentence": c.sentence(by.upper())} for c in result.comparisons
                 ],
             }
         )
@@ -210,13 +208,13 @@ def backtest(
             f"{r.coverage:.3f}" if r.coverage == r.coverage else "",
             f"{r.seconds:.0f}",
         ]
-        for r in found.ranking
+        for r in result.ranking
     ]
     print_table(["model", "mae", "crps", "coverage/90", "seconds"], rows)
     click.echo(
         f"{origins} origins; errors in standard deviations of the training rows; the crps of a "
         "point forecast is its mae"
     )
-    for line in in_words(found.comparisons, by):
+    for line in in_words(result.comparisons, by):
         click.echo(line)
-    click.echo(f"run    {found.run_id}")
+    click.echo(f"run    {result.run_id}")

@@ -42,16 +42,18 @@ from forecaster.commands.options import (
 @click.option(
     "--stream",
     is_flag=True,
-    help="Then read further rows from standard input and forecast after each.",
+    help="Also read further rows from standard input and forecast after each.",
 )
 @resample_option
 @click.option(
     "--mode",
     type=click.Choice(["point", "probabilistic"]),
-    help="Default: probabilistic if the model can.",
+    help="Default: probabilistic if the model is.",
 )
 @click.option("--samples", type=click.IntRange(1), default=100, show_default=True)
-@click.option("--steps", type=click.IntRange(1), help="Sampling steps (default: the model's own).")
+@click.option(
+    "--steps", type=click.IntRange(1), help="Reverse sampling steps (default: the model's)."
+)
 @click.option("--quantiles", default="0.05,0.5,0.95", callback=levels, show_default=True)
 @conformal_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -78,14 +80,12 @@ def forecast(
     as_json: bool,
     **roles: Any,
 ) -> None:
-    """Forecast the values after a file's end, and with --stream after every row that follows it on
-    standard input.
-    """
+    """Forecast the values after a file's end, or with --stream after each row of standard input."""
     if stream and plot is not None:
         raise click.UsageError("--stream forecasts many times; give --plot without it")
     from forecaster.workflows import forecast as forecasting
 
-    asked = forecasting.ForecastOptions(
+    options = forecasting.ForecastOptions(
         reference,
         csv,
         output,
@@ -102,16 +102,16 @@ def forecast(
     )
     if stream:
         lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace")
-        forecasting.stream(asked, lines, lambda text: click.echo(text, nl=False), note, as_json)
+        forecasting.stream(options, lines, lambda text: click.echo(text, nl=False), note, as_json)
         return
-    written = forecasting.forecast(asked)
+    result = forecasting.forecast(options)
     if as_json:
-        print_json(written.meta | {"output": str(written.output)})
+        print_json(result.meta | {"output": str(result.output)})
         return
-    for decision in written.meta["decisions"]:
+    for decision in result.meta["decisions"]:
         note(decision)
     click.echo(
-        f"{written.output}: {written.rows} rows, {written.meta['mode']}, {written.meta['horizon']} "
+        f"{result.output}: {result.rows} rows, {result.meta['mode']}, {result.meta['horizon']} "
         "steps ahead"
     )
     if plot is not None:
@@ -127,27 +127,25 @@ def forecast(
     help="A saved model's folder, models:/NAME@ALIAS, latest.",
 )
 @click.option(
-    "--csv",
-    type=click.Path(path_type=Path),
-    help="A file of the user's (default: what was trained on).",
+    "--csv", type=click.Path(path_type=Path), help="Your file (default: the training data)."
 )
 @click.option("--dataset", metavar="NAME", help="A named data set.")
 @click.option("--split", type=click.Choice(["test", "validation"]), help="Default: test.")
 @click.option(
     "--origins",
     type=click.IntRange(1),
-    help="In place of a split: the last N origins of the file --csv.",
+    help="Instead of a split: the last N origins of the file --csv.",
 )
 @click.option(
-    "--stride",
-    type=click.IntRange(1),
-    help="Steps from one of the origins to the next (default: the horizon).",
+    "--stride", type=click.IntRange(1), help="Steps between origins (default: the horizon)."
 )
 @click.option(
     "--mode", type=click.Choice(["point", "probabilistic"]), default="point", show_default=True
 )
 @click.option("--samples", type=click.IntRange(2), default=100, show_default=True)
-@click.option("--steps", type=click.IntRange(1), help="Sampling steps (default: the model's own).")
+@click.option(
+    "--steps", type=click.IntRange(1), help="Reverse sampling steps (default: the model's)."
+)
 @click.option(
     "--limit", type=click.IntRange(1), help="Score this many evenly spaced windows instead of all."
 )
@@ -181,12 +179,10 @@ def evaluate(
     as_json: bool,
     **roles: Any,
 ) -> None:
-    """Score a saved model on every window of a split, or on the last origins of a file, beside
-    seasonal naive.
-    """
+    """Score a saved model on a split or a file's last origins; baseline: seasonal naive."""
     if origins is not None and (csv is None or split is not None):
         raise click.UsageError(
-            "--origins takes the end of a file: give it with --csv and without --split"
+            "--origins is for the end of a file: give it with --csv and without --split"
         )
     if origins is None and stride is not None:
         raise click.UsageError("--stride is the distance between --origins; give both")
@@ -199,7 +195,7 @@ def evaluate(
 
     scoring = Scoring(mode, samples, steps, limit, seed, full=True)
     rolling = None if origins is None else evaluating.Rolling(origins, stride)
-    asked = evaluating.EvaluateOptions(
+    options = evaluating.EvaluateOptions(
         reference,
         csv,
         dataset,
@@ -213,20 +209,20 @@ def evaluate(
         run_name,
         roles,
     )
-    found = evaluating.evaluate_saved(asked, note)
+    result = evaluating.evaluate_saved(options, note)
     if as_json:
         print_json(
             {
-                "run_id": found.run_id,
-                "metrics": found.metrics,
-                "seasonal_naive": found.baseline,
-                "season": found.season,
+                "run_id": result.run_id,
+                "metrics": result.metrics,
+                "seasonal_naive": result.baseline,
+                "season": result.season,
             }
         )
         return
     rows = [
-        [name, f"{value:.6g}", f"{found.baseline[name]:.6g}" if name in found.baseline else ""]
-        for name, value in found.metrics.items()
+        [name, f"{value:.6g}", f"{result.baseline[name]:.6g}" if name in result.baseline else ""]
+        for name, value in result.metrics.items()
     ]
     print_table(["metric", "value", "seasonal naive"], rows)
-    click.echo(f"{found.about}; season {found.season}\nrun    {found.run_id}")
+    click.echo(f"{result.about}; season {result.season}\nrun    {result.run_id}")

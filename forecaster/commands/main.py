@@ -12,7 +12,9 @@ from typing import Any
 
 import click
 
+from forecaster import __version__
 from forecaster.commands import compare, data, forecast, models, reproduce, runs, train
+from forecaster.config.program import program
 from forecaster.errors import UserError, one_line
 
 # how to go on with what was interrupted
@@ -25,6 +27,13 @@ _GO_ON = {
 
 class Cli(click.Group):
     """A group whose user errors are one line on standard error and exit status 1."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Without arguments: the help, and exit status 0."""
+        if not args:
+            click.echo(ctx.get_help())
+            ctx.exit()
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; ``--debug`` shows tracebacks instead. SIGTERM is answered as Ctrl-C
@@ -75,7 +84,7 @@ def _os_error(error: OSError) -> str:
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-@click.version_option(package_name=None, version="0.1.0", prog_name="forecaster")
+@click.version_option(package_name=None, version=__version__, prog_name="forecaster")
 def main(debug: bool) -> None:
     """Train forecasting models on a CSV file, forecast what comes next, and compare runs."""
     for stream in (sys.stdout, sys.stderr):
@@ -85,6 +94,11 @@ def main(debug: bool) -> None:
             stream.reconfigure(errors="backslashreplace")
     if not debug:
         warnings.filterwarnings("ignore")
+
+
+def run() -> None:
+    """The program: its usage names it as it was started."""
+    main(prog_name=program())
 
 
 for command in (

@@ -14,7 +14,7 @@ def models() -> None:
 @json_option
 def models_list(as_json: bool) -> None:
     """The configurations, each with its first line."""
-    from forecaster.config.load import CONFIGS
+    from forecaster.config.paths import CONFIGS
 
     found = {
         p.stem: p.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")

@@ -15,28 +15,28 @@ from forecaster.commands.options import COLUMNS, json_option, note, print_json
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="Keep the forecast made again (default: compare only).",
+    help="Write the repeated forecast (default: compare only).",
 )
 @json_option
 def reproduce(meta: Path, output: Path | None, as_json: bool) -> None:
-    """Make a forecast again from the .meta.json beside it, and say whether it is identical."""
+    """Repeat a forecast from the .meta.json beside it, and report whether it is identical."""
     from forecaster.workflows import reproduce as reproducing
 
-    done = reproducing.reproduce(meta, _asked_again, output)
+    result = reproducing.reproduce(meta, _recorded_options, output)
     if as_json:
-        print_json(dataclasses.asdict(done) | {"identical": done.difference is None})
-    elif done.difference is None:
-        for text in done.notes:
+        print_json(dataclasses.asdict(result) | {"identical": result.difference is None})
+    elif result.difference is None:
+        for text in result.notes:
             note(text)
-        click.echo(f"identical: {done.output}, {done.rows} rows, SHA-256 {done.sha256}")
+        click.echo(f"identical: {result.output}, {result.rows} rows, SHA-256 {result.sha256}")
     else:
-        click.echo(f"error: not identical: {done.difference}", err=True)
-    if done.difference is not None:
+        click.echo(f"error: not identical: {result.difference}", err=True)
+    if result.difference is not None:
         click.get_current_context().exit(1)
 
 
-def _asked_again(arguments: list[str]) -> Any:
-    """The options of a ``forecast`` command line that was written down."""
+def _recorded_options(arguments: list[str]) -> Any:
+    """The options of a recorded ``forecast`` command line; raises UserError if it is damaged."""
     from forecaster.errors import UserError
     from forecaster.workflows.forecast import ForecastOptions
 
@@ -46,7 +46,7 @@ def _asked_again(arguments: list[str]) -> Any:
         given = forecast.make_context("forecast", arguments[1:]).params
     except click.ClickException as error:
         raise UserError(
-            f"the command that was written down is damaged: {error.message}; forecast anew"
+            f"the recorded command is damaged: {error.message}; forecast anew"
         ) from error
     roles = {name: given[name] for name in COLUMNS}
     return ForecastOptions(

@@ -1,4 +1,4 @@
-"""The commands about tracked runs: ``runs``, ``report`` and ``ui``."""
+"""The commands for tracked runs: ``runs``, ``report`` and ``ui``."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from forecaster.commands.options import json_option, print_json, print_table
 
 @click.group()
 def runs() -> None:
-    """The tracked runs."""
+    """List and compare the tracked runs."""
 
 
 @runs.command("list")
@@ -17,16 +17,16 @@ def runs() -> None:
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
 @json_option
 def runs_list(experiment: str | None, limit: int, as_json: bool) -> None:
-    """The newest runs."""
+    """List the newest runs."""
     from forecaster.tracking.query import list_runs
 
-    found = list_runs(experiment, limit)
+    selected = list_runs(experiment, limit)
     if as_json:
-        print_json({"runs": found})
+        print_json({"runs": selected})
         return
     shown = ("test/mse", "test/mae", "test/crps", "test/coverage/90")
     rows = []
-    for run in found:
+    for run in selected:
         data = run["params"].get("data.dataset") or Path(run["params"].get("data.csv", "-")).name
         metrics = [f"{run['metrics'][m]:.4g}" if m in run["metrics"] else "" for m in shown]
         rows.append(
@@ -46,33 +46,31 @@ def runs_list(experiment: str | None, limit: int, as_json: bool) -> None:
 @click.argument("run_ids", nargs=-1, required=True, metavar="RUN RUN…")
 @json_option
 def runs_compare(run_ids: tuple[str, ...], as_json: bool) -> None:
-    """Runs side by side: the parameters that differ, and the final metrics."""
+    """Compare runs: the parameters that differ, and the final metrics."""
     from forecaster.tracking.query import get_run
 
-    found = [get_run(run_id) for run_id in run_ids]
+    selected = [get_run(run_id) for run_id in run_ids]
     if as_json:
-        print_json({"runs": found})
+        print_json({"runs": selected})
         return
-    keys = sorted({key for run in found for key in run["params"]})
-    differing = [key for key in keys if len({run["params"].get(key) for run in found}) > 1]
-    rows = [[key, *(run["params"].get(key, "") for run in found)] for key in differing]
+    keys = sorted({key for run in selected for key in run["params"]})
+    differing = [key for key in keys if len({run["params"].get(key) for run in selected}) > 1]
+    rows = [[key, *(run["params"].get(key, "") for run in selected)] for key in differing]
     for name in sorted(
-        {m for run in found for m in run["metrics"] if m.startswith(("val/", "test/"))}
+        {m for run in selected for m in run["metrics"] if m.startswith(("val/", "test/"))}
     ):
         rows.append(
-            [name, *(f"{r['metrics'][name]:.5g}" if name in r["metrics"] else "" for r in found)]
+            [name, *(f"{r['metrics'][name]:.5g}" if name in r["metrics"] else "" for r in selected)]
         )
     print_table(
-        ["", *(run["name"] for run in found)], [[str(cell)[:44] for cell in row] for row in rows]
+        ["", *(run["name"] for run in selected)], [[str(cell)[:44] for cell in row] for row in rows]
     )
 
 
 @runs.command("log")
 @click.argument("folder", type=click.Path(path_type=Path))
 def runs_log(folder: Path) -> None:
-    """Log what a run could not while the tracking server was away, from the FOLDER it was left
-    in.
-    """
+    """Log the entries in FOLDER, which a run saved while the tracking server was unavailable."""
     from forecaster.tracking.run import log_unsent
 
     click.echo(f"run    {log_unsent(folder)}")
@@ -85,9 +83,7 @@ def runs_log(folder: Path) -> None:
 )
 @json_option
 def report(run_ids: tuple[str, ...], output: Path, as_json: bool) -> None:
-    """One HTML page about runs, for people without a terminal: data, forecasts, metrics,
-    calibration, lineage.
-    """
+    """Write an HTML page about runs: data, forecasts, metrics, calibration, lineage."""
     from forecaster.reporting.html import write_report
 
     write_report(run_ids, output)
@@ -100,9 +96,7 @@ def report(run_ids: tuple[str, ...], output: Path, as_json: bool) -> None:
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(port: int) -> None:
-    """Open the MLflow UI over the configured store, on this machine only; of a server, tell its
-    page.
-    """
+    """Serve the MLflow UI on this machine only; with a tracking server, print its URL."""
     import os
 
     from forecaster.tracking.retry_queue import is_remote

@@ -16,18 +16,19 @@ from forecaster.commands.options import (
     print_table,
     settings_option,
 )
+from forecaster.config.program import install_extra, program
 from forecaster.errors import UserError
 
 
 @click.command()
 @click.argument("config", required=False)
-@click.option("--csv", type=click.Path(path_type=Path), help="The file to learn from.")
+@click.option("--csv", type=click.Path(path_type=Path), help="The file to train on.")
 @click.option("--dataset", metavar="NAME", help="A named data set, by its published protocol.")
 @click.option(
     "--model", metavar="NAME", help="A configuration of configs/ by its name (default: s2dbm)."
 )
 @click.option("--horizon", type=int, help="Steps to forecast.")
-@click.option("--lookback", type=int, help="Steps of history that the model reads.")
+@click.option("--lookback", type=int, help="Steps of history that the model uses.")
 @bounds_option
 @settings_option
 @click.option("--seed", type=int, help="Seed of all random numbers.")
@@ -35,7 +36,7 @@ from forecaster.errors import UserError
 @click.option(
     "--devices",
     type=int,
-    help="How many GPUs, or processes on the CPU; each takes batches of its own.",
+    help="Number of GPUs, or of processes on the CPU; each has its own batches.",
 )
 @click.option("--precision", help="32-true, 16-mixed or bf16-mixed.")
 @click.option(
@@ -47,10 +48,10 @@ from forecaster.errors import UserError
 )
 @click.option("--output", type=click.Path(path_type=Path), help="The folder of the saved model.")
 @click.option(
-    "--register", metavar="NAME", help="Make the model a version of the registered model NAME."
+    "--register", metavar="NAME", help="Register the model as a version of the model NAME."
 )
 @click.option(
-    "--resume", metavar="REF", help="Go on with an interrupted training: its run id, or latest."
+    "--resume", metavar="REF", help="Resume an interrupted training: its run id, or latest."
 )
 @column_options
 @json_option
@@ -79,7 +80,7 @@ def train(
         ]
         if others or settings or output or register:
             raise click.UsageError(
-                "--resume goes on with the configuration of its run; give nothing else"
+                "--resume continues with the configuration of its run; give nothing else"
             )
         trained = training.resume(resume)
     else:
@@ -110,7 +111,7 @@ def train(
 
 
 def _changes(settings: Sequence[str]) -> list[str]:
-    """What of the model was set, for a run's name: ``model.network.width=64`` → ``width=64``."""
+    """The model settings given, for a run's name: ``model.network.width=64`` → ``width=64``."""
     pairs = [setting.partition("=") for setting in settings if setting.startswith("model.")]
     return [f"{key.rpartition('.')[2].strip()}={value}" for key, _, value in pairs]
 
@@ -123,20 +124,20 @@ def train_config(name: str, given: Mapping[str, Any], settings: Sequence[str]) -
 
 
 def overrides(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the options set in a configuration."""
+    """The configuration keys that the options set, with their values."""
     from forecaster.data.catalog import find_dataset
 
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     if given.get("dataset") is not None:
         dataset = find_dataset(given["dataset"])
-        found |= {"data.lookback": dataset.lookback, "data.horizon": dataset.horizons[0]}
+        values |= {"data.lookback": dataset.lookback, "data.horizon": dataset.horizons[0]}
     for key in ("csv", "dataset", "horizon", "lookback", "lower", "upper", *COLUMNS):
         if given.get(key) is not None:
-            found[f"data.{key}"] = str(given[key]) if key == "csv" else given[key]
+            values[f"data.{key}"] = str(given[key]) if key == "csv" else given[key]
     for key in ("seed", "accelerator", "devices", "precision"):
         if given.get(key) is not None:
-            found[f"trainer.{key}"] = given[key]
-    return found
+            values[f"trainer.{key}"] = given[key]
+    return values
 
 
 def _print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> None:
@@ -156,23 +157,23 @@ def _print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) 
 
 @click.command()
 @click.argument("config")
-@click.option("--csv", type=click.Path(path_type=Path), help="The file to learn from.")
+@click.option("--csv", type=click.Path(path_type=Path), help="The file to train on.")
 @click.option("--dataset", metavar="NAME", help="A named data set, by its published protocol.")
 @click.option("--horizon", type=int, help="Steps to forecast.")
-@click.option("--lookback", type=int, help="Steps of history that the model reads.")
+@click.option("--lookback", type=int, help="Steps of history that the model uses.")
 @click.option(
     "--trials",
     type=click.IntRange(1),
     default=20,
     show_default=True,
-    help="Trials in all, earlier calls' too.",
+    help="Number of trials, including earlier calls'.",
 )
 @click.option(
     "--time",
     "minutes",
     type=click.FloatRange(min=0),
     metavar="MINUTES",
-    help="Begin no trial after so long.",
+    help="Start no trial after this time.",
 )
 @click.option(
     "--metric",
@@ -207,20 +208,22 @@ def tune(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Search the settings of CONFIG that are best on validation; the same command again goes on
-    where it stopped.
-    """
-    from forecaster.training.fit import quiet_libraries
+    """Search for the settings of CONFIG with the best validation metric.
 
+    The same command again continues where it stopped.
+    """
     try:
         from forecaster.workflows import tune as tuning
     except ModuleNotFoundError as error:
-        raise UserError("tune needs Optuna: pip install optuna") from error
+        if error.name != "optuna":
+            raise
+        raise UserError(f"tune needs Optuna: {install_extra('tune')}") from error
+    from forecaster.training.fit import quiet_libraries
 
     quiet_libraries()
     loaded = train_config(config, given, settings)
     space = tuple(map(tuning.parse_range, spaces)) or tuple(tuning.default_space(loaded))
-    found = tuning.tune(
+    result = tuning.tune(
         tuning.TuneOptions(
             loaded, Path(config).stem, space, metric, trials, minutes, output, experiment
         )
@@ -228,23 +231,23 @@ def tune(
     if as_json:
         print_json(
             {
-                "run_id": found.run_id,
-                "output": str(found.output),
-                "trial": found.number,
-                "settings": found.settings,
-                f"val/{metric}": found.value,
-                "complete": found.complete,
-                "pruned": found.pruned,
-                "failed": found.failed,
+                "run_id": result.run_id,
+                "output": str(result.output),
+                "trial": result.number,
+                "settings": result.settings,
+                f"val/{metric}": result.value,
+                "complete": result.complete,
+                "pruned": result.pruned,
+                "failed": result.failed,
             }
         )
         return
-    ended = found.complete + found.pruned + found.failed
-    short = f"{found.pruned} ended early, {found.failed} failed"
-    click.echo(f"trial {found.number} of {ended} ({short}): val/{metric} {found.value:.5g}")
-    for key, value in found.settings.items():
+    trials = result.complete + result.pruned + result.failed
+    states = f"{result.pruned} pruned, {result.failed} failed"
+    click.echo(f"trial {result.number} of {trials} ({states}): val/{metric} {result.value:.5g}")
+    for key, value in result.settings.items():
         click.echo(f"  {key}={value}")
     click.echo(
-        f"run    {found.run_id}\nconfig {found.output}   (test it once: python cli.py train "
-        f"{found.output} …)"
+        f"run    {result.run_id}\nconfig {result.output}   (test it once: {program()} train "
+        f"{result.output} …)"
     )

@@ -9,12 +9,10 @@ import yaml
 from pydantic import ValidationError
 
 from forecaster.config.parts import NO_TRUST, Kind, Trust, find, kind_held
+from forecaster.config.paths import CONFIGS
 from forecaster.config.schema import Config
 from forecaster.config.sections import Section, nearest
 from forecaster.errors import UserError
-
-ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = ROOT / "configs"
 
 
 def find_config(name: str) -> Path:
@@ -145,4 +143,9 @@ def _section(annotation: Any) -> type[Section] | None:
 
 def dump_config(config: Config) -> str:
     """The configuration as YAML."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return dump_content(config.model_dump(mode="json"))
+
+
+def dump_content(content: Mapping[str, Any]) -> str:
+    """A configuration's plain values as YAML."""
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)

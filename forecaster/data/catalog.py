@@ -8,14 +8,13 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from forecaster.config.load import ROOT
+from forecaster.config.paths import CATALOG, FILES
+from forecaster.config.program import program
 from forecaster.config.schema import Columns
 from forecaster.data.reading import file_digest
 from forecaster.data.splits import Borders, share_borders
 from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
-
-FOLDER = ROOT / "datasets"
 
 
 class Dataset(BaseModel):
@@ -36,7 +35,7 @@ class Dataset(BaseModel):
     @property
     def path(self) -> Path:
         """Where the file lies once it has been fetched."""
-        return FOLDER / "files" / self.file
+        return FILES / self.file
 
     def split(self, length: int) -> Borders:
         """The protocol's borders for a file of ``length`` rows."""
@@ -49,7 +48,7 @@ class Dataset(BaseModel):
 @cache
 def catalog() -> dict[str, Dataset]:
     """Name → entry, in the order of the file."""
-    content = yaml.safe_load((FOLDER / "catalog.yaml").read_text(encoding="utf-8"))
+    content = yaml.safe_load(CATALOG.read_text(encoding="utf-8"))
     return {name: Dataset.model_validate(entry) for name, entry in content.items()}
 
 
@@ -61,8 +60,8 @@ def find_dataset(name: str) -> Dataset:
 
 
 def fetch(name: str, source: Path | None = None) -> Path:
-    """Bring a file to ``datasets/files``, from its public home or from the folder ``source``, and
-    verify its checksum.
+    """Bring a file to where fetched files lie, from its public home or from the folder ``source``,
+    and verify its checksum.
     """
     dataset = find_dataset(name)
     if dataset.path.is_file() and file_digest(dataset.path) == dataset.sha256:
@@ -102,8 +101,7 @@ def _download(name: str, dataset: Dataset) -> Path:
     except OSError as error:
         raise UserError(
             f"{dataset.url}: cannot be downloaded ({type(error).__name__}); check the network, or "
-            "take the file from a "
-            f"folder with: python cli.py datasets fetch {name} --from DIR"
+            f"take the file from a folder with: {program()} datasets fetch {name} --from DIR"
         ) from error
     return Path(found)
 
@@ -113,7 +111,7 @@ def read_dataset(name: str) -> Table:
     dataset = find_dataset(name)
     if not dataset.path.is_file():
         raise UserError(
-            f"data set '{name}' is not here yet; run: python cli.py datasets fetch {name}"
+            f"data set '{name}' is not here yet; run: {program()} datasets fetch {name}"
         )
     if file_digest(dataset.path) != dataset.sha256:
         raise UserError(f"{dataset.path}: damaged (SHA-256 differs); remove it and fetch it again")

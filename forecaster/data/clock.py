@@ -1,8 +1,8 @@
-"""Between the clock a file is written in and the clock the program works in.
+"""Conversion between the times in a file and the working times of the program.
 
-Intervals shorter than a day are worked on in UTC wherever a zone or an offset is known, so that a
-change of daylight-saving time is neither a gap nor a duplicate. Days and longer are calendar steps:
-they stay on local dates.
+Intervals shorter than a day are processed in UTC wherever a zone or an offset is known, so that a
+change of daylight-saving time is neither a gap nor a duplicate. Days and longer are calendar steps
+on local dates.
 """
 
 from dataclasses import asdict, dataclass
@@ -20,18 +20,14 @@ from forecaster.errors import UserError
 
 @dataclass(frozen=True)
 class Clock:
-    """How working times are written back. ``zone``: a zone's name or a fixed offset such as
-    ``+01:00``.
-    """
+    """How working times are written; ``zone``: a name, or a fixed offset such as ``+01:00``."""
 
     utc: bool
     zone: str | None
     date_only: bool
 
     def write(self, stamps: pd.DatetimeIndex) -> list[str]:
-        """Working times → the file's local time, ISO 8601; with its offset wherever a zone is
-        known.
-        """
+        """Working times → the file's local times, ISO 8601, with the offset if a zone is known."""
         if self.utc:
             local = stamps.tz_localize("UTC").tz_convert(self.zone or "UTC")
         elif self.zone is not None and not self.date_only:
@@ -45,10 +41,10 @@ class Clock:
     def read(
         self, wall: pd.Timestamp, offset: int | None, expected: pd.Timestamp
     ) -> pd.Timestamp | None:
-        """A local time → the working time; of the two that a clock put back can mean, the expected
-        one.
+        """A local time → the working time; None for a time that daylight saving skips.
 
-        ``offset`` in minutes east of UTC where it is written. None for a time that the clock skips.
+        ``offset`` in minutes east of UTC if the row has one. Of two working times that an ambiguous
+        local time can mean, the ``expected`` one is preferred.
         """
         if not self.utc:
             return wall
@@ -58,22 +54,21 @@ class Clock:
         both = walls.tz_localize(
             self.zone, ambiguous=np.array([True, False]), nonexistent="NaT"
         ).dropna()
-        found = list(both.tz_convert("UTC").tz_localize(None))
-        return next((stamp for stamp in found if stamp == expected), found[0] if found else None)
+        stamps = list(both.tz_convert("UTC").tz_localize(None))
+        return next((stamp for stamp in stamps if stamp == expected), stamps[0] if stamps else None)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as plain values."""
+        """The fields as plain values, for ``schema.json``."""
         return asdict(self)
 
 
 def working_times(
     raw: RawTable, name: str, stamps: Stamps, groups: NDArray[np.int64], timezone: str | None
 ) -> tuple[pd.DatetimeIndex, Clock, str]:
-    """Written times → working times (n,), the clock to write them back with, and what was decided,
-    in words.
+    """Times of a file → working times (n,), their clock, and a description of it for the report.
 
-    ``groups`` (n,) numbers the series that each row belongs to: within one series, the second
-    occurrence of a local time is the one after the clock went back.
+    ``groups`` (n,): the number of each row's series. Within one series, the second occurrence of a
+    local time is the one after the end of daylight saving.
     """
     _check_zone(timezone)
     zone = timezone
@@ -85,11 +80,11 @@ def working_times(
         return stamps.wall, Clock(False, zone, stamps.date_only), "local dates"
     if stamps.offsets is not None:
         utc = stamps.wall - pd.to_timedelta(stamps.offsets, unit="min")
-        said = "offsets change and no zone is named (--timezone): forecasts are written in UTC"
+        note = "offsets change and no zone is named (--timezone): forecasts are written in UTC"
         return (
             utc,
             Clock(True, zone, False),
-            said if zone is None else f"UTC, written back as {zone}",
+            note if zone is None else f"UTC, written back as {zone}",
         )
     if timezone is None:
         return (
@@ -108,7 +103,7 @@ def _check_zone(timezone: str | None) -> None:
     if timezone is not None:
         try:
             ZoneInfo(timezone)
-            pd.Timestamp(0).tz_localize(timezone)  # pandas knows a few names less
+            pd.Timestamp(0).tz_localize(timezone)  # pandas knows fewer names
         except (ZoneInfoNotFoundError, KeyError, ValueError, OSError) as error:
             raise UserError(
                 f"--timezone {timezone}: no such time zone; give a name like Europe/Berlin"

@@ -1,6 +1,4 @@
-"""The rows of a file → series in the order of time on one regular grid; gaps and duplicates as the
-user decided.
-"""
+"""The rows of a file → series on one regular grid; gaps and duplicates by the user's policy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,15 +8,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
-from forecaster.data.found import Report
 from forecaster.data.intervals import Interval, find_interval, parse_interval
 from forecaster.data.reading import RawTable
+from forecaster.data.report import IntakeReport
 from forecaster.errors import UserError
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One series' rows: ``times`` (n,), ``values`` (n, K) and their ``rows`` (n,) in the file."""
+class SeriesRows:
+    """The rows of a series: ``times`` (n,), ``values`` (n, K), and ``rows`` (n,) of the file."""
 
     item: str | None
     times: pd.DatetimeIndex
@@ -27,125 +25,124 @@ class Piece:
 
     @property
     def name(self) -> str:
-        """How a message about it begins."""
+        """The series' name as a prefix of messages, empty in a wide file."""
         return "" if self.item is None else f"series '{self.item}': "
 
-    def at(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> "Piece":
-        """Some of its rows."""
-        return Piece(self.item, self.times[index], self.values[index], self.rows[index])
+    def select(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> "SeriesRows":
+        """The rows of these indices, or of this mask."""
+        return SeriesRows(self.item, self.times[index], self.values[index], self.rows[index])
 
 
 @dataclass(frozen=True)
 class Gridder:
-    """Lays pieces of a file on a grid, by the user's decisions in ``columns``; what it finds goes
-    to ``report``.
-    """
+    """Puts series on a grid by the policies in ``columns``; decisions go to ``report``."""
 
     raw: RawTable
     columns: Columns
-    report: Report
+    report: IntakeReport
 
-    def ordered(self, piece: Piece) -> Piece:
-        """In the order of time, each time once."""
-        if not piece.times.is_monotonic_increasing:
-            piece = piece.at(np.argsort(piece.times.to_numpy(), kind="stable"))
-            self.report.decisions.append(f"{piece.name}rows were not in the order of time: sorted")
-        return self._merged(piece) if piece.times.has_duplicates else piece
+    def ordered(self, series: SeriesRows) -> SeriesRows:
+        """The rows in ascending order of time, without duplicate times."""
+        if not series.times.is_monotonic_increasing:
+            series = series.select(np.argsort(series.times.to_numpy(), kind="stable"))
+            self.report.decisions.append(
+                f"{series.name}rows were not in ascending order of time: sorted"
+            )
+        return self._without_duplicates(series) if series.times.has_duplicates else series
 
-    def _merged(self, piece: Piece) -> Piece:
-        repeated = piece.times.duplicated()
+    def _without_duplicates(self, series: SeriesRows) -> SeriesRows:
+        repeated = series.times.duplicated()
         again = int(np.flatnonzero(repeated)[0])
-        found = (
-            f"{piece.name}{int(repeated.sum())} time(s) stand more than once, first "
-            f"{piece.times[again]} "
-            f"({self.raw.unit}s {self._place(piece, again - 1)} and {self._place(piece, again)})"
+        duplicates = (
+            f"{series.name}{int(repeated.sum())} time(s) occur more than once, first "
+            f"{series.times[again]} "
+            f"({self.raw.unit}s {self._line(series, again - 1)} and {self._line(series, again)})"
         )
-        self.report.facts.setdefault("duplicates", []).append(found)
+        self.report.facts.setdefault("duplicates", []).append(duplicates)
         policy = self.columns.on_duplicate
         if policy == "error":
             raise UserError(
-                f"{self.raw.path}: {found}; remove them or give --on-duplicate first|last|mean "
-                "(in a file of several series, name their column with --item-id)"
+                f"{self.raw.path}: {duplicates}; remove them or give "
+                "--on-duplicate first|last|mean (in a file of several series, name their column "
+                "with --item-id)"
             )
-        self.report.decisions.append(f"{found}: kept the {policy}")
+        self.report.decisions.append(f"{duplicates}: used the {policy}")
         if policy == "mean":
-            means = pd.DataFrame(piece.values).groupby(piece.times.to_numpy()).mean().to_numpy()
-            return Piece(piece.item, piece.times[~repeated], means, piece.rows[~repeated])
-        return piece.at(~piece.times.duplicated(keep=policy))
+            means = pd.DataFrame(series.values).groupby(series.times.to_numpy()).mean().to_numpy()
+            return SeriesRows(series.item, series.times[~repeated], means, series.rows[~repeated])
+        return series.select(~series.times.duplicated(keep=policy))
 
-    def _place(self, piece: Piece, row: int) -> int:
-        return int(self.raw.places[piece.rows[row]])
+    def _line(self, series: SeriesRows, row: int) -> int:
+        return int(self.raw.places[series.rows[row]])
 
-    def interval(self, pieces: Sequence[Piece]) -> Interval:
-        """The one asked for, or the one that all pieces keep."""
+    def interval(self, series: Sequence[SeriesRows]) -> Interval:
+        """The interval given by the user, or the one that all series have in common."""
         if self.columns.freq is not None:
             return parse_interval(self.columns.freq)
-        interval = find_interval([piece.times for piece in pieces])
+        interval = find_interval([each.times for each in series])
         if interval is None:
             raise UserError(
-                f"{self.raw.path}: one time only, so the interval cannot be found; add rows or "
+                f"{self.raw.path}: one time only, so the interval is unknown; add rows or "
                 "give --freq"
             )
         return interval
 
-    def laid(self, interval: Interval, piece: Piece) -> NDArray[np.float64]:
-        """The values (n, K) on the grid from the piece's first time on; grid points without a row
-        are a gap, and nan.
-        """
-        times, rows = piece.times, piece.rows
+    def on_grid(self, interval: Interval, series: SeriesRows) -> NDArray[np.float64]:
+        """The values (n, K) on the grid that starts at the first time, nan without a row."""
+        times, rows = series.times, series.rows
         if (
             interval.tick is not None and times[-1].value - times[0].value > np.iinfo(np.int64).max
         ):  # nanoseconds
             raise UserError(
-                f"{self.raw.path}: {piece.name}{times[0]} to {times[-1]} is more than 292 years, "
+                f"{self.raw.path}: {series.name}{times[0]} to {times[-1]} is more than 292 years, "
                 "too long for steps of "
                 f"{interval.alias}; correct the times or give --freq"
             )
         positions = interval.positions(times)
-        off = np.flatnonzero(positions < 0)
-        if len(off):
-            row = int(off[0])
+        off_grid = np.flatnonzero(positions < 0)
+        if len(off_grid):
+            row = int(off_grid[0])
             raise UserError(
-                f"{self.raw.where(int(rows[row]))}: {piece.name}the time {times[row]} is not on "
+                f"{self.raw.where(int(rows[row]))}: {series.name}the time {times[row]} is not on "
                 "the grid of interval "
-                f"{interval.alias} from {times[0]} on ({len(off)} such rows); make the times "
+                f"{interval.alias} from {times[0]} on ({len(off_grid)} such rows); make the times "
                 "regular or give --freq"
             )
         if (np.diff(positions) < 1).any():
             row = int(np.flatnonzero(np.diff(positions) < 1)[0]) + 1
             raise UserError(
-                f"{self.raw.where(int(rows[row]))}: {piece.name}the time {times[row]} falls into "
+                f"{self.raw.where(int(rows[row]))}: {series.name}the time {times[row]} falls into "
                 f"the same {interval.alias} "
                 "as the row before; give the file's own interval with --freq"
             )
         length = int(positions[-1]) + 1
         if length > len(times):
-            self._tell_gaps(piece, positions)
-        grid = np.full((length, piece.values.shape[1]), np.nan)
-        grid[positions] = piece.values
+            self._report_gaps(series, positions)
+        grid = np.full((length, series.values.shape[1]), np.nan)
+        grid[positions] = series.values
         return grid
 
-    def _tell_gaps(self, piece: Piece, positions: NDArray[np.int64]) -> None:
+    def _report_gaps(self, series: SeriesRows, positions: NDArray[np.int64]) -> None:
         jumps = np.flatnonzero(np.diff(positions) > 1)
         missing, first = int((np.diff(positions)[jumps] - 1).sum()), int(jumps[0])
-        before, after = piece.times[first], piece.times[first + 1]
-        found = (
-            f"{piece.name}{missing} time(s) are missing in {len(jumps)} gap(s), first between "
+        before, after = series.times[first], series.times[first + 1]
+        gaps = (
+            f"{series.name}{missing} time(s) are missing in {len(jumps)} gap(s), first between "
             f"{before} and {after} "
-            f"({self.raw.unit}s {self._place(piece, first)} and {self._place(piece, first + 1)})"
+            f"({self.raw.unit}s {self._line(series, first)} and {self._line(series, first + 1)})"
         )
-        self.report.facts.setdefault("gaps", []).append(found)
-        if missing > 10 * len(piece.times):
+        self.report.facts.setdefault("gaps", []).append(gaps)
+        if missing > 10 * len(series.times):
             raise UserError(
-                f"{self.raw.path}: {found}: more gaps than data; give the interval with --freq"
+                f"{self.raw.path}: {gaps}: more gaps than data; give the interval with --freq"
             )
         if self.columns.on_gap == "error":
             hint = "" if self.columns.timezone is not None else _daylight_hint(before, after)
             raise UserError(
-                f"{self.raw.path}: {found}; add the rows, or give --on-gap fill to take them as "
+                f"{self.raw.path}: {gaps}; add the rows, or give --on-gap fill to take them as "
                 f"missing values{hint}"
             )
-        self.report.decisions.append(f"{found}: taken as missing values")
+        self.report.decisions.append(f"{gaps}: taken as missing values")
 
 
 def _daylight_hint(before: pd.Timestamp, after: pd.Timestamp) -> str:

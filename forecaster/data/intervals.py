@@ -1,4 +1,4 @@
-"""The sampling interval of a series: found from its times, and the grid of times that it spans."""
+"""The sampling interval of a series, inferred from its times, and the grid of times it spans."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from forecaster.errors import UserError
 _DAY = pd.Timedelta(days=1)
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
-# the older aliases that people still type
+# older aliases that are still in use
 _OLD_ALIASES = {
     "M": "ME",
     "Q": "QE-DEC",
@@ -28,18 +28,17 @@ _OLD_ALIASES = {
 
 @dataclass(frozen=True)
 class Interval:
-    """An interval by its pandas offset alias, such as ``15min``, ``h``, ``D``, ``B``, ``W-TUE``,
-    ``ME`` or ``QS-JAN``.
+    """An interval by its pandas offset alias, such as ``15min``, ``D``, ``W-TUE``, ``QS-JAN``.
 
-    Calendar intervals may carry a constant shift within the period (the 15th of a month, 06:00 of a
-    business day): a series' first stamp holds it.
+    Calendar intervals may have a constant shift within the period (the 15th of a month, 06:00 of a
+    business day), which the first time of a series determines.
     """
 
     alias: str
 
     @property
     def offset(self) -> BaseOffset:
-        """The pandas offset."""
+        """The pandas offset of the alias."""
         return pd.tseries.frequencies.to_offset(self.alias)
 
     @property
@@ -68,9 +67,7 @@ class Interval:
 
     @property
     def season(self) -> int:
-        """Steps in the natural season: a day for shorter steps, a week for days, a year for weeks
-        and longer.
-        """
+        """Steps in a season: a day for shorter steps, a week for days, a year for longer steps."""
         tick = self.tick
         if tick is not None and tick < _DAY:
             return int(_DAY / tick) if _DAY % tick == pd.Timedelta(0) else 1
@@ -91,8 +88,7 @@ class Interval:
         except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
             raise UserError(
                 f"{periods} steps of {self.alias} from {first} on go beyond the year 2262, the "
-                "last one that can be told; "
-                "correct the times, or give a smaller --horizon"
+                "last one that can be represented; correct the times, or give a smaller --horizon"
             ) from error
 
     def after(self, first: pd.Timestamp, stamp: pd.Timestamp) -> pd.Timestamp:
@@ -101,9 +97,7 @@ class Interval:
         return stamp - shift + self.offset + shift
 
     def positions(self, stamps: pd.DatetimeIndex) -> NDArray[np.int64]:
-        """The grid index of each time, ``(n,)``, counted from the first; -1 for a time that is off
-        the grid.
-        """
+        """The grid index of each time (n,), counted from the first; -1 for a time off the grid."""
         first, last = stamps[0], stamps[-1]
         if self.tick is not None:
             steps, rest = np.divmod((stamps - first).to_numpy(np.int64), self.tick.value)
@@ -118,14 +112,12 @@ class Interval:
 
 
 def step_number(period: pd.Period) -> int:
-    """A period's number in steps of its own length since 1970, so that two files agree on the time
-    of day or year.
-    """
+    """The number of periods since 1970, so that two files agree on the phase of a season."""
     return int(period.ordinal // period.freq.n)
 
 
 def parse_interval(alias: str) -> Interval:
-    """The interval named by ``--freq``."""
+    """The interval of an alias given as ``--freq``; raises UserError for an unknown one."""
     try:
         offset = pd.tseries.frequencies.to_offset(_OLD_ALIASES.get(alias, alias))
         if offset.n < 1:
@@ -141,9 +133,7 @@ def parse_interval(alias: str) -> Interval:
 
 
 def find_interval(series: Sequence[pd.DatetimeIndex]) -> Interval | None:
-    """The interval of sorted, unique times (several series share one); None if no two times are
-    known.
-    """
+    """The interval of sorted, unique times, common to all series; None without two times."""
     steps = np.concatenate([np.diff(stamps.to_numpy(np.int64)) for stamps in series])
     if len(steps) == 0:
         return None

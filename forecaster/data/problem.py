@@ -4,17 +4,20 @@ windows.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from forecaster.config.schema import DataConfig
 from forecaster.data.catalog import find_dataset, read_dataset
-from forecaster.data.found import Report
 from forecaster.data.intervals import step_number
-from forecaster.data.splits import Borders, Part, Scaling, tail_borders
+from forecaster.data.report import IntakeReport
+from forecaster.data.splits import Borders, Part, Scaling, first_targets, tail_borders, target_rows
 from forecaster.data.tables import Series, Table, read_table
-from forecaster.data.windows import Windows, cut_windows
 from forecaster.errors import UserError
+
+if TYPE_CHECKING:
+    from forecaster.data.windows import Windows
 
 NO_SCALING: Mapping[str, Scaling] = {}
 
@@ -50,8 +53,16 @@ class Problem:
         """K."""
         return len(self.table.names)
 
-    def windows(self, part: Part) -> Windows:
+    def count_windows(self, part: Part) -> int:
+        """How many windows a part has, without cutting them."""
+        lookback, horizon = self.config.lookback, self.config.horizon
+        spans = [target_rows(border, part, lookback, horizon) for border in self.borders]
+        return sum(len(first_targets(first, end, horizon)) for first, end in spans)
+
+    def windows(self, part: Part) -> "Windows":
         """All windows of a part, z-scored."""
+        from forecaster.data.windows import cut_windows  # they are of torch, which takes seconds
+
         scaled = [
             scale.apply(s.values) for scale, s in zip(self.scaling, self.table.series, strict=True)
         ]
@@ -69,7 +80,7 @@ class Problem:
         }
 
 
-def load_table(config: DataConfig, report: Report | None = None) -> Table:
+def load_table(config: DataConfig, report: IntakeReport | None = None) -> Table:
     """The table that ``data.csv`` or ``data.dataset`` names."""
     if (config.csv is None) == (config.dataset is None):
         raise UserError(

@@ -1,7 +1,6 @@
-"""A CSV or Parquet file → columns of text or typed values, each row with its place in the file.
+"""A CSV or Parquet file → columns of text or typed values, with the line or row of each.
 
-Nothing is interpreted here beyond what is needed to find the cells: encoding, delimiter, decimal
-mark.
+Only the encoding, the delimiter and the decimal mark are interpreted here.
 """
 
 import csv
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from forecaster.errors import UserError
 
-LARGEST = 1e36  # of float32's range, what leaves it room for sums
+LARGEST = 1e36  # below float32's maximum of 3e38, so that sums do not overflow
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "-"})
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
@@ -28,9 +27,7 @@ Column = list[str] | NDArray[np.float64] | pd.DatetimeIndex
 
 @dataclass(frozen=True)
 class RawTable:
-    """The cells of a file. ``places[i]`` is the line (CSV) or row (Parquet) that row ``i`` stands
-    on.
-    """
+    """The cells of a file; ``places[i]``: the line (CSV) or row (Parquet) of row ``i``."""
 
     path: str
     columns: dict[str, Column]
@@ -96,7 +93,7 @@ def _decode(path: Path, content: bytes) -> tuple[str, str]:
 
 
 def _parse(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
-    """Rows with the line each starts on; blank lines are left out."""
+    """The rows, each with the line it starts on; blank lines are skipped."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows, line = [], 1
     for row in reader:
@@ -107,9 +104,7 @@ def _parse(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
 
 
 def _find_delimiter(text: str) -> str | None:
-    """The delimiter that splits the first lines into the most columns, all lines alike if there is
-    such a one.
-    """
+    """The delimiter with the most columns in the first lines, if possible the same in all lines."""
     head = "\n".join(line for line in text.splitlines()[:40] if line.strip())
     best: tuple[bool, int, str] = (False, 1, "")
     for delimiter in DELIMITERS:
@@ -134,7 +129,7 @@ def _read_csv(path: Path, content: bytes, digest: str) -> RawTable:
         ) from error
     if delimiter is None:
         raise UserError(
-            f"{path}, line 1: found one column only; the file needs a time column and a value "
+            f"{path}, line 1: only one column; the file needs a time column and a value "
             "column, "
             "separated by comma, semicolon, tab or bar"
         )
@@ -166,7 +161,7 @@ def _check_shape(
     repeated = [name for i, name in enumerate(names) if name in names[:i]]
     if repeated:
         raise UserError(
-            f"{path}, line {header_line}: column '{repeated[0]}' stands twice; give each its own "
+            f"{path}, line {header_line}: column '{repeated[0]}' occurs twice; give each its own "
             "name"
         )
     if not body:
@@ -175,14 +170,12 @@ def _check_shape(
         if len(row) != len(names):
             raise UserError(
                 f"{path}, line {line}: {len(row)} fields where the header has {len(names)}; "
-                "mend the line (a missing or an unquoted delimiter)"
+                "correct the line (a missing or an unquoted delimiter)"
             )
 
 
 def _drop_row_numbers(path: Path, columns: dict[str, Column], notes: list[str]) -> None:
-    """A nameless column that counts the rows (as written by data-frame libraries) is left out, and
-    said.
-    """
+    """Drop a nameless column of row numbers, as data-frame libraries write it, and note it."""
     values = list(columns[""])
     for start in ("0", "1"):
         if values == [str(i + int(start)) for i in range(len(values))]:
@@ -219,9 +212,7 @@ def _read_parquet(path: Path, content: bytes, digest: str) -> RawTable:
 
 
 def read_frame(frame: pd.DataFrame, name: str) -> RawTable:
-    """A table that is in memory already, by the rules of a file; its index is left out. ``name``
-    stands in messages.
-    """
+    """A table in memory, by the rules for files, without its index; ``name`` is for messages."""
     return _from_frame(frame, name, "", "table")
 
 
@@ -231,16 +222,14 @@ def _from_frame(frame: pd.DataFrame, name: str, digest: str, note: str) -> RawTa
     labels = [str(label) for label in frame.columns]
     repeated = [label for i, label in enumerate(labels) if label in labels[:i]]
     if repeated:
-        raise UserError(f"{name}: column '{repeated[0]}' stands twice; give each its own name")
+        raise UserError(f"{name}: column '{repeated[0]}' occurs twice; give each its own name")
     columns = {label: _cells(frame.iloc[:, i]) for i, label in enumerate(labels)}
     places = np.arange(1, len(frame) + 1, dtype=np.int64)
     return RawTable(name, columns, places, "row", ".", digest, (note,))
 
 
 def _cells(values: pd.Series) -> Column:
-    """A column of a frame. Whole numbers become text, as in a CSV file: they may be years, or name
-    items.
-    """
+    """A column of a frame; integers become text, as in a CSV file: they may be years or items."""
     if pd.api.types.is_datetime64_any_dtype(values):
         return pd.DatetimeIndex(values)
     if pd.api.types.is_float_dtype(values):
@@ -271,7 +260,7 @@ def is_missing(cell: str) -> bool:
 
 
 def is_text(column: Column, decimal: str) -> bool:
-    """Whether a column has values but not one number among them."""
+    """Whether a column has values, none of which is a number."""
     if not isinstance(column, list):
         return False
     present = [cell for cell in column if not is_missing(cell)]
@@ -283,9 +272,7 @@ def _with_point(cell: str, decimal: str) -> str:
 
 
 def numbers(raw: RawTable, name: str) -> NDArray[np.float64]:
-    """A column as float64, ``(n,)``, with nan where a value is missing; anything else is refused
-    with its place.
-    """
+    """A column as float64 (n,), nan where a value is missing; raises UserError for other cells."""
     column = raw.columns[name]
     if isinstance(column, pd.DatetimeIndex):
         raise UserError(

@@ -1,4 +1,4 @@
-"""Which column of a file is the time, which the item, which the values."""
+"""The roles of a file's columns: time, item and values."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,8 +15,10 @@ _ITEM_NAMES = frozenset({"item_id", "item", "id", "series", "series_id", "unique
 
 @dataclass(frozen=True)
 class Layout:
-    """The roles of the columns. Wide: a time column, then a column a series. Long: item, time and
-    value(s).
+    """The roles of the columns.
+
+    Wide: a time column, and a column a series. Long: item, time and values; ``item_id`` is None in
+    a wide file.
     """
 
     timestamp: str
@@ -31,7 +33,7 @@ class Layout:
 
 
 def find_layout(raw: RawTable, columns: Columns) -> Layout:
-    """Take the roles that were named, find the others, and refuse what cannot be told."""
+    """The roles given in ``columns``, the others inferred; raises UserError for ambiguous ones."""
     named = [columns.timestamp, columns.item_id, *(columns.target or ())]
     for name in named:
         if name is not None and name not in raw.columns:
@@ -52,9 +54,9 @@ def find_layout(raw: RawTable, columns: Columns) -> Layout:
             f"{raw.path}: a column cannot be both a value and the time or the item; check --target"
         )
     if columns.target is not None:
-        left = [name for name in rest if name not in targets]
-        if left:
-            decisions.append(f"columns left out: {_listed(left)}")
+        unused = [name for name in rest if name not in targets]
+        if unused:
+            decisions.append(f"columns left out: {_listed(unused)}")
     return Layout(timestamp, targets, item_id, tuple(decisions))
 
 
@@ -64,25 +66,25 @@ def _listed(names: object) -> str:
 
 def _find_timestamp(raw: RawTable, columns: Columns) -> str:
     taken = {columns.item_id, *(columns.target or ())}
-    found = [
+    candidates = [
         name
         for name, column in raw.columns.items()
         if name not in taken and looks_like_time(name, column)
     ]
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    if len(candidates) == 1:
+        return candidates[0]
+    if not candidates:
         raise UserError(
             f"{raw.path}: no column holds times (columns: {_listed(raw.columns)}); name it with "
             "--timestamp"
         )
-    raise UserError(f"{raw.path}: {_listed(found)} could each be the time; choose with --timestamp")
+    raise UserError(
+        f"{raw.path}: {_listed(candidates)} could each be the time; choose with --timestamp"
+    )
 
 
 def _find_item(raw: RawTable, timestamp: str, columns: Columns) -> str | None:
-    """A column that names the series: known by its name, or the one text column where times
-    repeat.
-    """
+    """The column that names the series: by its name, or the only text column if times repeat."""
     candidates: list[tuple[str, Literal["name", "text"]]] = []
     for name, column in raw.columns.items():
         if name == timestamp or name in (columns.target or ()):

@@ -1,6 +1,4 @@
-"""One further row of a file, as text → its item, its time and its values, read by the rules that
-the file was read by.
-"""
+"""Parsing of further rows in the format of a file: a line of text → item, time and values."""
 
 import csv
 from dataclasses import dataclass
@@ -17,8 +15,9 @@ from forecaster.errors import UserError
 
 @dataclass(frozen=True)
 class Row:
-    """``where`` it stands; ``item`` (None in a wide file); the time as written, ``offset`` in
-    minutes; ``values`` (K,).
+    """A row: its place in words, item (None in a wide file), local time, and values (K,).
+
+    ``offset``: minutes east of UTC, None if the row has none.
     """
 
     where: str
@@ -30,9 +29,7 @@ class Row:
 
 @dataclass(frozen=True)
 class RowFormat:
-    """How a CSV file writes its rows: the header's names, marks, the columns' roles and the style
-    of its times.
-    """
+    """The format of a CSV file's rows: header, marks, roles of columns and style of times."""
 
     header: tuple[str, ...]
     delimiter: str
@@ -41,9 +38,7 @@ class RowFormat:
     style: str
 
     def parse(self, line: str, number: int, source: str) -> Row | None:
-        """The row on line ``number`` of ``source``; None for a blank line and for a header on the
-        first.
-        """
+        """Parse line ``number`` of ``source``; None for a blank line or a header on line 1."""
         try:
             cells = [
                 cell.strip() for cell in next(csv.reader([line], delimiter=self.delimiter), [])
@@ -57,8 +52,7 @@ class RowFormat:
         if len(cells) != len(self.header):
             raise UserError(
                 f"{source}, line {number}: {len(cells)} fields where the header has "
-                f"{len(self.header)}; "
-                "mend the line (a missing or an unquoted delimiter)"
+                f"{len(self.header)}; correct the line (a missing or an unquoted delimiter)"
             )
         columns = {name: [cell] for name, cell in zip(self.header, cells, strict=True)}
         raw = RawTable(source, dict(columns), np.array([number]), "line", self.decimal, "", ())

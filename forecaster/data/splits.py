@@ -35,6 +35,27 @@ class Borders:
         }[name]
 
 
+def target_rows(border: Borders, part: Part, lookback: int, horizon: int) -> tuple[int, int]:
+    """First row and end of the targets of a part's windows.
+
+    Those of training have their whole history in the training rows. Where these are fewer than
+    lookback + horizon, the history is padded and holds half of what there is at least; otherwise
+    every training window has a full one, as in the protocol.
+    """
+    first, end = border.part(part)
+    if part == "train":
+        room = end - horizon
+        first = lookback if room >= lookback else max(room // 2, 1)
+    return first, end
+
+
+def first_targets(first: int, end: int, horizon: int) -> range:
+    """The rows that a window's first target may be, one a window: all ``horizon`` targets lie in
+    [first, end), and a row of history before them.
+    """
+    return range(max(first, 1), end - horizon + 1)
+
+
 def share_borders(length: int, train: float, test: float) -> Borders:
     """The benchmark rule: the first share trains, the last tests, the rest validates."""
     return Borders(int(train * length), length - int(test * length), length)

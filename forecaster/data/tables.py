@@ -1,6 +1,6 @@
 """A file → a checked table of series on a regular grid → GluonTS entries.
 
-Every finding and every decision goes into one report; nothing about the data is decided in silence.
+All facts and decisions about the data go into one report; none is silent.
 """
 
 from collections import Counter
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
 from forecaster.data.clock import Clock, working_times
-from forecaster.data.found import Report
-from forecaster.data.grid import Gridder, Piece
+from forecaster.data.grid import Gridder, SeriesRows
 from forecaster.data.intervals import Interval
 from forecaster.data.reading import RawTable, numbers, read_file
+from forecaster.data.report import IntakeReport
 from forecaster.data.roles import Layout, find_layout
 from forecaster.data.rows import RowFormat, row_format
 from forecaster.data.timestamps import parse_stamps
@@ -27,10 +27,10 @@ from forecaster.errors import UserError
 
 @dataclass(frozen=True)
 class Series:
-    """One series: ``values`` (n, K) on the grid from ``first`` on, nan where missing.
+    """One series: ``values`` (n, K) on the grid that starts at ``first``, nan where missing.
 
-    ``item_id`` is the name in a long file and None in a wide one (there the columns are the
-    series).
+    ``item_id`` is the item's name in a long file, and None in a wide one, where the columns are the
+    series.
     """
 
     item_id: str | None
@@ -40,9 +40,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Table:
-    """Series that share their channels, their interval and their clock. ``names`` (K,) are the
-    value columns.
-    """
+    """Series with the same channels, interval and clock; ``names`` (K,): the value columns."""
 
     path: str
     digest: str
@@ -51,16 +49,14 @@ class Table:
     clock: Clock
     newest_first: bool
     series: tuple[Series, ...]
-    report: Report
+    report: IntakeReport
     rows: RowFormat | None = None
 
     def __len__(self) -> int:
         return len(self.series)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """GluonTS entries: ``item_id``, ``start`` (a period) and ``target`` (K, n) float32 with nan
-        for missing.
-        """
+        """GluonTS entries: ``item_id``, ``start`` (period), ``target`` (K, n) float32 with nan."""
         for series in self.series:
             yield {
                 "item_id": series.item_id or "",
@@ -69,20 +65,18 @@ class Table:
             }
 
     def start(self, series: Series) -> pd.Period:
-        """A series' first period."""
+        """The period of a series' first value."""
         return pd.Period(series.first, freq=self.interval.period_alias)
 
     @property
     def labels(self) -> list[str]:
-        """The ``item_id`` of all output rows."""
+        """The item ids of an output: one for each series and channel."""
         return [
             self.channel_label(series, k) for series in self.series for k in range(len(self.names))
         ]
 
     def channel_label(self, series: Series, channel: int) -> str:
-        """The ``item_id`` of an output row: the item, the column, or both where a long file has
-        several columns.
-        """
+        """The item id in an output: item, column, or ``item/column`` for a long file of several."""
         if series.item_id is None:
             return self.names[channel]
         return series.item_id if len(self.names) == 1 else f"{series.item_id}/{self.names[channel]}"
@@ -91,20 +85,16 @@ class Table:
 def read_table(
     source: str | Path | RawTable,
     columns: Columns,
-    report: Report | None = None,
+    report: IntakeReport | None = None,
     by_row: bool = False,
 ) -> Table:
-    """Read and check a file. Findings go to ``report`` as they are made, so that it tells them even
-    if this refuses.
+    """Read and check a file; raises UserError for data that training or forecasting cannot use.
 
-    ``source``: a file's path, or cells that were read already.
-
-    ``by_row`` takes the rows of a benchmark file as equally spaced, as its protocol does, and says
-    how many are not.
-
-    Raises UserError for anything that training or forecasting could not honestly use.
+    ``source``: a file's path, or cells already read. ``report`` is filled step by step, so that it
+    is useful even after an error. ``by_row``: take the rows as equally spaced, as a benchmark's
+    protocol does, and report how many are not.
     """
-    report = report if report is not None else Report()
+    report = report if report is not None else IntakeReport()
     raw = source if isinstance(source, RawTable) else read_file(source)
     report.facts |= {
         "file": raw.path,
@@ -121,22 +111,24 @@ def read_table(
     report.decisions += layout.decisions
     stamps = parse_stamps(raw, layout.timestamp)
     groups, items = _groups(raw, layout)
-    times, clock, said = working_times(raw, layout.timestamp, stamps, groups, columns.timezone)
-    report.facts |= {"time format": stamps.style, "clock": said}
+    times, clock, clock_note = working_times(
+        raw, layout.timestamp, stamps, groups, columns.timezone
+    )
+    report.facts |= {"time format": stamps.style, "clock": clock_note}
     values = np.column_stack([numbers(raw, name) for name in layout.targets])
     rows = [np.flatnonzero(groups == g) for g in range(len(items))]
     newest_first = _is_newest_first(times, rows)
     if by_row:
         times = _equally_spaced(times, report)
     gridder = Gridder(raw, columns, report)
-    pieces = [
-        gridder.ordered(Piece(item, times[index], values[index], index))
+    ordered = [
+        gridder.ordered(SeriesRows(item, times[index], values[index], index))
         for item, index in zip(items, rows, strict=True)
     ]
-    interval = gridder.interval(pieces)
+    interval = gridder.interval(ordered)
     report.facts["interval"] = interval.alias
     series = tuple(
-        Series(piece.item, piece.times[0], gridder.laid(interval, piece)) for piece in pieces
+        Series(each.item, each.times[0], gridder.on_grid(interval, each)) for each in ordered
     )
     table = Table(
         raw.path,
@@ -155,7 +147,7 @@ def read_table(
 
 
 def _check_labels(table: Table) -> None:
-    """No two of its series are called alike in an output."""
+    """Raise UserError if two series have the same item id in an output."""
     labels = [
         table.channel_label(series, k) for series in table.series for k in range(len(table.names))
     ]
@@ -167,10 +159,8 @@ def _check_labels(table: Table) -> None:
         )
 
 
-def _equally_spaced(times: pd.DatetimeIndex, report: Report) -> pd.DatetimeIndex:
-    """The times of a benchmark file's rows at their usual distance, the last one as it is
-    written.
-    """
+def _equally_spaced(times: pd.DatetimeIndex, report: IntakeReport) -> pd.DatetimeIndex:
+    """Times at the most frequent distance, ending with the last one: a benchmark's protocol."""
     steps = np.diff(times.to_numpy(np.int64))
     values, counts = np.unique(steps, return_counts=True)
     usual = int(values[np.argmax(counts)])
@@ -184,9 +174,7 @@ def _equally_spaced(times: pd.DatetimeIndex, report: Report) -> pd.DatetimeIndex
 
 
 def _groups(raw: RawTable, layout: Layout) -> tuple[NDArray[np.int64], list[str | None]]:
-    """The number of the series each row belongs to, and the series' names in the order of the
-    file.
-    """
+    """The number of each row's series, and the series' names in the order of the file."""
     if layout.item_id is None:
         return np.zeros(len(raw.places), np.int64), [None]
     names = ["" if v is None else str(v) for v in _as_text(raw, layout.item_id)]
@@ -211,8 +199,10 @@ def _is_newest_first(times: pd.DatetimeIndex, rows: list[NDArray[np.int64]]) -> 
     return any(len(r) > 1 for r in rows) and all(times[r].is_monotonic_decreasing for r in rows)
 
 
-def _describe(raw: RawTable, table: Table, values: NDArray[np.float64], report: Report) -> None:
-    """Lengths, spans and missing values, with the places of the first ones."""
+def _describe(
+    raw: RawTable, table: Table, values: NDArray[np.float64], report: IntakeReport
+) -> None:
+    """Report lengths, spans and missing values, with the lines of the first ones."""
     lengths = [len(series.values) for series in table.series]
     first = min(series.first for series in table.series)
     ends = [table.interval.stamps(s.first, len(s.values))[-1] for s in table.series]

@@ -1,4 +1,4 @@
-"""A column of written times → wall-clock times and, where they are written, offsets from UTC."""
+"""A column of times as text → local times and, if they are given, offsets from UTC."""
 
 import re
 from collections.abc import Iterator
@@ -41,16 +41,14 @@ _DATES = (
     "%d/%m/%y",
     "%m/%d/%y",
 )
-_FURTHEST = 18 * 60  # minutes from UTC
-_YEARS = (1678, 2261)  # what nanoseconds since 1970 can tell, less some room
+_MAX_OFFSET = 18 * 60  # minutes from UTC
+_YEARS = (1678, 2261)  # the range of nanoseconds since 1970, with a margin
 _QUARTER = re.compile(r"^(\d{4})[- ]?Q([1-4])$")
 
 
 @dataclass(frozen=True)
 class Stamps:
-    """``wall`` (n,) as written, without a zone; ``offsets`` (n,) in minutes east of UTC, or None
-    where none are written.
-    """
+    """Local times ``wall`` (n,); ``offsets`` (n,) in minutes east of UTC, or None if not given."""
 
     wall: pd.DatetimeIndex
     offsets: NDArray[np.int64] | None
@@ -59,7 +57,7 @@ class Stamps:
 
 
 def looks_like_time(name: str, column: Column) -> bool:
-    """Whether the first, the middle and the last value of a column are times."""
+    """Whether a column holds times, by its name and its first, middle and last value."""
     if isinstance(column, pd.DatetimeIndex):
         return True
     if isinstance(column, np.ndarray):
@@ -70,7 +68,7 @@ def looks_like_time(name: str, column: Column) -> bool:
     if _is_year(name, present):
         return True
     probe = [present[0], present[len(present) // 2], present[-1]]
-    # eight bare digits may as well be a count: the name has to say that they are dates
+    # eight digits may be a count: they are dates only if the column's name indicates it
     if all(cell.isdigit() for cell in probe) and not _named_as_time(name):
         return False
     return all(_split(cell) is not None and any(_formats([cell_date(cell)])) for cell in probe)
@@ -93,13 +91,13 @@ def _split(cell: str) -> re.Match[str] | None:
 
 
 def cell_date(cell: str) -> str:
-    """The date part of a written time."""
+    """The date part of a time as text."""
     match = _split(cell)
     return match["date"] if match else cell
 
 
 def _formats(dates: list[str]) -> Iterator[str]:
-    """Every known format that reads all of ``dates``, the likelier ones first."""
+    """Every known format that fits all of ``dates``, the more common ones first."""
     if all(_QUARTER.match(date) for date in dates):
         yield "quarter"
     elif all(re.fullmatch(r"\d{4}", date) for date in dates):
@@ -115,8 +113,8 @@ def _formats(dates: list[str]) -> Iterator[str]:
 
 def _read_dates(dates: list[str], style: str) -> pd.DatetimeIndex:
     if style == "quarter":
-        found = [_QUARTER.match(date) for date in dates]
-        months = [f"{m[1]}-{3 * int(m[2]) - 2:02d}" if m else "" for m in found]
+        matches = [_QUARTER.match(date) for date in dates]
+        months = [f"{m[1]}-{3 * int(m[2]) - 2:02d}" if m else "" for m in matches]
         return pd.DatetimeIndex(pd.to_datetime(months, format="%Y-%m", errors="coerce"))
     if style.startswith("%Y") and len(style) > 2 and style != "%Y%m%d":
         dates = [date if re.match(r"\d{4}\D", date) else "" for date in dates]
@@ -126,9 +124,7 @@ def _read_dates(dates: list[str], style: str) -> pd.DatetimeIndex:
 
 
 def parse_stamps(raw: RawTable, name: str, known: str | None = None) -> Stamps:
-    """Read the time column ``name``; one format has to hold for the whole column, the ``known``
-    style if there is one.
-    """
+    """Parse the time column ``name``; all rows must have one format, the ``known`` one if given."""
     column = raw.columns[name]
     if isinstance(column, np.ndarray):
         column = [str(int(v)) if np.isfinite(v) and v == int(v) else str(v) for v in column]
@@ -150,9 +146,8 @@ def parse_stamps(raw: RawTable, name: str, known: str | None = None) -> Stamps:
     odd = next((row for row, shape in enumerate(shapes) if shape != shapes[0]), None)
     if odd is not None:
         raise UserError(
-            f"{raw.where(odd, name)}: '{column[odd]}' is written otherwise than '{column[0]}' in "
-            "the first row; "
-            "write all times in one way"
+            f"{raw.where(odd, name)}: '{column[odd]}' is in another format than '{column[0]}' in "
+            "the first row; write all times in one format"
         )
     wall = _read_dates(dates, style)
     _check_years(raw, name, wall)
@@ -162,14 +157,14 @@ def parse_stamps(raw: RawTable, name: str, known: str | None = None) -> Stamps:
     offsets = None
     if has_zone:
         offsets = np.array([_offset_minutes(m["zone"]) for m in parts if m], dtype=np.int64)
-        wrong = np.flatnonzero(np.abs(offsets) > _FURTHEST)  # no zone is so far away
+        wrong = np.flatnonzero(np.abs(offsets) > _MAX_OFFSET)  # beyond every zone
         if len(wrong):
             row = int(wrong[0])
             raise UserError(
                 f"{raw.where(row, name)}: '{column[row]}' has no such offset from UTC; correct it"
             )
-    written = style if style == "quarter" else style + (" with a time of day" if has_time else "")
-    return Stamps(wall, offsets, written + (" and offset" if has_zone else ""), not has_time)
+    full_style = style + (" with a time of day" if has_time and style != "quarter" else "")
+    return Stamps(wall, offsets, full_style + (" and offset" if has_zone else ""), not has_time)
 
 
 def _check_years(raw: RawTable, name: str, wall: pd.DatetimeIndex) -> None:
@@ -203,14 +198,13 @@ def _typed_stamps(raw: RawTable, name: str, column: pd.DatetimeIndex) -> Stamps:
 def _choose_format(raw: RawTable, name: str, dates: list[str], cells: list[str]) -> str:
     styles = list(_formats(dates))
     if len(styles) > 1:
-        # 03/04/2024: of the two readings take the one whose steps are the more regular
+        # 03/04/2024: of the two interpretations take the one with the more regular steps
         spread = {style: _irregularity(_read_dates(dates, style)) for style in styles}
         styles = sorted(styles, key=spread.__getitem__)
         if spread[styles[0]] == spread[styles[1]]:
             raise UserError(
                 f"{raw.path}, column '{name}': '{cells[0]}' can be read as {styles[0]} and as "
-                f"{styles[1]}; "
-                "write the dates as YYYY-MM-DD"
+                f"{styles[1]}; write the dates as YYYY-MM-DD"
             )
     if styles:
         return styles[0]
@@ -239,12 +233,12 @@ def _refuse_dates(raw: RawTable, name: str, dates: list[str], cells: list[str]) 
         raise UserError(
             f"{raw.where(0, name)}: '{cells[0]}' is not a time; write times as YYYY-MM-DD HH:MM:SS"
         )
-    # the format that goes furthest tells which row is the odd one
+    # the odd row is the first that the best fitting format does not fit
     row = max(int(np.argmax(_read_dates(dates, style).isna())) for style in fitting)
-    kind = "is written otherwise than" if any(_formats([dates[row]])) else "is not a time like"
+    kind = "is in another format than" if any(_formats([dates[row]])) else "is not a time like"
     raise UserError(
         f"{raw.where(row, name)}: '{cells[row]}' {kind} '{cells[0]}' in the first row; write all "
-        "times in one way"
+        "times in one format"
     )
 
 
@@ -271,4 +265,4 @@ def _offset_minutes(zone: str) -> int:
     if zone in {"Z", "UTC"}:
         return 0
     sign, hours, minutes = -1 if zone[0] == "-" else 1, int(zone[1:3]), int(zone[-2:])
-    return sign * (hours * 60 + minutes) if minutes < 60 else 2 * _FURTHEST
+    return sign * (hours * 60 + minutes) if minutes < 60 else 2 * _MAX_OFFSET

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from forecaster.data.splits import Borders, Part
+from forecaster.data.splits import Borders, Part, first_targets, target_rows
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class Windows(Dataset[Batch]):
             pieces += [padding, values.astype(np.float32)]
             # a window's number is the row at which its padded history begins; its first target is
             # `lookback` further
-            targets = np.arange(max(first, 1), end - horizon + 1)
+            allowed = first_targets(first, end, horizon)
+            targets = np.arange(allowed.start, allowed.stop)
             origins.append(targets + begin)
             rows.append(targets)
             times.append(targets + start)
@@ -131,20 +132,8 @@ def cut_windows(
     horizon: int,
     starts: Sequence[int],
 ) -> Windows:
-    """The windows of one part; a training window has its whole history and its targets in the
-    training rows.
-
-    A series with fewer training rows than lookback + horizon gives padded windows, with half of
-    what there is as their history at least; otherwise every training window has a full history, as
-    in the protocol.
-    """
-    spans = []
-    for border in borders:
-        first, end = border.part(part)
-        if part == "train":
-            room = end - horizon
-            first = lookback if room >= lookback else max(room // 2, 1)
-        spans.append((first, end))
+    """The windows of one part, their targets in its ``target_rows``."""
+    spans = [target_rows(border, part, lookback, horizon) for border in borders]
     return Windows(series, spans, lookback, horizon, starts)
 
 

@@ -1,9 +1,8 @@
-"""Sums over windows, kept apart by series, channel and lead time; every metric is the ratio of two
-of them.
+"""Sums over windows by series, channel and lead time; every metric is a ratio of two sums.
 
-The memory is N·K·H numbers a sum, however many windows there are. Pooled values, curves over lead
-times and values by series follow from the same sums, so no batch and no order of windows changes
-them but for rounding. An entry that is missing in the truth has no part in any sum.
+The memory is N·K·H numbers a sum, independent of the number of windows. Pooled values, curves over
+lead times and values by series are computed from the same sums, so they do not depend on batches or
+the order of windows, except for rounding. Entries that are not observed are in no sum.
 """
 
 from dataclasses import dataclass
@@ -17,18 +16,16 @@ from forecaster.evaluation.metrics import (
     LEVELS_9,
     LEVELS_19,
     QUANTILES,
-    crps_from_ranked,
-    energy_score,
     interval_score,
-    pinball,
     pit_histogram,
     pit_range,
     quantiles_of_ranked,
     symmetric_percentage,
     variogram_terms,
 )
+from forecaster.models.scoring_rules import crps_from_ranked, energy_score, pinball
 
-# metric → the sum above and the sum below the line
+# metric → numerator and denominator
 RATIOS: dict[str, tuple[str, str]] = {
     "mse": ("squared", "observed"),
     "mae": ("absolute", "observed"),
@@ -54,9 +51,7 @@ PIT_BINS = 20
 
 @dataclass(frozen=True)
 class Truth:
-    """What a batch of windows turned out to be: values, the mask of what is observed, and the
-    series of each window.
-    """
+    """The observed future of a batch of windows: values, mask, and the series of each window."""
 
     y: Float64[Tensor, "B K H"]
     mask: Float[Tensor, "B K H"]
@@ -69,10 +64,10 @@ class Truth:
 
 
 class Accumulator:
-    """The sums (N, K, H) by name; those over all channels or lead times have the length 1 there.
+    """The sums (N, K, H) by name; the axis of a sum over all channels or lead times has length 1.
 
-    ``scale`` (N, K): each series' and channel's mean seasonal error on its training rows, for MASE,
-    which leaves out those without one.
+    ``scale`` (N, K): each series' and channel's mean seasonal error on its training rows, for MASE;
+    those without one, nan, are excluded from it.
     """
 
     def __init__(self, series: int = 1, scale: Float64[Tensor, "N K"] | None = None) -> None:
@@ -80,7 +75,7 @@ class Accumulator:
         self.sums: dict[str, Tensor] = {}
 
     def add(self, name: str, truth: Truth, values: Tensor) -> None:
-        """Add values (B, K or 1, H or 1, …), already 0 where nothing is observed."""
+        """Add values (B, K or 1, H or 1, …), which are 0 where nothing is observed."""
         if name not in self.sums:
             self.sums[name] = values.new_zeros(
                 (self.series, *values.shape[1:]), dtype=torch.float64
@@ -91,7 +86,7 @@ class Accumulator:
             self.sums[name].index_add_(0, truth.series, values.double())
 
     def add_truth(self, truth: Truth) -> None:
-        """The sums below the line, once for each batch."""
+        """Add to the denominators; call once for each batch."""
         observed = (truth.mask > 0).double()
         self.add("observed", truth, observed)
         self.add("size", truth, torch.where(truth.mask > 0, truth.y.abs(), 0.0))
@@ -102,7 +97,7 @@ class Accumulator:
     def _reduced(self, name: str, axes: tuple[int, ...]) -> Tensor:
         if name in {"scaled", "scalable"} and self.scale is not None:
             scale = self.scale.to(self.sums["observed"].device)[..., None]
-            known = scale > 0  # no for nan, too
+            known = scale > 0  # False for nan, too
             values = (
                 self.sums["absolute"] / torch.where(known, scale, 1.0)
                 if name == "scaled"
@@ -113,38 +108,34 @@ class Accumulator:
 
     def _ratio(self, metric: str, axes: tuple[int, ...]) -> Tensor:
         """A metric, nan where nothing is observed."""
-        above, below = (self._reduced(name, axes) for name in RATIOS[metric])
-        value = torch.where(below > 0, above / below, torch.nan)
+        numerator, denominator = (self._reduced(name, axes) for name in RATIOS[metric])
+        value = torch.where(denominator > 0, numerator / denominator, torch.nan)
         return value.sqrt() if metric == "rmse" else value
 
     def _known(self) -> list[str]:
-        """The metrics that something was added to, in the order of the table."""
-        there = {
+        """The metrics whose sums were added to, in the order of ``RATIOS``."""
+        available = {
             *self.sums,
             *({"scaled", "scalable"} if self.scale is not None and "absolute" in self.sums else ()),
         }
-        return [metric for metric, needed in RATIOS.items() if there.issuperset(needed)]
+        return [metric for metric, needed in RATIOS.items() if available.issuperset(needed)]
 
     def _shape(self, metric: str) -> torch.Size:
         return self.sums["absolute" if metric == "mase" else RATIOS[metric][0]].shape
 
     def pooled(self) -> dict[str, float]:
-        """Each metric over all that was added; those without one observed value are left out."""
-        found = {metric: float(self._ratio(metric, (0, 1, 2))) for metric in self._known()}
-        return {metric: value for metric, value in found.items() if value == value}
+        """Each metric over all entries; those without an observed value are omitted."""
+        values = {metric: float(self._ratio(metric, (0, 1, 2))) for metric in self._known()}
+        return {metric: value for metric, value in values.items() if value == value}
 
     def by_lead(self) -> dict[str, list[float]]:
-        """Each metric at each lead time (H), nan where nothing is observed; not those of whole
-        windows.
-        """
+        """Each metric by lead time (H), nan where nothing is observed; not of whole windows."""
         horizon = self.sums["observed"].shape[2]
         known = [metric for metric in self._known() if self._shape(metric)[2] == horizon]
         return {metric: self._ratio(metric, (0, 1)).tolist() for metric in known}
 
     def by_series(self) -> dict[str, list[float]]:
-        """Each metric of each series and channel (N·K, channels within series); not those over all
-        channels.
-        """
+        """Each metric by series and channel (N·K, channels within series); not joint ones."""
         channels = self.sums["observed"].shape[1]
         known = [metric for metric in self._known() if self._shape(metric)[1] == channels]
         return {metric: self._ratio(metric, (2,)).flatten().tolist() for metric in known}
@@ -156,7 +147,7 @@ class Accumulator:
 
 
 def add_point(totals: Accumulator, truth: Truth, forecast: Float64[Tensor, "B K H"]) -> Tensor:
-    """mse, mae, rmse, mase, smape, nd. Each entry's absolute error."""
+    """Add to mse, mae, rmse, mase, smape and nd; returns each entry's absolute error."""
     observed = truth.mask > 0
     error = torch.where(observed, (forecast - truth.y).abs(), 0.0)
     totals.add("absolute", truth, error)
@@ -170,7 +161,8 @@ def add_point(totals: Accumulator, truth: Truth, forecast: Float64[Tensor, "B K 
 def add_samples(
     totals: Accumulator, truth: Truth, samples: Float64[Tensor, "B S K H"], full: bool = False
 ) -> Tensor:
-    """The scores of paths, and what follows from the samples' quantiles; each entry's CRPS.
+    """Add to the scores of paths and of the samples' quantiles; returns each entry's CRPS.
+
     ``full``: see ``Scoring``.
     """
     ranked = samples.sort(dim=1).values
@@ -192,8 +184,9 @@ def add_paths(
     ranked: Tensor,
     full: bool,
 ) -> Tensor:
-    """crps; crps_sum and wql_sum, where all channels are observed; energy, and variogram if
-    ``full``. Each entry's CRPS.
+    """Add to crps, crps_sum, wql_sum, energy, variogram if ``full``; returns each entry's CRPS.
+
+    crps_sum and wql_sum are those of the sum over channels, where all of them are observed.
     """
     observed, y = truth.mask > 0, torch.where(truth.mask > 0, truth.y, 0.0)
     crps = torch.where(observed, crps_from_ranked(ranked, y), 0.0)
@@ -212,9 +205,9 @@ def add_paths(
 
 
 def add_quantiles(totals: Accumulator, truth: Truth, quantiles: Float64[Tensor, "B Q K H"]) -> None:
-    """wql and wql_9 (mean weighted quantile loss of 19 levels .05….95 and of 9, .1….9), and for the
-    central p % intervals coverage/p, width/p and interval/p.
+    """Add to wql and wql_9, and to coverage/p, width/p and interval/p of the central intervals.
 
+    wql is the mean weighted quantile loss of the 19 levels .05….95, wql_9 that of .1….9.
     ``quantiles`` are at the levels ``QUANTILES``.
     """
     index = {level: i for i, level in enumerate(QUANTILES)}
@@ -241,9 +234,7 @@ def add_quantiles(totals: Accumulator, truth: Truth, quantiles: Float64[Tensor, 
 def add_pit_of_quantiles(
     totals: Accumulator, truth: Truth, quantiles: Float64[Tensor, "B Q K H"]
 ) -> None:
-    """The PIT histogram of a model that gives quantiles, at the levels ``QUANTILES``; even between
-    two of them.
-    """
+    """Add to the PIT histogram of quantiles at the levels ``QUANTILES``, uniform between two."""
     _add_pit(totals, truth, *pit_range(quantiles, truth.y, (0.0, *QUANTILES, 1.0)))
 
 

@@ -1,6 +1,4 @@
-"""Which of two forecasters is better, and how sure that is: paired losses over the origins of a
-backtest.
-"""
+"""Comparison of two forecasters by their paired losses over the origins of a backtest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +12,11 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Comparison:
-    """``first``'s mean loss is lower than ``second``'s by ``percent`` of ``second``'s; ``low`` and
-    ``high`` bound that.
+    """``first``'s mean loss is lower than ``second``'s by ``percent`` of the latter.
 
-    ``p``: the two-sided p-value of the Diebold–Mariano test that the mean losses are equal. Where
-    several pairs could have been compared the bounds hold for all of them at once with 95 %, and p
-    is the one multiplied by their number, ``pairs``.
+    ``low``, ``high``: the 95 % interval of ``percent``. ``p``: the two-sided p-value of the
+    Diebold–Mariano test that the mean losses are equal. Both are adjusted for ``pairs`` comparisons
+    (Bonferroni): the intervals of all pairs hold jointly.
     """
 
     first: str
@@ -31,12 +28,12 @@ class Comparison:
     pairs: int = 1
 
     @property
-    def told_apart(self) -> bool:
-        """Whether the interval leaves 0 out."""
+    def significant(self) -> bool:
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
     def sentence(self, loss: str) -> str:
-        """The finding in words, with the name of the loss."""
+        """The result in words, with the name of the loss."""
         interval = f"95 % interval {self.low:.1f} to {self.high:.1f} %"
         if self.low > 0:
             better = f"{self.first} is better than {self.second} by {self.percent:.1f} %"
@@ -58,19 +55,20 @@ def compare(
     overlap: int,
     pairs: int = 1,
 ) -> Comparison:
-    """Compare mean losses (n,) over the same origins, whose targets overlap those of ``overlap`` −
-    1 origins after them.
+    """Compare the losses (n,) of two forecasters over the same origins.
 
-    The test is that of Diebold and Mariano (1995). The bounds are those of the difference that it
-    leaves, as a share of the mean of ``others`` over these very origins, so they leave 0 out where
-    p is below 5 %. ``pairs``: how many the pair was picked from; for them the level is
-    Bonferroni's.
+    The targets of an origin overlap those of the ``overlap`` − 1 origins after it. The test is that
+    of Diebold and Mariano (1995); the interval is that of the mean difference, divided by the mean
+    of ``others``, so it excludes 0 where p < 5 %. ``pairs``: the number of pairs compared, for
+    Bonferroni's adjustment.
     """
     scale, difference = float(others.mean()), others - losses
     if not difference.any():
         return Comparison(first, second, 0.0, 0.0, 0.0, 1.0, pairs)
     if scale <= 0:
-        raise ValueError("the second's losses are 0 and the first's are not: no share of them")
+        raise ValueError(
+            "the second's losses are 0 and the first's are not: no relative difference"
+        )
     mean = float(difference.mean())
     error, freedom = _standard_error(difference, overlap)
     reach = float(stats.t.ppf(1 - (1 - LEVEL) / (2 * pairs), freedom)) * error
@@ -80,7 +78,7 @@ def compare(
 
 
 def _standard_error(values: NDArray[np.float64], overlap: int) -> tuple[float, float]:
-    """The standard error of the mean, and the degrees of freedom it is known with.
+    """The standard error of the mean of overlapping origins, and its degrees of freedom.
 
     Two origins k apart share the part 1 − k/``overlap`` of their periods, and that is taken as the
     correlation R of their losses. Then the centred squares sum to σ²·tr(MR), M the centring matrix,
@@ -100,8 +98,9 @@ def _standard_error(values: NDArray[np.float64], overlap: int) -> tuple[float, f
 
 
 def against_best(losses: dict[str, NDArray[np.float64]], overlap: int) -> list[Comparison]:
-    """The model of the lowest mean loss beside each other one, best first; since it was picked
-    here, from all pairs.
+    """Compare the model of the lowest mean loss with the others, in the order of their losses.
+
+    Since the best is selected by the same losses, the number of all pairs is adjusted for.
     """
     order: Sequence[str] = sorted(losses, key=lambda name: float(losses[name].mean()))
     pairs = len(order) * (len(order) - 1) // 2
@@ -112,9 +111,9 @@ def against_best(losses: dict[str, NDArray[np.float64]], overlap: int) -> list[C
 
 
 def in_words(comparisons: Sequence[Comparison], by: str) -> list[str]:
-    """A sentence a comparison, and what the intervals of several mean; ``by``: the loss."""
+    """A sentence a comparison, and a note if there are several; ``by``: the loss."""
     several = [
         "the intervals hold for all pairs of these models at once (Bonferroni), since the best was "
-        "picked here"
+        "selected by the same losses"
     ]
     return [c.sentence(by.upper()) for c in comparisons] + (several if len(comparisons) > 1 else [])

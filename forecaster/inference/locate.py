@@ -24,9 +24,9 @@ def find_model(reference: str) -> Path:
     return runs.inner_model(Path(reference))
 
 
-def open_model(reference: str, accelerator: str | None) -> SavedModel:
-    """Find and load a saved model onto the asked-for device."""
+def open_model(reference: str, accelerator: str | None, trust_code: bool = False) -> SavedModel:
+    """Find and load a saved model onto the requested device; ``trust_code``: see ``load_model``."""
     if accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError("--accelerator gpu: no CUDA device is available here; use cpu or auto")
     device = "cuda" if torch.cuda.is_available() and accelerator != "cpu" else "cpu"
-    return load_model(find_model(reference), device)
+    return load_model(find_model(reference), device, trust_code)

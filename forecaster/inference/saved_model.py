@@ -17,13 +17,14 @@ import safetensors
 import safetensors.torch
 import torch
 
-from forecaster.config.load import check_config, dump_config, read_yaml
+from forecaster.config.load import check_config, dump_content, read_yaml
 from forecaster.config.parts import build
 from forecaster.config.schema import Config
 from forecaster.data.intervals import Interval
 from forecaster.data.problem import Problem
 from forecaster.data.splits import Scaling
 from forecaster.errors import UserError
+from forecaster.inference.own_code import own_code, store_own_code, trust_of
 from forecaster.models.base import Forecaster, Shape, Streamable
 from forecaster.models.conformal import Conformal
 from forecaster.tracking.provenance import versions
@@ -109,11 +110,10 @@ def digest(folder: Path) -> str:
     but its metadata.
     """
     whole = hashlib.sha256()
-    for name in FILES:
-        if name != "metadata.json":
-            whole.update(
-                f"{name} {hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n".encode()
-            )
+    names = [name for name in FILES if name != "metadata.json"]
+    for path in [*(folder / name for name in names), *own_code(folder)]:
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        whole.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     return whole.hexdigest()
 
 
@@ -132,7 +132,8 @@ def save_model(
         s.item_id or "": scale.to_json()
         for s, scale in zip(table.series, problem.scaling, strict=True)
     }
-    (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+    content = store_own_code(config.model_dump(mode="json"), folder)
+    (folder / "config.yaml").write_text(dump_content(content), encoding="utf-8")
     weights = {
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }
@@ -157,8 +158,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_model(folder: Path, device: torch.device | str = "cpu") -> SavedModel:
-    """Read a saved model onto ``device``, whichever device it was trained on."""
+def load_model(
+    folder: Path, device: torch.device | str = "cpu", trust_code: bool = False
+) -> SavedModel:
+    """Read a saved model onto ``device``, whichever device it was trained on.
+
+    A model with parts of its maker's own holds their code, which runs with ``trust_code`` alone.
+    """
     if not folder.is_dir():
         raise UserError(
             f"{folder}: no such saved model; give the folder that training printed, a run, or "
@@ -180,10 +186,11 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> SavedModel:
             f"{FORMAT}; "
             "update the program or train the model again"
         )
-    config = check_config(read_yaml(folder / "config.yaml"), str(folder / "config.yaml"))
+    content, source = read_yaml(folder / "config.yaml"), str(folder / "config.yaml")
+    config = check_config(content, source, trust_of(folder, trust_code))
     try:
-        content = _read_json(folder / "schema.json")
-        schema = Schema(tuple(content["columns"]), content["layout"], Interval(content["interval"]))
+        form = _read_json(folder / "schema.json")
+        schema = Schema(tuple(form["columns"]), form["layout"], Interval(form["interval"]))
         scaling = {
             item: Scaling.from_json(s) for item, s in _read_json(folder / "scaling.json").items()
         }

@@ -1,6 +1,4 @@
-"""``forecast --stream``: the history is read once; then every further row is one step, and a
-forecast.
-"""
+"""``forecast --stream``: the history is read once, then a forecast follows every further row."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -32,22 +30,23 @@ from forecaster.models.conformal import Conformal
 SOURCE = "standard input"
 
 
-class _Follower:
-    """One series: its memory, and the time of its last row. Nothing here grows with the rows that
-    are read.
+class _SeriesState:
+    """The streaming state of one series, and the time of its last row.
+
+    Its memory does not grow with the number of rows read.
     """
 
     def __init__(
-        self, saved: SavedModel, table: Table, ordered: Table, place: int, predictor: SavedPredictor
+        self, saved: SavedModel, table: Table, ordered: Table, index: int, predictor: SavedPredictor
     ) -> None:
         self.saved, self.table, self.series, self.predictor = (
             saved,
             table,
-            table.series[place],
+            table.series[index],
             predictor,
         )
         self.order = [table.names.index(name) for name in ordered.names]
-        history = ordered.series[place]
+        history = ordered.series[index]
         self.scale = predictor.scaling(history.item_id, history.values)
         self.last = table.interval.stamps(history.first, len(history.values))[-1]
         self.start = table.start(history) + len(history.values)
@@ -56,20 +55,18 @@ class _Follower:
         window = context(self.scale.apply(history.values), saved.config.data.lookback)
         past, mask = observed(window[None])
         with torch.no_grad():
-            self.live: StreamingState = _streamable(core).stream(
+            self.state: StreamingState = _streamable(core).stream(
                 past.to(self.device), mask.to(self.device)
             )
-        shown = (
-            Conformal(self.live, saved.errors).to(self.device)
+        forecaster = (
+            Conformal(self.state, saved.errors).to(self.device)
             if isinstance(saved.model, Conformal)
-            else self.live
+            else self.state
         )
-        self.model: Forecaster = shown.eval()
+        self.model: Forecaster = forecaster.eval()
 
-    def take(self, row: Row, fill: bool) -> None:
-        """Read a row; times that were left out are read as missing values, if the policy says
-        so.
-        """
+    def update(self, row: Row, fill: bool) -> None:
+        """Advance the state by a row; with ``fill``, times skipped before it are missing values."""
         expected = self._next()
         stamp = self.table.clock.read(row.wall, row.offset, expected)
         if stamp is None:
@@ -79,34 +76,33 @@ class _Follower:
             )
         if stamp <= self.last:
             raise UserError(
-                f"{row.where}: {self._say(stamp)} is not after {self._say(self.last)}, the last "
+                f"{row.where}: {self._text(stamp)} is not after {self._text(self.last)}, the last "
                 "row read; leave it out"
             )
         if stamp != expected and not fill:
             raise UserError(
-                f"{row.where}: {self._say(stamp)} where {self._say(expected)} is next; send the "
-                "rows between, or give "
-                "--on-gap fill to take them as missing values"
+                f"{row.where}: {self._text(stamp)} where {self._text(expected)} is next; send the "
+                "rows between, or give --on-gap fill to take them as missing values"
             )
         self.scale.check(row.values[None, self.order], row.where, self.saved.schema.names)
         absent = np.full(len(self.order), np.nan)
-        for _ in range(self._left_out(row, stamp)):
+        for _ in range(self._skipped(row, stamp)):
             self._step(absent)
         self._step(row.values[self.order])
 
-    def _left_out(self, row: Row, stamp: pd.Timestamp) -> int:
+    def _skipped(self, row: Row, stamp: pd.Timestamp) -> int:
         """The number of grid times between the last row and ``stamp``."""
         count, passed = 0, self._next()
         while passed < stamp:
             count, passed = count + 1, self.table.interval.after(self.series.first, passed)
             if count > 100 * self.saved.config.data.lookback:
                 raise UserError(
-                    f"{row.where}: {self._say(stamp)} is too far from {self._say(self.last)}; "
-                    "begin anew"
+                    f"{row.where}: {self._text(stamp)} is too far from {self._text(self.last)}; "
+                    "start again with the newer history"
                 )
         if passed != stamp:
             raise UserError(
-                f"{row.where}: {self._say(stamp)} is not on the grid of interval "
+                f"{row.where}: {self._text(stamp)} is not on the grid of interval "
                 f"{self.table.interval.alias}; "
                 "correct the time"
             )
@@ -115,20 +111,20 @@ class _Follower:
     @torch.no_grad()
     def _step(self, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:
         row, mask = observed(self.scale.apply(values[None]))
-        self.live.update(row.to(self.device), mask.to(self.device))
+        self.state.update(row.to(self.device), mask.to(self.device))
         self.last, self.start = self._next(), self.start + 1
 
     def _next(self) -> pd.Timestamp:
         return self.table.interval.after(self.series.first, self.last)
 
-    def _say(self, stamp: pd.Timestamp) -> str:
+    def _text(self, stamp: pd.Timestamp) -> str:
         return self.table.clock.write(pd.DatetimeIndex([stamp]))[0]
 
     def forecast(self, request: PredictionRequest) -> pd.DataFrame:
-        """The rows of the usual output, and before them the time of the last row read."""
-        nothing = np.zeros((1, len(self.order), 1))
+        """The rows of a forecast; the first column, ``origin``: the time of the last row read."""
+        no_history = np.zeros((1, len(self.order), 1))
         origin = Origin(self.series.item_id or "", self.start, self.scale)
-        forecast = next(self.predictor.forecasts(self.model, nothing, [origin], request))
+        forecast = next(self.predictor.forecasts(self.model, no_history, [origin], request))
         grid = [self._next()]
         while len(grid) < self.predictor.prediction_length:
             grid.append(self.table.interval.after(self.series.first, grid[-1]))
@@ -136,7 +132,7 @@ class _Follower:
         rows = pd.concat(
             series_rows(names, self.table, self.series, forecast, pd.DatetimeIndex(grid), request)
         )
-        rows.insert(0, "origin", self._say(self.last))
+        rows.insert(0, "origin", self._text(self.last))
         return rows
 
 
@@ -152,47 +148,47 @@ def _streamable(model: Forecaster) -> Streamable:
 def follow(
     saved: SavedModel, table: Table, request: PredictionRequest, fill: bool
 ) -> tuple[Callable[[str, int], pd.DataFrame | None], list[str]]:
-    """A function from a line and its number to the forecast after it (None: nothing was on it), and
-    decisions.
+    """A function that forecasts after each further line, and the decisions about the data.
 
-    The state of every series begins at rest before the last ``lookback`` rows of its history.
-    ``fill``: times left out are missing values; otherwise they are refused.
+    The function takes a line and its number, and returns None for a blank line. The state of every
+    series starts at rest before the last ``lookback`` rows of its history. ``fill``: skipped times
+    are missing values; otherwise they are refused.
     """
     check_request(saved, request)
     decisions = check_table(saved, table)
-    written = table.rows
-    if written is None:
+    row_format = table.rows
+    if row_format is None:
         raise UserError(
             f"{table.path}: --stream takes further rows in the form of the history; give a CSV file"
         )
     predictor, ordered = SavedPredictor(saved, request), in_model_order(saved, table)
-    followers = {
-        s.item_id: _Follower(saved, table, ordered, i, predictor)
+    states = {
+        s.item_id: _SeriesState(saved, table, ordered, i, predictor)
         for i, s in enumerate(table.series)
     }
 
-    def take(line: str, number: int) -> pd.DataFrame | None:
-        row = written.parse(line, number, SOURCE)
+    def forecast_after(line: str, number: int) -> pd.DataFrame | None:
+        row = row_format.parse(line, number, SOURCE)
         if row is None:
             return None
-        if row.item not in followers:
+        if row.item not in states:
             raise UserError(
                 f"{row.where}: series '{row.item}' is not in {table.path}; add its history to that "
                 "file"
             )
-        followers[row.item].take(row, fill)
-        return followers[row.item].forecast(request)
+        states[row.item].update(row, fill)
+        return states[row.item].forecast(request)
 
-    return take, decisions + predictor.decisions
+    return forecast_after, decisions + predictor.decisions
 
 
 def as_csv(frame: pd.DataFrame, first: bool) -> str:
-    """Rows of the table, the header before the first ones."""
+    """The rows as CSV, with the header if they are the ``first``."""
     return csv_text(frame, first)
 
 
 def as_json(frame: pd.DataFrame, first: bool) -> str:
-    """One line: the origin, and each series' times and columns."""
+    """The rows as one line of JSON: the origin, and each series' times and columns."""
     series = {}
     for name, rows in frame.groupby("item_id", sort=False):
         series[str(name)] = {
@@ -208,14 +204,14 @@ def as_json(frame: pd.DataFrame, first: bool) -> str:
 
 
 def forecasts(
-    take: Callable[[str, int], pd.DataFrame | None],
+    forecast_after: Callable[[str, int], pd.DataFrame | None],
     lines: Iterable[str],
     write: Callable[[pd.DataFrame, bool], str],
 ) -> Iterator[str]:
-    """The text to be written after each row."""
+    """The text to write after each row: ``forecast_after`` is that of ``follow``."""
     first = True
     for number, line in enumerate(lines, start=1):
-        frame = take(line, number)
+        frame = forecast_after(line, number)
         if frame is not None:
             yield write(frame, first)
             first = False

@@ -13,7 +13,7 @@ from forecaster.errors import UserError
 
 
 def check_folder(path: Path) -> None:
-    """Make ``path`` and refuse it, before any work is done, if nothing can be written in it."""
+    """Create the folder ``path``; raises UserError if no file can be written in it."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
@@ -25,9 +25,7 @@ def check_folder(path: Path) -> None:
 
 
 def check_model_folder(path: Path) -> None:
-    """Refuse, before any work is done, a place for a saved model that holds something else or
-    cannot be written.
-    """
+    """Raise UserError if a model cannot be saved at ``path``: other files, or no permission."""
     if (
         path.exists()
         and not (path / "metadata.json").is_file()
@@ -38,10 +36,9 @@ def check_model_folder(path: Path) -> None:
 
 
 def write_together(files: Mapping[Path, Callable[[Path], object]]) -> None:
-    """Write every file under a temporary name beside its own, then rename all; on an error none is
-    left behind.
+    """Write all files under temporary names, then rename them; on an error the temporary ones go.
 
-    ``files``: path → a function that writes to the (temporary) path it is given.
+    ``files``: path → a function that writes the content to the temporary path it is given.
     """
     partial = {
         path: path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}") for path in files
@@ -63,9 +60,7 @@ def write_together(files: Mapping[Path, Callable[[Path], object]]) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder that becomes ``path`` (replacing what was there) once the block has ended
-    well.
-    """
+    """A temporary folder that replaces ``path`` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
@@ -85,13 +80,13 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def exclusive_lock(lock: Path, refusal: str) -> Iterator[None]:
-    """Meanwhile no other process holds ``lock``; where one does, ``refusal`` says what it is at."""
-    held = FileLock(lock)
+    """Hold the file ``lock``; raises UserError with ``refusal`` if another process holds it."""
+    file_lock = FileLock(lock)
     try:
-        held.acquire(timeout=0)
+        file_lock.acquire(timeout=0)
     except Timeout as error:
         raise UserError(refusal) from error
     try:
         yield
     finally:
-        held.release()
+        file_lock.release()

@@ -1,4 +1,4 @@
-"""Work that is not to be torn apart by Ctrl-C or SIGTERM."""
+"""Blocks of work that Ctrl-C and SIGTERM do not interrupt."""
 
 import signal
 import threading
@@ -9,24 +9,24 @@ from types import FrameType
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Within it Ctrl-C and SIGTERM wait for its end; then they are answered as they would have
-    been.
+    """Defer Ctrl-C and SIGTERM to the end of the block, where they are handled as before it.
 
-    A transaction that is torn apart can keep a store locked for as long as this process lives.
+    A database transaction that is interrupted half-way can leave a store locked until the process
+    ends.
     """
-    if threading.current_thread() is not threading.main_thread():  # they never reach another thread
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main one only
         yield
         return
-    waiting: list[int] = []
+    deferred: list[int] = []
 
-    def wait(number: int, frame: FrameType | None) -> None:
-        waiting.append(number)
+    def defer(number: int, frame: FrameType | None) -> None:
+        deferred.append(number)
 
-    answers = {number: signal.signal(number, wait) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, defer) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, answer in answers.items():
-            signal.signal(number, answer)
-        if waiting:
-            signal.raise_signal(waiting[0])
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if deferred:
+            signal.raise_signal(deferred[0])

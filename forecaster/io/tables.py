@@ -1,4 +1,4 @@
-"""Forecast tables as bytes: CSV that no spreadsheet takes for formulas, or Parquet."""
+"""Forecast tables as bytes: Parquet, or CSV whose names no spreadsheet interprets as formulas."""
 
 import io
 import re
@@ -7,23 +7,24 @@ from pathlib import Path
 
 import pandas as pd
 
-# the columns that hold names from outside
+# the columns that hold names from the user's data
 _NAMES = ("item_id", "model", "data")
-# what a spreadsheet takes for the beginning of a formula (OWASP, "CSV injection"), in ASCII and in
+# what a spreadsheet interprets as the start of a formula (OWASP, "CSV injection"), in ASCII and in
 # full width
 _FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def spreadsheet_safe(name: str) -> str:
-    """``name``, with ``'`` before it where a spreadsheet would take it for a formula; numbers stay
-    as they are.
+    """``name``, prefixed with ``'`` if a spreadsheet would interpret it as a formula.
+
+    Numbers, such as -5, are unchanged.
     """
     return f"'{name}" if _FORMULA.match(name) and not _NUMBER.fullmatch(name) else name
 
 
 def csv_text(frame: pd.DataFrame, header: bool = True) -> str:
-    """A table as CSV, the names in it safe for spreadsheets."""
+    """A table as CSV, its names made safe for spreadsheets."""
     names = [name for name in _NAMES if name in frame]
     frame = frame.assign(
         **{
@@ -31,17 +32,14 @@ def csv_text(frame: pd.DataFrame, header: bool = True) -> str:
             for name in names
         }
     )
-    # cells with a part of the line's end are quoted, so that a name with a lone carriage return
-    # begins no row of its own
+    # written with \r\n, so that a name with a lone carriage return is quoted and starts no new row
     return frame.to_csv(
         index=False, header=header, float_format="%.8g", lineterminator="\r\n"
     ).replace("\r\n", "\n")
 
 
 def table_bytes(frame: pd.DataFrame, kind: str) -> bytes:
-    """A table of forecasts as the content of a file that ends in ``kind``: ``.parquet``, or else
-    CSV.
-    """
+    """A table of forecasts as the content of a file of a ``kind``: ``.parquet``, or else CSV."""
     if kind != ".parquet":
         return csv_text(frame).encode()
     buffer = io.BytesIO()
@@ -50,8 +48,9 @@ def table_bytes(frame: pd.DataFrame, kind: str) -> bytes:
 
 
 def read_table_bytes(content: bytes, kind: str) -> pd.DataFrame:
-    """The table that ``table_bytes`` wrote, names as they stand there. Raises ValueError or
-    KeyError for anything else.
+    """Parse what ``table_bytes`` wrote; names keep their ``'``.
+
+    Raises ValueError or KeyError for any other content.
     """
     if kind == ".parquet":
         return pd.read_parquet(io.BytesIO(content))
@@ -64,12 +63,12 @@ def read_table_bytes(content: bytes, kind: str) -> pd.DataFrame:
 
 
 def kind_of(path: Path) -> str:
-    """``.parquet``, or ``.csv`` for every other ending."""
+    """``.parquet``, or ``.csv`` for every other file extension."""
     return ".parquet" if path.suffix.lower() == ".parquet" else ".csv"
 
 
 def renamed(names: Iterable[str]) -> list[str]:
-    """A decision for each name that CSV carries with a ``'``."""
+    """A decision, in words, for each name that CSV holds with a ``'`` before it."""
     return [
         f"series {name!r} is written as {spreadsheet_safe(name)!r}: a spreadsheet would take its "
         "name for a formula"

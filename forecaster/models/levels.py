@@ -27,15 +27,6 @@ def check_levels(levels: tuple[float, ...]) -> tuple[float, ...]:
 Levels = Annotated[tuple[float, ...], AfterValidator(check_levels)]
 
 
-def pinball(
-    quantiles: Float[Tensor, "B Q K H"], target: Float[Tensor, "B K H"], levels: Sequence[float]
-) -> Float[Tensor, "B Q K H"]:
-    """Twice the pinball loss of each entry."""
-    error = target[:, None] - quantiles
-    tau = torch.tensor(levels, device=error.device, dtype=error.dtype)[:, None, None]
-    return 2 * torch.maximum(tau * error, (tau - 1) * error)
-
-
 def between(
     quantiles: Float[Tensor, "B Q K H"], own: Sequence[float], levels: Sequence[float]
 ) -> Float[Tensor, "B Q2 K H"]:

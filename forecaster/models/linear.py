@@ -14,8 +14,9 @@ from forecaster.config.sections import PartConfig
 from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster, Loss, Shape, masked_mean
-from forecaster.models.levels import LEVELS, Levels, between, draw, pinball
+from forecaster.models.levels import LEVELS, Levels, between, draw
 from forecaster.models.point import NormalisedForecaster
+from forecaster.models.scoring_rules import pinball
 from forecaster.networks.norms import Norm, frame
 
 

@@ -1,6 +1,4 @@
-"""``report``: runs as one HTML page that needs nothing else: no network, no script, pictures as SVG
-within it.
-"""
+"""``report``: runs as one self-contained HTML page, with inline SVG and without scripts."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +16,7 @@ from forecaster.reporting.svg import Chart, curves, fan, histogram, reliability
 from forecaster.tracking.record import Record, file_name, read_run
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_CENTRAL = (50, 80, 90, 95)
+_INTERVALS = (50, 80, 90, 95)
 _LEADS = {"mae": "Mean absolute error", "mse": "Mean squared error", "crps": "CRPS"}
 _ORDER = (
     "mse",
@@ -36,7 +34,7 @@ _ORDER = (
     "interval",
 )
 _LAST = ("windows", "probabilistic_windows")
-# what a comparison shows of it, and what of that has no best value
+# the metrics of a comparison, and those of them without a best value
 _COMPARED = (
     "mse",
     "mae",
@@ -56,7 +54,7 @@ _WITHOUT_BEST = ("width/90", *_LAST)
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table; ``best``: the places of the best cells."""
+    """A row of a table; ``best``: the indices of the best cells."""
 
     name: str
     cells: list[str]
@@ -64,8 +62,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class RunPart:
-    """What the page says of one run."""
+class RunSection:
+    """The section of the page about one run."""
 
     name: str
     summary: list[tuple[str, str]]
@@ -84,7 +82,7 @@ class RunPart:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several runs side by side."""
+    """The section that compares several runs; ``marked``: whether a best value is marked."""
 
     head: list[str]
     metrics_head: list[str]
@@ -97,16 +95,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole page."""
+    """The content of the page; ``comparison`` is None for a single run."""
 
     title: str
     subtitle: str
-    runs: list[RunPart]
+    runs: list[RunSection]
     comparison: Comparison | None
 
 
 def write_report(run_ids: Sequence[str], output: Path) -> None:
-    """Write the page about these runs."""
+    """Write the report about these runs to ``output``."""
     check_folder(output.parent)
     records = [read_run(run_id) for run_id in dict.fromkeys(run_ids)]
     text = render(build(records))
@@ -114,7 +112,7 @@ def write_report(run_ids: Sequence[str], output: Path) -> None:
 
 
 def render(page: Page) -> str:
-    """The page as HTML. All names in it come from outside: the template escapes every one."""
+    """The page as HTML. Names in it are untrusted, and the template escapes every one."""
     loader = FileSystemLoader(_TEMPLATES)
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -123,7 +121,7 @@ def render(page: Page) -> str:
 
 
 def build(records: Sequence[Record]) -> Page:
-    """What the page says."""
+    """The content of the report; raises UserError without a record."""
     if not records:
         raise UserError("report: name one run at least; see: runs list")
     names = _unique(records)
@@ -131,16 +129,16 @@ def build(records: Sequence[Record]) -> Page:
     title = f"Report: {names[0]}" if len(records) == 1 else f"Report: {len(records)} runs"
     subtitle = f"{_dataset(first)}, {first.params.get('data.horizon', '?')} steps ahead"
     same = len({(_dataset(r), r.params.get("data.horizon")) for r in records}) == 1
-    parts = [_run_part(name, record) for name, record in zip(names, records, strict=True)]
+    sections = [_run_section(name, record) for name, record in zip(names, records, strict=True)]
     comparison = _compare(names, records) if len(records) > 1 else None
-    return Page(title, subtitle if same else "of different data or horizons", parts, comparison)
+    return Page(title, subtitle if same else "of different data or horizons", sections, comparison)
 
 
 def _unique(records: Sequence[Record]) -> list[str]:
-    """Names, with the run's id where two are alike."""
-    often = Counter(record.name for record in records)
+    """The names, with the run's id where two are equal."""
+    counts = Counter(record.name for record in records)
     return [
-        record.name if often[record.name] == 1 else f"{record.name} ({record.run_id[:8]})"
+        record.name if counts[record.name] == 1 else f"{record.name} ({record.run_id[:8]})"
         for record in records
     ]
 
@@ -154,24 +152,20 @@ def _dataset(record: Record) -> str:
     return file_name(named)
 
 
-def _run_part(name: str, record: Record) -> RunPart:
+def _run_section(name: str, record: Record) -> RunSection:
     seconds = record.metrics.get("train_seconds")
     summary = [
         ("model", record.tags.get("model", record.params.get("model.name", "?"))),
         ("data", _dataset(record)),
-        ("reads", f"{record.params.get('data.lookback', '?')} steps"),
-        ("forecasts", f"{record.params.get('data.horizon', '?')} steps"),
+        ("lookback", f"{record.params.get('data.lookback', '?')} steps"),
+        ("horizon", f"{record.params.get('data.horizon', '?')} steps"),
         (
             "trained",
             f"{record.started:%Y-%m-%d %H:%M} UTC"
             + (f", {seconds:.0f} s" if seconds is not None else ""),
         ),
     ]
-    notes = (
-        []
-        if record.status == "FINISHED"
-        else [f"This run did not end as it should: {record.status}."]
-    )
+    notes = [] if record.status == "FINISHED" else [f"This run did not finish: {record.status}."]
     if record.evaluation is not None:
         count = record.scores.get(f"{record.prefix}/windows", 0)
         notes.append(
@@ -186,9 +180,11 @@ def _run_part(name: str, record: Record) -> RunPart:
     ]
     if "coverage/90" in leads:
         charts.append(
-            curves("Held by the 90 % interval", {"held": leads["coverage/90"].tolist()}, 0.9)
+            curves(
+                "Coverage of the 90 % interval", {"coverage": leads["coverage/90"].tolist()}, 0.9
+            )
         )
-    return RunPart(
+    return RunSection(
         name,
         summary,
         notes,
@@ -206,23 +202,24 @@ def _run_part(name: str, record: Record) -> RunPart:
 
 
 def _units(record: Record) -> str:
-    z = "data.dataset" in record.params
-    where = (
-        "on z-scored values, as the data set's protocol asks" if z else "in the file's own units"
+    unit = (
+        "of z-scored values, by the data set's protocol"
+        if "data.dataset" in record.params
+        else "in the file's units"
     )
     return (
-        f"Errors are {where}; lower is better. Seasonal naive repeats the last season: "
-        "a model has to beat it."
+        f"Errors are {unit}; lower is better. "
+        "Seasonal naive, the baseline, repeats the last season."
     )
 
 
 def _baseline(record: Record, metric: str) -> float | None:
-    """Seasonal naive's figure on the same test windows."""
+    """A metric of the baseline, seasonal naive, on the same test windows."""
     return record.metrics.get(f"test/seasonal_naive/{metric}")
 
 
 def _names(metrics: Mapping[str, float]) -> list[str]:
-    """The names without val/ or test/, point metrics first, and no other run's."""
+    """Metric names without val/ or test/ and without the baseline's, point metrics first."""
     plain = {name.partition("/")[2] for name in metrics if name.startswith(("val/", "test/"))}
     known = {name for name in plain if not name.startswith(("seasonal_naive/", "loss"))}
     places = {name: i for i, name in enumerate(_ORDER)}
@@ -249,17 +246,15 @@ def _metric_rows(record: Record) -> tuple[list[str], list[Row]]:
 
 
 def _fans(record: Record) -> list[Chart]:
-    past, ahead = (
-        record.forecast("forecasts/history.csv"),
-        record.forecast("forecasts/forecast.csv"),
-    )
-    if past.empty or ahead.empty:
+    past = record.forecast("forecasts/history.csv")
+    forecast = record.forecast("forecasts/forecast.csv")
+    if past.empty or forecast.empty:
         return []
     charts = []
-    levels = list(ahead.columns.drop(["item_id", "timestamp", "mean"]))
+    levels = list(forecast.columns.drop(["item_id", "timestamp", "mean"]))
     for name in dict.fromkeys(past["item_id"]):
-        history, rows = past[past["item_id"] == name], ahead[ahead["item_id"] == name]
-        # a file that has its newest row first is forecast in that order
+        history, rows = past[past["item_id"] == name], forecast[forecast["item_id"] == name]
+        # the forecast of a file in descending order is in descending order, too
         times = pd.to_datetime(rows["timestamp"], utc=True)
         rows = rows.iloc[::-1] if len(rows) > 1 and times.iloc[0] > times.iloc[-1] else rows
         stamps = [*history["timestamp"], *rows["timestamp"]]
@@ -268,21 +263,19 @@ def _fans(record: Record) -> list[Chart]:
     return charts
 
 
-def _shares(record: Record) -> dict[int, float]:
-    """The share of truths inside the central p % intervals, by p."""
-    names = {percent: f"{record.prefix}/coverage/{percent}" for percent in _CENTRAL}
+def _coverages(record: Record) -> dict[int, float]:
+    """The coverage (0…1) of the central p % intervals, by p."""
+    names = {percent: f"{record.prefix}/coverage/{percent}" for percent in _INTERVALS}
     return {
         percent: record.scores[name] for percent, name in names.items() if name in record.scores
     }
 
 
 def _calibration(record: Record) -> list[Chart]:
-    shares, pit = _shares(record), record.table("evaluation/pit.csv")
-    charts = [reliability({"held": shares})] if shares else []
+    coverages, pit = _coverages(record), record.table("evaluation/pit.csv")
+    charts = [reliability({"coverage": coverages})] if coverages else []
     if "share" in pit:
-        charts.append(
-            histogram("Where the truth fell in the forecast (PIT)", pit["share"].tolist())
-        )
+        charts.append(histogram("Probability integral transform (PIT)", pit["share"].tolist()))
     return charts
 
 
@@ -292,7 +285,7 @@ def _coverage_rows(record: Record) -> list[Row]:
             f"{percent} %",
             [f"{100 * share:.1f} %", _cell(record.scores.get(f"{record.prefix}/width/{percent}"))],
         )
-        for percent, share in _shares(record).items()
+        for percent, share in _coverages(record).items()
     ]
 
 
@@ -353,31 +346,34 @@ def _compare(names: list[str], records: Sequence[Record]) -> Comparison:
 
 
 def _cautions(records: Sequence[Record]) -> list[str]:
-    """Why figures must not be compared."""
+    """Reasons why the runs' metrics are not comparable."""
     checks: list[tuple[str, Callable[[Record], Any]]] = [
         ("were not trained and tested on the same data (the digests differ)", lambda r: r.digest),
         ("forecast different numbers of steps", lambda r: r.params.get("data.horizon")),
-        ("were not scored on as many test windows", lambda r: r.metrics.get("test/windows")),
+        (
+            "were scored on different numbers of test windows",
+            lambda r: r.metrics.get("test/windows"),
+        ),
     ]
     notes = [
-        f"These runs {text}: their figures do not compare."
+        f"These runs {text}: their metrics are not comparable."
         for text, of in checks
         if len({of(r) for r in records}) > 1
     ]
     if len({r.scores.get(f"{r.prefix}/windows") for r in records}) > 1 and not notes:
         notes.append(
-            "The curves of these runs are of different numbers of windows: they compare loosely, "
-            "if at all."
+            "The curves of these runs are of different numbers of windows: they are roughly "
+            "comparable at best."
         )
-    drawn = {
+    window_counts = {
         r.metrics["test/probabilistic_windows"]
         for r in records
         if "test/probabilistic_windows" in r.metrics
     }
-    if len(drawn) > 1:
+    if len(window_counts) > 1:
         notes.append(
-            "Intervals and CRPS of these runs are not of as many test windows: they compare "
-            "loosely, if at all."
+            "Intervals and CRPS of these runs are of different numbers of test windows: they are "
+            "roughly comparable at best."
         )
     return notes
 
@@ -385,14 +381,14 @@ def _cautions(records: Sequence[Record]) -> list[str]:
 def _best(name: str, values: Sequence[float | None]) -> frozenset[int]:
     if name in _WITHOUT_BEST:
         return frozenset()
-    aim = int(name.removeprefix("coverage/")) / 100 if name.startswith("coverage/") else None
-    off = {
-        i: v if aim is None else abs(v - aim)
+    target = int(name.removeprefix("coverage/")) / 100 if name.startswith("coverage/") else None
+    distances = {
+        i: v if target is None else abs(v - target)
         for i, v in enumerate(values)
         if v is not None and np.isfinite(v)
     }
-    least = min(off.values(), default=None)
-    return frozenset(i for i, v in off.items() if v == least) if len(off) > 1 else frozenset()
+    best = min(distances.values(), default=None)
+    return frozenset(i for i, v in distances.items() if len(distances) > 1 and v == best)
 
 
 def _compared_charts(names: list[str], records: Sequence[Record]) -> list[Chart]:
@@ -406,8 +402,8 @@ def _compared_charts(names: list[str], records: Sequence[Record]) -> list[Chart]
         }
         if any(lines.values()):
             charts.append(curves(text, lines))
-    held = dict(zip(names, map(_shares, records), strict=True))
-    return [*charts, reliability(held)] if any(held.values()) else charts
+    coverages = dict(zip(names, map(_coverages, records), strict=True))
+    return [*charts, reliability(coverages)] if any(coverages.values()) else charts
 
 
 def _differing(records: Sequence[Record]) -> list[Row]:

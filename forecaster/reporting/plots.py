@@ -1,9 +1,9 @@
-"""Pictures of forecasts and of their evaluation."""
+"""Figures of forecasts and of their evaluation, drawn with matplotlib."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 
 from forecaster.data.tables import Table
 
-_MOST_PANELS = 8
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Figure
+
+_MAX_PANELS = 8
 
 
 def recent_history(table: Table, forecast: pd.DataFrame, history: int) -> pd.DataFrame:
-    """What a picture of the forecast shows of the past: ``item_id, timestamp, value`` of its
-    series, oldest first.
+    """The history that a figure of the forecast shows: ``item_id, timestamp, value``, oldest first.
 
-    The last ``history`` values of the series that are drawn, and never more than half of one: no
-    copy of the data.
+    The last ``history`` values of each series drawn, at most half of it, since it is stored with a
+    run and must not be a copy of the data.
     """
     frames = []
     places = {
@@ -27,7 +29,7 @@ def recent_history(table: Table, forecast: pd.DataFrame, history: int) -> pd.Dat
         for series in table.series
         for k in range(len(table.names))
     }
-    for label in list(dict.fromkeys(forecast["item_id"]))[:_MOST_PANELS]:
+    for label in list(dict.fromkeys(forecast["item_id"]))[:_MAX_PANELS]:
         series, channel = places[label]
         length = len(series.values)
         recent = slice(length - min(history, length // 2), length)
@@ -45,11 +47,9 @@ def plot_forecast(path: Path, table: Table, forecast: pd.DataFrame, history: int
     draw_forecast(table, forecast, history).savefig(path, dpi=110)
 
 
-def draw_forecast(table: Table, forecast: pd.DataFrame, history: int) -> Any:
-    """A Figure of one panel a series (the first eight): the last ``history`` values, the mean, and
-    the fan of quantiles.
-    """
-    labels = list(dict.fromkeys(forecast["item_id"]))[:_MOST_PANELS]
+def draw_forecast(table: Table, forecast: pd.DataFrame, history: int) -> "Figure":
+    """A panel a series, of the first eight: the last ``history`` values, mean and intervals."""
+    labels = list(dict.fromkeys(forecast["item_id"]))[:_MAX_PANELS]
     figure, axes = _panels(len(labels))
     past = {
         table.channel_label(series, k): (series, k)
@@ -91,7 +91,7 @@ def draw_forecast(table: Table, forecast: pd.DataFrame, history: int) -> Any:
 
 
 def _panels(count: int) -> tuple[Any, NDArray[Any]]:
-    """A figure of ``count`` axes, in two columns where there are three or more."""
+    """A figure with ``count`` axes, in two columns from three on."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -106,7 +106,7 @@ def _panels(count: int) -> tuple[Any, NDArray[Any]]:
 
 
 def plot_leads(path: Path, metrics: Mapping[str, Mapping[str, Sequence[float] | None]]) -> None:
-    """One panel a metric: its curve over the lead times, for each model that has it."""
+    """A panel a metric: its curve over the lead times, by model."""
     figure, axes = _panels(len(metrics))
     for axis, (name, curves) in zip(axes, metrics.items(), strict=False):
         for (label, curve), colour in zip(curves.items(), ("#1f77b4", "#999"), strict=False):
@@ -129,9 +129,7 @@ def plot_leads(path: Path, metrics: Mapping[str, Mapping[str, Sequence[float] | 
 
 
 def plot_pit(path: Path, shares: Sequence[float]) -> None:
-    """The PIT histogram: level if the distributions are right, ∪ if too narrow, ∩ if too wide,
-    sloped if biased.
-    """
+    """The PIT histogram: level if calibrated, ∪ if too narrow, ∩ if too wide, sloped if biased."""
     figure, (axis,) = _panels(1)
     axis.bar(
         (np.arange(len(shares)) + 0.5) / len(shares),
@@ -140,23 +138,21 @@ def plot_pit(path: Path, shares: Sequence[float]) -> None:
         color="#1f77b4",
     )
     axis.axhline(1 / len(shares), color="#444", lw=0.8, ls="--", label="calibrated")
-    axis.set_xlabel(
-        "probability that the forecast gave to values below the truth (PIT)", fontsize=8
-    )
+    axis.set_xlabel("forecast probability of values below the observed one (PIT)", fontsize=8)
     axis.set_ylabel("share of values", fontsize=8)
     axis.legend(fontsize=8, frameon=False)
     figure.savefig(path, dpi=110)
 
 
 def plot_reliability(path: Path, shares: Sequence[float]) -> None:
-    """How much of the truth lies below each quantile, from the PIT histogram's shares."""
+    """The share of observed values below each quantile, from the PIT histogram's ``shares``."""
     figure, (axis,) = _panels(1)
     figure.set_size_inches(4.5, 4.5)
     levels = np.arange(1, len(shares)) / len(shares)
     axis.plot([0, 1], [0, 1], color="#444", lw=0.8, ls="--", label="calibrated")
     axis.plot(levels, np.cumsum(shares)[:-1], color="#1f77b4", marker=".", lw=1.4, label="forecast")
-    axis.set_xlabel("level of the quantile", fontsize=8)
-    axis.set_ylabel("share of the truth below it", fontsize=8)
+    axis.set_xlabel("quantile level", fontsize=8)
+    axis.set_ylabel("share of observed values below", fontsize=8)
     axis.set_aspect("equal")
     axis.legend(fontsize=8, frameon=False)
     figure.savefig(path, dpi=110)
@@ -164,9 +160,7 @@ def plot_reliability(path: Path, shares: Sequence[float]) -> None:
 
 @dataclass(frozen=True)
 class Panel:
-    """One channel of one window: times and values of history (n) and future (H); ``ends`` (2, H) of
-    the 90 % interval.
-    """
+    """A channel of a window: history (n), future (H), and ``ends`` (2, H) of the 90 % interval."""
 
     title: str
     past_stamps: pd.DatetimeIndex
@@ -178,7 +172,7 @@ class Panel:
 
 
 def plot_windows(path: Path, panels: Sequence[Panel]) -> None:
-    """History, truth, forecast and interval of each window; no picture without one."""
+    """History, observed values, forecast and interval of each window; no file without panels."""
     if not panels:
         return
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
@@ -187,7 +181,14 @@ def plot_windows(path: Path, panels: Sequence[Panel]) -> None:
     for axis, panel in zip(axes, panels, strict=False):
         axis.plot(panel.past_stamps, panel.past, color="#444", lw=1)
         axis.plot(
-            panel.stamps, panel.truth, color="#444", lw=1, ls=":", marker=".", ms=3, label="truth"
+            panel.stamps,
+            panel.truth,
+            color="#444",
+            lw=1,
+            ls=":",
+            marker=".",
+            ms=3,
+            label="observed",
         )
         if panel.ends is not None:
             axis.fill_between(

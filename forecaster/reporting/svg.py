@@ -1,6 +1,4 @@
-"""Small charts as shapes in the coordinates of an SVG picture: the report's template draws them and
-gives the colours.
-"""
+"""Small charts as shapes in SVG coordinates; the report's template draws and colours them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,7 +18,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Shape:
-    """A path; ``style`` is a CSS class, ``label`` its line in the legend ('' for none)."""
+    """A path; ``style``: its CSS classes, ``label``: its entry in the legend ('' for none)."""
 
     path: str
     style: str
@@ -29,7 +27,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture: ``about`` tells in words what is seen."""
+    """A chart; ``about`` is its text alternative, for screen readers."""
 
     title: str
     about: str
@@ -41,7 +39,7 @@ class Chart:
 
 
 class _Frame:
-    """From data to coordinates."""
+    """The mapping from data to SVG coordinates."""
 
     def __init__(self, x: tuple[float, float], y: tuple[float, float]) -> None:
         self.x0, self.x1 = x
@@ -54,7 +52,7 @@ class _Frame:
         return round(_BOTTOM - (value - self.y0) / (self.y1 - self.y0) * (_BOTTOM - _TOP), 1)
 
     def line(self, xs: Sequence[float], ys: Sequence[float]) -> str:
-        """A path that is broken where a value is missing."""
+        """A path with a gap where a value is missing."""
         parts, pen = [], "M"
         for x, y in zip(xs, ys, strict=True):
             if not math.isfinite(y):
@@ -65,15 +63,15 @@ class _Frame:
         return "".join(parts)
 
     def band(self, xs: Sequence[float], low: Sequence[float], high: Sequence[float]) -> str:
-        """A closed path between two lines; places where one is missing are left out."""
+        """A closed path between two lines; points where one is missing are skipped."""
         known = [
             (x, a, b)
             for x, a, b in zip(xs, low, high, strict=True)
             if math.isfinite(a) and math.isfinite(b)
         ]
-        there = [f"{self.x(x):g} {self.y(a):g}" for x, a, _ in known]
-        back = [f"{self.x(x):g} {self.y(b):g}" for x, _, b in reversed(known)]
-        return f"M{'L'.join(there + back)}Z" if known else ""
+        upper = [f"{self.x(x):g} {self.y(a):g}" for x, a, _ in known]
+        lower = [f"{self.x(x):g} {self.y(b):g}" for x, _, b in reversed(known)]
+        return f"M{'L'.join(upper + lower)}Z" if known else ""
 
     def y_ticks(self) -> list[Tick]:
         from matplotlib.ticker import MaxNLocator
@@ -105,12 +103,10 @@ def fan(
     levels: Mapping[str, Sequence[float]],
     stamps: Sequence[str],
 ) -> Chart:
-    """A history (n), the mean (H) and quantiles by level (H each), at the n + H times
-    ``stamps``.
-    """
+    """A history (n), the mean (H) and quantiles by level (H each); ``stamps``: n + H times."""
     n, horizon = len(past), len(mean)
     frame = _Frame((0, n + horizon - 1), _span(past, mean, *levels.values()))
-    ahead = list(range(n, n + horizon))
+    steps = list(range(n, n + horizon))
     names = sorted(levels, key=float)
     bands: list[Shape] = []
     for low, high in zip(names, reversed(names), strict=True):
@@ -118,14 +114,14 @@ def fan(
             share = f"{100 * (float(high) - float(low)):.4g} % interval"
             bands.append(
                 Shape(
-                    frame.band(ahead, levels[low], levels[high]),
+                    frame.band(steps, levels[low], levels[high]),
                     f"band b{min(len(bands), 1)}",
                     share,
                 )
             )
     lines = [
         Shape(frame.line(range(n), past), "past", "history"),
-        Shape(frame.line(ahead, mean), "line c0", "forecast"),
+        Shape(frame.line(steps, mean), "line c0", "forecast"),
     ]
     places = [round(i * (n + horizon - 1) / 3) for i in range(4)]
     x_ticks = [Tick(frame.x(place), _short(stamps[place])) for place in dict.fromkeys(places)]
@@ -144,29 +140,29 @@ def fan(
 
 
 def _short(stamp: str) -> str:
-    """The date of a time, or both without seconds and offset where it is not midnight."""
+    """The date of a time at midnight; of others month, day, hours and minutes."""
     day, _, clock = stamp.partition(" ")
     return day if clock[:5] in {"", "00:00"} else f"{day[5:]} {clock[:5]}"
 
 
 def curves(title: str, lines: Mapping[str, Sequence[float]], target: float | None = None) -> Chart:
-    """A line a run over the lead times 1…, none for an empty one; ``target``: where the lines ought
-    to be.
-    """
+    """A line a run over the lead times 1…; ``target``: the nominal value, drawn dashed."""
     longest = max((len(line) for line in lines.values()), default=1)
     frame = _Frame((1, max(longest, 2)), _span(*lines.values(), [] if target is None else [target]))
     shapes = (
         []
         if target is None
-        else [Shape(frame.line([1, longest], [target, target]), "aim", "asked for")]
+        else [Shape(frame.line([1, longest], [target, target]), "aim", "nominal")]
     )
     for i, (name, line) in enumerate(lines.items()):
         if line:
             shapes.append(Shape(frame.line(range(1, len(line) + 1), line), f"line c{i % 6}", name))
     steps = dict.fromkeys([1, *(round(longest * q / 4) for q in (1, 2, 3)), longest])
     x_ticks = [Tick(frame.x(step), str(step)) for step in steps if step >= 1]
-    told = [f"{name} from {line[0]:.4g} to {line[-1]:.4g}" for name, line in lines.items() if line]
-    about = f"{title} by lead time, steps 1 to {longest}: {'; '.join(told)}"
+    ranges = [
+        f"{name} from {line[0]:.4g} to {line[-1]:.4g}" for name, line in lines.items() if line
+    ]
+    about = f"{title} by lead time, steps 1 to {longest}: {'; '.join(ranges)}"
     return Chart(
         title,
         about,
@@ -179,45 +175,40 @@ def curves(title: str, lines: Mapping[str, Sequence[float]], target: float | Non
 
 
 def reliability(lines: Mapping[str, Mapping[int, float]]) -> Chart:
-    """The share of truths inside the central p % intervals (0…1), by p, a line a run; the diagonal
-    is the aim.
-    """
+    """The coverage (0…1) of the central p % intervals by p, a line a run; the diagonal is ideal."""
     frame = _Frame((0, 100), (0.0, 100.0))
-    shapes = [Shape(frame.line([0, 100], [0, 100]), "aim", "asked for")]
-    told = []
-    for i, (name, shares) in enumerate(lines.items()):
-        if not shares:
+    shapes = [Shape(frame.line([0, 100], [0, 100]), "aim", "nominal")]
+    summaries = []
+    for i, (name, coverages) in enumerate(lines.items()):
+        if not coverages:
             continue
-        asked = sorted(shares)
-        held = [100 * shares[percent] for percent in asked]
-        dots = "".join(
-            f"M{frame.x(p):g} {frame.y(h):g}h0" for p, h in zip(asked, held, strict=True)
-        )
+        nominal = sorted(coverages)
+        actual = [100 * coverages[percent] for percent in nominal]
+        pairs = list(zip(nominal, actual, strict=True))
+        dots = "".join(f"M{frame.x(p):g} {frame.y(c):g}h0" for p, c in pairs)
         shapes += [
-            Shape(frame.line(asked, held), f"line c{i % 6}", name),
+            Shape(frame.line(nominal, actual), f"line c{i % 6}", name),
             Shape(dots, f"dot c{i % 6}"),
         ]
-        told.append(
-            f"{name} " + ", ".join(f"{h:.0f} of {p}" for p, h in zip(asked, held, strict=True))
-        )
+        summaries.append(f"{name} " + ", ".join(f"{c:.0f} for {p}" for p, c in pairs))
     ticks = [Tick(frame.x(p), f"{p} %") for p in (0, 50, 80, 95)]
     marks = [Tick(frame.y(p), f"{p} %") for p in (0, 25, 50, 75, 100)]
-    about = "per cent of the truths inside central intervals: " + "; ".join(told)
+    about = "coverage of central intervals in per cent: " + "; ".join(summaries)
     return Chart(
-        "Intervals: asked for and held",
+        "Coverage of the intervals",
         about,
         ticks,
         marks,
         shapes,
-        "asked for",
+        "nominal",
         [s for s in shapes if s.label],
     )
 
 
 def histogram(title: str, shares: Sequence[float]) -> Chart:
-    """Bars over equal bins from 0 to 1; the dashed line is an even share."""
-    count, even = len(shares), 1 / len(shares)
-    frame = _Frame((0, 1), (0.0, max(*shares, even)))
+    """Bars over equal bins from 0 to 1; the dashed line is a uniform distribution."""
+    count, uniform = len(shares), 1 / len(shares)
+    frame = _Frame((0, 1), (0.0, max(*shares, uniform)))
     frame.y0 = 0.0
     edges = [frame.x(i / count) for i in range(count + 1)]
     bars = "".join(
@@ -225,11 +216,11 @@ def histogram(title: str, shares: Sequence[float]) -> Chart:
         f"{frame.y(0):g}V{frame.y(share):g}H{edges[i + 1] - 0.5:g}V{frame.y(0):g}Z"
         for i, share in enumerate(shares)
     )
-    shapes = [Shape(bars, "bars"), Shape(frame.line([0, 1], [even, even]), "aim", "even")]
+    shapes = [Shape(bars, "bars"), Shape(frame.line([0, 1], [uniform, uniform]), "aim", "uniform")]
     x_ticks = [Tick(frame.x(v), f"{v:g}") for v in (0, 0.25, 0.5, 0.75, 1)]
     about = (
         f"{title}: {count} bins hold {min(shares):.3g} to {max(shares):.3g} each, "
-        f"{even:.3g} would be even"
+        f"{uniform:.3g} would be uniform"
     )
     return Chart(
         title, about, x_ticks, frame.y_ticks(), shapes, legend=[s for s in shapes if s.label]

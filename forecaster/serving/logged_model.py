@@ -1,6 +1,4 @@
-"""The code of a logged model: MLflow keeps a copy of this file beside the saved model and runs it
-to load the pyfunc.
-"""
+"""The code of a logged model: MLflow copies this file beside it and runs it to load the pyfunc."""
 
 import mlflow
 

@@ -13,14 +13,16 @@ from mlflow.pyfunc import PythonModel
 
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import SavedModel, load_model
-from forecaster.serving.request import answer
+from forecaster.serving.request import forecast_request
 
 _log = logging.getLogger("forecaster")
 
 
-class Refused(MlflowException):
-    """An answer that is one line. MLflow's scoring server would put the whole table in front of it;
-    it stays as it is.
+class RequestError(MlflowException):
+    """An error response of one line.
+
+    MLflow's scoring server sets the message anew, with the whole posted table in front; the setter
+    ignores that.
     """
 
     def __init__(self, line: str, code: int = INVALID_PARAMETER_VALUE) -> None:
@@ -29,7 +31,7 @@ class Refused(MlflowException):
 
     @property
     def message(self) -> str:
-        """The line."""
+        """The error in one line."""
         return self._line
 
     @message.setter
@@ -37,30 +39,32 @@ class Refused(MlflowException):
         pass
 
 
-class Answering:
-    """Answers one table after the other: the cores have enough to do with one, and a model need not
-    be thread-safe.
+class RequestHandler:
+    """Handles one request at a time: one uses all cores, and a model need not be thread-safe.
+
+    ``notify`` is called with each decision about the data.
     """
 
-    def __init__(self, saved: SavedModel, note: Callable[[str], object]) -> None:
-        self._saved, self._note, self._lock = saved, note, threading.Lock()
+    def __init__(self, saved: SavedModel, notify: Callable[[str], object]) -> None:
+        self._saved, self._notify, self._lock = saved, notify, threading.Lock()
 
     def __call__(self, frame: pd.DataFrame, params: Mapping[str, Any] | None) -> pd.DataFrame:
-        """The forecast of a table. Over HTTP a mistake in it is status 400; what else goes wrong is
-        logged, and 500.
+        """The forecast of a table.
+
+        Over HTTP a mistake in the request is status 400; any other error is logged, and status 500.
         """
         try:
             with self._lock:
-                forecast, decisions = answer(self._saved, frame, params or {})
+                forecast, decisions = forecast_request(self._saved, frame, params or {})
         except UserError as error:
-            raise Refused(str(error)) from error
+            raise RequestError(str(error)) from error
         except Exception as error:
             _log.exception("a forecast failed")
-            raise Refused(
-                "the forecast failed; the server's log tells why", INTERNAL_ERROR
+            raise RequestError(
+                "the forecast failed; see the server's log for the cause", INTERNAL_ERROR
             ) from error
         for decision in decisions:
-            self._note(f"note: {decision}")
+            self._notify(f"note: {decision}")
         return forecast
 
 
@@ -68,11 +72,10 @@ class SavedPyfunc(PythonModel):
     """The logged model: a saved model's folder is among its artifacts."""
 
     def load_context(self, context: Any) -> None:
-        """Read the saved model."""
-        self._answering = Answering(load_model(Path(context.artifacts["saved"])), _log.info)
+        self._handle = RequestHandler(load_model(Path(context.artifacts["saved"])), _log.info)
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """The forecast of a table of history, or of every row's table where cells are arrays."""
-        return self._answering(model_input, params)
+        """The forecast of a table of history, or of each row's table where cells are arrays."""
+        return self._handle(model_input, params)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forecaster.config.load import ROOT
+from forecaster.config.paths import PACKAGE
 from forecaster.config.sections import nearest
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import SavedModel, load_model
 from forecaster.io.interrupts import uninterrupted
-from forecaster.serving import request as answers
+from forecaster.serving import request
 from forecaster.tracking.query import download_model
 from forecaster.tracking.store import as_user_error, connect
 
@@ -25,6 +25,7 @@ _PACKAGES = (
     "mlflow",
     "numpy",
     "pandas",
+    "platformdirs",
     "pyarrow",
     "pydantic",
     "pyyaml",
@@ -52,14 +53,14 @@ def log_model(saved: SavedModel, table: Table) -> str:
     example. No pickle.
     """
     mlflow = connect()
-    sample = answers.example(saved, table)
+    sample = request.example(saved, table)
     with as_user_error(), uninterrupted(), tempfile.TemporaryDirectory() as scratch:
         shutil.copytree(saved.folder, Path(scratch) / "saved")
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name("logged_model.py")),
             artifacts={"saved": str(Path(scratch) / "saved")},
-            code_paths=[str(ROOT / "forecaster")],
+            code_paths=[str(PACKAGE)],
             signature=_signature(mlflow, sample),
             input_example=sample,
             pip_requirements=[_pinned(name) for name in _PACKAGES],
@@ -195,7 +196,7 @@ def _signature(mlflow: Any, example: Any) -> Any:
 
     kinds = {int: DataType.long, float: DataType.double, bool: DataType.boolean}
     params = []
-    for name, default in answers.Params().model_dump().items():
+    for name, default in request.Params().model_dump().items():
         if isinstance(default, tuple):
             params.append(
                 ParamSpec(

@@ -1,6 +1,4 @@
-"""A table that is in memory and parameters → its forecast: what a served model does for every
-request.
-"""
+"""What a served model does for a request: a table in memory and parameters → its forecast."""
 
 import itertools
 from collections.abc import Mapping, Sized
@@ -13,8 +11,8 @@ from pydantic import Field, ValidationError
 from forecaster.config.load import reason
 from forecaster.config.schema import Columns
 from forecaster.config.sections import Positive, Section, nearest
-from forecaster.data.found import Report
 from forecaster.data.reading import read_frame
+from forecaster.data.report import IntakeReport
 from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode
@@ -23,10 +21,9 @@ from forecaster.inference.saved_model import SavedModel
 
 
 class Params(Section):
-    """What can be asked for beside the table, as by the options of ``forecast``. None: the model's
-    own.
+    """The parameters of a request, as the options of ``forecast``; None: the model's default.
 
-    The number of samples is bounded: one request must not take the memory of all.
+    The number of samples is bounded, so that one request cannot exhaust the server's memory.
     """
 
     mode: Mode | None = None
@@ -44,12 +41,12 @@ class Params(Section):
     on_duplicate: Literal["error", "first", "last", "mean"] | None = None
 
     def roles(self) -> dict[str, Any]:
-        """What was said about the table's columns."""
+        """The parameters that describe the table's columns; None where one is not given."""
         return {name: getattr(self, name) or None for name in Columns.model_fields}
 
 
 def read_params(given: Mapping[str, Any]) -> Params:
-    """Checked parameters; the first fault is told in one line."""
+    """Validated parameters; raises UserError, one line, for the first fault."""
     try:
         return Params.model_validate(dict(given))
     except ValidationError as error:
@@ -63,14 +60,14 @@ def read_params(given: Mapping[str, Any]) -> Params:
     raise UserError(f"params: '{name}': {reason(first)}; correct it")
 
 
-def answer(
+def forecast_request(
     saved: SavedModel, frame: pd.DataFrame, given: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The forecast of a table, ``item_id, timestamp, mean[, quantiles…]`` a row a step, and the
-    decisions taken.
+    """The forecast of a table, and the decisions about its data.
 
-    A frame whose cells are arrays holds a whole table in every row, as a Spark column of arrays
-    does: then each row of the answer holds that table's forecast, as lists.
+    The forecast has a row a step: ``item_id, timestamp, mean[, quantiles…]``. A frame whose cells
+    are arrays holds a whole table in every row, as a Spark column of arrays does: then each row of
+    the result holds that table's forecast, as lists.
     """
     params = read_params(given)
     if params.conformal and params.mode == "point":
@@ -79,20 +76,20 @@ def answer(
         )
     saved = saved.conformal() if params.conformal else saved
     if not _is_nested(frame):
-        return _answer(saved, frame, params, "the table")
+        return _forecast(saved, frame, params, "the table")
     forecasts, decisions = [], []
-    for place, (_, row) in enumerate(frame.iterrows(), start=1):
-        name = f"the table in row {place}"
-        forecast, said = _answer(saved, _unnested(row, name), params, name)
+    for number, (_, row) in enumerate(frame.iterrows(), start=1):
+        name = f"the table in row {number}"
+        forecast, notes = _forecast(saved, _unnested(row, name), params, name)
         forecasts.append({column: forecast[column].tolist() for column in forecast})
-        decisions += [f"{name}: {decision}" for decision in said]
+        decisions += [f"{name}: {decision}" for decision in notes]
     return pd.DataFrame(forecasts), decisions
 
 
-def _answer(
+def _forecast(
     saved: SavedModel, frame: pd.DataFrame, params: Params, name: str
 ) -> tuple[pd.DataFrame, list[str]]:
-    table = read_table(read_frame(frame, name), columns_of(saved, params.roles()), Report())
+    table = read_table(read_frame(frame, name), columns_of(saved, params.roles()), IntakeReport())
     levels = tuple(sorted(set(params.quantiles)))
     request = PredictionRequest(
         params.mode or own_mode(saved), params.samples, params.steps, levels, params.seed
@@ -108,7 +105,7 @@ def _is_nested(frame: pd.DataFrame) -> bool:
 
 
 def _unnested(row: pd.Series, name: str) -> pd.DataFrame:
-    """The table of one row; a cell without an array holds for all of its rows."""
+    """The table in one row; a cell without an array is repeated for all rows of that table."""
     arrays = {
         str(column): cell
         for column, cell in row.items()
@@ -119,7 +116,7 @@ def _unnested(row: pd.Series, name: str) -> pd.DataFrame:
         if len(cell) != len(values):
             raise UserError(
                 f"{name}: column '{column}' has length {len(cell)} where '{first}' has "
-                f"{len(values)}; mend it"
+                f"{len(values)}; correct it"
             )
     return pd.DataFrame(
         {str(column): arrays.get(str(column), cell) for column, cell in row.items()}
@@ -127,11 +124,10 @@ def _unnested(row: pd.Series, name: str) -> pd.DataFrame:
 
 
 def example(saved: SavedModel, table: Table) -> pd.DataFrame:
-    """A small made-up table of the form of ``table``, which was trained on: waves around each
-    column's mean.
+    """A small synthetic table in the layout of ``table``: sine waves around each column's mean.
 
-    A long one has two series at most: where the column of items is not named by its name, it is
-    known by times that repeat.
+    In the long layout it has two series: an item column without a known name is recognised by
+    repeated times.
     """
     names, interval = saved.schema.names, table.interval
     rows = np.arange(max(8, saved.config.data.lookback // 10))

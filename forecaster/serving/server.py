@@ -11,29 +11,31 @@ from mlflow.pyfunc import scoring_server
 
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import SavedModel
-from forecaster.serving.pyfunc import Answering, Refused
+from forecaster.serving.pyfunc import RequestError, RequestHandler
 
 
-class _Served:
-    """What MLflow's scoring server asks of a model. Without a signature, so that tables reach the
-    checks of the files.
+class _ServedModel:
+    """The interface of a model that MLflow's scoring server calls.
+
+    It has no signature, so that tables are checked by the rules for files and not by MLflow.
     """
 
-    def __init__(self, answering: Answering) -> None:
-        self.metadata, self._answering = mlflow.models.Model(), answering
+    def __init__(self, handler: RequestHandler) -> None:
+        self.metadata, self._handle = mlflow.models.Model(), handler
 
     def predict(self, data: Any, params: Any = None) -> pd.DataFrame:
         """The forecast of a posted table."""
         if not isinstance(data, pd.DataFrame):
-            raise Refused("not a table: post it as dataframe_split or dataframe_records")
+            raise RequestError("not a table: post it as dataframe_split or dataframe_records")
         if not isinstance(params, dict | None):
-            raise Refused('params: not an object; write {"mode": "point"}')
-        return self._answering(data, params)
+            raise RequestError('params: not an object; write {"mode": "point"}')
+        return self._handle(data, params)
 
 
-def serve(saved: SavedModel, host: str, port: int, say: Callable[[str], object]) -> None:
-    """Answer over HTTP until interrupted; ``port`` 0 takes a free one. ``say`` is told the address
-    and the decisions.
+def serve(saved: SavedModel, host: str, port: int, notify: Callable[[str], object]) -> None:
+    """Serve forecasts over HTTP until interrupted; ``port`` 0 takes a free one.
+
+    ``notify`` is called with the address and with the decisions about each request's data.
     """
     import uvicorn
 
@@ -48,11 +50,13 @@ def serve(saved: SavedModel, host: str, port: int, say: Callable[[str], object])
         ) from error
     os.environ.setdefault("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "600")
     server = uvicorn.Server(
-        uvicorn.Config(scoring_server.init(_Served(Answering(saved, say))), log_level="warning")
+        uvicorn.Config(
+            scoring_server.init(_ServedModel(RequestHandler(saved, notify))), log_level="warning"
+        )
     )
     with listening:
         shown = f"[{host}]" if ":" in host else host
-        say(
+        notify(
             f"forecasts: http://{shown}:{listening.getsockname()[1]}/invocations  (Ctrl-C ends the "
             "server)"
         )

@@ -1,3 +1,1 @@
-"""State-space layers: one linear system read as a differential equation, a recurrence and a
-convolution.
-"""
+"""State-space layers: a linear system as a differential equation, recurrence and convolution."""

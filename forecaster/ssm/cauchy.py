@@ -1,5 +1,6 @@
-"""S4's kernel: its generating function at the roots of unity, then an inverse FFT (Gu et al., *S4*,
-2022, algorithm 1).
+"""S4's kernel: its generating function at the roots of unity, then an inverse FFT.
+
+Gu et al., *S4*, 2022, algorithm 1.
 
 symbol   code       in
 θ        —          2πk/L, k = 0…⌊L/2⌋ (the kernel is real); z = e^{−iθ}
@@ -22,8 +23,8 @@ from torch import Tensor
 
 from forecaster.ssm.nplr import NPLR
 
-# nodes taken at a time: what is formed for them fits a core's cache, which makes the kernel twice
-# as fast
+# nodes evaluated at a time: their intermediate values fit a core's cache, which makes the kernel
+# twice as fast
 BLOCK = 512
 
 
@@ -47,9 +48,7 @@ def _pair_sums(
 
 
 def kernel(system: NPLR, C: Complex[Tensor, "H m"], L: int) -> Float[Tensor, "H L"]:
-    """K_l = C Ā^l B̄ for l < L, given C̃; O(NL); memory O(NL) where gradients are wanted, O(N + L)
-    otherwise.
-    """
+    """K_l = C Ā^l B̄ for l < L, given C̃, in O(NL); memory O(NL) with gradients, else O(N + L)."""
     half = math.pi / L * torch.arange(L // 2 + 1, dtype=torch.float64, device=C.device)  # θ/2
     sin, cos = half.sin().to(system.dt.dtype), half.cos().to(system.dt.dtype)
     gamma = system.dt[:, None] / 2 * cos

@@ -1,8 +1,7 @@
-"""S4D (Gu et al., 2022): a diagonal A under the zero-order hold; and S4-PTD, the same layer with a
-perturbed start.
+"""S4D (Gu et al., 2022): a diagonal A under the zero-order hold; and S4-PTD.
 
 start   Λ                                                  B
-legs    of LegS's normal part, the low rank left out       half of LegS's (for smooth inputs)
+legs    of LegS's normal part, without the low rank        half of LegS's (for smooth inputs)
 lin     −½ + iπn                                           1
 inv     −½ + i(N/π)(N/(2n+1) − 1)                          1
 ptd     of LegS + E, close to LegS at every frequency      LegS's, in the eigenbasis (``ptd.py``)
@@ -28,7 +27,7 @@ Parts = tuple[Complex128[Tensor, " m"], Complex128[Tensor, " m"], Complex128[Ten
 
 
 def _from_legs(modes: Modes, gain: float, features: int) -> Parts:
-    """Λ, B and a random real C, in the eigenbasis."""
+    """Λ, ``gain``·B of LegS and a random real C, in the eigenbasis."""
     N = modes.V.shape[0]
     C = torch.randn(features, N, dtype=torch.float64)
     return modes.lam, gain * modes.W @ legs(N)[1].to(modes.W.dtype), C.to(modes.V.dtype) @ modes.V

@@ -18,9 +18,7 @@ from torch import Tensor, nn
 
 
 class StepSize(nn.Module):
-    """Δ > 0, one for each of ``count`` features, kept as log Δ and log-spaced inside [dt_min,
-    dt_max] at the start.
-    """
+    """Δ > 0 of ``count`` features, stored as log Δ, initially log-spaced in [dt_min, dt_max]."""
 
     log_dt: Tensor
 
@@ -36,7 +34,7 @@ class StepSize(nn.Module):
         )
         if trainable:
             self.log_dt = nn.Parameter(log_dt)
-        else:  # it follows from the configuration, so it need not be saved with the weights
+        else:  # determined by the configuration, so not saved with the weights
             self.register_buffer("log_dt", log_dt, persistent=False)
 
     def forward(self, rate: float = 1.0) -> Float[Tensor, " count"]:
@@ -49,7 +47,7 @@ class StepSize(nn.Module):
 
 
 def check_alpha(alpha: float) -> float:
-    """``alpha``, if it is one that the transform has."""
+    """``alpha``; raises ValueError outside [0, 1]."""
     if not 0 <= alpha <= 1:
         raise ValueError(
             f"alpha lies between 0 (Euler forward) and 1 (Euler backward), not {alpha}"
@@ -88,9 +86,7 @@ def expm(X: Inexact[Tensor, "*b N N"]) -> Inexact[Tensor, "*b N N"]:
 def zoh(
     A: Float[Tensor, "*b N N"], B: Float[Tensor, "*b N"], dt: Float[Tensor, "*b"]
 ) -> tuple[Float[Tensor, "*b N N"], Float[Tensor, "*b N"]]:
-    """(Ā, B̄) of the zero-order hold: the top of exp(Δ·[[A, B], [0, 0]]), for any A, even a
-    singular one.
-    """
+    """(Ā, B̄) of the zero-order hold: the top of exp(Δ·[[A, B], [0, 0]]), for singular A, too."""
     block = nn.functional.pad(torch.cat([A, B[..., None]], dim=-1), (0, 0, 0, 1))
     both = expm(dt[..., None, None] * block)
     return both[..., :-1, :-1], both[..., :-1, -1]
@@ -105,8 +101,6 @@ def expm1(x: Complex[Tensor, "*s"]) -> Complex[Tensor, "*s"]:
 def zoh_diagonal(
     lam: Complex[Tensor, "*s"], dt: Float[Tensor, "*t"]
 ) -> tuple[Complex[Tensor, "*s"], Complex[Tensor, "*s"]]:
-    """ΔΛ, whose exponential is Λ̄, and the gain (Λ̄ − 1)/Λ by which B becomes B̄. ``dt`` broadcasts
-    against ``lam``.
-    """
+    """ΔΛ, whose exponential is Λ̄, and the gain (Λ̄ − 1)/Λ = B̄/B; ``dt`` broadcasts to ``lam``."""
     exponent = dt * lam
     return exponent, expm1(exponent) / lam

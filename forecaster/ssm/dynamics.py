@@ -1,5 +1,4 @@
-"""The recurrence inside an LSSL: x_k = Ā x_{k−1} + B̄ u_k, structured and trainable, or fixed and
-remembered.
+"""The recurrence of an LSSL: x_k = Ā x_{k−1} + B̄ u_k, structured and trainable, or cached.
 
 symbol   code    in
 Ā, B̄     A, B    the generalised bilinear transform of A and B with step Δ and 0 ≤ α ≤ 1
@@ -19,9 +18,7 @@ from forecaster.ssm.quasiseparable import Quasiseparable
 
 
 class Structured(nn.Module):
-    """A in the quasiseparable class, B and Δ: one of each a feature, all of them parameters, or all
-    of them constants.
-    """
+    """A quasiseparable A, B and Δ for each feature: parameters if ``trainable``, else constants."""
 
     B: Tensor
 
@@ -56,22 +53,24 @@ class Structured(nn.Module):
     def kernel(
         self, C: Float[Tensor, "H M N"], L: int, rate: float = 1.0
     ) -> Float[Tensor, "H M L"]:
-        """K_l = C Ā^l B̄ for l < L, in O(N³ log L + MN²√L + MNL) a feature; memory O(N² log L +
-        MN√L + ML).
+        """K_l = C Ā^l B̄ for l < L.
+
+        O(N³ log L + MN²√L + MNL) a feature; memory O(N² log L + MN√L + ML).
         """
         A, B = self.matrices(rate)
         return krylov.response(A, C, B[..., None], L)[..., 0]
 
 
-class Remembered(nn.Module):
-    """Constant dynamics: Ā, B̄ and the Ā^l B̄ of the last length are computed once, in O(HNL)
-    memory; K = C·(Ā^l B̄).
+class Cached(nn.Module):
+    """Constant dynamics with K = C·(Ā^l B̄): Ā, B̄ and the Ā^l B̄ of the last length are cached.
+
+    Memory O(HNL).
     """
 
     def __init__(self, dynamics: Structured) -> None:
         super().__init__()
         self.dynamics = dynamics
-        self._kept: dict[str, tuple[tuple[float | int, ...], tuple[Tensor, Tensor]]] = {}
+        self._cache: dict[str, tuple[tuple[float | int, ...], tuple[Tensor, Tensor]]] = {}
 
     def advance(
         self, x: Float[Tensor, "*b H N"], u: Float[Tensor, "*b H"], rate: float = 1.0
@@ -82,31 +81,31 @@ class Remembered(nn.Module):
 
     def matrices(self, rate: float = 1.0) -> tuple[Float[Tensor, "H N N"], Float[Tensor, "H N"]]:
         """Ā and B̄."""
-        return self._once("matrices", (rate,), lambda: self.dynamics.matrices(rate))
+        return self._cached("matrices", (rate,), lambda: self.dynamics.matrices(rate))
 
     def kernel(
         self, C: Float[Tensor, "H M N"], L: int, rate: float = 1.0
     ) -> Float[Tensor, "H M L"]:
-        """K_l = C Ā^l B̄ for l < L, in O(MNL) a feature once the powers are there."""
+        """K_l = C Ā^l B̄ for l < L, in O(MNL) a feature once the powers are cached."""
 
         def powers() -> tuple[Tensor, Tensor]:
             A, B = self.matrices(rate)
             return A, krylov.krylov(A, B[..., None], L)[..., 0]
 
-        return C @ self._once("powers", (rate, L), powers)[1]
+        return C @ self._cached("powers", (rate, L), powers)[1]
 
-    def _once(
+    def _cached(
         self, name: str, key: tuple[float | int, ...], compute: Callable[[], tuple[Tensor, Tensor]]
     ) -> tuple[Tensor, Tensor]:
-        """What ``compute`` gives; only the last key of a name is kept."""
-        known = self._kept.get(name)
+        """The result of ``compute``, cached for the last key of each name."""
+        known = self._cache.get(name)
         if known is None or known[0] != key:
-            # what is first computed while validating must also serve the training that follows
+            # a result first computed in validation is also used in the training that follows
             with torch.inference_mode(False), torch.no_grad():
-                known = self._kept[name] = (key, compute())
+                known = self._cache[name] = (key, compute())
         return known[1]
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Remembered":
-        """Forget what was computed, when the constants change their precision or their device."""
-        self._kept.clear()
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Cached":
+        """Clear the cache when the constants' precision or device changes."""
+        self._cache.clear()
         return super()._apply(fn, recurse)

@@ -1,5 +1,4 @@
-"""HiPPO: matrices whose state is the projection of the past onto N orthogonal polynomials (Gu et
-al., 2020).
+"""HiPPO (Gu et al., 2020): the state is the past's projection onto N orthogonal polynomials.
 
 symbol   code    meaning, for x'(t) = A x(t) + B u(t)
 A, B     A, B    A[n,k], B[n] in float64, with orthonormal polynomials
@@ -37,8 +36,9 @@ def legs(N: int) -> tuple[Float64[Tensor, "N N"], Float64[Tensor, " N"]]:
 
 
 def legt(N: int) -> tuple[Float64[Tensor, "N N"], Float64[Tensor, " N"]]:
-    """A[n,k] = −√((2n+1)(2k+1))·(1 for k ≤ n, (−1)^{n−k} above); B[n] = √(2n+1); the window has
-    length 1.
+    """A[n,k] = −√((2n+1)(2k+1))·(1 for k ≤ n, (−1)^{n−k} above); B[n] = √(2n+1).
+
+    The window has length 1.
     """
     r, n = _norms(N), torch.arange(N)
     sign = 1 - 2.0 * ((n[:, None] - n) % 2).double()
@@ -46,8 +46,9 @@ def legt(N: int) -> tuple[Float64[Tensor, "N N"], Float64[Tensor, " N"]]:
 
 
 def lagt(N: int) -> tuple[Float64[Tensor, "N N"], Float64[Tensor, " N"]]:
-    """A[n,k] = −1 on and below the diagonal, 0 above; B[n] = 1 (no tilting: α = 0, β = 1 in the
-    paper).
+    """A[n,k] = −1 on and below the diagonal, 0 above; B[n] = 1.
+
+    Without tilting: α = 0 and β = 1 in the paper.
     """
     ones = torch.ones_like(_norms(N))
     return -torch.tril(torch.outer(ones, ones)), ones

@@ -1,9 +1,8 @@
-"""Powers of a dense Ā without a walk along the sequence: doublings, and small steps inside giant
-steps.
+"""Powers of a dense Ā without a loop over the sequence: doubling, and baby-step giant-step.
 
 symbol        code       for
 Ā, B̄, C       A, B, C    x_k = Ā x_{k−1} + B̄ u_k, y_k = C x_k; H systems at once, M outputs each
-C Ā^l X       response   the kernel (X = B̄), or what a state leaves behind (X = Ā x_0)
+C Ā^l X       response   the kernel (X = B̄), or the free response of a state (X = Ā x_0)
 
 With s = ⌈√L⌉ and l = s·j + i, C Ā^l X = (C Ā^{sj})(Ā^i X): N × s numbers on either side in place of
 N × L.
@@ -30,7 +29,7 @@ def power(A: Float[Tensor, "H N N"], X: Float[Tensor, "H N K"], n: int) -> Float
 def krylov(
     A: Float[Tensor, "H N N"], X: Float[Tensor, "H N K"], n: int
 ) -> Float[Tensor, "H N n K"]:
-    """(X, ĀX, Ā²X, …, Ā^{n−1}X), each time as many new powers as there are already."""
+    """(X, ĀX, Ā²X, …, Ā^{n−1}X), by doubling the number of powers."""
     K, known = X.shape[-1], 1
     while known < n:
         X = torch.cat([X, A @ X], dim=-1)
@@ -54,8 +53,9 @@ def response(
 def last_state(
     A: Float[Tensor, "H N N"], B: Float[Tensor, "H N"], u: Float[Tensor, "B H L"]
 ) -> Float[Tensor, "B H N"]:
-    """Σ_j Ā^{L−1−j} B̄ u_j: the state that u leaves, from rest. Pieces of ⌈√L⌉ inputs first, then
-    the pieces by pairs.
+    """Σ_j Ā^{L−1−j} B̄ u_j: the state after u, from rest.
+
+    Over pieces of ⌈√L⌉ inputs first, which are then combined in pairs.
     """
     s = math.isqrt(u.shape[-1] - 1) + 1
     pieces = 1 << max(-(-u.shape[-1] // s) - 1, 0).bit_length()
@@ -70,9 +70,9 @@ def last_state(
     return z[..., 0].permute(2, 0, 1)
 
 
-def carry_on(
+def free_response(
     A: Float[Tensor, "H N N"], C: Float[Tensor, "H M N"], x: Float[Tensor, "B H N"], L: int
 ) -> tuple[Float[Tensor, "B H M L"], Float[Tensor, "B H N"]]:
-    """What a state x leaves behind without further input: C Ā^{l+1} x for l < L, and Ā^L x."""
+    """The outputs C Ā^{l+1} x for l < L of a state x without further input, and Ā^L x."""
     X = x.permute(1, 2, 0)
     return response(A, C, A @ X, L).permute(3, 0, 1, 2), power(A, X, L).permute(2, 0, 1)

@@ -1,6 +1,4 @@
-"""What every state-space layer offers, so that a forecaster or a denoiser can be built on any of
-them.
-"""
+"""The interface of the state-space layers, on which forecasters and denoisers are built."""
 
 from typing import Protocol
 
@@ -9,12 +7,11 @@ from torch import Tensor
 
 
 class Layer(Protocol):
-    """A causal linear map from H features to H·M, with a state that carries everything the past has
-    to say.
+    """A causal linear map from H features to H·M, with a state that summarises the past.
 
-    ``rate`` multiplies the step Δ, so a layer trained on one sampling interval reads a series
-    sampled ``rate`` times more coarsely. States are opaque tensors: take them from ``initial``,
-    ``run`` or ``step``. ``run`` on the two parts of a sequence, or ``run`` and then ``step``, gives
+    ``rate`` multiplies the step Δ, so a layer trained at one sampling interval can be applied to a
+    series sampled ``rate`` times more coarsely. States are opaque tensors, returned by ``initial``,
+    ``run`` and ``step``. ``run`` on two parts of a sequence, or ``run`` and then ``step``, gives
     what ``forward`` gives on the whole.
     """
 

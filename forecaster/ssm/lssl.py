@@ -1,5 +1,6 @@
-"""LSSL (Gu et al., NeurIPS 2021): a HiPPO system a feature with M outputs, under the generalised
-bilinear transform.
+"""LSSL (Gu et al., NeurIPS 2021): a HiPPO system for each feature, with M outputs.
+
+It is discretised by the generalised bilinear transform.
 """
 
 import torch
@@ -9,17 +10,16 @@ from torch import Tensor, nn
 from forecaster.ssm import krylov
 from forecaster.ssm.convolution import convolve
 from forecaster.ssm.discretise import StepSize
-from forecaster.ssm.dynamics import Remembered, Structured
+from forecaster.ssm.dynamics import Cached, Structured
 from forecaster.ssm.hippo import Measure
 
 
 class LSSL(nn.Module):
-    """One system of state N and M outputs a feature: the continuous, recurrent and convolutional
-    views of one module.
+    """One system of state N and M outputs a feature, as a recurrence and as a convolution.
 
     ``trainable``: A (in the quasiseparable class), B and Δ are trained along with C and D; the
-    kernel's cost is in ``Structured``. Not so: LSSL-fixed, where only C and D are, and the powers
-    of Ā are remembered (``Remembered``). Feature h's outputs are the channels h·M … h·M + M − 1.
+    kernel's cost is in ``Structured``. Otherwise LSSL-fixed, where only C and D are, and the
+    powers of Ā are cached (``Cached``). Feature h's outputs are the channels h·M … h·M + M − 1.
     The state is real, (B, H, N).
     """
 
@@ -38,7 +38,7 @@ class LSSL(nn.Module):
         dynamics = Structured(
             measure, state, alpha, StepSize(features, dt_min, dt_max, trainable), trainable
         )
-        self.dynamics: Structured | Remembered = dynamics if trainable else Remembered(dynamics)
+        self.dynamics: Structured | Cached = dynamics if trainable else Cached(dynamics)
         self.C = nn.Parameter(torch.randn(features, outputs, state))
         self.D = nn.Parameter(torch.randn(features, outputs))
 
@@ -62,16 +62,14 @@ class LSSL(nn.Module):
         A, B = self.dynamics.matrices(rate)
         x = krylov.last_state(A, B, u)
         if state is not None:
-            echo, left = krylov.carry_on(A, self.C, state, u.shape[-1])
-            y, x = y + echo.flatten(1, 2), x + left
+            response, remainder = krylov.free_response(A, self.C, state, u.shape[-1])
+            y, x = y + response.flatten(1, 2), x + remainder
         return y, x
 
     def step(
         self, u: Float[Tensor, "B H"], state: Float[Tensor, "B H N"], rate: float = 1.0
     ) -> tuple[Float[Tensor, "B HM"], Float[Tensor, "B H N"]]:
-        """One step of the recurrence: O(HN) by the structured solve, or O(HN²) with the remembered
-        Ā.
-        """
+        """One step of the recurrence: O(HN) by the structured solve, O(HN²) with a cached Ā."""
         state = self.dynamics.advance(state, u, rate)
         y = torch.einsum("hmn,bhn->bhm", self.C, state) + self.D * u[..., None]
         return y.flatten(1, 2), state

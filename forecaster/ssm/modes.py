@@ -1,8 +1,7 @@
-"""A real system in the eigenbasis of its A: one mode of each conjugate pair, and parameters that
-hold complex numbers.
+"""A real system in the eigenbasis of A, one mode of each conjugate pair; complex parameters.
 
 symbol   code   in
-Λ        lam    A = V Λ V^{−1}; m modes are kept
+Λ        lam    A = V Λ V^{−1}; m modes are used
 V        V      x = 2 Re(V z)
 V^{−1}   W      z = W x,  z' = Λ z + W B u
 
@@ -29,10 +28,10 @@ class Modes:
 def one_of_each_pair(
     lam: Complex128[Tensor, " N"], V: Complex128[Tensor, "N N"], W: Complex128[Tensor, "N N"]
 ) -> Modes:
-    """Keep the eigenvalues on the real line, with their weight shared out, and above it."""
-    keep = lam.imag >= 0
-    share = torch.where(lam.imag == 0, 0.5, 1.0).to(lam.dtype).sqrt()
-    return Modes(lam[keep], (V * share)[:, keep], (W * share[:, None])[keep])
+    """Select the eigenvalues with Im λ ≥ 0; the weight of real ones is split by √2 on V and W."""
+    selected = lam.imag >= 0
+    factor = torch.where(lam.imag == 0, 0.5, 1.0).to(lam.dtype).sqrt()
+    return Modes(lam[selected], (V * factor)[:, selected], (W * factor[:, None])[selected])
 
 
 def matrix(modes: Modes) -> Float64[Tensor, "N N"]:
@@ -41,8 +40,9 @@ def matrix(modes: Modes) -> Float64[Tensor, "N N"]:
 
 
 def pair(z: Complex[Tensor, "*s"]) -> nn.Parameter:
-    """A trainable complex tensor as real and imaginary parts (…, 2): files, optimisers and
-    ``.double()`` see reals.
+    """A complex parameter stored as real and imaginary parts (…, 2).
+
+    So files, optimisers and ``.double()`` handle a real tensor.
     """
     return nn.Parameter(
         torch.view_as_real(z.resolve_conj()).to(torch.get_default_dtype()).contiguous()
@@ -50,12 +50,12 @@ def pair(z: Complex[Tensor, "*s"]) -> nn.Parameter:
 
 
 def unpair(parameter: Float[Tensor, "*s 2"]) -> Complex[Tensor, "*s"]:
-    """The complex tensor in ``pair``'s parameter."""
+    """The complex tensor that ``pair`` stored as a parameter."""
     return torch.view_as_complex(parameter)
 
 
 class Eigenvalues(nn.Module):
-    """Trainable Λ whose real part −e^{log decay} is negative, whatever is learnt."""
+    """Trainable Λ whose real part −e^{log decay} is negative, for any value of its parameters."""
 
     def __init__(self, lam: Complex128[Tensor, "*s"]) -> None:
         super().__init__()
@@ -64,5 +64,5 @@ class Eigenvalues(nn.Module):
         self.frequency = nn.Parameter(lam.imag.to(dtype).clone())
 
     def forward(self) -> Complex[Tensor, "*s"]:
-        """Λ."""
+        """The complex eigenvalues Λ."""
         return torch.complex(-self.log_decay.exp(), self.frequency)

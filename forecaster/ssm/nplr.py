@@ -1,5 +1,6 @@
-"""LegS as normal plus low rank: A = V(Λ − P P*)V*, with V unitary (Gu et al., *S4*, 2022, appendix
-C; *SaShiMi* for P = Q).
+"""LegS as normal plus low rank: A = V(Λ − P P*)V*, with V unitary.
+
+Gu et al., *S4*, 2022, appendix C; *SaShiMi* for P = Q.
 
 symbol   code   in
 Λ        lam    the eigenvalues of A + p pᵀ = −½ I + skew, with p_n = √(n + ½); real parts −½
@@ -7,7 +8,7 @@ P        P      V* p
 B        B      V* B
 h        h      Δ/2, of the bilinear transform
 
-Only one mode of each conjugate pair is kept (``modes.py``), so P*z stands for 2 Re Σ P̄_n z_n.
+Only one mode of each conjugate pair is used (``modes.py``), so P*z stands for 2 Re Σ P̄_n z_n.
 """
 
 from dataclasses import dataclass
@@ -45,19 +46,17 @@ class NPLR:
 
     def derivative(self, z: Complex[Tensor, "*b H m"]) -> Complex[Tensor, "*b H m"]:
         """(Λ − P P*) z."""
-        return self.lam * z - self.P * self._along(z)
+        return self.lam * z - self.P * self._project(z)
 
     def advance(
         self, z: Complex[Tensor, "*b H m"], u: Float[Tensor, "*b H"]
     ) -> Complex[Tensor, "*b H m"]:
-        """z_k = (I − hA)^{−1} ((I + hA) z_{k−1} + ΔB u_k) in O(N), the inverse by Woodbury's
-        identity.
-        """
+        """z_k = (I − hA)^{−1} ((I + hA) z_{k−1} + ΔB u_k) in O(N), by Woodbury's identity."""
         h, dt = self.dt[:, None] / 2, self.dt[:, None]
         inverse = 1 / (1 - h * self.lam)
         free = inverse * (z + h * self.derivative(z) + dt * self.B * u[..., None])
         spread = inverse * self.P
-        return free - spread * (h * self._along(free) / (1 + h * self._along(spread)))
+        return free - spread * (h * self._project(free) / (1 + h * self._project(spread)))
 
     def dense(self) -> Float[Tensor, "H N N"]:
         """Ā on the real vectors (Re z, Im z), N = 2m: ``advance`` of the unit vectors."""
@@ -66,7 +65,7 @@ class NPLR:
         z = to_complex(units)[:, None].expand(N, *self.lam.shape)
         return to_real(self.advance(z, self.dt.new_zeros(N, len(self.dt)))).permute(1, 2, 0)
 
-    def _along(self, z: Complex[Tensor, "*b H m"]) -> Float[Tensor, "*b H 1"]:
+    def _project(self, z: Complex[Tensor, "*b H m"]) -> Float[Tensor, "*b H 1"]:
         """P*z."""
         return 2 * (self.P.conj() * z).real.sum(-1, keepdim=True)
 

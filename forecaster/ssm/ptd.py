@@ -1,5 +1,4 @@
-"""Perturb, then diagonalise (Yu et al., *Robustifying State-space Models for Long Sequences …*,
-ICLR 2024).
+"""Perturb-then-diagonalise (Yu et al., ICLR 2024).
 
 symbol   code   in
 E        E      Ã = A + E = V Λ V^{−1}, ‖E‖₂ = ``size``
@@ -7,7 +6,7 @@ E        E      Ã = A + E = V Λ V^{−1}, ‖E‖₂ = ``size``
 LegS is so far from normal that its own eigenvectors have a condition number exponential in N; after
 a small perturbation they do not. The transfer function is then off by C(s−Ã)^{−1}E(s−A)^{−1}B =
 O(‖E‖), uniformly in s, as ‖(s−A)^{−1}‖ ≤ 2 on the imaginary axis. E is skew, so Ã + Ãᵀ = A + Aᵀ ≤
-−I and every eigenvalue keeps a real part ≤ −½; its entries grow like √((2n+1)(2k+1)), as A's do.
+−I and every eigenvalue has a real part ≤ −½; its entries grow like √((2n+1)(2k+1)), as A's do.
 """
 
 from functools import lru_cache

@@ -1,5 +1,6 @@
-"""LSSL's class of matrices with a fast solve: A = P(D + T^{−1})Q (Gu et al., *LSSL*, 2021, theorem
-2 and appendix).
+"""LSSL's class of matrices with a fast solve: A = P(D + T^{−1})Q.
+
+Gu et al., *LSSL*, 2021, theorem 2 and appendix.
 
 symbol   code                    in
 P, Q     −e^{log_p}, e^{log_q}   diagonal, P < 0 < Q
@@ -16,10 +17,10 @@ LegS     P = −r, Q = r, D = −n/(2n+1), T^{−1} the lower triangle of ones: 
 LagT     P = −1, Q = 1, D = 0, the same T
 LegT     P = −r, Q = r, D = 0, T = ½·tridiag(−1, 0, 1), with ½ in both corners of the diagonal
 
-What is learnt stays stable: A is similar to PQ(D + T^{−1}), so no eigenvalue is right of the
+Any trained A is stable: A is similar to PQ(D + T^{−1}), so no eigenvalue is right of the
 imaginary axis if D + T^{−1} has a positive semidefinite symmetric part. That is so if ‖I − T‖ ≤ 1
 and D ≥ −½ (LegS, LagT), as T^{−1} − ½ then has one; and if T + Tᵀ ≥ 0 and D ≥ 0 (LegT). Parameters
-that leave the region are taken back to its edge.
+outside the region are projected to its boundary.
 """
 
 import torch
@@ -69,23 +70,21 @@ def generators(measure: Measure, N: int) -> dict[str, Tensor]:
     }
 
 
-def _beside(first: Tensor, second: Tensor) -> Tensor:
-    """N sums out of N − 1 entries that count from place 1 on, and N − 1 that count up to place N −
-    1.
-    """
+def _neighbour_sums(first: Tensor, second: Tensor) -> Tensor:
+    """(N,) sums of two tensors (N − 1,): ``first`` at the indices 1…N−1, ``second`` at 0…N−2."""
     return nn.functional.pad(first, (1, 0)) + nn.functional.pad(second, (0, 1))
 
 
 def near_identity(lower: Tensor, diag: Tensor, upper: Tensor) -> Bands:
-    """T with ‖I − T‖₂ ≤ 1: entry (i, j) of K = I − T is divided by √(ρ_i κ_j), its row and column
-    sums where over 1.
+    """T with ‖I − T‖₂ ≤ 1: entry (i, j) of K = I − T is divided by √(ρ_i κ_j).
 
-    Schur's test gives the bound; a T whose sums are at most 1 is left as it is.
+    ρ and κ are the row and column sums of |K|, at least 1. Schur's test gives the bound; a T whose
+    sums are at most 1 is unchanged.
     """
     k = 1 - diag
     one = torch.ones_like(k)
-    rows = torch.maximum(k.abs() + _beside(lower.abs(), upper.abs()), one).sqrt()
-    columns = torch.maximum(k.abs() + _beside(upper.abs(), lower.abs()), one).sqrt()
+    rows = torch.maximum(k.abs() + _neighbour_sums(lower.abs(), upper.abs()), one).sqrt()
+    columns = torch.maximum(k.abs() + _neighbour_sums(upper.abs(), lower.abs()), one).sqrt()
     return (
         lower / (rows[..., 1:] * columns[..., :-1]),
         1 - k / (rows * columns),
@@ -94,11 +93,9 @@ def near_identity(lower: Tensor, diag: Tensor, upper: Tensor) -> Bands:
 
 
 def accretive(lower: Tensor, diag: Tensor, upper: Tensor) -> Bands:
-    """T with T + Tᵀ ≥ 0: the diagonal is raised until the symmetric part is diagonally dominant
-    (Gershgorin).
-    """
-    even = ((lower + upper) / 2).abs()
-    return lower, torch.maximum(diag, _beside(even, even)), upper
+    """T with T + Tᵀ ≥ 0: the diagonal is raised to dominance of the symmetric part (Gershgorin)."""
+    symmetric = ((lower + upper) / 2).abs()
+    return lower, torch.maximum(diag, _neighbour_sums(symmetric, symmetric)), upper
 
 
 class Quasiseparable(nn.Module):
@@ -118,7 +115,7 @@ class Quasiseparable(nn.Module):
             value = value.to(torch.get_default_dtype()).repeat(copies, 1)
             if trainable:
                 self.register_parameter(name, nn.Parameter(value))
-            else:  # it follows from the configuration, so it need not be saved with the weights
+            else:  # determined by the configuration, so not saved with the weights
                 self.register_buffer(name, value, persistent=False)
 
     def parts(

@@ -1,5 +1,6 @@
-"""S4 (Gu et al., ICLR 2022): LegS as normal plus low rank, bilinear; a Cauchy kernel to train, a
-recurrence to step.
+"""S4 (Gu et al., ICLR 2022): LegS as normal plus low rank, under the bilinear transform.
+
+It is trained as a convolution with a Cauchy kernel, and stepped as a recurrence.
 """
 
 import torch
@@ -16,8 +17,7 @@ from forecaster.ssm.nplr import NPLR, legs_modes, to_complex, to_real
 
 
 class S4(nn.Module):
-    """One system of state N a feature; Λ, P, B, C, D and Δ are trained. A = Λ − P P* stays stable
-    whatever is learnt.
+    """One system of state N a feature; Λ, P, B, C, D and Δ are trained, A = Λ − P P* stays stable.
 
     The kernel is exact for every L: O(HNL) for the Cauchy sums and O(HN³ log L) for the truncation
     C(I − Ā^L), memory O(HNL). The state is complex, (B, H, ⌈N/2⌉).
@@ -63,8 +63,10 @@ class S4(nn.Module):
         B = to_real(system.advance(rest, torch.ones_like(system.dt)))
         x = krylov.last_state(A, B, u)
         if state is not None:
-            echo, left = krylov.carry_on(A, self._real_C().mT, to_real(state), u.shape[-1])
-            y, x = y + echo[:, :, 0], x + left
+            response, remainder = krylov.free_response(
+                A, self._real_C().mT, to_real(state), u.shape[-1]
+            )
+            y, x = y + response[:, :, 0], x + remainder
         return y, to_complex(x)
 
     def step(

@@ -1,5 +1,6 @@
-"""S5 (Smith et al., ICLR 2023): one diagonal system with many inputs and outputs, run by a parallel
-scan; and S5-PTD.
+"""S5 (Smith et al., ICLR 2023): a diagonal system with many inputs and outputs; and S5-PTD.
+
+It is computed by a parallel scan.
 
 start   Λ and the basis V of B and C
 legs    of LegS's normal part
@@ -20,12 +21,12 @@ from forecaster.ssm.scan import scan
 
 
 class S5(nn.Module):
-    """x' = Λx + Bu, y = 2 Re(Cx) + Du: all H features share one state; Λ, B, C, D and Δ are
-    trained, Re Λ stays negative.
+    """x' = Λx + Bu, y = 2 Re(Cx) + Du with one state for all H features.
 
-    Δ belongs to a mode, not to a feature, as there is one system. The zero-order hold; memory
-    O(B·m·L) for the states. The state is complex, (B, m): m is ⌈N/2⌉, or a little more with
-    ``ptd``, where some eigenvalues are real.
+    Λ, B, C, D and Δ are trained, Re Λ stays negative. Δ belongs to a mode, not to a feature, as
+    there is one system; it is discretised by the zero-order hold. Memory O(B·m·L) for the states.
+    The state is complex, (B, m): m is ⌈N/2⌉, or a little more with ``ptd``, where some eigenvalues
+    are real.
     """
 
     def __init__(

@@ -1,8 +1,7 @@
-"""The associative scan of a linear recurrence: x_k = a_k x_{k−1} + b_k for all k at once (Blelloch,
-1990).
+"""The associative scan (Blelloch, 1990) of x_k = a_k x_{k−1} + b_k, for all k at once.
 
-Two steps compose to one, (a, b) then (a', b') = (a'a, a'b + b'): the odd places of a sequence form
-a sequence of half the length. Depth log₂ L, work and memory O(L) for each mode.
+Two steps compose to one, (a, b) then (a', b') = (a'a, a'b + b'): the odd positions of a sequence
+form a sequence of half the length. Depth log₂ L, work and memory O(L) for each mode.
 """
 
 import torch

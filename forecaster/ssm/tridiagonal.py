@@ -1,4 +1,4 @@
-"""Tridiagonal matrices: the product and the solve in O(N), over any number of systems at once.
+"""Tridiagonal matrices: product and solve in O(N), batched over systems.
 
 symbol   code    place
 l_n      lower   T[n+1, n]
@@ -28,9 +28,7 @@ def solve(
     upper: Float[Tensor, "*b N1"],
     v: Float[Tensor, "*c N"],
 ) -> Float[Tensor, "*c N"]:
-    """T^{−1} v by elimination without pivoting (Thomas): N steps down, N steps up, each over all
-    systems.
-    """
+    """T^{−1} v by elimination without pivoting (Thomas), batched over systems."""
     l, d, u, right = lower.unbind(-1), diag.unbind(-1), upper.unbind(-1), v.unbind(-1)  # noqa: E741
     pivots, down = [d[0]], [right[0]]
     for n in range(1, len(d)):

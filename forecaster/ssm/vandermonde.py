@@ -1,4 +1,4 @@
-"""Sums of powers of a diagonal Λ̄ = e^{ΔΛ}, as in ``krylov.py``: small steps inside giant steps.
+"""Sums of powers of a diagonal Λ̄ = e^{ΔΛ}, as in ``krylov.py``: baby-step giant-step.
 
 symbol        code       in
 x_n = ΔΛ_n    exponent   Λ̄_n^l = e^{l·x_n}
@@ -41,7 +41,7 @@ def vandermonde(
 def last_state(
     exponent: Complex[Tensor, "H m"], u: Float[Tensor, "B H L"]
 ) -> Complex[Tensor, "B H m"]:
-    """Σ_j Λ̄^{L−1−j} u_j: what u leaves, from rest, before the gain of B̄."""
+    """Σ_j Λ̄^{L−1−j} u_j: the state after u, from rest, before the gain of B̄."""
     s, small, giant = _steps(exponent, u.shape[-1])
     back = torch.nn.functional.pad(u.flip(-1), (0, giant.shape[-1] * s - u.shape[-1])).unflatten(
         -1, (-1, s)

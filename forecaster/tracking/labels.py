@@ -1,10 +1,9 @@
-"""What a run says of itself, so that runs can be compared: few flat parameters, and tags to group
-and filter by.
+"""The parameters and tags by which runs are compared, grouped and filtered.
 
-A parameter's name is the ``--set`` key that changes it. All settings of the model are parameters,
-for a chart leaves out runs that lack one; of the trainer those that decide a training, of the rest
-only what is not the default. Lists are not: no table compares them. The whole configuration, the
-versions and what was found in the data are artifacts of the run.
+A parameter's name is the ``--set`` key that changes it. All settings of the model are logged, since
+a chart of MLflow omits runs that lack one; of the trainer those that matter most; of the rest what
+differs from its default. Lists are not logged: no table compares them. The whole configuration, the
+versions and the report about the data are artifacts of the run.
 """
 
 from collections.abc import Mapping
@@ -23,19 +22,20 @@ _TRAINER = frozenset({"seed", "max_epochs", "batch_size", "learning_rate", "weig
 def parameters(config: Config, digest: str) -> dict[str, Any]:
     """The parameters of a training run; ``digest`` is the SHA-256 of its data."""
     parts: dict[str, Any] = {
-        "data": _telling(config.data, DataConfig(), _DATA),
+        "data": _selected(config.data, DataConfig(), _DATA),
         "model": config.model.model_dump(mode="json"),
-        "trainer": _telling(config.trainer, TrainerConfig(), _TRAINER),
+        "trainer": _selected(config.trainer, TrainerConfig(), _TRAINER),
     }
-    found = _flat(parts)
+    values = _flat(parts)
     if config.data.csv is not None:
-        found["data.csv"] = Path(config.data.csv).name
-    return {"model": title(config), **found, "data.sha256": digest}
+        values["data.csv"] = Path(config.data.csv).name
+    return {"model": title(config), **values, "data.sha256": digest}
 
 
 def tags(config: Config, problem: Problem, model: Forecaster) -> dict[str, str]:
-    """What runs are grouped by; ``model`` is the configuration's title, ``family`` the kind of
-    model behind it.
+    """The tags that runs are grouped by.
+
+    ``model`` is the configuration's title, ``family`` the registered name of its forecaster.
     """
     return {
         "family": config.model.name,
@@ -47,18 +47,18 @@ def tags(config: Config, problem: Problem, model: Forecaster) -> dict[str, str]:
 
 
 def title(config: Config) -> str:
-    """A model's name among others."""
+    """The name of the configured model in tables: its title, or its registered name."""
     return config.title or config.model.name
 
 
 def dataset_name(problem: Problem) -> str:
-    """The named data set, or the file's name without its ending."""
+    """The named data set, or the file's name without its extension."""
     return problem.config.dataset or Path(problem.table.path).stem
 
 
 def data_source(problem: Problem) -> str:
-    """Where the data came from: the named data set's address, or the file's path; the name alone
-    of a frame in memory.
+    """The data's source: the named data set's URL, or the file's absolute path; of a frame in
+    memory its name alone.
     """
     config, path = problem.config, problem.table.path
     if config.dataset is not None:
@@ -66,19 +66,20 @@ def data_source(problem: Problem) -> str:
     return path if config.csv is None else str(Path(path).resolve())
 
 
-def _telling(
+def _selected(
     section: DataConfig | TrainerConfig, default: DataConfig | TrainerConfig, always: frozenset[str]
 ) -> dict[str, Any]:
-    usual = default.model_dump(mode="json")
+    """The settings named in ``always``, and those that differ from their default."""
+    defaults = default.model_dump(mode="json")
     content = section.model_dump(mode="json")
-    return {key: value for key, value in content.items() if key in always or value != usual[key]}
+    return {key: value for key, value in content.items() if key in always or value != defaults[key]}
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in content.items():
         if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{key}.")
+            flat |= _flat(value, f"{prefix}{key}.")
         elif value is not None and not isinstance(value, list):
-            found[prefix + key] = value
-    return found
+            flat[prefix + key] = value
+    return flat

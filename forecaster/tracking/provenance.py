@@ -7,7 +7,7 @@ import platform
 import subprocess
 
 from forecaster import __version__
-from forecaster.config.load import ROOT
+from forecaster.config.paths import CHECKOUT
 
 _PACKAGES = ("torch", "lightning", "gluonts", "numpy", "pandas", "mlflow")
 
@@ -19,13 +19,15 @@ def versions() -> dict[str, str]:
 
 
 def code_version() -> str:
-    """The commit of the code, marked where it is not what was committed; ``unknown`` outside a
-    checkout.
+    """The commit of the code, marked where it is not what was committed; of an installed copy its
+    version, ``unknown`` without git.
     """
+    if CHECKOUT is None:
+        return __version__
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--exclude", "*"],
-            cwd=ROOT,
+            cwd=CHECKOUT,
             capture_output=True,
             text=True,
             check=True,

@@ -1,4 +1,4 @@
-"""What the store knows of runs: found, read, and their models fetched."""
+"""Queries of the tracking store: runs, their artifacts and their models."""
 
 import atexit
 import re
@@ -13,8 +13,9 @@ from forecaster.tracking.store import as_user_error, connect
 
 
 def download_model(reference: str) -> Path:
-    """A ``runs:/`` or ``models:/`` reference → the saved model's folder, a copy that is removed
-    when the program ends.
+    """The saved model of a ``runs:/`` or ``models:/`` reference, as a temporary folder.
+
+    The folder is removed when the program exits.
     """
     if re.fullmatch("runs:/[^/]+/?", reference):
         raise UserError(
@@ -30,7 +31,7 @@ def download_model(reference: str) -> Path:
 
 
 def inner_model(folder: Path) -> Path:
-    """The saved model's folder within that of a logged model; any other folder is given back."""
+    """The saved model's folder within that of a logged model; any other folder unchanged."""
     return folder / "artifacts" / "saved" if (folder / "MLmodel").is_file() else folder
 
 
@@ -44,16 +45,14 @@ def list_runs(experiment: str | None, limit: int) -> list[dict[str, Any]]:
 
 
 def find_runs(experiment: str, tags: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-    """All runs of an experiment that have these tags, the newest first; none where there is no such
-    experiment.
-    """
+    """All runs of an experiment that have these tags, newest first; [] if it does not exist."""
     mlflow = connect()
     with as_user_error():
         if mlflow.get_experiment_by_name(experiment) is None:
             return []
         runs = mlflow.search_runs(experiment_names=[experiment], output_format="list")
-    found = [_plain(run) for run in runs]
-    return [run for run in found if (tags or {}).items() <= run["tags"].items()]
+    wanted = (tags or {}).items()
+    return [run for run in map(_plain, runs) if wanted <= run["tags"].items()]
 
 
 def log_metrics(run_id: str, values: Mapping[str, float]) -> None:
@@ -71,7 +70,7 @@ def set_tag(run_id: str, name: str, value: str) -> None:
 
 
 def get_run(run_id: str) -> dict[str, Any]:
-    """One run."""
+    """One run by its id, in the form of ``list_runs``."""
     mlflow = connect()
     with as_user_error():
         return _plain(mlflow.get_run(run_id))
@@ -90,11 +89,11 @@ def evaluations_of(run_id: str) -> list[dict[str, Any]]:
 
 
 def read_artifacts(run_id: str, paths: Sequence[str]) -> dict[str, bytes]:
-    """The content of those of a run's artifacts that there are, by path."""
+    """The contents of a run's artifacts by path; paths that do not exist are skipped."""
     mlflow = connect()
     with as_user_error(), tempfile.TemporaryDirectory() as scratch:
         client, folders = mlflow.MlflowClient(), {path.rpartition("/")[0] for path in paths}
-        there = {
+        existing = {
             item.path
             for folder in folders
             for item in client.list_artifacts(run_id, folder or None)
@@ -102,7 +101,7 @@ def read_artifacts(run_id: str, paths: Sequence[str]) -> dict[str, bytes]:
         return {
             path: Path(client.download_artifacts(run_id, path, scratch)).read_bytes()
             for path in paths
-            if path in there
+            if path in existing
         }
 
 

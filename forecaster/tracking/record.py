@@ -1,4 +1,4 @@
-"""What a run kept of itself, read back from the tracking store for a report."""
+"""A run's parameters, metrics and artifacts, read from the tracking store for a report."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from forecaster.errors import UserError
 from forecaster.io.tables import read_table_bytes
 from forecaster.tracking import query as runs
 
-_OWN = (
+_ARTIFACTS = (
     "config.yaml",
     "data.json",
     "versions.json",
@@ -24,15 +24,15 @@ _OWN = (
     "evaluation/pit.csv",
     "evaluation/metrics.json",
 )
-_SCORED = ("evaluation/by_lead.csv", "evaluation/pit.csv", "evaluation/metrics.json")
+_EVALUATION_ARTIFACTS = ("evaluation/by_lead.csv", "evaluation/pit.csv", "evaluation/metrics.json")
 
 
 @dataclass(frozen=True)
 class Record:
-    """One run. ``files``: the artifacts that a report reads, those of its newest evaluation before
-    its own.
+    """One run, with the results of an evaluation of its model if there is one.
 
-    ``metrics``: the run's; ``scores``: those of that evaluation, or else the run's.
+    ``files``: contents of artifacts by path, those of the evaluation in place of the run's own.
+    ``scores``: the evaluation's metrics, or else the run's. ``evaluation``: its run id.
     """
 
     run_id: str
@@ -61,17 +61,17 @@ class Record:
 
     @property
     def prefix(self) -> str:
-        """``test`` or ``val``: the part that the scores are of."""
+        """``test`` or ``val``: the split of the scores."""
         return "test" if any(name.startswith("test/") for name in self.scores) else "val"
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the data."""
+        """SHA-256 of the data, '' if it was not logged."""
         return self.params.get("data.sha256", "")
 
     @property
     def configuration(self) -> str:
-        """The configuration as YAML, the data's file by its name alone."""
+        """The configuration as YAML, the data's file without its folder."""
         content = yaml.safe_load(self.files.get("config.yaml", b"")) or {}
         if isinstance(content.get("data"), dict) and content["data"].get("csv"):
             content["data"]["csv"] = file_name(content["data"]["csv"])
@@ -79,26 +79,26 @@ class Record:
 
 
 def file_name(path: str) -> str:
-    """A file by its name alone: where it lay is nobody else's affair."""
+    """A path without its folders, which a report does not disclose."""
     return PurePath(path).name
 
 
 def read_run(run_id: str) -> Record:
-    """A run, and what an evaluation of it found on the test windows.
+    """A training or an evaluation by its id, with the best evaluation of it on the test split.
 
-    Of several the one with a distribution, on most windows, the newest of these.
+    Of several evaluations a probabilistic one, on the most windows, the newest of these.
     """
     run = runs.get_run(run_id)
     kind = run["tags"].get("kind", "training")
     if kind not in {"training", "evaluation"}:
         raise UserError(
-            f"run {run_id} is a {kind}: a report is of trainings; name those, see: runs list"
+            f"run {run_id} is a {kind}: a report is about trainings; name those, see: runs list"
         )
-    files = runs.read_artifacts(run_id, _OWN)
-    found = [other for other in runs.evaluations_of(run_id) if _is_alike(run, other)]
-    best = max(found, key=_worth, default=None)  # the first of equals, and so the newest
+    files = runs.read_artifacts(run_id, _ARTIFACTS)
+    evaluations = [other for other in runs.evaluations_of(run_id) if _is_comparable(run, other)]
+    best = max(evaluations, key=_rank, default=None)  # the first of equals, and so the newest
     if best is not None:
-        files |= runs.read_artifacts(best["run_id"], _SCORED)
+        files |= runs.read_artifacts(best["run_id"], _EVALUATION_ARTIFACTS)
     metrics = dict(run["metrics"])
     return Record(
         run_id,
@@ -114,12 +114,12 @@ def read_run(run_id: str) -> Record:
     )
 
 
-def _worth(evaluation: dict[str, Any]) -> tuple[bool, float]:
+def _rank(evaluation: dict[str, Any]) -> tuple[bool, float]:
     return "test/crps" in evaluation["metrics"], evaluation["metrics"].get("test/windows", 0.0)
 
 
-def _is_alike(run: dict[str, Any], evaluation: dict[str, Any]) -> bool:
-    """Whether an evaluation is of the run's own test split, by the model as it is."""
+def _is_comparable(run: dict[str, Any], evaluation: dict[str, Any]) -> bool:
+    """Whether an evaluation is of the run's own test split, by the unmodified model."""
     same = {
         "data.sha256": run["params"].get("data.sha256"),
         "windows": "the test split",

@@ -1,6 +1,4 @@
-"""A run that is being tracked: what is logged to it, and what becomes of it when the store is
-away.
-"""
+"""A tracked run: what is logged to it, and how it is logged later if the store is unavailable."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,39 +21,39 @@ from forecaster.tracking.store import (
 
 
 class Run(RetryQueue):
-    """One open run. What the store does not take is kept, and at the end left in a folder."""
+    """An open run. What the store does not accept is retried, and at the end saved in a folder.
+
+    The names of its queued methods stand in the saved folders; renaming one makes those unreadable.
+    """
 
     def __init__(self, client: Any, run_id: str) -> None:
         super().__init__(store_uri(), store.HOME / "unlogged" / run_id, errors())
         self._client, self.run_id = client, run_id
 
-    def beside(self, folder: Path) -> None:
-        """What cannot be logged is left beside ``folder``; what was left there by this run before
-        is logged first.
-        """
-        self.left = folder.with_name(folder.name + ".unlogged")
-        if self.left.is_dir():
-            about, writes = read_unsent(self.left)
-            self.pending += writes if about["run_id"] == self.run_id else []
-            self.attempt()
+    def save_unsent_beside(self, folder: Path) -> None:
+        """Use ``FOLDER.unlogged`` for unsent entries; those that this run saved there are sent."""
+        self.unsent_folder = folder.with_name(folder.name + ".unlogged")
+        if self.unsent_folder.is_dir():
+            metadata, writes = read_unsent(self.unsent_folder)
+            self.pending += writes if metadata["run_id"] == self.run_id else []
+            self.flush()
 
     def reachable(self) -> bool:
-        """Whether the server answers."""
         return unreachable(self.store) is None
 
     def close(self, status: str) -> None:
-        """End the run; this is told the store as all else, or left in the folder."""
-        self.attempt()
+        """End the run with an MLflow status: FINISHED, FAILED or KILLED."""
+        self.flush()
         try:
             with uninterrupted():
                 self._client.end_run(status)
-        except self.away:
+        except self.transient_errors:
             self.ended(status)
-        self.leave({"run_id": self.run_id})
+        self.save_unsent({"run_id": self.run_id})
 
     @queued
     def ended(self, status: str) -> None:
-        """Say that the run has ended."""
+        """Record the run's final status."""
         self._client.MlflowClient().set_terminated(self.run_id, status, self.at)
 
     @queued
@@ -72,7 +70,7 @@ class Run(RetryQueue):
 
     @queued
     def curves(self, values: Mapping[str, Sequence[float]]) -> None:
-        """Log each list as a metric of the steps 1, 2, …; what is not finite is left out."""
+        """Log each list as a metric of the steps 1, 2, …; non-finite values are skipped."""
         entities = self._client.entities
         points = [
             entities.Metric(name, float(value), self.at, step)
@@ -85,7 +83,7 @@ class Run(RetryQueue):
 
     @queued
     def tags(self, values: Mapping[str, str]) -> None:
-        """Set tags."""
+        """Set tags of the run."""
         for key, value in values.items():
             self._client.MlflowClient().set_tag(self.run_id, key, value)
 
@@ -93,8 +91,9 @@ class Run(RetryQueue):
     def dataset(
         self, name: str, digest: str, source: str, columns: Sequence[str], use: str
     ) -> None:
-        """Log which data the run works on (``use``: training…): its name, where it came from, its
-        columns; no values.
+        """Log the data set of the run: its name, digest, source and columns, but no values.
+
+        ``use``: MLflow's context of it, such as ``training``.
         """
         from mlflow.data.meta_dataset import MetaDataset
         from mlflow.data.sources import HTTPDatasetSource, LocalArtifactDatasetSource
@@ -106,17 +105,17 @@ class Run(RetryQueue):
             else LocalArtifactDatasetSource
         )
         schema = Schema([ColSpec("double", column) for column in columns])
-        short = digest[:12]  # MLflow keeps 36 characters at most, and shows them all
+        short = digest[:12]  # MLflow stores 36 characters at most, and displays them all
         self._client.log_input(MetaDataset(kind(source), name, short, schema), context=use)
 
     @queued
     def folder(self, path: Path, name: str) -> None:
-        """Log a folder's files under ``name``."""
+        """Log a folder's files as artifacts under the path ``name``."""
         self._client.MlflowClient().log_artifacts(self.run_id, str(path), name)
 
     @queued
     def file(self, path: Path, name: str = "") -> None:
-        """Log a file."""
+        """Log a file as an artifact, in the folder ``name`` of the artifacts."""
         self._client.MlflowClient().log_artifact(self.run_id, str(path), name or None)
 
 
@@ -124,11 +123,11 @@ class Run(RetryQueue):
 def open_run(
     experiment: str, name: str | None, run_id: str | None = None, parent: str | None = None
 ) -> Iterator[Run]:
-    """Start a run, or continue ``run_id``. It ends FINISHED, FAILED on an error, KILLED on an
-    interrupt.
+    """Start a run, or continue ``run_id``.
 
-    ``parent``: the id of the run that it is a part of, such as a benchmark's. What the machine does
-    (CPU, memory, GPU) is logged every half minute as ``system/…``.
+    It ends FINISHED, FAILED on an error, KILLED on an interrupt. ``parent``: the id of the run that
+    it is a part of, such as a benchmark's. CPU, memory and GPU usage are logged every half minute
+    as ``system/…``.
     """
     mlflow = connect()
     with as_user_error(), uninterrupted():
@@ -150,16 +149,15 @@ def open_run(
 
 
 def log_unsent(folder: Path) -> str:
-    """Log what a run could not, from the folder that it was left in, which is removed; the run's
-    id.
-    """
-    about, writes = read_unsent(folder)
-    run = Run(connect(), about["run_id"])
-    run.left, run.pending = folder.resolve(), writes
-    run.attempt()
+    """Log the entries that a run saved as unsent and remove their folder; returns the run's id."""
+    metadata, writes = read_unsent(folder)
+    run = Run(connect(), metadata["run_id"])
+    run.unsent_folder, run.pending = folder.resolve(), writes
+    run.flush()
     if run.pending:
         raise UserError(
-            f"{folder}: {len(run.pending)} entries could not be logged; it stays as it is"
+            f"{folder}: {len(run.pending)} entries could not be logged; the folder is unchanged, "
+            "try again later"
         )
-    run.leave(about)
+    run.save_unsent(metadata)
     return run.run_id

@@ -12,13 +12,13 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from forecaster.config.load import ROOT
+from forecaster.config import paths
 from forecaster.errors import UserError
 from forecaster.io.atomic import check_folder
 from forecaster.tracking.retry_queue import is_remote
 
 # the store, the saved models and the checkpoints lie here
-HOME = Path(os.environ.get("FORECASTER_HOME") or ROOT / "mlflow").resolve()
+HOME = paths.HOME
 MODELS = HOME / "models"
 CHECKPOINTS = HOME / "checkpoints"
 # the view of an experiment's table that the UI is opened with

@@ -1,6 +1,4 @@
-"""The Lightning data module: which windows a training meets, in which order, and which share of
-them is one device's.
-"""
+"""The Lightning data module: the windows of a training, their order, and each device's share."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,15 +14,13 @@ from forecaster.data.windows import Batch, Windows, evenly_spaced, loader_of
 
 @dataclass(frozen=True)
 class Share:
-    """The part of the windows that is one device's: number ``rank`` of ``devices``."""
+    """One device's part of the windows: number ``rank`` of ``devices``."""
 
     rank: int = 0
     devices: int = 1
 
     def of(self, numbers: Int[Tensor, " n"]) -> Int[Tensor, " m"]:
-        """Every ``devices``-th number; the first ones are met again at the end where the shares
-        would not be equal.
-        """
+        """Every ``devices``-th number; the first ones are repeated so that all shares are equal."""
         size = self.size(len(numbers))
         return numbers[(self.rank + self.devices * torch.arange(size)) % len(numbers)]
 
@@ -34,11 +30,10 @@ class Share:
 
 
 class _EpochSampler:
-    """Batches of window numbers in an order that depends on the seed and the epoch alone, so a
-    resumed run meets it too.
+    """Batches of window numbers in an order that is a function of the seed and the epoch alone.
 
-    Several devices share that order out, so that their n-th batches together are the n-th stretch
-    of it.
+    So a resumed run sees the same order. Several devices share it: their n-th batches together are
+    the n-th section of it.
     """
 
     def __init__(self, count: int, batch_size: int, seed: int, share: Share) -> None:
@@ -64,8 +59,9 @@ class _EpochSampler:
 
 
 class WindowData(pl.LightningDataModule):
-    """The Lightning data module: shuffled training batches and ordered validation batches, all or
-    one device's share.
+    """Shuffled training batches and ordered validation batches, all of them or one device's share.
+
+    ``batch_size`` is per device; ``validation_limit``: this many evenly spaced windows, or all.
     """
 
     def __init__(
@@ -82,21 +78,18 @@ class WindowData(pl.LightningDataModule):
         self.use_share(Share())
 
     def use_share(self, share: Share) -> None:
-        """Give from now on this share of each epoch; ``batch_size`` is a share's own."""
+        """Restrict all further epochs to this share."""
         self.share = share
         self.sampler = _EpochSampler(len(self.train), self.batch_size, self.seed, share)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Every training window once an epoch, in a seeded order."""
         return DataLoader(self.train, sampler=self.sampler, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Validation windows, all or evenly spaced ones."""
         numbers = self.share.of(evenly_spaced(len(self.validation), self.validation_limit))
         return loader_of(self.validation, numbers, max(self.batch_size, 64))
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
     ) -> Batch:
-        """Move a batch to the training device."""
         return batch.to(device)

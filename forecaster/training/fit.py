@@ -1,12 +1,11 @@
-"""The one Lightning module, the Trainer and its callbacks: a model and its windows → trained
-weights.
+"""Training: the one Lightning module, the Trainer and its callbacks.
 
-A fit can be killed at any moment and continued: every epoch draws its order from (seed, epoch)
-alone, every step its noise from (seed, step, device), and each epoch's end leaves a whole
-checkpoint.
+A fit can be killed at any moment and resumed: the order of an epoch is a function of (seed, epoch),
+the random numbers of a step one of (seed, step, device), and each epoch's end writes a checkpoint,
+atomically.
 
 On several devices the fit, and nothing else, runs in one process a device. Gradients and losses are
-averaged over them; the checkpoints are what comes back.
+averaged over them; the parent loads the resulting checkpoints.
 """
 
 import copy
@@ -40,14 +39,13 @@ TERMINAL: Monitor = Terminal()
 
 
 class Training(pl.LightningModule):
-    """Any forecaster under Lightning: its loss to train on, its score to stop by, Adam."""
+    """Any forecaster under Lightning: trained on its loss, stopped early by its score, AdamW."""
 
     def __init__(self, model: Forecaster, config: TrainerConfig) -> None:
         super().__init__()
         self.model, self.config = model, config
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The model's loss."""
         loss: Tensor = self.model.loss(batch)
         self.log(
             "train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True
@@ -55,23 +53,21 @@ class Training(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """The model's score."""
         self.log("val/loss", self.model.score(batch), batch_size=len(batch), sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam with decoupled weight decay (none by default), over what is not frozen."""
-        free = [p for p in self.model.parameters() if p.requires_grad]
+        """AdamW over the weights that are not frozen; the weight decay is 0 by default."""
+        trainable = [p for p in self.model.parameters() if p.requires_grad]
         return torch.optim.AdamW(
-            free, lr=self.config.learning_rate, weight_decay=self.config.weight_decay
+            trainable, lr=self.config.learning_rate, weight_decay=self.config.weight_decay
         )
 
 
 class StepSeed(pl.Callback):
-    """Every step's random numbers follow from seed, step and device alone, so a resumed step draws
-    the same.
+    """Seeds every step from (seed, step, device), so that a resumed step draws the same numbers.
 
-    An epoch's start would not do: a run that is resumed at the end of an epoch enters the next one
-    without that hook.
+    Seeding at an epoch's start would not suffice: a run that is resumed at the end of an epoch
+    enters the next one without that hook.
     """
 
     def __init__(self, seed: int) -> None:
@@ -80,19 +76,16 @@ class StepSeed(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Set the seed of this step."""
         torch.manual_seed(
             self.seed * 1_000_003 + 7919 * trainer.global_step + 104_729 * trainer.global_rank
         )
 
 
-class _Report(pl.Callback):
-    """Hands each epoch's losses on, to be tracked: ``val/loss``, and ``val/loss_prior1`` of a part
-    trained first.
-    """
+class _EpochLosses(pl.Callback):
+    """Passes each epoch's losses to ``report``: ``val/loss``, or ``val/loss_prior1`` of a stage."""
 
-    def __init__(self, report: EpochMetrics, part: str) -> None:
-        self.report, self.suffix = report, f"_{part}" if part else ""
+    def __init__(self, report: EpochMetrics, stage: str) -> None:
+        self.report, self.suffix = report, f"_{stage}" if stage else ""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         losses = {
@@ -106,7 +99,7 @@ class _Report(pl.Callback):
 
 
 class _AtomicCheckpoints(TorchCheckpointIO):
-    """A checkpoint appears whole or not at all, whenever the process is killed."""
+    """Writes checkpoints atomically: a killed process leaves none incomplete."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
@@ -117,7 +110,7 @@ class _AtomicCheckpoints(TorchCheckpointIO):
 
 
 def quiet_libraries() -> None:
-    """No banners and tips of the libraries in the output; warnings of our own code stay."""
+    """Suppress the banners, tips and warnings of the libraries; this project's warnings remain."""
     for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(lightning|torch|gluonts|mlflow)(\.|$)")
@@ -126,7 +119,7 @@ def quiet_libraries() -> None:
 
 
 def new_model(config: Config, problem: Problem) -> Forecaster:
-    """The configured model for this data, its weights drawn by the seed alone."""
+    """The configured model for this data, its weights initialised from ``trainer.seed``."""
     torch.manual_seed(config.trainer.seed)
     data, season = config.data, problem.table.interval.season
     model = build(config.model, Shape(problem.channels, data.lookback, data.horizon, season))
@@ -135,7 +128,7 @@ def new_model(config: Config, problem: Problem) -> Forecaster:
 
 
 def window_data(config: Config, problem: Problem) -> WindowData:
-    """The windows that a fit learns from and those it validates on."""
+    """The training and validation windows of a fit."""
     settings = config.trainer
     return WindowData(
         problem.windows("train"),
@@ -154,20 +147,19 @@ def fit(
     report: EpochMetrics | None = None,
     progress: Monitor = TERMINAL,
 ) -> None:
-    """Train the model's stages one after another, then what of it is not frozen; the best validated
-    weights stay in it.
+    """Train the model's stages in order, then its remaining weights; the model is changed in place.
 
-    After each stage it takes from the data what it needs beside its weights, such as residuals.
-
-    ``folder`` keeps the checkpoints. What it already holds is continued from, exactly.
+    Each stage ends with the weights of its best validation score, and is then calibrated on the
+    data, for example with residuals. ``folder`` is where the checkpoints are stored; a fit that it
+    holds is resumed exactly. ``report`` gets the losses of each epoch.
     """
     quiet_libraries()
     if config.devices > 1 and any(p.requires_grad for p in model.parameters()):
-        listen = report if report is not None else (lambda losses, epoch: None)
+        receive = report if report is not None else (lambda losses, epoch: None)
         backend = "nccl" if on_cuda(config) else "gloo"
         try:
             share = (model, data, config, folder, progress)
-            run_in_group(config.devices, backend, _fit_share, share, listen)
+            run_in_group(config.devices, backend, _fit_share, share, receive)
         except BaseException:
             tidy_terminal()
             raise
@@ -184,11 +176,11 @@ def _fit_share(
     folder: Path,
     progress: Monitor,
 ) -> None:
-    """One device's part of the fit, in a process of its own."""
+    """One device's share of the fit, in a separate process."""
     quiet_libraries()
     data.use_share(Share(rank, config.devices))
-    own = copy.deepcopy(model)  # what the processes were given is one memory
-    _fit_stages(own, data, config, folder, send, progress)
+    replica = copy.deepcopy(model)  # the processes share the memory of the one they are given
+    _fit_stages(replica, data, config, folder, send, progress)
 
 
 def _fit_stages(
@@ -199,8 +191,9 @@ def _fit_stages(
     report: EpochMetrics | None,
     progress: Monitor,
 ) -> None:
-    """What is done already is only loaded: for the parent of several processes that is
-    everything.
+    """Fit and calibrate each stage; those that a checkpoint completes are only loaded.
+
+    For the parent of several processes these are all.
     """
     stages = [*model.stages(), model]
     for number, stage in enumerate(stages):
@@ -214,7 +207,7 @@ def _fit_stages(
 
 
 def _stage_settings(config: TrainerConfig) -> TrainerConfig:
-    """The budget of a part that is trained first."""
+    """The training budget of a stage, such as a prior."""
     rate = (
         config.learning_rate if config.stage_learning_rate is None else config.stage_learning_rate
     )
@@ -228,22 +221,18 @@ def _stage_settings(config: TrainerConfig) -> TrainerConfig:
 
 
 def on_cuda(config: TrainerConfig) -> bool:
-    """Whether a CUDA device is to be used, and is there."""
+    """Whether a CUDA device is available and not ruled out by ``accelerator: cpu``."""
     return config.accelerator != "cpu" and torch.cuda.is_available()
 
 
 def make_trainer(
     config: TrainerConfig, folder: Path, batches: int, callbacks: Sequence[pl.Callback]
 ) -> pl.Trainer:
-    """The Trainer: nothing is written but the checkpoints of ``callbacks``, nothing printed but
-    theirs.
-    """
+    """The Trainer, whose only files and output are those of ``callbacks``."""
     batches, epochs = min(batches, config.epoch_batches or batches), config.max_epochs
     if config.max_steps is not None:
         batches = min(batches, config.max_steps)
-        epochs = min(
-            epochs, -(-config.max_steps // batches)
-        )  # it is at an epoch's end that validation looks
+        epochs = min(epochs, -(-config.max_steps // batches))  # validation is at an epoch's end
     return pl.Trainer(
         accelerator="cuda" if on_cuda(config) else "cpu",
         devices=config.devices,
@@ -278,7 +267,7 @@ def _fit_stage(
     done = folder / "done.ckpt"
     if not done.is_file():
         start = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        keep = ModelCheckpoint(
+        checkpoints = ModelCheckpoint(
             folder,
             "best",
             monitor="val/loss",
@@ -290,24 +279,26 @@ def _fit_stage(
         callbacks: list[pl.Callback] = [
             StepSeed(config.seed),
             EarlyStopping("val/loss", patience=config.patience, check_on_train_epoch_end=False),
-            keep,
+            checkpoints,
         ]
         if data.share.rank == 0:
             callbacks += progress.callbacks(prefix.rstrip("/") or "model")
-            callbacks += [_Report(report, prefix.rstrip("/"))] if report is not None else []
+            callbacks += [_EpochLosses(report, prefix.rstrip("/"))] if report is not None else []
         trainer = make_trainer(config, folder, len(data.train_dataloader()), callbacks)
         last, training = folder / "last.ckpt", Training(model, config)
         try:
-            [begun] = trainer.validate(training, data, verbose=False)
+            [initial] = trainer.validate(training, data, verbose=False)
             trainer.fit(
                 training, data, ckpt_path=last if last.is_file() else None, weights_only=True
             )
-        except SystemExit as stop:  # Lightning's answer to Ctrl-C
+        except SystemExit as stop:  # raised by Lightning on Ctrl-C
             raise KeyboardInterrupt from stop
-        best, score = folder / "best.ckpt", keep.best_model_score
+        best, score = folder / "best.ckpt", checkpoints.best_model_score
         if trainer.is_global_zero and score is not None and score.isfinite():
-            if begun["val/loss"] <= float(score):
-                progress.say(f"{prefix}validation: no epoch is better than the start; kept it")
+            if initial["val/loss"] <= float(score):
+                progress.say(
+                    f"{prefix}validation: no epoch is better than the initial weights; using these"
+                )
                 torch.save({"state_dict": start}, best)
             best.replace(done)
         trainer.strategy.barrier()

@@ -1,4 +1,4 @@
-"""The progress of training and scoring, on standard error, and the time they take."""
+"""Progress bars and lines on standard error, and the training time."""
 
 import sys
 import time
@@ -62,7 +62,7 @@ class Silent:
 
 
 def scoring_bar(batches: DataLoader[Batch]) -> Iterator[Batch]:
-    """The batches, with a bar while they are worked on (on a terminal only)."""
+    """Iterate over the batches, with a progress bar on a terminal."""
     console = Console(file=sys.stderr, highlight=False)
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(
@@ -72,24 +72,22 @@ def scoring_bar(batches: DataLoader[Batch]) -> Iterator[Batch]:
 
 
 class ProgressLines(pl.Callback):
-    """A bar while an epoch runs (on a terminal only), and one line when it has ended."""
+    """A progress bar during an epoch (on a terminal only), and one line at its end."""
 
     def __init__(self, title: str) -> None:
         self.title = title
         self._console = Console(file=sys.stderr, highlight=False)
         self._bar: Progress | None = None
         self._task: Any = None
-        self._began: float | None = None
+        self._started: float | None = None
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Start the bar with the first batch (a resumed run may enter an epoch without its
-        start).
-        """
+        # with the first batch, as a resumed run may enter an epoch without the hook of its start
         if batch_idx > 0:
             return
-        self._began = time.monotonic()
+        self._started = time.monotonic()
         if self._console.is_terminal:
             self._bar = Progress(
                 TextColumn(f"{self.title} epoch {trainer.current_epoch + 1}"),
@@ -110,16 +108,12 @@ class ProgressLines(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Move the bar."""
         if self._bar is not None:
             self._bar.update(self._task, completed=batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """One line: the epoch's losses and its time; none for an epoch that a resumed run enters at
-        its end.
-        """
         self._stop()
-        if self._began is None:
+        if self._started is None:  # a resumed run entered the epoch at its end
             return
         values = {
             k: float(v)
@@ -129,14 +123,13 @@ class ProgressLines(pl.Callback):
         text = "  ".join(f"{name} {value:.5f}" for name, value in sorted(values.items()))
         self._console.print(
             f"{self.title} epoch {trainer.current_epoch + 1}: {text}  "
-            f"{time.monotonic() - self._began:.1f} s"
+            f"{time.monotonic() - self._started:.1f} s"
         )
-        self._began = None
+        self._started = None
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Take the bar away."""
         self._stop()
 
     def _stop(self) -> None:
@@ -146,7 +139,7 @@ class ProgressLines(pl.Callback):
 
 
 def tidy_terminal() -> None:
-    """Take away the bar of a process that was ended before it could do so itself."""
+    """Clear the progress bar of a process that was killed, and show the cursor again."""
     console = Console(stderr=True)
     console.control(
         Control(
@@ -156,20 +149,18 @@ def tidy_terminal() -> None:
 
 
 class Stopwatch:
-    """How long a training took, with what it took before it was interrupted, up to the last epoch
-    then.
-    """
+    """The time of a training, including earlier processes up to their last complete epoch."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.began = path, time.monotonic()
+        self.path, self.started = path, time.monotonic()
         self.before = float(path.read_text(encoding="utf-8")) if path.is_file() else 0.0
 
     def seconds(self) -> float:
-        """All of it so far."""
-        return self.before + time.monotonic() - self.began
+        """Seconds so far, in all processes."""
+        return self.before + time.monotonic() - self.started
 
-    def keep(self) -> None:
-        """For the next process, should this one be interrupted."""
+    def save(self) -> None:
+        """Store the time so far, for a process that resumes the training."""
         write_together(
             {
                 self.path: lambda partial: partial.write_text(

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from forecaster.config.program import program
 from forecaster.data.problem import load_problem
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode, Scoring, evaluate
@@ -31,7 +32,7 @@ from forecaster.tracking.provenance import versions
 from forecaster.workflows import train as training
 from forecaster.workflows.benchmark_suite import (
     Cell,
-    Only,
+    CellFilter,
     Suite,
     check_data,
     find_suite,
@@ -49,7 +50,7 @@ class BenchmarkOptions:
     """The options of the command ``benchmark``. ``minutes``: no cell is begun after so long."""
 
     suite: str
-    only: Only
+    only: CellFilter
     minutes: float | None = None
     output: Path | None = None
     into: Path | None = None
@@ -72,7 +73,7 @@ class BenchmarkResult:
 def benchmark(asked: BenchmarkOptions) -> BenchmarkResult:
     """Run what is missing of a suite, and write the table of all that there is."""
     name, suite = find_suite(asked.suite)
-    cells, whole = lay_out(suite, asked.only), lay_out(suite, Only())
+    cells, whole = lay_out(suite, asked.only), lay_out(suite, CellFilter())
     check_data(cells)
     folder = asked.output or store.HOME / "benchmarks"
     check_folder(folder)
@@ -277,7 +278,7 @@ def _text(
         suite, by, figures, counts, seconds
     )
     seeds = ", ".join(str(s) for s in sorted(frame["seed"].unique()))
-    made = f"`python cli.py benchmark {asked.suite}`: {frame['run_id'].nunique()} of {cells} cells"
+    made = f"`{program()} benchmark {asked.suite}`: {frame['run_id'].nunique()} of {cells} cells"
     return (
         f"{suite.about}\n\n{table}\n\n"
         f"{made}, {facts['date']}, code {facts['code']}, {facts['machine']}, torch "
@@ -305,49 +306,30 @@ def _by_metrics(
 def _by_models(
     suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str]], counts: Any, seconds: Any
 ) -> str:
-    """Rows are data and horizon; a cell holds a model's metrics on the test split, beside the
-    published ones.
+    """One table a data set and horizon: a row a model, and below them the published figures.
 
-    Then, likewise, those on validation, by which a model may be chosen, and the times.
+    Its columns are the metrics on the test split, then those on validation, by which a model may
+    be chosen, the time of a training and the number of seeds.
     """
-    models = list(dict.fromkeys(key[2] for key in counts.index))
-    places = list(dict.fromkeys(key[:2] for key in counts.index))
-    published = {(r["data"], r["horizon"], r["model"]): r for r in published_rows(suite)}
-    test: list[list[str]] = []
-    validation: list[list[str]] = []
-    times: list[list[str]] = []
-    for place in places:
-        keys, begin = [(*place, model) for model in models], list(map(str, place))
-        others = [published.get((*place, name)) for name in suite.published]
-        known = [
-            "/".join(mean_and_spread(o.get(m), None, suite.digits) for m in suite.metrics)
-            if o
-            else "–"
-            for o in others
+    names = [f"test/{metric}" for metric in suite.metrics]
+    head = ["model", *names, *_on_validation(suite), "s a training", "seeds"]
+    places = dict.fromkeys(key[:2] for key in counts.index)
+    tables = []
+    for data, horizon in places:
+        rows = [
+            [key[2], *(cells[m][key] for m in cells), f"{seconds[key]:.0f}", str(counts[key])]
+            for key in counts.index
+            if key[:2] == (data, horizon)
         ]
-        for rows, names, more in (
-            (test, suite.metrics, known),
-            (validation, _on_validation(suite), []),
-        ):
-            rows.append(
-                [
-                    *begin,
-                    *(
-                        "/".join(cells[m][k] for m in names) if k in counts.index else "–"
-                        for k in keys
-                    ),
-                    *more,
-                ]
-            )
-        times.append(
-            [
-                *begin,
-                *(f"{seconds[k]:.0f} ({counts[k]})" if k in counts.index else "–" for k in keys),
-            ]
-        )
-    head, what = ["data", "horizon", *models], "/".join(suite.metrics)
-    return (
-        f"{what}\n\n{markdown_table([*head, *suite.published], test)}\n\n"
-        f"On validation, {what}\n\n{markdown_table(head, validation)}\n\n"
-        f"Seconds a training (seeds)\n\n{markdown_table(head, times)}"
-    )
+        rows += _published(suite, data, horizon, len(head))
+        tables.append(f"### {data}, horizon {horizon}\n\n{markdown_table(head, rows)}")
+    return "\n\n".join(tables)
+
+
+def _published(suite: Suite, data: str, horizon: int, width: int) -> Iterator[list[str]]:
+    """Rows of what others published for a data set and horizon, as wide as the table."""
+    for row in published_rows(suite):
+        if (row["data"], row["horizon"]) == (data, horizon):
+            found = (mean_and_spread(row.get(m), None, suite.digits) for m in suite.metrics)
+            cells = [row["model"], *found]
+            yield cells + ["–"] * (width - len(cells))

@@ -1,6 +1,4 @@
-"""A suite of a benchmark: models × data × horizons × seeds, read from YAML and laid out as cells,
-one training each.
-"""
+"""A benchmark suite, read from YAML: models × data × horizons × seeds, a training a cell."""
 
 import hashlib
 import json
@@ -11,7 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
-from forecaster.config.load import CONFIGS, find_config, load_config, read_yaml, reason
+from forecaster.config.load import find_config, load_config, read_yaml, reason
+from forecaster.config.paths import SUITES
+from forecaster.config.program import program
 from forecaster.config.schema import Config
 from forecaster.config.sections import Positive, Section, nearest
 from forecaster.data.catalog import find_dataset
@@ -19,49 +19,46 @@ from forecaster.data.reading import file_digest
 from forecaster.errors import UserError
 from forecaster.evaluation.accumulate import RATIOS
 
-SUITES = CONFIGS / "suites"
-# metrics that a training leaves out
+# metrics that a training does not compute
 _COSTLY = {"variogram"}
 
 
-# what the suite itself sets for each cell, and the sections that would set it
-_OWN = ("data.csv", "data.dataset", "data.horizon", "trainer.seed", "data", "trainer")
+# the keys that the suite sets for each cell, and the sections that hold them
+_RESERVED = ("data.csv", "data.dataset", "data.horizon", "trainer.seed", "data", "trainer")
 
 
-def _no_twin(values: tuple[Any, ...], what: str) -> tuple[Any, ...]:
-    twins = [value for value in values if values.count(value) > 1]
-    if twins:
-        raise ValueError(f"{what} {twins[0]} stands twice")
+def _unique(values: tuple[Any, ...], what: str) -> tuple[Any, ...]:
+    repeated = [value for value in values if values.count(value) > 1]
+    if repeated:
+        raise ValueError(f"{what} {repeated[0]} is given twice")
     return values
 
 
-def _not_own(settings: dict[str, Any]) -> dict[str, Any]:
-    for key in _OWN:
+def _not_reserved(settings: dict[str, Any]) -> dict[str, Any]:
+    for key in _RESERVED:
         if key in settings:
             raise ValueError(
-                f"'{key}' follows from the suite's data, horizons and seeds; set single keys of "
-                "others"
+                f"'{key}' follows from the suite's data, horizons and seeds; set other keys, "
+                "one by one"
             )
     return settings
 
 
-Settings = Annotated[dict[str, Any], AfterValidator(_not_own)]
+Settings = Annotated[dict[str, Any], AfterValidator(_not_reserved)]
 
 
 class Entry(Section):
-    """A model: a configuration of ``configs/`` (by default the one of the model's own name), with
-    some keys set anew.
-    """
+    """A model: a configuration of ``configs/`` (by default of the same name) and overrides."""
 
     config: str | None = None
     set: Settings = Field(default_factory=dict)
 
 
 class Source(Section):
-    """A data set of the catalogue, or a file, with the horizons asked of it (of a data set: its
-    shortest by default).
+    """A data set of the catalogue, or a file, and its horizons.
 
-    ``csv``: a path from the suite's own folder.
+    ``csv``: a path relative to the suite's folder. ``horizons``: of a data set, its shortest by
+    default.
     """
 
     csv: str | None = None
@@ -70,24 +67,24 @@ class Source(Section):
 
     @field_validator("horizons")
     @classmethod
-    def _different(cls, horizons: Any) -> Any:
-        return _no_twin(horizons, "horizon") if isinstance(horizons, tuple) else horizons
+    def _unique_horizons(cls, horizons: Any) -> Any:
+        return _unique(horizons, "horizon") if isinstance(horizons, tuple) else horizons
 
 
 class Published(Section):
-    """Figures of others, to hold the table against: data set → horizon → metric → value."""
+    """Published results, shown for comparison: data set → horizon → metric → value."""
 
     source: str
     values: dict[str, dict[int, dict[str, float]]]
 
 
 class Suite(Section):
-    """What is run, and how it is laid out.
+    """The trainings of a benchmark, and the layout of its table.
 
-    ``set``: keys set for all models, such as the budget of a training. ``steps``: numbers of
-    network calls that each saved model is scored with on the test windows (``score``: samples and,
-    evenly spaced, windows), beside its own. ``columns``: whether the table's columns are the
-    metrics, or the models (several metrics to a cell; then there is a second table of the same on
+    ``set``: overrides for all models, such as the training budget. ``steps``: numbers of network
+    calls with which each saved model is scored on test windows, in addition to its own
+    (``score_windows`` of them, evenly spaced, with ``score_samples``). ``columns``: the table's
+    columns are the metrics, or the models (several metrics in a cell, and a second table for
     validation).
     """
 
@@ -106,48 +103,44 @@ class Suite(Section):
 
     @field_validator("metrics")
     @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if name not in RATIOS:
                 raise ValueError(f"no metric '{name}'{nearest(name, list(RATIOS))}")
             if name in _COSTLY:
                 raise ValueError(f"'{name}' is computed by evaluate alone")
-        return _no_twin(names, "metric")
+        return _unique(names, "metric")
 
     @field_validator("seeds", "steps")
     @classmethod
-    def _different(cls, numbers: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
-        return _no_twin(numbers, "seed" if info.field_name == "seeds" else "number of steps")
+    def _unique_numbers(cls, numbers: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        return _unique(numbers, "seed" if info.field_name == "seeds" else "number of steps")
 
     @field_validator("columns")
     @classmethod
-    def _has_room(cls, columns: str, info: ValidationInfo) -> str:
+    def _columns_without_steps(cls, columns: str, info: ValidationInfo) -> str:
         if columns == "models" and info.data.get("steps"):
             raise ValueError("a table of several 'steps' has the metrics for columns")
         return columns
 
     @field_validator("published")
     @classmethod
-    def _beside_models(
+    def _published_with_models(
         cls, published: dict[str, Published], info: ValidationInfo
     ) -> dict[str, Published]:
         if published and info.data.get("columns") != "models":
-            raise ValueError("published figures stand beside models: give 'columns: models'")
+            raise ValueError("published figures are columns beside models: give 'columns: models'")
         return published
 
     @property
     def scoring(self) -> str:
-        """What a finished cell was scored with after its training; a change of it scores the cell
-        anew.
-        """
+        """A tag of the scoring after the training; if it changes, cells are scored again."""
         return f"{self.score_windows} windows, {self.score_samples} samples" if self.steps else ""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One training of a suite, and the key by which its run is found again: a digest of
-    configuration and data.
-    """
+    """One training of a suite; ``key``: the digest of configuration and data that tags its run."""
 
     model: str
     data: str
@@ -156,14 +149,14 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """Its run's name."""
+        """The name of the cell's run."""
         return (
             f"{self.model} {self.data} {self.config.data.horizon} seed {self.config.trainer.seed}"
         )
 
 
 def find_suite(name: str) -> tuple[str, Suite]:
-    """A suite of ``configs/suites``, or a YAML file: its name and content."""
+    """The name and content of a suite of ``configs/suites``, or of a YAML file."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in SUITES.glob("*.yaml")))
@@ -174,24 +167,24 @@ def find_suite(name: str) -> tuple[str, Suite]:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise UserError(f"{path}: key '{key}': {reason(first)}; correct it") from error
-    beside = path.resolve().parent
+    folder = path.resolve().parent
     data = {
         key: source
         if source.csv is None
-        else source.model_copy(update={"csv": str(beside / source.csv)})
+        else source.model_copy(update={"csv": str(folder / source.csv)})
         for key, source in suite.data.items()
     }
     models = {}
     for key, entry in suite.models.items():
         config = entry.config or key
-        config = str(beside / config) if config.endswith((".yaml", ".yml")) else config
+        config = str(folder / config) if config.endswith((".yaml", ".yml")) else config
         models[key] = entry.model_copy(update={"config": config})
     return path.stem, suite.model_copy(update={"data": data, "models": models})
 
 
 @dataclass(frozen=True)
-class Only:
-    """A part of a suite; what is empty leaves nothing out."""
+class CellFilter:
+    """The selected part of a suite; an empty field selects all."""
 
     models: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
@@ -199,20 +192,18 @@ class Only:
     seeds: tuple[int, ...] = ()
 
 
-def lay_out(suite: Suite, only: Only) -> list[Cell]:
-    """The cells of the suite, seed by seed so that every model has its first figure early; those
-    asked for, if any.
-    """
+def lay_out(suite: Suite, only: CellFilter) -> list[Cell]:
+    """The selected cells, seed by seed, so that every model has a first result early."""
     known_horizons = tuple(
         {h for name, source in suite.data.items() for h in _horizons(name, source)}
     )
-    for what, asked, known in (
+    for what, names, known in (
         ("model", only.models, tuple(suite.models)),
         ("data set", only.data, tuple(suite.data)),
         ("horizon", only.horizons, known_horizons),
         ("seed", only.seeds, suite.seeds),
     ):
-        for name in asked:
+        for name in names:
             if name not in known:
                 raise UserError(
                     f"the suite has no {what} '{name}'; it has {', '.join(map(str, known))}"
@@ -229,22 +220,22 @@ def lay_out(suite: Suite, only: Only) -> list[Cell]:
     ]
     first: dict[str, Cell] = {}
     for cell in cells:
-        if (twin := first.setdefault(cell.key, cell)) is not cell:
+        if (same := first.setdefault(cell.key, cell)) is not cell:
             raise UserError(
-                f"'{twin.title}' and '{cell.title}' of the suite are the same training; leave one "
+                f"'{same.title}' and '{cell.title}' of the suite are the same training; leave one "
                 "of them out"
             )
     return cells
 
 
 def check_data(cells: Sequence[Cell]) -> None:
-    """Refuse cells whose data set is not here."""
+    """Raise UserError if a cell's data set is not downloaded."""
     for cell in cells:
         name = cell.config.data.dataset
         if name is not None and not find_dataset(name).path.is_file():
             raise UserError(
-                f"data set '{name}' is not here; fetch it first: python cli.py datasets fetch "
-                f"{name}"
+                f"data set '{name}' is not downloaded; fetch it first: "
+                f"{program()} datasets fetch {name}"
             )
 
 
@@ -262,9 +253,7 @@ def _cell(
 ) -> Cell:
     overrides: dict[str, Any] = {"data.horizon": horizon, "trainer.seed": seed}
     if source.csv is not None:
-        if not Path(
-            source.csv
-        ).is_file():  # its content is part of the key by which a finished cell is known
+        if not Path(source.csv).is_file():  # its digest is a part of the cell's key
             raise UserError(
                 f"data '{name}' of the suite: no file {source.csv}; correct its path, or take it "
                 "out"
@@ -280,7 +269,7 @@ def _cell(
         find_config(entry.config or model), overrides={**overrides, **suite.set, **entry.set}
     )
     values = config.model_dump(mode="json")
-    values["data"]["csv"] = None  # what is in the file counts, not where it lies
+    values["data"]["csv"] = None  # the key depends on the file's content, not on its path
     content = json.dumps([values, digest], sort_keys=True)
     return Cell(model, name, config, hashlib.sha256(content.encode()).hexdigest()[:16])
 
@@ -291,7 +280,7 @@ def step_metric(metric: str, steps: int) -> str:
 
 
 def published_rows(suite: Suite) -> Iterator[Mapping[str, Any]]:
-    """The figures of others as rows of the table."""
+    """The published results as rows of the table."""
     for name, published in suite.published.items():
         for data, horizons in published.values.items():
             for horizon, metrics in horizons.items():

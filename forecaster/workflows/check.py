@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from forecaster.config.schema import Columns, DataConfig
-from forecaster.data.found import Report
 from forecaster.data.problem import load_problem
 from forecaster.data.reading import RawTable
+from forecaster.data.report import IntakeReport
 from forecaster.data.splits import PARTS
 from forecaster.data.tables import read_table
 from forecaster.errors import UserError
@@ -19,7 +19,7 @@ def check_file(
     """The facts and decisions up to where the file (or cells in memory) was refused, if it was;
     ``refused`` is the reason or None.
     """
-    report = Report()
+    report = IntakeReport()
     outcome: dict[str, Any] = {"training": None, "forecasting": None, "refused": None}
     try:
         table = read_table(path, Columns(**roles), report)
@@ -29,7 +29,7 @@ def check_file(
         problem = load_problem(
             DataConfig(csv=table.path, horizon=horizon, lookback=lookback, **roles), table
         )
-        counts = {part: len(problem.windows(part)) for part in PARTS}
+        counts = {part: problem.count_windows(part) for part in PARTS}
         outcome["training"] = (
             f"lookback {lookback}, horizon {horizon}: "
             + ", ".join(f"{count} {part}" for part, count in counts.items())

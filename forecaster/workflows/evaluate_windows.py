@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from forecaster.config.schema import DataConfig
-from forecaster.data.found import Report
 from forecaster.data.problem import (
     Problem,
     TooShortError,
@@ -17,6 +16,7 @@ from forecaster.data.problem import (
     rolling_problem,
 )
 from forecaster.data.reading import RawTable
+from forecaster.data.report import IntakeReport
 from forecaster.data.splits import Part
 from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
@@ -149,7 +149,7 @@ def _source(trained: DataConfig, options: EvaluateOptions) -> DataConfig:
 def _read(source: DataConfig, options: EvaluateOptions, say: Callable[[str], object]) -> Table:
     if options.csv is None or options.dataset is not None:
         return load_table(source)
-    table = read_table(options.csv, source.columns, Report())
+    table = read_table(options.csv, source.columns, IntakeReport())
     for decision in table.report.decisions:
         say(decision)
     return table

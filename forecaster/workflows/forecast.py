@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from forecaster.data.found import Report
 from forecaster.data.reading import RawTable
+from forecaster.data.report import IntakeReport
 from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
 from forecaster.inference import streaming
@@ -106,7 +106,7 @@ def _prepare(saved: SavedModel, source: Path | RawTable, settings: ForecastSetti
     saved = saved.resampled(settings.resample_rate) if settings.resample_rate > 1 else saved
     saved = saved.conformal() if settings.conformal else saved
     columns = columns_of(saved, settings.roles)
-    table = read_table(source, columns, Report())
+    table = read_table(source, columns, IntakeReport())
     request = PredictionRequest(
         settings.mode or own_mode(saved),  # type: ignore[arg-type]
         settings.samples,

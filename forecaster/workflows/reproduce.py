@@ -1,6 +1,4 @@
-"""``reproduce``: the same forecast again from its ``.meta.json``, and whether it is the same to the
-last byte.
-"""
+"""``reproduce``: repeat a forecast from its ``.meta.json``, and compare it byte by byte."""
 
 import dataclasses
 import hashlib
@@ -26,7 +24,7 @@ SUFFIX = ".meta.json"
 
 
 class Lineage(BaseModel):
-    """What of a ``.meta.json`` leads back to a forecast's origin."""
+    """The entries of a ``.meta.json`` from which a forecast can be repeated."""
 
     command: list[str]
     folder: str
@@ -41,8 +39,9 @@ class Lineage(BaseModel):
 
 @dataclass(frozen=True)
 class ReproductionResult:
-    """Whether the file came out the same: ``difference`` is None, or says what differs. ``notes``:
-    versions, device.
+    """The outcome: ``difference`` is None for identical files, else a description.
+
+    ``notes``: versions and device, where they changed.
     """
 
     output: str
@@ -55,47 +54,47 @@ class ReproductionResult:
 def reproduce(
     path: Path, parse: Callable[[list[str]], ForecastOptions], output: Path | None
 ) -> ReproductionResult:
-    """Make the forecast that ``path`` tells of again, into ``output`` or nowhere, and compare.
+    """Repeat the forecast described by ``path``, and compare; written to ``output`` if given.
 
-    ``parse``: the arguments of a command line → its options. Raises UserError where it cannot be
-    made: the input or the model gone or changed, or a file that holds no command.
+    ``parse``: the arguments of a command line → its options. Raises UserError if it cannot be
+    repeated: the input or the model is missing or changed, or the file holds no command.
     """
     lineage = read_lineage(path)
     if lineage.output_sha256 is None:
         raise UserError(
-            f"{path}: written row by row (--stream), its rows came from standard input; nothing to "
-            "make again"
+            f"{path}: written row by row (--stream) from standard input, so it cannot be repeated; "
+            "forecast anew"
         )
-    asked = parse(lineage.command)
+    options = parse(lineage.command)
     original = path.with_name(path.name.removesuffix(SUFFIX))
-    kind = kind_of(asked.output or original)
+    kind = kind_of(options.output or original)
     if output is not None and kind_of(output) != kind:
         raise UserError(
             f"--output {output}: the forecast was written as {kind.removeprefix('.')}; end the "
             f"name in {kind}"
         )
-    csv = _find_input(path, asked.csv, lineage)
-    with_paths = dataclasses.replace(
-        asked, csv=csv, reference=_find_model(path, lineage), output=output, plot=None
+    csv = _find_input(path, options.csv, lineage)
+    resolved = dataclasses.replace(
+        options, csv=csv, reference=_find_model(path, lineage), output=output, plot=None
     )
-    made = make(with_paths, output or original)
+    forecast = make(resolved, output or original)
     if output is not None:
-        write_together(files_of(made, output))
-    found = made.meta["output_sha256"]
-    notes = _elsewhere(lineage, made)
+        write_together(files_of(forecast, output))
+    sha256 = forecast.meta["output_sha256"]
+    notes = _changed_environment(lineage, forecast)
     difference = None
-    if found != lineage.output_sha256:
-        difference = "; ".join([_differs(original, kind, lineage, made), *notes])
-    elif original.is_file() and hashlib.sha256(original.read_bytes()).hexdigest() != found:
+    if sha256 != lineage.output_sha256:
+        difference = "; ".join([_describe(original, kind, lineage, forecast), *notes])
+    elif original.is_file() and hashlib.sha256(original.read_bytes()).hexdigest() != sha256:
         difference = (
-            f"{original} was changed after it was written: the forecast made again has the "
-            "recorded SHA-256, it has not"
+            f"{original} was changed after it was written: the repeated forecast has the recorded "
+            "SHA-256, the file has not"
         )
-    return ReproductionResult(original.name, len(made.frame), found, difference, notes)
+    return ReproductionResult(original.name, len(forecast.frame), sha256, difference, notes)
 
 
 def read_lineage(path: Path) -> Lineage:
-    """The lineage that a ``.meta.json`` holds."""
+    """Read a ``.meta.json``; raises UserError if it does not describe a forecast."""
     try:
         return Lineage.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -110,13 +109,13 @@ def read_lineage(path: Path) -> Lineage:
         )
         missing = f"'{key}' is missing or wrong" if key else "it is not JSON"
         raise UserError(
-            f"{path}: not the .meta.json of a forecast that can be made again ({missing}); "
+            f"{path}: not the .meta.json of a forecast that can be repeated ({missing}); "
             "forecast anew"
         ) from error
 
 
-def _places(path: Path, name: Path, lineage: Lineage) -> Iterator[Path]:
-    """Where a file may lie: where it lay, the same from here, and beside the ``.meta.json``."""
+def _candidates(path: Path, name: Path, lineage: Lineage) -> Iterator[Path]:
+    """Where a file may be: the recorded folder, the current one, and that of ``path``."""
     yield from dict.fromkeys(
         [
             Path(lineage.folder) / name,
@@ -128,88 +127,86 @@ def _places(path: Path, name: Path, lineage: Lineage) -> Iterator[Path]:
 
 
 def _find_input(path: Path, name: Path, lineage: Lineage) -> Path:
-    there = [place for place in _places(path, name, lineage) if place.is_file()]
-    for place in there:
-        if hashlib.sha256(place.read_bytes()).hexdigest() == lineage.input_sha256:
-            return place
-    if there:
+    files = [file for file in _candidates(path, name, lineage) if file.is_file()]
+    for file in files:
+        if hashlib.sha256(file.read_bytes()).hexdigest() == lineage.input_sha256:
+            return file
+    if files:
         raise UserError(
-            f"{there[0]}: changed since the forecast of {path} was made (SHA-256 differs); put "
+            f"{files[0]}: changed since the forecast of {path} was made (SHA-256 differs); put "
             "that file back"
         )
     raise UserError(
-        f"{name}: the input of {path} is gone, it was in {Path(lineage.folder) / name.parent}; put "
-        "it back"
+        f"{name}: the input of {path} is missing, it was in {Path(lineage.folder) / name.parent}; "
+        "put it back"
     )
 
 
 def _find_model(path: Path, lineage: Lineage) -> str:
-    """The folder of the very model: where the reference leads to, or else the one that its run
-    kept.
-    """
-    there: list[str] = []
-    for reference in _models(path, lineage):
+    """The folder of the model with the recorded digest: the one referred to, or that of its run."""
+    others: list[str] = []
+    for reference in _model_references(path, lineage):
         try:
             folder = find_model(reference)
         except UserError:
             continue
         if all((folder / name).is_file() for name in FILES):
-            there.append(reference)
+            others.append(reference)
             if digest(folder) == lineage.model_sha256:
                 return str(folder)
-    if there:
+    if others:
         raise UserError(
-            f"{there[0]}: not the model that {path} was made with (SHA-256 differs); put that "
+            f"{others[0]}: not the model that {path} was made with (SHA-256 differs); put that "
             "model back"
         )
     raise UserError(
-        f"{lineage.model}: the model of {path} is gone, and its run {lineage.run_id} is not in the "
-        "store; put it back"
+        f"{lineage.model}: the model of {path} is missing, and its run {lineage.run_id} is not in "
+        "the store; put it back"
     )
 
 
-def _models(path: Path, lineage: Lineage) -> Iterator[str]:
+def _model_references(path: Path, lineage: Lineage) -> Iterator[str]:
     if lineage.model == "latest" or lineage.model.startswith(("runs:/", "models:/")):
         yield lineage.model
     else:
-        yield from map(str, _places(path, Path(lineage.model), lineage))
+        yield from map(str, _candidates(path, Path(lineage.model), lineage))
     if lineage.run_id is not None:
         yield str(store.MODELS / lineage.run_id)
         yield f"runs:/{lineage.run_id}/model"
 
 
-def _elsewhere(lineage: Lineage, made: PreparedForecast) -> list[str]:
-    """What is not as it was: versions, the device."""
+def _changed_environment(lineage: Lineage, forecast: PreparedForecast) -> list[str]:
+    """Notes on versions and the device, where they are not the recorded ones."""
     now = versions()
     changed = [
         f"{n} {v}, now {now.get(n, 'none')}" for n, v in lineage.versions.items() if now.get(n) != v
     ]
     notes = [f"versions differ: {', '.join(changed)}"] if changed else []
-    if made.meta["device"] != lineage.device:
-        notes.append(f"made on {lineage.device}, now on {made.meta['device']}")
+    if forecast.meta["device"] != lineage.device:
+        notes.append(f"made on {lineage.device}, now on {forecast.meta['device']}")
     return notes
 
 
-def _differs(original: Path, kind: str, lineage: Lineage, made: PreparedForecast) -> str:
-    """In what the forecast made again differs from the file, if that is still as it was written."""
-    told = "the forecast made again differs (SHA-256)"
+def _describe(original: Path, kind: str, lineage: Lineage, forecast: PreparedForecast) -> str:
+    """How the repeated forecast differs from the file, unless that was changed later."""
+    message = "the repeated forecast differs (SHA-256)"
     if not original.is_file():
-        return f"{told}; {original} is gone, so values cannot be compared"
+        return f"{message}; {original} is missing, so values cannot be compared"
     content = original.read_bytes()
     if hashlib.sha256(content).hexdigest() != lineage.output_sha256:
-        return f"{told}; {original} was changed after it was written, so values cannot be compared"
+        return (
+            f"{message}; {original} was changed after it was written, so values cannot be compared"
+        )
     try:
         return largest_difference(
-            read_table_bytes(content, kind), read_table_bytes(made.content, kind)
+            read_table_bytes(content, kind), read_table_bytes(forecast.content, kind)
         )
     except (ValueError, KeyError) as error:
-        return f"{told}; {original} cannot be read ({error})"
+        return f"{message}; {original} cannot be read ({error})"
 
 
 def largest_difference(before: pd.DataFrame, after: pd.DataFrame) -> str:
-    """In words: other rows or columns, or the largest difference between two values and its
-    place.
-    """
+    """Describe how two tables differ: in rows, columns, or the largest difference of two values."""
     if list(before.columns) != list(after.columns):
         return f"columns differ: {', '.join(before.columns)}, now {', '.join(after.columns)}"
     keys = ["item_id", "timestamp"]

@@ -22,7 +22,7 @@ class Run(Protocol):
 
     run_id: str
 
-    def beside(self, folder: Path) -> None:
+    def save_unsent_beside(self, folder: Path) -> None:
         """What cannot be logged is left beside ``folder``."""
 
     def parameters(self, values: Mapping[str, Any]) -> None:
@@ -126,7 +126,7 @@ class NoRun:
 
     run_id = ""
 
-    def beside(self, folder: Path) -> None:
+    def save_unsent_beside(self, folder: Path) -> None:
         """Nothing is left."""
 
     def parameters(self, values: Mapping[str, Any]) -> None:

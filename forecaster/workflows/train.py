@@ -56,7 +56,7 @@ def train(options: TrainOptions, around: Surroundings = COMMAND_LINE) -> Trainin
     with around.tracker.open(options.experiment, options.run_name, parent=options.parent) as run:
         run.tags(options.tags)
         job = _job(options, problem, run.run_id)
-        run.beside(job.folder(around.tracker))
+        run.save_unsent_beside(job.folder(around.tracker))
         with around.tracker.checkpoints(run.run_id) as checkpoints:
             (checkpoints / FILE).write_text(job.model_dump_json(indent=1), encoding="utf-8")
             site = _site(around, run, checkpoints, job)
@@ -81,7 +81,7 @@ def resume(
         tracker.checkpoints(job.run_id) as checkpoints,
         tracker.open(job.experiment, job.run_name, job.run_id) as run,
     ):
-        run.beside(job.folder(tracker))
+        run.save_unsent_beside(job.folder(tracker))
         return carry_out(_site(around, run, checkpoints, job), config, problem)
 
 

@@ -99,7 +99,7 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
 
     def report(losses: Mapping[str, float], epoch: int) -> None:
         site.run.metrics(losses, epoch)
-        stopwatch.keep()
+        stopwatch.save()
 
     windows, progress = window_data(config, problem), site.around.progress
     fit(model, windows, config.trainer, site.checkpoints, report, progress)
@@ -180,7 +180,7 @@ def _store(site: Site, evaluated: Evaluated) -> Stored:
     errors = validation_errors(model, problem.windows("validation"), config.trainer.point_windows)
     with whole_folder(site.folder) as partial:
         save_model(partial, config, model, problem, errors, metadata)
-    return Stored(evaluated, load_model(site.folder))
+    return Stored(evaluated, load_model(site.folder, trust_code=True))
 
 
 def _log(site: Site, stored: Stored) -> TrainingResult:

@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 import lightning.pytorch as pl  # noqa: E402
 from bench_serving import serving  # noqa: E402
+from bench_startup import startup  # noqa: E402
 from gluonts.dataset.loader import TrainDataLoader  # noqa: E402
 from gluonts.itertools import Cyclic  # noqa: E402
 from gluonts.torch.batchify import batchify  # noqa: E402
@@ -376,6 +377,7 @@ def main() -> None:
     torch.set_num_threads(threads)
     long_memory()
     serving(table)
+    startup(table)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     rows = [["process (resident)", f"{peak:.2f} GiB"]]
     if DEVICE == "cuda":

@@ -819,7 +819,7 @@ def test_a_streamed_forecast_is_that_of_the_whole_history(
 
 
 BAD_ROWS = [
-    (["2015-11-02,0,1,2"], "line 1: 4 fields where the header has 5; mend the line"),
+    (["2015-11-02,0,1,2"], "line 1: 4 fields where the header has 5; correct the line"),
     (["2015-11-02,0,1,2,x"], "line 1, column 'wind': 'x' is not a number"),
     (
         ["02.11.2015,0,1,2,3"],

@@ -46,7 +46,7 @@ def test_hour_that_does_not_exist_is_refused(write) -> None:
         read_table(write(text), Columns(timezone=ZONE))
 
 
-def test_one_offset_is_kept_and_changing_ones_fall_back_to_utc(write) -> None:
+def test_one_offset_is_used_and_changing_ones_fall_back_to_utc(write) -> None:
     fixed = "time,x\n" + "".join(f"2024-01-01T{h:02d}:00:00+05:30,{h}\n" for h in range(5))
     table = read_table(write(fixed), Columns())
     assert table.clock.write(table.interval.stamps(table.series[0].first, 1)) == [

@@ -58,7 +58,7 @@ def test_marks_times_and_items_are_the_files(write) -> None:
             table.rows.parse(line, 4, "input")
 
 
-def test_the_hour_that_comes_twice_is_told_by_what_is_expected(write) -> None:
+def test_an_ambiguous_hour_is_resolved_by_what_is_expected(write) -> None:
     local = pd.date_range("2024-10-26 00:00", periods=27, freq="h")
     path: Path = write(
         "t,x\n" + "\n".join(f"{stamp:%Y-%m-%d %H:%M},{i}" for i, stamp in enumerate(local)) + "\n"

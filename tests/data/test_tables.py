@@ -7,9 +7,9 @@ from conftest import SHARED, needs_shared, wide_csv
 
 from forecaster.config.schema import Columns, DataConfig
 from forecaster.data.catalog import catalog
-from forecaster.data.found import Report
 from forecaster.data.problem import load_problem
 from forecaster.data.reading import file_digest
+from forecaster.data.report import IntakeReport
 from forecaster.data.splits import Scaling
 from forecaster.data.tables import read_table
 from forecaster.errors import UserError
@@ -74,7 +74,7 @@ def test_parquet_is_read_like_csv(tmp_path) -> None:
     np.testing.assert_array_equal(table.series[0].values, frame[["a", "b"]].to_numpy(float))
 
 
-def test_day_first_and_month_first_are_told_apart_by_regularity(write) -> None:
+def test_day_first_and_month_first_are_distinguished_by_regularity(write) -> None:
     stamps = pd.date_range("2024-01-03", periods=10)
     for style in ("%d/%m/%Y", "%m/%d/%Y"):
         table = read(write(wide_csv(stamps, style=style)))
@@ -102,9 +102,9 @@ BAD = [
     ("", {}, "the file is empty"),
     ("  \n\n", {}, "the file is empty"),
     ("time,x\n", {}, "there is a header but no data; add rows below line 1"),
-    ("time\n2024-01-01\n", {}, "line 1: found one column only"),
+    ("time\n2024-01-01\n", {}, "line 1: only one column"),
     ("2024-01-01,5\n2024-01-02,6\n", {}, "line 1: looks like data"),
-    ("time,x,x\n2024-01-01,1,2\n", {}, "line 1: column 'x' stands twice"),
+    ("time,x,x\n2024-01-01,1,2\n", {}, "line 1: column 'x' occurs twice"),
     ("time,x\n2024-01-01,1\n2024-01-02,2,3\n", {}, "line 3: 3 fields where the header has 2"),
     ("a,b\n1,2\n3,4\n", {}, "no column holds times (columns: 'a', 'b'); name it with --timestamp"),
     (
@@ -221,7 +221,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("text", "columns", "message"), BAD)
-def test_bad_input_is_told_in_one_line(write, text: str, columns: dict, message: str) -> None:
+def test_bad_input_is_reported_in_one_line(write, text: str, columns: dict, message: str) -> None:
     path = write(text)
     with pytest.raises(UserError) as caught:
         read(path, **columns)
@@ -304,8 +304,8 @@ def test_constant_column_works(write) -> None:
     assert table.report.facts["constant columns"] == ["x"]
 
 
-def test_report_tells_what_was_found_even_if_the_file_is_refused(write) -> None:
-    report = Report()
+def test_report_is_filled_even_if_the_file_is_refused(write) -> None:
+    report = IntakeReport()
     path = write("time,x\n2024-01-01,1\n2024-01-02,2\n2024-01-04,3\n2024-01-05,3\n")
     with pytest.raises(UserError):
         read_table(path, Columns(), report)

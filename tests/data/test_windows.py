@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from forecaster.data.splits import Borders, share_borders, tail_borders
-from forecaster.data.windows import cut_windows, evenly_spaced, ordered_loader
+from forecaster.data.windows import Windows, cut_windows, evenly_spaced, ordered_loader
 from forecaster.training.data_module import Share, WindowData
 
 
@@ -61,6 +61,68 @@ def test_series_of_unequal_length_do_not_run_into_each_other() -> None:
     assert batch.past_mask[~from_short].all()
 
 
+@pytest.mark.parametrize("rows", [14, 15, 40])
+def test_a_training_window_has_its_whole_history_where_there_is_one(rows: int) -> None:
+    """As many rows as a window is long give that window, and no other."""
+    windows = cut_windows([counting(rows)], [Borders(rows, rows, rows)], "train", 10, 4, [0])
+    batch = windows[torch.arange(len(windows))]
+    assert windows.rows.tolist() == list(range(10, rows - 3))
+    assert batch.past_mask.all()
+    assert batch.future_mask.all()
+
+
+@pytest.mark.parametrize("rows", [13, 12, 9, 8, 7, 6, 5])
+def test_a_short_series_keeps_half_of_what_there_is_as_history(rows: int) -> None:
+    """What there is before the last horizon, halved, is the shortest history; one row at least."""
+    windows = cut_windows([counting(rows)], [Borders(rows, rows, rows)], "train", 10, 4, [0])
+    known = windows[torch.arange(len(windows))].past_mask[:, 0].sum(1).tolist()
+    room = rows - 4
+    assert known == list(range(max(room // 2, 1), room + 1))
+    assert max(known) < 10
+
+
+def test_the_first_window_of_any_part_has_a_row_before_it() -> None:
+    windows = Windows([counting(9)], [(0, 9)], 3, 2, [0])
+    assert windows.rows.tolist() == [1, 2, 3, 4, 5, 6, 7]
+    batch = windows[torch.tensor([0])]
+    assert batch.past_mask[0, 0].tolist() == [0, 0, 1]
+    assert batch.future[0, 0].tolist() == [1, 2]
+
+
+def test_windows_tell_their_series_row_and_time() -> None:
+    """Three series, the first with no window at all."""
+    series = [counting(5), 100 + counting(20), 200 + counting(30)]
+    borders = [Borders(2, 3, 5), Borders(12, 16, 20), Borders(20, 26, 30)]
+    windows = cut_windows(series, borders, "test", 6, 4, [7, 1000, -50])
+    assert windows.owners.tolist() == [1, 2]
+    assert windows.rows.tolist() == [16, 26]
+    assert windows.times.tolist() == [1016, -24]
+    batch = windows[torch.tensor([1, 0])]
+    assert batch.index.tolist() == [1, 0]
+    assert batch.time.tolist() == [-24, 1016]
+    assert batch.future[:, 0, 0].tolist() == [226, 116]
+
+
+def test_a_batch_moves_as_one() -> None:
+    windows = cut_windows([counting(40)], [Borders(40, 40, 40)], "train", 10, 4, [3])
+    batch = windows[torch.arange(5)]
+    moved = batch.to("cpu", torch.float64)
+    assert len(moved) == 5
+    for name in ("past", "past_mask", "future", "future_mask"):
+        assert torch.equal(getattr(moved, name), getattr(batch, name).double())
+    assert torch.equal(moved.index, batch.index)
+    assert torch.equal(moved.time, batch.time)
+
+
+def test_evenly_spaced_numbers_are_the_nearest_ones() -> None:
+    for count, limit in ((17, 17), (17, 16), (17, 7), (17, 2), (10, 4)):
+        found = evenly_spaced(count, limit).tolist()
+        exact = [i * (count - 1) / (limit - 1) for i in range(limit)]
+        assert all(abs(a - b) <= 0.5 for a, b in zip(found, exact, strict=True))
+        assert (found[0], found[-1]) == (0, count - 1)
+    assert evenly_spaced(3, None).tolist() == [0, 1, 2]
+
+
 def test_missing_values_become_mask() -> None:
     values = counting(40, 1)
     values[[5, 12], 0] = np.nan
@@ -87,6 +149,7 @@ def test_ordered_loader_drops_no_window() -> None:
     windows = cut_windows([counting(100)], [Borders(60, 80, 100)], "test", 10, 4, [0])
     seen = torch.cat([batch.index for batch in ordered_loader(windows, 5)])
     assert seen.tolist() == list(range(17))
+    assert len(ordered_loader(windows, 5)) == 4
     assert evenly_spaced(17, 3).tolist() == [0, 8, 16]
     assert evenly_spaced(2, 9).tolist() == [0, 1]
 

@@ -6,8 +6,9 @@ import math
 import pytest
 import torch
 
-from forecaster.config.load import CONFIGS, load_config
+from forecaster.config.load import load_config
 from forecaster.config.parts import build
+from forecaster.config.paths import CONFIGS
 from forecaster.diffusion.process import Process
 from forecaster.diffusion.schedules import (
     BridgeConfig,

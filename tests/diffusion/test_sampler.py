@@ -32,6 +32,13 @@ def test_grids_fall_from_the_end_to_zero(total: int) -> None:
         step_grid(total, total + 1)
 
 
+@pytest.mark.parametrize("total", [7, 50, 100])
+def test_grids_are_as_even_as_whole_numbers_allow(total: int) -> None:
+    for steps in range(1, total + 1):
+        for i, t in enumerate(step_grid(total, steps)):
+            assert abs(t - total * (steps - i) / steps) <= 0.5
+
+
 def test_a_grid_may_be_any_that_falls_from_the_end() -> None:
     assert step_grid(50, [50, 20, 19, 1]) == [50, 20, 19, 1, 0]
     assert step_grid(50, [50]) == step_grid(50, 1)
@@ -132,6 +139,62 @@ def test_bayes_denoiser_reproduces_gaussian_data(
         assert stats.kstest((out - out.mean()) / out.std(), "norm").pvalue > 0.01
     else:
         assert float(out.std()) < std
+
+
+@pytest.mark.parametrize(
+    ("path", "s", "numbers"),
+    [
+        ("ddpm", 2.0, [0, 1, 2, 3, 4]),
+        ("ddpm", 0.0, [0]),  # the start alone
+        ("bridge", 1.0, [1, 2, 3, 4]),  # the bridge starts at h
+    ],
+)
+def test_each_step_adds_a_draw_of_its_own(path: str, s: float, numbers: list[int]) -> None:
+    """Where the network says 0, step i adds σ·z_i to κ times what there was; the last ends in 0.
+
+    z_i is the number i everywhere, so that the weight of each draw is read off the walk.
+    """
+    process, grid = (
+        Process(
+            {
+                "ddpm": ddpm(DDPMConfig(betas="linear", last=0.1)),
+                "bridge": bridge(BridgeConfig(steps=50)),
+            }[path]
+        ),
+        [*(50, 30, 20, 11, 3, 0)],
+    )
+    h, asked, met = torch.zeros(1, 1, 1, dtype=torch.float64), [], []
+
+    def noise(step: int) -> torch.Tensor:
+        asked.append(step)
+        return torch.full_like(h, 1.0 + step)
+
+    def predict(y: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        met.append((int(t), float(y)))
+        return torch.zeros_like(y)
+
+    assert float(sample(process, predict, h, noise, grid, s)) == 0.0
+    assert asked == numbers
+    y = float(process.b[-1]) if 0 in numbers else 0.0
+    for i, (t, u) in enumerate(pairwise(grid), start=1):
+        assert met[i - 1] == (t, pytest.approx(y))
+        kappa, _, _, sigma = process.coefficients(t, u, s)
+        y = kappa * y + sigma * (1.0 + i)
+
+
+def test_the_prior_has_its_weight_at_every_step() -> None:
+    """With the data known and no noise at the start, the walk stands on a·y_0 + g·h all along."""
+    process, grid = Process(bridge(BridgeConfig(steps=50))), [50, 31, 12, 1, 0]
+    y_0, h = torch.randn(2, 2, 3, 4, dtype=torch.float64)
+    met = []
+
+    def predict(y: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        met.append(y)
+        return y_0
+
+    sample(process, predict, h, lambda step: torch.zeros_like(h), grid, s=0.0)
+    for t, y in zip(grid, met, strict=False):
+        torch.testing.assert_close(y, (1 - t / 50) * y_0 + t / 50 * h)
 
 
 @pytest.mark.parametrize("predicts", ["data", "correction", "noise"])

@@ -10,10 +10,7 @@ import torch
 from forecaster.evaluation.metrics import (
     LEVELS_19,
     QUANTILES,
-    crps_from_samples,
-    energy_score,
     interval_score,
-    pinball,
     pit_histogram,
     pit_range,
     quantiles_of_ranked,
@@ -21,6 +18,7 @@ from forecaster.evaluation.metrics import (
     symmetric_percentage,
     variogram_terms,
 )
+from forecaster.models.scoring_rules import crps_from_samples, energy_score, pinball
 
 
 def test_crps_is_scoringrules_fair_one() -> None:

@@ -16,7 +16,7 @@ def _heard() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def test_an_interrupt_waits_for_the_end_and_is_answered_then() -> None:
+def test_an_interrupt_is_deferred_to_the_end_of_the_block() -> None:
     before, done = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)], []
 
     def work() -> None:

@@ -17,7 +17,7 @@ from forecaster.models.diffusion import Diffusion
 from forecaster.models.diffusion.config import DiffusionConfig
 from forecaster.models.linear import Linear, LinearConfig, QuantileLinear, QuantileLinearConfig
 from forecaster.models.naive import SeasonalNaiveConfig
-from forecaster.models.scores import sample_score
+from forecaster.models.scoring_rules import sample_score
 from forecaster.models.state_space.config import StateSpaceConfig
 from forecaster.models.transformer import TransformerConfig
 

@@ -132,10 +132,18 @@ def test_names_from_outside_are_text_and_nothing_else() -> None:
         assert ("meta", policy) in page.tags
 
 
-def test_one_run_says_what_it_kept() -> None:
+def test_a_report_of_one_run() -> None:
     page = read_safely(render(build([record()])))
-    for told in ("Report: first", "data.csv", "2026-01-02", "d1", "id-of-first", "80.0 %", "abc"):
-        assert told in page.text
+    for expected in (
+        "Report: first",
+        "data.csv",
+        "2026-01-02",
+        "d1",
+        "id-of-first",
+        "80.0 %",
+        "abc",
+    ):
+        assert expected in page.text
     assert "/home/someone" not in page.text
 
 
@@ -156,13 +164,13 @@ def test_runs_side_by_side_mark_the_best_and_say_what_differs() -> None:
     assert found.notes == []
 
 
-def test_curves_of_other_windows_are_told() -> None:
+def test_curves_of_other_windows_are_reported() -> None:
     """The trainings compare; one was evaluated on three windows since."""
     other = record("second", scores={"test/windows": 3.0, "test/coverage/90": 0.7}, evaluation="e")
     found = build([record(), other]).comparison
     assert found is not None
     assert found.notes == [
-        "The curves of these runs are of different numbers of windows: they compare loosely, if at all."
+        "The curves of these runs are of different numbers of windows: they are roughly comparable at best."
     ]
 
 
@@ -171,7 +179,7 @@ def test_curves_of_other_windows_are_told() -> None:
     [
         ({"params": record().params | {"data.sha256": "d2"}}, "the same data (the digests differ)"),
         ({"params": record().params | {"data.horizon": "3"}}, "different numbers of steps"),
-        ({"metrics": {"test/mae": 1.0, "test/windows": 9.0}}, "as many test windows"),
+        ({"metrics": {"test/mae": 1.0, "test/windows": 9.0}}, "different numbers of test windows"),
     ],
 )
 def test_runs_that_do_not_compare_are_not_compared(change: dict, caution: str) -> None:
@@ -181,7 +189,7 @@ def test_runs_that_do_not_compare_are_not_compared(change: dict, caution: str) -
     assert not found.marked
 
 
-def test_runs_of_one_name_are_told_apart() -> None:
+def test_runs_of_one_name_are_distinguished() -> None:
     page = build([record("a", run_id="11111111x"), record("a", run_id="22222222y")])
     assert [run.name for run in page.runs] == ["a (11111111)", "a (22222222)"]
 
@@ -270,7 +278,7 @@ def test_report_of_real_runs(runs: tuple[Path, list[str], dict[str, float]], tmp
     assert inside("report", *ids, "--output", out).stdout == f"{out}\n"
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
     page = read_safely(out.read_text(encoding="utf-8"))
-    for told in (
+    for expected in (
         EVIL,
         QUOTED,
         "a<b>.csv",
@@ -283,7 +291,7 @@ def test_report_of_real_runs(runs: tuple[Path, list[str], dict[str, float]], tmp
         "2012-01-01",
         f"torch {torch.__version__}",
     ):
-        assert told in page.text
+        assert expected in page.text
     assert str(folder) not in page.text
     labels = [
         attrs["aria-label"] for tag, attrs in page.tags if tag == "svg" and "aria-label" in attrs
@@ -301,7 +309,7 @@ def test_report_of_real_runs(runs: tuple[Path, list[str], dict[str, float]], tmp
     ) in page.tags
 
 
-def test_a_training_keeps_curves_and_no_more_history_than_its_picture(
+def test_a_training_stores_curves_and_no_more_history_than_its_picture(
     runs: tuple[Path, list[str], dict],
 ) -> None:
     _, ids, metrics = runs
@@ -338,7 +346,7 @@ def test_an_evaluation_adds_the_pit(runs: tuple[Path, list[str], dict], tmp_path
     assert f"the evaluation {scored['run_id'][:8]} of this model on 30 test windows" in page.text
     assert f"{100 * scored['metrics']['test/coverage/90']:.1f} %" in page.text
     fewer = ("--mode", "probabilistic", "--samples", 20, "--limit", 3)
-    inside("evaluate", "--model", f"runs:/{ids[0]}/model", *fewer)  # newer, but of less worth
+    inside("evaluate", "--model", f"runs:/{ids[0]}/model", *fewer)  # newer, but on fewer windows
     inside("report", ids[0], "--output", out)
     assert (
         f"the evaluation {scored['run_id'][:8]} of this model on 30 test windows"

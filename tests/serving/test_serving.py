@@ -27,7 +27,7 @@ from cli import main
 from forecaster.data.tables import read_table
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import FILES, load_model
-from forecaster.serving import request as answers
+from forecaster.serving import request
 from forecaster.tracking import store as place
 
 FRAME = pd.read_csv(SAMPLE)
@@ -125,7 +125,7 @@ def test_the_run_has_the_model_as_its_output(store: Path) -> None:
     assert (model.name, str(model.status)) == ("model", "READY")
     signature = mlflow.models.get_model_info(model.model_uri).signature
     assert signature.inputs.input_names() == ["date", "temp_max", "wind"]
-    assert {spec.name for spec in signature.params.params} == set(answers.Params.model_fields)
+    assert {spec.name for spec in signature.params.params} == set(request.Params.model_fields)
     inside(
         "forecast",
         "--model",
@@ -243,7 +243,7 @@ def test_wrong_names_are_one_line(store: Path, args: list, message: str) -> None
     assert told.count("\n") == 1
 
 
-def test_an_answer_is_the_forecast_of_the_file(logged: Path, tmp_path: Path) -> None:
+def test_a_response_is_the_forecast_of_the_file(logged: Path, tmp_path: Path) -> None:
     """The same cells as a frame of numbers, of texts, with times as times, and as a file."""
     saved, recent = load_model(logged), WEATHER.tail(60)
     recent.to_csv(tmp_path / "recent.csv", index=False)
@@ -262,7 +262,9 @@ def test_an_answer_is_the_forecast_of_the_file(logged: Path, tmp_path: Path) -> 
     )
     expected = pd.read_csv(tmp_path / "out.csv")
     for frame in (recent, recent.astype(str), recent.assign(date=pd.to_datetime(recent["date"]))):
-        found, decisions = answers.answer(saved, frame, {"seed": 3, "quantiles": [0.9, 0.1]})
+        found, decisions = request.forecast_request(
+            saved, frame, {"seed": 3, "quantiles": [0.9, 0.1]}
+        )
         assert decisions == []
         pd.testing.assert_frame_equal(found, expected, rtol=1e-7)
 
@@ -271,16 +273,16 @@ def test_rows_with_arrays_are_tables_of_their_own(logged: Path) -> None:
     saved = load_model(logged)
     tables = [WEATHER.iloc[begin : begin + 60] for begin in (0, 100)]
     nested = pd.DataFrame([{name: table[name].tolist() for name in table} for table in tables])
-    found, _ = answers.answer(saved, nested, {})
+    found, _ = request.forecast_request(saved, nested, {})
     for row, table in zip(found.to_dict("records"), tables, strict=True):
-        alone, _ = answers.answer(saved, table, {})
+        alone, _ = request.forecast_request(saved, table, {})
         pd.testing.assert_frame_equal(pd.DataFrame(row), alone)
     nested.at[1, "wind"] = [1.0]
     with pytest.raises(
         UserError,
-        match="the table in row 2: column 'wind' has length 1 where 'date' has 60; mend it",
+        match="the table in row 2: column 'wind' has length 1 where 'date' has 60; correct it",
     ):
-        answers.answer(saved, nested, {})
+        request.forecast_request(saved, nested, {})
 
 
 def test_the_pyfunc_gives_the_same_forecast(
@@ -290,7 +292,7 @@ def test_the_pyfunc_gives_the_same_forecast(
     monkeypatch.setattr(sys, "path", list(sys.path))  # the code of the logged model goes before it
     mlflow = place.connect()
     model = mlflow.pyfunc.load_model("models:/weather/1")
-    expected, _ = answers.answer(load_model(logged), WEATHER.tail(60), {"samples": 7})
+    expected, _ = request.forecast_request(load_model(logged), WEATHER.tail(60), {"samples": 7})
     pd.testing.assert_frame_equal(model.predict(WEATHER.tail(60), params={"samples": 7}), expected)
     assert len(model.predict(model.input_example)) == 28
     with pytest.raises(
@@ -310,16 +312,16 @@ def test_an_example_of_a_long_file_can_be_forecast(store: Path, write: Any) -> N
     path = write("shop,day,sold\n" + "\n".join(rows) + "\n")
     trained = train("seasonal-naive", "--csv", path, "--horizon", 7, "--lookback", 14, "--lower", 0)
     saved = load_model(Path(trained["model_dir"]))
-    made = answers.example(saved, read_table(path, saved.config.data.columns))
+    made = request.example(saved, read_table(path, saved.config.data.columns))
     assert list(made.columns) == ["shop", "day", "sold"]
     assert made["sold"].min() == 0
-    assert set(answers.answer(saved, made, {})[0]["item_id"]) == {"ark", "zoo"}
+    assert set(request.forecast_request(saved, made, {})[0]["item_id"]) == {"ark", "zoo"}
     one = made[made["shop"] == "zoo"]
     with pytest.raises(UserError, match="the table, row 1, column 'shop': 'zoo' is not a number"):
-        answers.answer(saved, one, {})
-    assert set(answers.answer(saved, one, {"item_id": "shop"})[0]["item_id"]) == {"zoo"}
+        request.forecast_request(saved, one, {})
+    assert set(request.forecast_request(saved, one, {"item_id": "shop"})[0]["item_id"]) == {"zoo"}
     renamed = one.rename(columns={"day": "when"}).assign(more=1.0)
-    found, said = answers.answer(
+    found, said = request.forecast_request(
         saved, renamed, {"item_id": "shop", "timestamp": "when", "target": ["sold"]}
     )
     assert len(found) == 7
@@ -389,7 +391,7 @@ def test_served_forecasts_are_those_of_the_command_line(
 ) -> None:
     ask, lines = server
     recent = WEATHER.tail(60)
-    expected, _ = answers.answer(load_model(logged), recent, {"seed": 5})
+    expected, _ = request.forecast_request(load_model(logged), recent, {"seed": 5})
     bodies: list[tuple[object, str]] = [
         ({"dataframe_split": split(recent), "params": {"seed": 5}}, "application/json"),
         (
@@ -507,7 +509,7 @@ def test_a_hundred_requests_at_once_are_answered_each_with_its_own(
         assert list(pool.map(together, bodies)) == alone
 
 
-def test_a_port_in_use_is_told(server: tuple[Client, list[str]], logged: Path) -> None:
+def test_a_port_in_use_is_reported(server: tuple[Client, list[str]], logged: Path) -> None:
     told = inside("serve", "--model", logged, "--port", server[0].port, status=1).stderr
     assert told == (
         f"error: 127.0.0.1, port {server[0].port}: cannot listen there (Address already in use); "
@@ -523,9 +525,9 @@ def test_a_failure_that_nobody_caused_is_status_500(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(pyfunc, "answer", broken)
-    with pytest.raises(pyfunc.Refused) as caught:
-        pyfunc.Answering(load_model(logged), print)(WEATHER, {})
+    monkeypatch.setattr(pyfunc, "forecast_request", broken)
+    with pytest.raises(pyfunc.RequestError) as caught:
+        pyfunc.RequestHandler(load_model(logged), print)(WEATHER, {})
     assert caught.value.get_http_status_code() == 500
     assert "secret" not in caught.value.serialize_as_json()
     assert "secret" in caplog.text
@@ -564,7 +566,7 @@ def test_mlflow_serves_the_logged_model_from_anywhere(
         ask, recent = Client(port), WEATHER.tail(60)
         status, answer = ask({"dataframe_split": split(recent), "params": {"seed": 5}})
         assert status == 200
-        expected, _ = answers.answer(load_model(logged), recent, {"seed": 5})
+        expected, _ = request.forecast_request(load_model(logged), recent, {"seed": 5})
         pd.testing.assert_frame_equal(pd.DataFrame(answer["predictions"]), expected, rtol=1e-5)
         status, answer = ask({"dataframe_split": split(recent[["date", "wind"]])})
         assert (status, answer["message"]) == (
@@ -617,6 +619,6 @@ def test_spark_forecasts_a_column_of_histories(
     saved = load_model(logged)
     assert {answer["place"] for answer in found} == set(tables)
     for answer in found:
-        expected, _ = answers.answer(saved, tables[answer["place"]], {})
+        expected, _ = request.forecast_request(saved, tables[answer["place"]], {})
         assert answer["found"]["timestamp"] == expected["timestamp"].tolist()
         np.testing.assert_allclose(answer["found"]["mean"], expected["mean"], rtol=1e-5)

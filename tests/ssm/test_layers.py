@@ -83,8 +83,8 @@ def test_rate_two_is_the_step_doubled(name: str) -> None:
     for module in doubled.modules():
         if hasattr(module, "log_dt"):
             module.log_dt += torch.log(torch.tensor(2.0, dtype=torch.float64))
-        if hasattr(module, "_kept"):
-            module._kept.clear()
+        if hasattr(module, "_cache"):
+            module._cache.clear()
     close(layer(u, rate=2.0), doubled(u))
     close(layer.run(u, rate=2.0)[0], walk(layer, u, rate=2.0))
     close(steps(layer, u, layer.initial(2), rate=2.0)[0], doubled(u))
@@ -228,7 +228,7 @@ def test_training_recovers_a_delay(name: str) -> None:
         )
 
 
-def test_wrong_rates_and_steps_are_told() -> None:
+def test_wrong_rates_and_steps_are_refused() -> None:
     with pytest.raises(ValueError, match=r"rate .* positive, not -1\.0"):
         make("s4d-legs", 1, 2)(random_input(1, 1, 3), rate=-1.0)
     with pytest.raises(ValueError, match=r"dt_min = 0\.1 and dt_max = 0\.01"):

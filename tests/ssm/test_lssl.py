@@ -144,7 +144,7 @@ def test_fixed_kind_learns_only_what_reads_the_state() -> None:
 
 
 def powers_of(layer: LSSL) -> Tensor:
-    return layer.dynamics._kept["powers"][1][1]  # type: ignore[union-attr]
+    return layer.dynamics._cache["powers"][1][1]  # type: ignore[union-attr]
 
 
 def test_fixed_powers_are_computed_once_and_forgotten_with_the_precision() -> None:

@@ -1,4 +1,4 @@
-"""What befalls a training from outside: the tracking server goes away, another training wants the
+"""What befalls a training from outside: the tracking server fails, another training wants the
 same store, SIGTERM.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SAMPLE, Cli
-from test_train import SHORT, assert_same_weights
+from workflows.test_train import SHORT, assert_same_weights
 
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import FILES
@@ -40,30 +40,30 @@ LINEAR = [
 
 
 class Diary(RetryQueue):
-    """A keeper whose store is a list, and away when it is told so."""
+    """A queue whose store is a list, and unavailable while ``unavailable`` is set."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__("store", folder, (OSError,))
-        self.away_now, self.lines, self.asked = False, [], 0
+        self.unavailable, self.lines, self.checks = False, [], 0
 
     def reachable(self) -> bool:
-        self.asked += 1
-        return not self.away_now
+        self.checks += 1
+        return not self.unavailable
 
     @queued
     def note(self, text: str) -> None:
-        if self.away_now:
+        if self.unavailable:
             raise OSError("gone")
         self.lines.append((self.at, text))
 
     @queued
     def attach(self, path: Path) -> None:
-        if self.away_now:
+        if self.unavailable:
             raise OSError("gone")
         self.lines.append(path.read_text())
 
 
-def test_writes_are_kept_in_order_with_their_times_and_files(
+def test_writes_are_queued_in_order_with_their_times_and_files(
     tmp_path: Path, monkeypatch, capsys
 ) -> None:
     clock = [100.0]
@@ -75,9 +75,9 @@ def test_writes_are_kept_in_order_with_their_times_and_files(
             {"monotonic": staticmethod(lambda: clock[0]), "time": staticmethod(lambda: clock[0])},
         ),
     )
-    diary, scratch = Diary(tmp_path / "left"), tmp_path / "scratch.txt"
+    diary, scratch = Diary(tmp_path / "unsent"), tmp_path / "scratch.txt"
     diary.note("a")
-    diary.away_now = True
+    diary.unavailable = True
     scratch.write_text("content")
     diary.note("b")
     clock[0] += 1
@@ -85,9 +85,9 @@ def test_writes_are_kept_in_order_with_their_times_and_files(
     scratch.unlink()
     clock[0] += 5
     diary.note("c")
-    assert (diary.lines, diary.asked) == ([(100_000, "a")], 0)  # not asked again so soon
+    assert (diary.lines, diary.checks) == ([(100_000, "a")], 0)  # not checked again so soon
     clock[0] += 5
-    diary.away_now = False
+    diary.unavailable = False
     diary.note("d")
     assert diary.lines == [
         (100_000, "a"),
@@ -96,27 +96,27 @@ def test_writes_are_kept_in_order_with_their_times_and_files(
         (106_000, "c"),
         (111_000, "d"),
     ]
-    diary.leave({})
-    assert not (tmp_path / "left").exists()
+    diary.save_unsent({})
+    assert not (tmp_path / "unsent").exists()
     assert capsys.readouterr().err.splitlines() == [
-        "note: the tracking store store fails (gone); going on, what is to be logged is kept",
-        "note: the tracking store store is there again; what was kept is logged",
+        "note: the tracking store store fails (gone); continuing, entries are stored and retried",
+        "note: the tracking store store is available again; the pending entries are logged",
     ]
 
 
-def test_what_is_left_can_be_moved_and_read_and_lies_in_its_folder(tmp_path: Path) -> None:
-    diary = Diary(tmp_path / "left")
-    diary.away_now = True
+def test_unsent_writes_can_be_moved_and_read_from_their_folder(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "unsent")
+    diary.unavailable = True
     (tmp_path / "file.txt").write_text("content")
     diary.note("b")
     diary.attach(tmp_path / "file.txt")
-    diary.leave({"run_id": "r"})
-    shutil.move(tmp_path / "left", tmp_path / "moved")
-    about, writes = read_unsent(tmp_path / "moved")
+    diary.save_unsent({"run_id": "r"})
+    shutil.move(tmp_path / "unsent", tmp_path / "moved")
+    metadata, writes = read_unsent(tmp_path / "moved")
     again = Diary(tmp_path / "moved")
     again.pending = writes
-    again.attempt()
-    assert (about["run_id"], again.lines[0][1], again.lines[1]) == ("r", "b", "content")
+    again.flush()
+    assert (metadata["run_id"], again.lines[0][1], again.lines[1]) == ("r", "b", "content")
     lines = tmp_path / "moved" / "writes.jsonl"
     text = lines.read_text()
     for old, new in (
@@ -216,9 +216,9 @@ def test_a_training_outlives_its_tracking_server(tmp_path: Path) -> None:
     left = tmp_path / "model.unlogged"
     notes = [line for line in rest.splitlines() if line.startswith("note:")]
     assert len(notes) == 3, rest
-    assert "going on, what is to be logged is kept" in notes[0]
+    assert "continuing, entries are stored and retried" in notes[0]
     assert notes[1].endswith("the model is saved, and logged as plain files")
-    assert notes[2].endswith(f"once it is there again log them with: runs log {left}")
+    assert notes[2].endswith(f"once it is available again log them with: runs log {left}")
     assert (
         f"the tracking server http://127.0.0.1:{port} cannot be reached"
         in cli("runs", "log", left, status=1).stderr
@@ -241,7 +241,7 @@ def test_a_training_outlives_its_tracking_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_was_kept_is_logged_when_the_server_is_back(tmp_path: Path) -> None:
+def test_pending_writes_are_logged_when_the_server_is_back(tmp_path: Path) -> None:
     cli, port = Cli(tmp_path / "home"), free_port()
     cli.env["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{port}"
     args = [*LINEAR, "--set", "trainer.max_epochs=100000", "--set", "trainer.patience=100000"]
@@ -252,7 +252,7 @@ def test_what_was_kept_is_logged_when_the_server_is_back(tmp_path: Path) -> None
         with server(tmp_path / "server", port):
             wait_for(
                 process,
-                f"note: the tracking store http://127.0.0.1:{port} is there again; what was kept is logged",
+                f"note: the tracking store http://127.0.0.1:{port} is available again; the pending entries are logged",
             )
             process.send_signal(signal.SIGTERM)
             rest = process.communicate()[1]

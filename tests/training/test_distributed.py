@@ -50,7 +50,7 @@ def test_processes_compute_together() -> None:
         ),
     ],
 )
-def test_the_failure_of_one_is_told_and_ends_all(how: str, message: str) -> None:
+def test_the_failure_of_one_is_reported_and_ends_all(how: str, message: str) -> None:
     found: list[int] = []
     began = time.monotonic()
     with pytest.raises(UserError, match=message):

@@ -22,7 +22,7 @@ from forecaster.reporting.markdown import (
 )
 from forecaster.workflows.backtest import Plan
 from forecaster.workflows.benchmark import BenchmarkOptions, _is_done, _text
-from forecaster.workflows.benchmark_suite import Only, find_suite, lay_out
+from forecaster.workflows.benchmark_suite import CellFilter, find_suite, lay_out
 
 SUITE = f"""
 about: two models.
@@ -68,29 +68,32 @@ def test_an_interrupted_benchmark_ends_with_the_same_table(cli: Cli, tmp_path: P
         "before\n<!-- both -->\n\ntwo models.\n\n| data | horizon | model |"
     )
     assert page.read_text().endswith("<!-- end -->\nafter\n")
-    # the same runs with the models side by side: first on the test split, beside what others
-    # published, then on validation
+    # the same runs as a table for each data set: on the test split and on validation, and below
+    # them what others published
     published = (
         "published: {theirs: {source: a paper, values: {sample: {7: {mse: 0.5, mae: 0.25}}}}}\n"
     )
     suite.write_text(SUITE.replace("[mse, crps]", "[mse, mae]") + "columns: models\n" + published)
     parted("benchmark", suite)
     frame = pd.read_csv(tmp_path / "parted" / "benchmarks" / "both.csv")
+    metrics = ["mse", "mae", "val/mse", "val/mae"]
+    assert (frame["mse"] != frame["val/mse"]).all()
     rows = [
-        " | ".join(
-            "/".join(number(row[prefix + m], 3) for m in ("mse", "mae"))
-            for _, row in frame.iterrows()
-        )
-        for prefix in ("", "val/")
+        " | ".join([row["model"], *(number(row[m], 3) for m in metrics)])
+        + f" | {row['train_seconds']:.0f} | 1 |"
+        for _, row in frame.iterrows()
     ]
-    assert rows[0] != rows[1]
     lines = (
         (tmp_path / "parted" / "benchmarks" / "both.md").read_text().replace("**", "").splitlines()
     )
-    test, validation = (lines.index(title) for title in ("mse/mae", "On validation, mse/mae"))
-    assert lines[test + 2] == "| data | horizon | rlinear | residual | theirs |"
-    assert lines[test + 4] == f"| sample | 7 | {rows[0]} | .500/.250 |"
-    assert lines[validation + 4] == f"| sample | 7 | {rows[1]} |"
+    begin = lines.index("### sample, horizon 7")
+    assert lines[begin + 2] == (
+        "| model | test/mse | test/mae | val/mse | val/mae | s a training | seeds |"
+    )
+    assert lines[begin + 4 : begin + 7] == [
+        *(f"| {row}" for row in rows),
+        "| theirs | .500 | .250 | – | – | – | – |",
+    ]
     assert lines[-1] == "theirs: a paper."
 
 
@@ -183,7 +186,7 @@ def test_every_suite_of_the_project_can_be_laid_out(monkeypatch: pytest.MonkeyPa
         "published": 20,
     }.items():
         suite = find_suite(name)[1]
-        laid = lay_out(suite, Only())
+        laid = lay_out(suite, CellFilter())
         assert len(laid) == cells
         assert len({cell.key for cell in laid}) == cells
         for cell in laid if len(laid) < 40 else []:
@@ -207,12 +210,12 @@ def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
     for change, message in {
         "metrics: [mse, variogram]": "key 'metrics': 'variogram' is computed by evaluate alone",
         "metrics: []": "key 'metrics': tuple should have at least 1 item",
-        "seeds: [0, 0]": "key 'seeds': seed 0 stands twice",
-        "metrics: [mse, mse]": "key 'metrics': metric mse stands twice",
-        "steps: [1, 1]": "key 'steps': number of steps 1 stands twice",
+        "seeds: [0, 0]": "key 'seeds': seed 0 is given twice",
+        "metrics: [mse, mse]": "key 'metrics': metric mse is given twice",
+        "steps: [1, 1]": "key 'steps': number of steps 1 is given twice",
         "set: {trainer.seed: 5}": "key 'set': 'trainer.seed' follows from the suite's data, horizons and seeds",
         "set: {data: {horizon: 5}}": "key 'set': 'data' follows from the suite's data, horizons and seeds",
-        "published: {theirs: {source: a, values: {}}}": "key 'published': published figures stand beside models: give 'co",
+        "published: {theirs: {source: a, values: {}}}": "key 'published': published figures are columns beside models: give 'co",
         "steps: [1]\ncolumns: models": "key 'columns': a table of several 'steps' has the metrics for columns",
     }.items():
         kept = [line for line in SUITE.splitlines() if not line.startswith(change.split(":")[0])]
@@ -220,7 +223,7 @@ def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=re.escape(message)):
             find_suite(str(path))
     for horizons, message in (
-        ("[7, 7]", "horizon 7 stands twice"),
+        ("[7, 7]", "horizon 7 is given twice"),
         ("[]", "tuple should have at least 1 item"),
     ):
         path.write_text(SUITE.replace("[7]", horizons))
@@ -233,16 +236,16 @@ def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
         UserError,
         match="'rlinear sample 7 seed 0' and 'other sample 7 seed 0' of the suite are the same",
     ):
-        lay_out(find_suite(str(path))[1], Only())
+        lay_out(find_suite(str(path))[1], CellFilter())
     path.write_text(SUITE)
     assert (
-        lay_out(find_suite(str(path))[1], Only(models=("rlinear",), horizons=(7,)))[0].title
+        lay_out(find_suite(str(path))[1], CellFilter(models=("rlinear",), horizons=(7,)))[0].title
         == "rlinear sample 7 seed 0"
     )
     with pytest.raises(UserError, match="the suite has no horizon '8'; it has 7"):
-        lay_out(find_suite(str(path))[1], Only(horizons=(8,)))
+        lay_out(find_suite(str(path))[1], CellFilter(horizons=(8,)))
     with pytest.raises(UserError, match="the suite has no model 's2dbm'; it has rlinear, residual"):
-        lay_out(find_suite(str(path))[1], Only(models=("s2dbm",)))
+        lay_out(find_suite(str(path))[1], CellFilter(models=("s2dbm",)))
 
 
 def test_another_scoring_is_done_anew(tmp_path: Path) -> None:
@@ -319,9 +322,39 @@ def test_coverage_is_never_best(tmp_path: Path) -> None:
         }
         for model, mse, held in (("rlinear", 0.3, 0.9), ("residual", 0.4, 0.5))
     ]
-    text = _text(BenchmarkOptions("s", Only()), suite, rows, 2)
-    assert "| sample | 7 | **.300**/.900 | .400/.500 |" in text
-    assert "| sample | 7 | **.150**/.900 | .200/.500 |" in text
+    text = _text(BenchmarkOptions("s", CellFilter()), suite, rows, 2)
+    assert "| rlinear | **.300** | .900 | **.150** | .900 | 1 | 1 |" in text
+    assert "| residual | .400 | .500 | .200 | .500 | 1 | 1 |" in text
+
+
+def test_tables_by_models_are_one_a_data_set_and_horizon_without_models_that_were_not_run(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "s.yaml"
+    values = "published: {theirs: {source: a, values: {sample: {14: {mse: 0.5}}}}}\n"
+    path.write_text(SUITE.replace("[mse, crps]", "[mse]") + "columns: models\n" + values)
+    facts = dict.fromkeys(("date", "code", "machine", "torch"), "")
+    rows = [
+        {"data": "sample", "horizon": horizon, "model": model, "seed": seed, "mse": mse}
+        | {"val/mse": 2 * mse, "run_id": f"{model}{seed}", "train_seconds": seconds, **facts}
+        for horizon, model, seed, mse, seconds in (
+            (7, "rlinear", 0, 0.1, 2.0),
+            (7, "rlinear", 1, 0.3, 4.0),
+            (7, "residual", 0, 0.4, 1.0),
+            (14, "residual", 0, 0.6, 9.0),
+        )
+    ]
+    text = _text(BenchmarkOptions("s", CellFilter()), find_suite(str(path))[1], rows, 4)
+    head = (
+        "| model | test/mse | val/mse | s a training | seeds |\n| --- | --- | --- | --- | --- |\n"
+    )
+    assert text.split("\n\n")[1:5] == [
+        "### sample, horizon 7",
+        head + "| rlinear | **.200 ± .141** | **.400 ± .283** | 3 | 2 |\n"
+        "| residual | .400 | .800 | 1 | 1 |",
+        "### sample, horizon 14",
+        head + "| residual | .600 | 1.200 | 9 | 1 |\n| theirs | .500 | – | – | – |",
+    ]
 
 
 def test_a_plan_never_learns_from_what_it_forecasts() -> None:

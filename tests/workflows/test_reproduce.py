@@ -126,7 +126,7 @@ def test_a_forecast_is_made_again_from_anywhere(trained: Path, tmp_path, monkeyp
     out, _ = again(meta, "--output", tmp_path / "kept.csv", "--json")
     assert json.loads(out)["identical"] is True
     assert (tmp_path / "kept.csv").read_bytes() == (trained / "out" / "fan.csv").read_bytes()
-    again(tmp_path / "kept.csv.meta.json")  # what is kept leads back, too
+    again(tmp_path / "kept.csv.meta.json")  # the copy can be reproduced, too
     assert "end the name in .csv" in again(meta, "--output", tmp_path / "kept.parquet", status=1)[1]
 
 
@@ -175,12 +175,15 @@ FAULTS = [
         edit_csv,
         "data.csv: changed since the forecast of out/fan.csv.meta.json was made (SHA-256 differs); put that file",
     ),
-    (lambda f: (f / "data.csv").unlink(), "data.csv: the input of out/fan.csv.meta.json is gone"),
+    (
+        lambda f: (f / "data.csv").unlink(),
+        "data.csv: the input of out/fan.csv.meta.json is missing",
+    ),
     (
         edit_scaling,
         "/model: not the model that out/fan.csv.meta.json was made with (SHA-256 differs); put that model back",
     ),
-    (lambda f: shutil.rmtree(f / "model"), "model: the model of out/fan.csv.meta.json is gone"),
+    (lambda f: shutil.rmtree(f / "model"), "model: the model of out/fan.csv.meta.json is missing"),
     (edit_output, "not identical: out/fan.csv was changed after it was written"),
     (
         nudge,
@@ -189,15 +192,15 @@ FAULTS = [
     (nudge, "; made on cuda, now on cpu\n"),
     (
         lambda f: change(f, command=["train"]),
-        "the command that was written down is damaged: it is not a forecast's",
+        "the recorded command is damaged: it is not a forecast's",
     ),
     (
         lambda f: change(f, command=["forecast", "--sample", "x"]),
-        "the command that was written down is damaged: No such",
+        "the recorded command is damaged: No such",
     ),
     (
         lambda f: change(f, command=None),
-        "not the .meta.json of a forecast that can be made again ('command' is missing",
+        "not the .meta.json of a forecast that can be repeated ('command' is missing",
     ),
     (lambda f: change(f, run_id="../../etc"), "('run_id' is missing or wrong); forecast anew"),
     (lambda f: change(f, output_sha256=None), "written row by row (--stream)"),

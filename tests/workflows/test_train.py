@@ -507,6 +507,6 @@ def test_more_gpus_than_there_are_is_refused(monkeypatch) -> None:
 def test_the_time_before_an_interruption_counts(tmp_path: Path) -> None:
     first = Stopwatch(tmp_path / "seconds")
     first.before = 5.0
-    first.keep()
+    first.save()
     assert 5.0 <= Stopwatch(tmp_path / "seconds").seconds() < 60.0
     assert Stopwatch(tmp_path / "none").seconds() < 60.0

@@ -111,7 +111,7 @@ def test_validation_without_a_value_is_refused_before_the_first_trial(
     )
     refused = cli(*asked, status=1)
     assert refused.stderr.splitlines()[-1].endswith(
-        "the validation rows hold no value to judge trials by; see check"
+        "the validation rows hold no value to score trials on; see check"
     )
     assert "trial 1" not in refused.stderr
 
@@ -165,9 +165,7 @@ def test_what_cannot_be_searched_is_refused(cli: Cli, tmp_path: Path) -> None:
     )
     twice = ("--space", "model.loss=l1", "--space", "model.loss=mse")
     refused = cli(*COMMON, *twice, "--output", tmp_path / "x.yaml", status=1)
-    assert (
-        "--space model.loss: given twice; give it once, with all that it may be" in refused.stderr
-    )
+    assert "--space model.loss: given twice; give it once, with all of its values" in refused.stderr
     assert not (tmp_path / "x.yaml").exists()
 
 

@@ -13,7 +13,7 @@ from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import with_label
 from forecaster.models.bootstrap.bank import ResidualBank
 from forecaster.models.prior import Prior
-from forecaster.models.scores import sample_score
+from forecaster.models.scoring_rules import sample_score
 
 # what is selected from; never less than the residuals were, since too narrow intervals cost more
 POWERS, SPREADS = (0.0, 0.25, 0.5, 0.75, 1.0), (1.0, 1.1, 1.2, 1.35, 1.5)

@@ -15,7 +15,7 @@ from forecaster.config.sections import PartConfig, Weight
 from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws, generator
 from forecaster.models.base import Loss, masked_mean, path_errors, with_label
-from forecaster.models.scores import sample_score
+from forecaster.models.scoring_rules import sample_score
 
 # draws a window for the score: enough that it ranks epochs, few enough to be cheap
 _SCORED_DRAWS = 16

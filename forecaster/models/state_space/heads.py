@@ -12,7 +12,8 @@ from torch import Tensor
 
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Distribution, Loss, path_errors
-from forecaster.models.levels import between, draw, pinball
+from forecaster.models.levels import between, draw
+from forecaster.models.scoring_rules import pinball
 from forecaster.models.state_space.config import StateSpaceConfig
 from forecaster.networks.norms import Frame
 

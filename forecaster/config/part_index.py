@@ -1,0 +1,123 @@
+"""What is known of the parts without importing their code: an index that the registry writes.
+
+Importing every part takes seconds, since their code imports torch; ``models parts`` and
+``models show`` read ``parts.json`` instead. ``python -m forecaster.config.part_index`` writes it
+anew after a change of a part, and a test compares it with the registry.
+"""
+
+import inspect
+import json
+import types
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from forecaster.config.parts import KINDS, Kind, PartOf, kind_held, parts
+from forecaster.config.sections import Section
+
+PATH = Path(__file__).with_name("parts.json")
+_BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+
+Index = dict[str, dict[str, dict[str, Any]]]
+
+
+def describe() -> Index:
+    """Kind → name → ``about``, ``module`` and ``settings``, from the registry."""
+    return {
+        kind: {
+            name: {
+                "about": inspect.cleandoc(part.config.__doc__ or ""),
+                "module": part.config.__module__,
+                "settings": _settings(part.config, kind),
+            }
+            for name, part in sorted(parts(kind).items())
+        }
+        for kind in KINDS
+    }
+
+
+def _settings(section: type[Section], kind: Kind | None = None) -> dict[str, Any]:
+    """What ``_setting`` says of each; the name of a part is none of its settings."""
+    defaults = section().model_dump(mode="json")
+    return {
+        name: _setting(field, defaults[name])
+        for name, field in section.model_fields.items()
+        if kind is None or name != "name"
+    }
+
+
+def _setting(field: FieldInfo, default: Any) -> dict[str, Any]:
+    """Its ``type`` in words and ``default``; of a part its ``kind``, of a section its
+    ``settings``.
+    """
+    held = kind_held(field)
+    if held is not None:
+        return {"type": held, "default": default, "kind": held}
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+        return {"type": "section", "settings": _settings(field.annotation)}
+    return {"type": _type(field.annotation) + _limits(field.metadata), "default": default}
+
+
+def _type(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        marks = [mark for mark in arguments[1:] if isinstance(mark, PartOf)]
+        return marks[0].kind if marks else _type(arguments[0]) + _limits(arguments[1:])
+    if origin is Literal:
+        return " | ".join(map(str, arguments))
+    if origin in {Union, types.UnionType}:
+        return " | ".join(map(_type, arguments))
+    if origin is tuple:
+        return f"list of {_type(arguments[0])}"
+    return "null" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
+
+
+def _limits(marks: Any) -> str:
+    """Bounds in words, of the marks of a type; pydantic keeps those of a field in its metadata."""
+    inner = [
+        m for mark in marks for m in (mark.metadata if isinstance(mark, FieldInfo) else [mark])
+    ]
+    bounds = [
+        f" {sign} {getattr(mark, name):g}"
+        for mark in inner
+        for name, sign in _BOUNDS.items()
+        if hasattr(mark, name)
+    ]
+    even = [" even" for mark in inner if getattr(mark, "multiple_of", None) == 2]
+    return ",".join(bounds) + "".join(even)
+
+
+@cache
+def read_index() -> Index:
+    """The index as it was written."""
+    content: Index = json.loads(PATH.read_text(encoding="utf-8"))
+    return content
+
+
+def complete(kind: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """A part's settings with every default, as the configuration has them once it is read."""
+    name = content["name"]
+    return {"name": name} | _completed(read_index()[kind][name]["settings"], content)
+
+
+def _completed(settings: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _value(about, name, content) for name, about in settings.items()}
+
+
+def _value(about: Mapping[str, Any], name: str, content: Mapping[str, Any]) -> Any:
+    if "settings" in about:
+        return _completed(about["settings"], content.get(name, {}))
+    value = content.get(name, about["default"])
+    if "kind" not in about or value is None:
+        return value
+    if isinstance(value, Mapping):
+        return complete(about["kind"], value)
+    return [complete(about["kind"], each) for each in value]
+
+
+if __name__ == "__main__":
+    text = json.dumps(describe(), indent=1, ensure_ascii=False)
+    PATH.write_text(text + "\n", encoding="utf-8")

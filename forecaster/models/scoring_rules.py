@@ -1,0 +1,85 @@
+"""Proper scoring rules of samples and quantiles, which models are trained on and scored by."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from forecaster.models.base import masked_mean
+
+
+def crps_from_samples(
+    samples: Float[Tensor, "B S *n"], y: Float[Tensor, "B *n"]
+) -> Float[Tensor, "B *n"]:
+    """The fair (unbiased) CRPS of m samples, by sorting in O(m log m).
+
+    mean|X − y| − Σ_i Σ_j |X_i − X_j| / (2m(m−1)).
+    """
+    return crps_from_ranked(samples.sort(dim=1).values, y)
+
+
+def crps_from_ranked(
+    ranked: Float[Tensor, "B S *n"], y: Float[Tensor, "B *n"]
+) -> Float[Tensor, "B *n"]:
+    """``crps_from_samples`` of samples in ascending order."""
+    m = ranked.shape[1]
+    weights = (2 * torch.arange(1, m + 1, device=ranked.device, dtype=ranked.dtype) - m - 1) / (
+        m * (m - 1)
+    )
+    spread = torch.einsum("bs...,s->b...", ranked, weights)
+    return (ranked - y[:, None]).abs().mean(1) - spread
+
+
+def energy_score(
+    samples: Float[Tensor, "B S *n"], y: Float[Tensor, "B *n"], mask: Float[Tensor, "B *n"]
+) -> Tensor:
+    """The fair energy score (B,) of m joint paths, over the observed entries.
+
+    mean‖X − y‖ − Σ_i Σ_j ‖X_i − X_j‖ / (2m(m−1)), Gneiting and Raftery (2007). The norm is the
+    Euclidean one over all channels and lead times of a window.
+    """
+    m = samples.shape[1]
+    paths, truth = (samples * mask[:, None]).flatten(2), (y * mask).flatten(1)
+    spread = torch.cdist(paths, paths, compute_mode="donot_use_mm_for_euclid_dist").sum((1, 2)) / (
+        2 * m * (m - 1)
+    )
+    return torch.linalg.vector_norm(paths - truth[:, None], dim=2).mean(1) - spread
+
+
+def pinball(
+    quantiles: Float[Tensor, "B Q *n"], y: Float[Tensor, "B *n"], levels: Sequence[float]
+) -> Tensor:
+    """Twice the quantile (pinball) loss of each level, (B, Q, …)."""
+    error = y[:, None] - quantiles
+    tau = torch.tensor(levels, device=y.device, dtype=y.dtype).view(1, -1, *[1] * (y.ndim - 1))
+    return 2 * torch.maximum(tau * error, (tau - 1) * error)
+
+
+def sample_score(
+    paths: Float[Tensor, "B S K M"],
+    y: Float[Tensor, "B K M"],
+    mask: Float[Tensor, "B K M"],
+    energy: float = 1.0,
+    crps: float = 1.0,
+    crps_sum: float = 1.0,
+) -> Float[Tensor, ""]:
+    """The weighted sum of the energy score by the root of a window's values, the CRPS, and the CRPS
+    of the channels' sum by K.
+
+    So scaled all three are of the size of one value's error. Each is proper: the true distribution
+    has the lowest expectation (Gneiting and Raftery, 2007).
+    """
+    y = torch.where(mask > 0, y, 0.0)
+    terms = []
+    if energy > 0:
+        seen = mask.flatten(1).sum(1)
+        by_window = energy_score(paths, y, mask) / seen.clamp(min=1).sqrt()
+        terms.append(energy * masked_mean(by_window, (seen > 0).float()))
+    if crps > 0:
+        terms.append(crps * masked_mean(crps_from_samples(paths, y), mask))
+    if crps_sum > 0:
+        whole = (mask > 0).all(1).to(mask.dtype)
+        by_step = crps_from_samples(paths.sum(2), y.sum(1)) / y.shape[1]
+        terms.append(crps_sum * masked_mean(by_step, whole))
+    return torch.stack(terms).sum()

@@ -1,0 +1,233 @@
+"""From z-scores to what is reported, and which windows are scored, on a constructed file."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from forecaster.config.schema import DataConfig
+from forecaster.data.problem import Problem, load_problem
+from forecaster.data.splits import Scaling
+from forecaster.data.windows import Batch
+from forecaster.diffusion.drawing import Draws
+from forecaster.evaluation.accumulate import Accumulator
+from forecaster.evaluation.metrics import QUANTILES
+from forecaster.evaluation.score import (
+    Scoring,
+    Units,
+    WindowScores,
+    chosen,
+    evaluate,
+    interval_ends,
+    score_windows,
+    worst_windows,
+)
+from forecaster.models.base import Forecaster
+
+L, H, K = 10, 4, 2
+CPU = torch.device("cpu")
+LOW, HIGH = {"sales": 0.0, "load": -30.0}, {"sales": 40.0}
+
+
+@pytest.fixture(scope="module")
+def bounded(tmp_path_factory: pytest.TempPathFactory) -> Problem:
+    """Two series, ``sales`` between 0 and 40 and ``load`` above −30."""
+    generator, rows = np.random.default_rng(0), ["day,shop,sales,load"]
+    for shop, length, size in (("ark", 80, 1.0), ("zoo", 60, 5.0)):
+        for day in np.datetime64("2024-01-01") + np.arange(length):
+            sales, load = size * generator.uniform(0.5, 5), size * generator.normal()
+            rows.append(f"{day},{shop},{sales:.4f},{load:.4f}")
+    path = tmp_path_factory.mktemp("bounded") / "shops.csv"
+    path.write_text("\n".join(rows) + "\n")
+    config = DataConfig(csv=str(path), item_id="shop", horizon=H, lookback=L, lower=LOW, upper=HIGH)
+    return load_problem(config)
+
+
+class Fixed(Forecaster):
+    """Says the same of every window: paths (S, K, H), their first as the point forecast."""
+
+    def __init__(self, paths: torch.Tensor, distribution: str = "samples") -> None:
+        super().__init__()
+        self.paths, self.distribution = paths, distribution
+        self.draws: list[Draws] = []
+
+    def predict(self, batch: Batch, steps: int | None = None) -> torch.Tensor:
+        return self.paths[0].expand(len(batch), -1, -1)
+
+    def sample(self, batch: Batch, draws: Draws) -> torch.Tensor:
+        self.draws.append(draws)
+        return self.paths.expand(len(batch), -1, -1, -1)
+
+    def quantiles(self, batch: Batch, levels: tuple[float, ...]) -> torch.Tensor:
+        normal = torch.distributions.Normal(0.0, 1.0)
+        found = normal.icdf(torch.tensor(levels)).view(1, -1, 1, 1)
+        return found.expand(len(batch), -1, K, H)
+
+
+def of_series(problem: Problem) -> tuple[torch.Tensor, Units]:
+    """A window of each series, the second first."""
+    windows = problem.windows("test")
+    index = torch.tensor([int((windows.owners == n).nonzero()[1]) for n in (1, 0)])
+    return index, Units(problem, windows, CPU)
+
+
+def test_forecasts_in_the_file_s_units_keep_the_bounds_of_the_data(bounded: Problem) -> None:
+    index, units = of_series(bounded)
+    z = torch.tensor([-1e3, -0.5, 0.5, 1e3]).expand(2, 3, K, H)
+    for values in (z, z[:, 0]):  # samples and points
+        found = units.restore(values, index)
+        assert found.dtype == torch.float64
+        for place, series in enumerate((1, 0)):
+            scaling = bounded.scaling[series]
+            inside = scaling.mean[:, None] + scaling.std[:, None] * np.array([-0.5, 0.5])
+            for each in found[place].reshape(-1, K, H):
+                np.testing.assert_allclose(each[:, 1:3], inside)
+                assert each[0, [0, 3]].tolist() == [0.0, 40.0]  # sales, to the last digit
+                assert float(each[1, 0]) == -30.0  # load, which may grow
+                assert float(each[1, 3]) > 900
+
+
+def test_z_scores_of_a_protocol_keep_the_same_bounds(bounded: Problem) -> None:
+    """The protocol's unit is another one than the model's."""
+    protocol = tuple(Scaling(s.mean + 1, 2 * s.std) for s in bounded.scaling)
+    index, units = of_series(replace(bounded, protocol=protocol))
+    _, own = of_series(bounded)
+    z = torch.tensor([-1e3, -0.5, 0.5, 1e3]).expand(2, K, H)
+    plain = own.restore(z, index).numpy()
+    for place, series in enumerate((1, 0)):
+        expected = protocol[series].apply(plain[place].T).T
+        low = (np.array([0.0, -30.0]) - protocol[series].mean) / protocol[series].std
+        np.testing.assert_allclose(expected[:, 0], low)
+        np.testing.assert_allclose(units.restore(z, index)[place], expected)
+        truth = protocol[series].apply(own.truth(index)[place].numpy().T).T
+        np.testing.assert_allclose(units.truth(index)[place], truth)
+
+
+def test_mase_is_in_seasonal_errors_and_window_errors_in_deviations(bounded: Problem) -> None:
+    _, units = of_series(bounded)
+    for number, (series, border) in enumerate(
+        zip(bounded.table.series, bounded.borders, strict=True)
+    ):
+        rows = series.values[: border.train]
+        np.testing.assert_allclose(units.scale[number], np.abs(rows[7:] - rows[:-7]).mean(0))
+        np.testing.assert_allclose(units.deviation[number], rows.std(0))
+
+
+def test_a_window_s_error_is_its_mean_in_deviations(bounded: Problem) -> None:
+    """Zero is the mean of the training rows: the error of that forecast is |z|."""
+    windows = bounded.windows("test")
+    found = score_windows(Fixed(torch.zeros(1, K, H)), bounded, windows, Scoring())
+    batch = windows[torch.arange(len(windows))]
+    assert found.numbers.tolist() == list(range(len(windows)))
+    torch.testing.assert_close(
+        found.errors, batch.future.double().abs().mean((1, 2)), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_probabilistic_error_is_the_crps(bounded: Problem) -> None:
+    """Of two samples at ±1 deviation (inside the bounds): mean|x − z| − |x_1 − x_2|/2."""
+    wide = replace(bounded, config=bounded.config.model_copy(update={"lower": None, "upper": None}))
+    windows = wide.windows("test")
+    two = torch.tensor([-1.0, 1.0])[:, None, None].expand(2, K, H)
+    found = score_windows(Fixed(two), wide, windows, Scoring("probabilistic", 2))
+    z = windows[torch.arange(len(windows))].future.double()
+    crps = ((z - 1).abs() + (z + 1).abs()) / 2 - 1
+    torch.testing.assert_close(found.errors, crps.mean((1, 2)), rtol=1e-5, atol=1e-6)
+
+
+def test_seeds_follow_from_the_seed_and_the_window_alone(bounded: Problem) -> None:
+    model, windows = Fixed(torch.randn(3, K, H)), bounded.windows("test")
+    for seed in (0, 1):
+        for size in (1, 5):
+            model.draws.clear()
+            scoring = Scoring("probabilistic", 3, steps=7, seed=seed)
+            score_windows(model, bounded, windows, scoring, size)
+            seeds = [each for draws in model.draws for each in draws.seeds]
+            assert seeds == [seed * 2**32 + i for i in range(len(windows))]
+            assert {(d.samples, d.steps) for d in model.draws} == {(3, 7)}
+
+
+def test_quantile_models_are_scored_by_their_quantiles(bounded: Problem) -> None:
+    """And by their paths where only paths will do."""
+    windows, scoring = bounded.windows("test"), Scoring("probabilistic", 5)
+    paths = torch.randn(5, K, H)
+    ours, drawn = (
+        score_windows(Fixed(paths, kind), bounded, windows, scoring).pooled()
+        for kind in ("quantiles", "samples")
+    )
+    units, index = Units(bounded, windows, CPU), torch.arange(len(windows))
+    batch = windows[index]
+    quantiles = units.restore(Fixed(paths).quantiles(batch, QUANTILES), index)
+    low, high = (quantiles[:, QUANTILES.index(level)] for level in (0.1, 0.9))
+    truth = units.truth(index)
+    inside = ((low <= truth) & (truth <= high)).double().mean()
+    assert ours["coverage/80"] == pytest.approx(float(inside))
+    assert ours["width/80"] == pytest.approx(float((high - low).mean()))
+    for name in ("crps", "energy", "crps_sum"):
+        assert ours[name] == drawn[name]
+    assert ours["wql"] != drawn["wql"]
+
+
+def test_interval_ends_are_the_outer_quantiles(bounded: Problem) -> None:
+    windows = bounded.windows("test")
+    index, units = torch.tensor([0, 20]), Units(bounded, windows, CPU)
+    batch = windows[index]
+    paths = torch.randn(41, K, H)
+    found = interval_ends(Fixed(paths), batch, Scoring("probabilistic", 41), units)
+    restored = units.restore(paths.expand(2, -1, -1, -1), index).numpy()
+    np.testing.assert_allclose(found, np.quantile(restored, (0.05, 0.95), axis=1).swapaxes(0, 1))
+    own = interval_ends(Fixed(paths, "quantiles"), batch, Scoring("probabilistic"), units)
+    z = torch.tensor([-1.6448536, 1.6448536]).view(1, 2, 1, 1).expand(2, 2, K, H)
+    torch.testing.assert_close(own, units.restore(z, index), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 3, 4])
+def test_every_so_many_th_window_is_scored_the_last_among_them(
+    bounded: Problem, stride: int
+) -> None:
+    windows = bounded.windows("test")
+    numbers = chosen(windows, Scoring(stride=stride))
+    for owner, series in enumerate(bounded.table.series):
+        rows = windows.rows[numbers[windows.owners[numbers] == owner]].tolist()
+        first = int(windows.rows[windows.owners == owner].min())
+        assert rows == list(range(len(series.values) - H, first - 1, -stride))[::-1]
+    few = chosen(windows, Scoring(stride=stride, limit=3))
+    assert few.tolist() == numbers[[0, round((len(numbers) - 1) / 2), -1]].tolist()
+
+
+def test_a_full_evaluation_adds_the_point_forecast_and_histograms(bounded: Problem) -> None:
+    windows, paths = bounded.windows("test"), torch.randn(5, K, H)
+    point = evaluate(Fixed(paths), bounded, "test", Scoring())
+    for kind, histograms in (("samples", {"pit", "rank"}), ("quantiles", {"pit"})):
+        plain, full = (
+            score_windows(
+                Fixed(paths, kind), bounded, windows, Scoring("probabilistic", 5, full=full)
+            )
+            for full in (False, True)
+        )
+        added = full.pooled().keys() - plain.pooled().keys()
+        assert added == (point.keys() - {"windows"} - plain.pooled().keys()) | {"variogram"}
+        assert {name: full.pooled()[name] for name in point} == point
+        assert full.totals.sums.keys() & {"pit", "rank"} == histograms
+        assert not plain.totals.sums.keys() & {"pit", "rank"}
+        torch.testing.assert_close(full.errors, plain.errors)  # of the samples, in both
+
+
+def test_the_worst_windows_stand_a_horizon_apart(bounded: Problem) -> None:
+    """Windows 0…12 of the first series by errors made up; nan is no error."""
+    windows = bounded.windows("test")
+    numbers = torch.arange(13)
+    errors = torch.tensor([5, 0, 0, 0, 9, 8, 7, 0, 6, 0, 0, 0, torch.nan], dtype=torch.float64)
+    found = WindowScores(Accumulator(), numbers, errors)
+    assert windows.owners[:13].tolist() == [0] * 13
+    assert worst_windows(found, windows, 3).tolist() == [4, 8, 0]
+    assert worst_windows(found, windows, 2).tolist() == [4, 8]
+    # of another series, at the same rows, none overlaps; the two series' windows have their own
+    other = int((windows.owners == 1).nonzero()[0])
+    both = WindowScores(
+        Accumulator(), torch.tensor([4, other, other + 1]), torch.tensor([3.0, 2.0, 1.0]).double()
+    )
+    assert worst_windows(both, windows).tolist() == [4, other]
+    nothing = WindowScores(Accumulator(), numbers[:1], errors[-1:])
+    assert worst_windows(nothing, windows).tolist() == []

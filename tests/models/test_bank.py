@@ -1,0 +1,285 @@
+"""The bank of residual paths: which may be drawn for a window, how they are scaled, what is stored."""
+
+import pytest
+import torch
+
+from forecaster.config.parts import build
+from forecaster.data.windows import Batch, Windows
+from forecaster.diffusion.drawing import Draws
+from forecaster.models.base import Forecaster, Shape
+from forecaster.models.bootstrap.forecaster import ResidualBootstrapConfig
+
+K, L, H, P, SEASON = 2, 16, 4, 3, 6
+
+
+def noise(rows: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(rows, K, generator=torch.Generator().manual_seed(seed))
+
+
+def cut(values: torch.Tensor, start: int = 0) -> Windows:
+    """All windows of one series with a whole history."""
+    return Windows([values.numpy()], [(L, len(values))], L, H, [start])
+
+
+def everything(windows: Windows) -> Batch:
+    return windows[torch.arange(len(windows))]
+
+
+def bank(
+    train: Windows, validation: Windows | None = None, label: int = P, **settings: object
+) -> Forecaster:
+    """A straight line from the history, and its residuals."""
+    given = {"base": {"name": "linear", "norm": "none"}, "residuals": "train", **settings}
+    torch.manual_seed(0)
+    config = ResidualBootstrapConfig.model_validate(given)
+    model = build(config, Shape(K, L, H, SEASON, label)).eval()
+    model.calibrate(train, cut(noise(60, 9), 1000) if validation is None else validation)
+    return model
+
+
+def errors(model: Forecaster, batch: Batch, label: int = P) -> torch.Tensor:
+    """The residual path of each window, label and horizon."""
+    target = torch.cat([batch.past[..., L - label :], batch.future], 2)
+    return target - model.predict_with_label(batch)
+
+
+def added(model: Forecaster, batch: Batch, count: int = 8) -> torch.Tensor:
+    """What the draws add to the forecast of the label and the horizon."""
+    draws = Draws(count, list(range(len(batch))))
+    return model.sample_with_label(batch, draws) - model.predict_with_label(batch)[:, None]
+
+
+@pytest.mark.parametrize("label", [0, P])
+def test_a_path_may_be_drawn_where_no_period_is_in_both(label: int) -> None:
+    """Label and horizon together: a path that ends where the window's begins is the nearest one."""
+    train = cut(noise(60))
+    model = bank(train, label=label)
+    spans = [set(range(t - label, t + H)) for t in train.times.tolist()]
+    expected = [[float(not ours & theirs) for theirs in spans] for ours in spans]
+    assert model.bank.eligible(train.times).tolist() == expected
+
+
+@pytest.mark.parametrize("width", [0, 1, 2])
+def test_paths_stand_at_the_window_s_place_in_the_season(width: int) -> None:
+    train = cut(noise(90))
+    model = bank(train, phase_window=width)
+    times = torch.arange(200, 200 + SEASON)  # behind all of training
+    for time, allowed in zip(times.tolist(), model.bank.eligible(times).tolist(), strict=True):
+        for path, chance in zip(train.times.tolist(), allowed, strict=True):
+            apart = min(abs(time - path - SEASON * n) for n in range(80))
+            assert chance == float(apart <= width)
+
+
+def test_any_place_in_the_season_will_do_unless_it_is_asked_for() -> None:
+    model = bank(cut(noise(60)))
+    assert (model.bank.eligible(torch.arange(200, 210)) == 1).all()
+
+
+def test_a_rule_that_leaves_no_path_is_given_up_but_not_that_of_overlap() -> None:
+    train = cut(noise(L + H + 1))  # two paths, at neighbouring periods
+    model = bank(train, phase_window=0)
+    first = int(train.times[0])
+    found = model.bank.eligible(torch.tensor([first + 60, first + 61, first + 62, first]))
+    assert found.tolist() == [[1, 0], [0, 1], [1, 1], [0, 0]]
+
+
+def test_paths_of_validation_are_for_what_begins_after_the_last_of_them() -> None:
+    train, validation = cut(noise(60)), cut(noise(30, 1), 60)
+    model = bank(train, validation, residuals="both")
+    last = int(validation.times[-1])
+    of_validation = torch.tensor([0.0] * len(train) + [1.0] * len(validation))
+    assert torch.equal(model.bank.validated, of_validation)
+    assert not (model.bank.eligible(torch.tensor([last - 40, last])) * of_validation).any()
+    # what begins one step later still overlaps the last paths, and may have the others
+    times = torch.cat([train.times, validation.times])
+    found = model.bank.eligible(torch.tensor([last + 1]))[0]
+    assert torch.equal(found > 0, (times - last - 1).abs() >= H + P)
+    assert (found * of_validation).any()
+
+
+@pytest.mark.parametrize(("size", "share"), [(0.0, 0.1), (1e3, 10.0)])
+def test_residuals_shrink_and_grow_tenfold_at_most(size: float, share: float) -> None:
+    """A history that stands still has next to no deviation, a wild one a thousand times that of
+    the paths.
+    """
+    train = cut(noise(60))
+    batch = everything(cut(noise(L + H, 2) * size, 500))
+    plain, scaled = (added(bank(train, scale_power=power), batch) for power in (0.0, 1.0))
+    assert plain.abs().amax() > 0.5
+    torch.testing.assert_close(scaled, share * plain, rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0])
+def test_residuals_are_scaled_by_the_window_s_deviation_over_the_path_s(power: float) -> None:
+    train = cut(noise(60) * torch.linspace(0.5, 1.5, 60)[:, None])
+    model, batch = bank(train, scale_power=power), everything(cut(noise(L + H, 2), 500))
+    paths, own = errors(model, everything(train)), batch.past.std(2, correction=0)
+    theirs = everything(train).past.std(2, correction=0)
+    scaled = paths * (own / theirs)[..., None] ** power  # (R, K, M)
+    distance = (added(model, batch)[0, :, None] - scaled).abs().amax((2, 3))
+    assert distance.amin(1).amax() < 1e-3
+
+
+def test_all_residuals_are_multiplied_by_the_spread() -> None:
+    train, batch = cut(noise(60)), everything(cut(noise(L + H, 2), 500))
+    once, wider = (added(bank(train, spread=spread), batch) for spread in (1.0, 1.5))
+    torch.testing.assert_close(wider, 1.5 * once)
+
+
+def test_each_path_is_drawn_as_often_as_any_other() -> None:
+    train = cut(noise(L + H + 9))
+    model, batch = bank(train), everything(cut(noise(L + H, 2), 500))
+    paths = errors(model, everything(train))
+    distance = (added(model, batch, 5000)[0, :, None] - paths).abs().amax((2, 3))
+    counts = distance.argmin(1).bincount(minlength=10)
+    assert distance.amin(1).amax() < 1e-5
+    assert float(((counts - 500) ** 2 / 500).sum()) < 27.9  # χ² of 9 degrees, one in a thousand
+
+
+def test_without_a_path_only_that_window_has_no_spread() -> None:
+    train = cut(noise(L + H + 2))
+    model, both = bank(train), cut(noise(L + H + 2), 0)
+    far = everything(cut(noise(L + H, 2), 500))
+    near = everything(both)
+    batch = Batch(*(torch.cat([getattr(near, n), getattr(far, n)]) for n in vars(near)))
+    spread = added(model, batch).abs().amax((1, 2, 3))
+    assert spread[:3].tolist() == [0, 0, 0]
+    assert spread[3] > 0
+
+
+def test_samples_are_the_last_steps_of_the_whole_paths() -> None:
+    model, batch = bank(cut(noise(60))), everything(cut(noise(L + H + 3, 2), 500))
+    draws = Draws(5, [1, 2, 3, 4])
+    whole = model.sample_with_label(batch, draws)
+    assert whole.shape == (4, 5, K, P + H)
+    assert torch.equal(model.sample(batch, draws), whole[..., P:])
+    assert torch.equal(model.predict(batch), model.predict_with_label(batch)[..., P:])
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "both"])
+def test_the_bank_holds_every_path_of_its_split_where_there_is_room(split: str) -> None:
+    train, validation = cut(noise(60)), cut(noise(30, 1), 60)
+    model = bank(train, validation, residuals=split, paths=60)
+    chosen = {"train": [train], "validation": [validation], "both": [train, validation]}[split]
+    batches = [everything(windows) for windows in chosen]
+    torch.testing.assert_close(model.bank.residuals, torch.cat([errors(model, b) for b in batches]))
+    assert torch.equal(model.bank.times, torch.cat([b.time for b in batches]))
+
+
+def test_paths_are_thinned_evenly_split_by_split() -> None:
+    """Of 41 and 11 windows a quarter each, from the first to the last; of a small split one."""
+    train, validation = cut(noise(60)), cut(noise(30, 1), 60)
+    model = bank(train, validation, residuals="both", paths=13)
+    first, second = (
+        model.bank.times[model.bank.validated == 0],
+        model.bank.times[model.bank.validated == 1],
+    )
+    assert first.tolist() == [16, 20, 25, 29, 34, 38, 43, 47, 52, 56]
+    assert second.tolist() == [76, 81, 86]
+    one = bank(train, validation, residuals="both", paths=3)
+    assert one.validated.tolist() == [0.0, 0.0, 1.0]
+
+
+def test_missing_residuals_are_those_of_the_nearest_path_that_has_them() -> None:
+    """The one before, else the one after, else none; at the same channel and lead time."""
+    values = noise(L + H + 4)
+    values[L + 1 : L + 3, 0] = torch.nan
+    values[:, 1] = torch.nan
+    train = cut(values)
+    model = bank(train, label=0)
+    own, mask = errors(model, everything(train), 0), everything(train).future_mask
+    # windows 0…4, lead times 0…3 of channel 0: missing where window + lead time is 1 or 2
+    expected = own[:, 0].clone()
+    for window, lead in (mask[:, 0] == 0).nonzero().tolist():
+        before = [w for w in range(window) if mask[w, 0, lead]]
+        after = [w for w in range(window + 1, 5) if mask[w, 0, lead]]
+        expected[window, lead] = own[before[-1] if before else after[0], 0, lead]
+    assert int((mask[:, 0] == 0).sum()) == 5
+    torch.testing.assert_close(model.bank.residuals[:, 0], expected)
+    assert not model.bank.residuals[:, 1].any()
+
+
+def far_apart(power: float, lacks: torch.Tensor, start: int) -> Windows:
+    """Windows that share no period: a history of ± a deviation of its own, and noise of that
+    deviation to a power behind it, ``lacks`` times as large.
+    """
+    generator = torch.Generator().manual_seed(5)
+    count = len(lacks)
+    deviations = torch.exp(torch.rand(count, generator=generator) * 2 - 1)  # 0.4 to 2.7
+    signs = torch.tensor([1.0, -1.0]).repeat(L // 2)[:, None].expand(L, K)
+    futures = torch.randn(count, H, K, generator=generator).abs()  # all on one side
+    rows = [
+        torch.cat([d * signs, lack * d**power * future]).numpy()
+        for d, lack, future in zip(deviations, lacks, futures, strict=True)
+    ]
+    begins = [start + 100 * n for n in range(count)]
+    return Windows(rows, [(L, L + H)] * count, L, H, begins)
+
+
+def chosen_for(power: float, lacks: torch.Tensor, **settings: object) -> tuple[float, float]:
+    """What is chosen for a forecast of 0 whose errors are ``lacks`` times as large on
+    validation.
+    """
+    given = {"base": {"name": "linear", "norm": "none"}, "residuals": "train", **settings}
+    model = build(ResidualBootstrapConfig.model_validate(given), Shape(K, L, H, SEASON))
+    for parameter in model.parameters():
+        torch.nn.init.zeros_(parameter)
+    model.calibrate(far_apart(power, torch.ones(250), 0), far_apart(power, lacks, 10**6))
+    return float(model.power), float(model.spread)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.25, 0.5, 0.75, 1.0])
+def test_the_power_that_residuals_grow_by_is_found_on_validation(power: float) -> None:
+    assert chosen_for(power, torch.ones(250), scale_power="auto") == (power, 1.0)
+
+
+@pytest.mark.parametrize("spread", [1.0, 1.1, 1.2, 1.35, 1.5])
+def test_the_spread_that_residuals_lack_is_found_on_validation(spread: float) -> None:
+    found = chosen_for(0.5, torch.full((250,), spread), scale_power=0.5, spread="auto")
+    assert found == pytest.approx((0.5, spread))
+
+
+def test_the_spread_never_narrows_and_both_are_found_together() -> None:
+    assert chosen_for(0.0, torch.full((250,), 0.5), spread="auto") == (0.0, 1.0)
+    found = chosen_for(1.0, torch.full((250,), 1.35), scale_power="auto", spread="auto")
+    assert found == pytest.approx((1.0, 1.35))
+
+
+def test_each_validation_window_has_the_same_weight_in_the_choice() -> None:
+    """However the windows are cut into batches: here a last one stands alone, and is way off."""
+    lacks = torch.ones(65)
+    lacks[-1] = 10.0
+    assert chosen_for(0.0, lacks, spread="auto") == (0.0, 1.0)
+
+
+def test_a_learnt_scale_is_learnt_from_training_where_there_is_any() -> None:
+    swing = torch.linspace(0.5, 1.5, 60)[:, None]
+    train, validation = cut(noise(60) * swing), cut(noise(30, 1), 60)
+    of_train, of_both, of_validation = (
+        bank(train, validation, residuals=split, scale="learnt").bank.exponents
+        for split in ("train", "both", "validation")
+    )
+    assert of_train.abs().amax() > 0.1
+    torch.testing.assert_close(of_both, of_train)
+    torch.testing.assert_close(of_validation, bank(validation, scale="learnt").bank.exponents)
+
+
+def test_it_is_trained_as_its_point_model_is() -> None:
+    model, batch = bank(cut(noise(60))), everything(cut(noise(60, 2)))
+    assert torch.equal(model.loss(batch), model.base.loss(batch))
+    assert torch.equal(model.score(batch), model.base.score(batch))
+    assert model.stages() == [model.base]
+
+
+def test_a_bank_is_empty_before_it_is_filled() -> None:
+    model = build(ResidualBootstrapConfig(), Shape(K, L, H, SEASON, P))
+    shapes = [getattr(model, name).shape for name in ("residuals", "times", "validated", "scales")]
+    assert shapes == [(0, K, P + H), (0,), (0,), (0, K, 1)]
+
+
+def test_a_saved_bank_draws_the_same() -> None:
+    train, batch = cut(noise(60)), everything(cut(noise(L + H, 2), 500))
+    model = bank(train, scale_power="auto", spread="auto")
+    other = build(model.config, Shape(K, L, H, SEASON, P)).eval()
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(added(other, batch), added(model, batch))
