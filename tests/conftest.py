@@ -30,6 +30,7 @@ PACKAGES = [
     "evaluation.accumulate",
     "evaluation.score",
     "data.windows",
+    "evaluation.units",
 ]
 install_import_hook([f"forecaster.{name}" for name in PACKAGES], "beartype.beartype")
 

@@ -90,7 +90,9 @@ def train(
         name = run_name or " ".join(
             [Path(chosen).stem, data, str(loaded.data.horizon), *_changes(settings)]
         )
-        trained = training.train(loaded, experiment, name, output, register=register)
+        trained = training.train(
+            training.TrainOptions(loaded, experiment, name, output, registered_name=register)
+        )
     if as_json:
         version = {} if trained.version is None else {"version": trained.version}
         print_json(

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 import torch
-from jaxtyping import Float64, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -23,7 +22,8 @@ from forecaster.evaluation.accumulate import (
     add_quantiles,
     add_samples,
 )
-from forecaster.evaluation.metrics import QUANTILES, quantiles_of_ranked, seasonal_errors
+from forecaster.evaluation.metrics import QUANTILES, quantiles_of_ranked
+from forecaster.evaluation.units import Units
 from forecaster.models.base import Forecaster, Shape
 from forecaster.models.naive import SeasonalNaive, SeasonalNaiveConfig
 
@@ -50,70 +50,6 @@ class Scoring:
     full: bool = False
 
 
-class Units:
-    """From a model's z-scores to the scale that metrics are reported on: the file's own, or the
-    z-scores of a protocol.
-
-    Those of a model that was trained on other data are not the protocol's. The truth is the table's
-    own, in float64: windows hold it in single precision, in which a zero would not be zero.
-    """
-
-    def __init__(self, problem: Problem, windows: Windows, device: torch.device) -> None:
-        values = [series.values for series in problem.table.series]
-        scale = np.stack(
-            [
-                seasonal_errors(rows[: border.train], problem.table.interval.season)
-                for rows, border in zip(values, problem.borders, strict=True)
-            ]
-        )
-        # value = std · output + mean, each (N, K)
-        mean, std = (
-            np.stack([getattr(s, name) for s in problem.scaling]) for name in ("mean", "std")
-        )
-        deviation = std
-        low, high = (
-            np.broadcast_to(bound, mean.shape)
-            for bound in problem.config.limits(problem.table.names)
-        )
-        if problem.protocol is not None:
-            middle, unit = (
-                np.stack([getattr(s, name) for s in problem.protocol]) for name in ("mean", "std")
-            )
-            values = [s.apply(rows) for s, rows in zip(problem.protocol, values, strict=True)]
-            mean, std, low, high = (
-                (mean - middle) / unit,
-                std / unit,
-                (low - middle) / unit,
-                (high - middle) / unit,
-            )
-            scale, deviation = scale / unit, np.ones_like(unit)
-        self.mean, self.std, self.low, self.high, self.scale, self.deviation = (
-            torch.tensor(each, dtype=torch.float64, device=device)
-            for each in (mean, std, low, high, scale, deviation)
-        )
-        self.owners = windows.owners.to(device)
-        self._rows, self._horizon, self._values = windows.rows, windows.horizon, values
-
-    def truth(self, index: Int[Tensor, " B"]) -> Float64[Tensor, "B K H"]:
-        """What the windows ``index`` turned out to be, 0 where it is missing."""
-        places = zip(self.owners[index].tolist(), self._rows[index.cpu()].tolist(), strict=True)
-        values = np.stack(
-            [self._values[owner][row : row + self._horizon].T for owner, row in places]
-        )
-        return torch.from_numpy(np.nan_to_num(values.astype(np.float64))).to(index.device)
-
-    def of(self, values: Tensor, index: Int[Tensor, " B"], ndim: int) -> Tensor:
-        """The rows (N, K) of the windows' series, to be laid over (B, …, K, H)."""
-        return values[self.owners[index]].view(len(index), *[1] * (ndim - 3), -1, 1)
-
-    def restore(self, values: Tensor, index: Int[Tensor, " B"]) -> Float64[Tensor, "B *n K H"]:
-        """(B, K, H) or (B, S, K, H) of the windows ``index``, cut off at the bounds of the data."""
-        mean, std, low, high = (
-            self.of(each, index, values.ndim) for each in (self.mean, self.std, self.low, self.high)
-        )
-        return torch.minimum(torch.maximum(values.double() * std + mean, low), high)
-
-
 @dataclass(frozen=True)
 class WindowScores:
     """The sums over all windows that were scored, their numbers (W,), and how far off each window
@@ -121,12 +57,14 @@ class WindowScores:
 
     ``errors`` (W,): the mean of a window's absolute errors, or its CRPS, in standard deviations of
     the training rows, so that channels and series of any unit can be compared; nan for a window
-    without one observed value.
+    without one observed value. ``absolute`` (W,): those of the point forecast in any mode, None
+    where there was none.
     """
 
     totals: Accumulator
     numbers: Int[Tensor, " W"]
     errors: Float64[Tensor, " W"]
+    absolute: Float64[Tensor, " W"] | None = None
 
     def pooled(self) -> dict[str, float]:
         """The metrics over everything, without prefix; ``windows`` counts the windows."""
@@ -146,6 +84,28 @@ def chosen(windows: Windows, scoring: Scoring) -> Int[Tensor, " W"]:
     return numbers[evenly_spaced(len(numbers), scoring.limit)]
 
 
+@dataclass(frozen=True)
+class Scored:
+    """A batch of windows ``index`` as it was scored, on the scale of the metrics: the truth, 0
+    where ``mask`` is, the point forecast and sample paths or quantiles (``QUANTILES``), each None
+    where it was not asked for.
+    """
+
+    index: Int[Tensor, " B"]
+    mask: Float[Tensor, "B K H"]
+    y: Float64[Tensor, "B K H"]
+    point: Float64[Tensor, "B K H"] | None = None
+    paths: Float64[Tensor, "B S K H"] | None = None
+    quantiles: Float64[Tensor, "B Q K H"] | None = None
+
+
+Listener = Callable[[Scored], object]
+
+
+def unheard(scored: Scored) -> None:
+    """Nobody asks for the forecasts themselves."""
+
+
 @torch.no_grad()
 def score_windows(
     model: Forecaster,
@@ -154,14 +114,17 @@ def score_windows(
     scoring: Scoring,
     batch_size: int | None = None,
     watch: Callable[[DataLoader[Batch]], Iterator[Batch]] = iter,
+    listen: Listener = unheard,
 ) -> WindowScores:
-    """Score a model on windows of the problem; ``batch_size`` and ``watch`` have no say in the
-    result.
+    """Score a model on windows of the problem; ``batch_size``, ``watch`` and ``listen``, which gets
+    every batch as it was scored, have no say in the result.
     """
     device = model.device
     model.eval()
     units, numbers = Units(problem, windows, device), chosen(windows, scoring)
-    totals, errors = Accumulator(len(problem.table), units.scale), []
+    totals = Accumulator(len(problem.table), units.scale)
+    errors: list[Tensor] = []
+    absolute: list[Tensor] = []
     for cpu_batch in watch(
         loader_of(windows, numbers, batch_size or _batch_size(problem, scoring))
     ):
@@ -169,19 +132,13 @@ def score_windows(
         y = units.truth(batch.index)
         truth = Truth(y, batch.future_mask, units.owners[batch.index])
         totals.add_truth(truth)
-        if scoring.mode == "probabilistic":
-            error = _add_probabilistic(totals, truth, model, batch, scoring, units)
-            if scoring.full:
-                add_point(
-                    totals, truth, units.restore(model.predict(batch, scoring.steps), batch.index)
-                )
-        else:
-            error = add_point(
-                totals, truth, units.restore(model.predict(batch, scoring.steps), batch.index)
-            )
-        scaled = error / units.of(units.deviation, batch.index, 3)
-        errors.append((scaled.sum((1, 2)) / batch.future_mask.sum((1, 2))).cpu())
-    return WindowScores(totals, numbers, torch.cat(errors))
+        scored = _forecast(model, batch, scoring, units, y)
+        error, off = _add(totals, truth, scored, scoring)
+        errors.append(units.per_window(error, batch))
+        absolute += [] if off is None else [units.per_window(off, batch)]
+        listen(scored)
+    whole = torch.cat(absolute) if absolute else None
+    return WindowScores(totals, numbers, torch.cat(errors), whole)
 
 
 def score_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> WindowScores:
@@ -206,24 +163,47 @@ def _batch_size(problem: Problem, scoring: Scoring) -> int:
     return min(max(_PATHS // (scoring.samples * problem.channels * problem.config.horizon), 1), 16)
 
 
+def _forecast(model: Forecaster, batch: Batch, scoring: Scoring, units: Units, y: Tensor) -> Scored:
+    """What is scored of a batch. (The paths are drawn first, then the point forecast.)"""
+
+    def restore(values: Tensor) -> Tensor:
+        return units.restore(values, batch.index)
+
+    if scoring.mode == "point":
+        return Scored(
+            batch.index, batch.future_mask, y, restore(model.predict(batch, scoring.steps))
+        )
+    draws = Draws(scoring.samples, _seeds(batch, scoring.seed), scoring.steps)
+    paths, quantiles = restore(model.sample(batch, draws)), None
+    if model.distribution == "quantiles":
+        quantiles = restore(model.quantiles(batch, QUANTILES))
+    point = restore(model.predict(batch, scoring.steps)) if scoring.full else None
+    return Scored(batch.index, batch.future_mask, y, point, paths, quantiles)
+
+
+def _add(
+    totals: Accumulator, truth: Truth, scored: Scored, scoring: Scoring
+) -> tuple[Tensor, Tensor | None]:
+    """Each entry's CRPS, or absolute error in point mode; then the point forecast's in any mode."""
+    crps = None
+    if scored.paths is not None:
+        crps = _add_probabilistic(totals, truth, scored.paths, scored.quantiles, scoring.full)
+    off = None if scored.point is None else add_point(totals, truth, scored.point)
+    error = off if crps is None else crps
+    assert error is not None
+    return error, off
+
+
 def _add_probabilistic(
-    totals: Accumulator,
-    truth: Truth,
-    model: Forecaster,
-    batch: Batch,
-    scoring: Scoring,
-    units: Units,
+    totals: Accumulator, truth: Truth, paths: Tensor, quantiles: Tensor | None, full: bool
 ) -> Tensor:
     """Each entry's CRPS."""
-    draws = Draws(scoring.samples, _seeds(batch, scoring.seed), scoring.steps)
-    paths = units.restore(model.sample(batch, draws), batch.index)
-    if model.distribution != "quantiles":
-        return add_samples(totals, truth, paths, scoring.full)
-    quantiles = units.restore(model.quantiles(batch, QUANTILES), batch.index)
+    if quantiles is None:
+        return add_samples(totals, truth, paths, full)
     add_quantiles(totals, truth, quantiles)
-    if scoring.full:
+    if full:
         add_pit_of_quantiles(totals, truth, quantiles)
-    return add_paths(totals, truth, paths, paths.sort(dim=1).values, scoring.full)
+    return add_paths(totals, truth, paths, paths.sort(dim=1).values, full)
 
 
 def _seeds(batch: Batch, seed: int) -> Sequence[int]:

@@ -277,29 +277,52 @@ def in_model_order(saved: SavedModel, table: Table) -> Table:
     return replace(table, names=saved.schema.names, series=series)
 
 
+@dataclass(frozen=True)
+class TableForecast:
+    """The forecasts of a table's series, in its order.
+
+    ``frame`` is the long table ``item_id, timestamp, mean[, quantiles…]`` in the file's item and
+    time order; ``series`` are GluonTS's, their channels in the model's order.
+    """
+
+    request: PredictionRequest
+    table: Table
+    frame: pd.DataFrame
+    series: tuple[Forecast, ...]
+    decisions: list[str]
+
+
 def forecast_table(
     saved: SavedModel, table: Table, request: PredictionRequest
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The long table ``item_id, timestamp, mean[, quantiles…]`` in the file's item and time order,
-    and decisions.
-    """
+    """The long table of ``forecast_series``, and decisions."""
+    made = forecast_series(saved, table, request)
+    return made.frame, made.decisions
+
+
+def forecast_series(saved: SavedModel, table: Table, request: PredictionRequest) -> TableForecast:
+    """Forecast every series of a table. Raises UserError for what the model cannot forecast."""
     check_request(saved, request)
-    decisions = check_table(saved, table)
-    if request.mode == "probabilistic" and not saved.model.has_spread(request.steps):
-        decisions.append(
-            f"--steps {request.steps}: this path draws no noise in so few steps, so all samples "
-            "are alike and the "
-            "intervals have no width; give more steps"
-        )
-    ordered = in_model_order(saved, table)
+    decisions = check_table(saved, table) + _without_spread(saved, request)
     predictor = SavedPredictor(saved, request)
+    series = tuple(predictor.predict(in_model_order(saved, table)))
     frames = []
-    for series, forecast in zip(table.series, predictor.predict(ordered), strict=True):
-        grid = table.interval.stamps(series.first, len(series.values) + predictor.prediction_length)
-        frames += series_rows(
-            saved.schema.names, table, series, forecast, grid[len(series.values) :], request
-        )
-    return pd.concat(frames, ignore_index=True), decisions + predictor.decisions
+    for each, forecast in zip(table.series, series, strict=True):
+        grid = table.interval.stamps(each.first, len(each.values) + predictor.prediction_length)
+        ahead = grid[len(each.values) :]
+        frames += series_rows(saved.schema.names, table, each, forecast, ahead, request)
+    frame = pd.concat(frames, ignore_index=True)
+    return TableForecast(request, table, frame, series, decisions + predictor.decisions)
+
+
+def _without_spread(saved: SavedModel, request: PredictionRequest) -> list[str]:
+    """A decision for sampling steps that leave no spread."""
+    if request.mode == "point" or saved.model.has_spread(request.steps):
+        return []
+    return [
+        f"--steps {request.steps}: this path draws no noise in so few steps, so all samples are "
+        "alike and the intervals have no width; give more steps"
+    ]
 
 
 def series_rows(

@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from forecaster.data.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Figure
 
 _MAX_PANELS = 8
 
@@ -40,6 +43,11 @@ def recent_history(table: Table, forecast: pd.DataFrame, history: int) -> pd.Dat
 
 
 def plot_forecast(path: Path, table: Table, forecast: pd.DataFrame, history: int) -> None:
+    """Draw a forecast into a file."""
+    draw_forecast(table, forecast, history).savefig(path, dpi=110)
+
+
+def draw_forecast(table: Table, forecast: pd.DataFrame, history: int) -> "Figure":
     """A panel a series, of the first eight: the last ``history`` values, mean and intervals."""
     labels = list(dict.fromkeys(forecast["item_id"]))[:_MAX_PANELS]
     figure, axes = _panels(len(labels))
@@ -79,7 +87,7 @@ def plot_forecast(path: Path, table: Table, forecast: pd.DataFrame, history: int
     total = len(np.unique(forecast["item_id"]))
     if total > len(labels):
         figure.suptitle(f"the first {len(labels)} of {total} series", fontsize=9)
-    figure.savefig(path, dpi=110)
+    return figure
 
 
 def _panels(count: int) -> tuple[Any, NDArray[Any]]:

@@ -57,9 +57,13 @@ def dataset_name(problem: Problem) -> str:
 
 
 def data_source(problem: Problem) -> str:
-    """The data's source: the named data set's URL, or the file's absolute path."""
-    name = problem.config.dataset
-    return find_dataset(name).url if name else str(Path(problem.table.path).resolve())
+    """The data's source: the named data set's URL, or the file's absolute path; of a frame in
+    memory its name alone.
+    """
+    config, path = problem.config, problem.table.path
+    if config.dataset is not None:
+        return find_dataset(config.dataset).url
+    return path if config.csv is None else str(Path(path).resolve())
 
 
 def _selected(

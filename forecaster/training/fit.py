@@ -11,7 +11,6 @@ averaged over them; the parent loads the resulting checkpoints.
 import copy
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,9 +32,10 @@ from forecaster.errors import UserError
 from forecaster.models.base import Forecaster, Shape
 from forecaster.training.data_module import Share, WindowData
 from forecaster.training.distributed import run_in_group
-from forecaster.training.progress import ProgressLines, tidy_terminal
+from forecaster.training.progress import Monitor, Terminal, tidy_terminal
 
 EpochMetrics = Callable[[dict[str, float], int], None]
+TERMINAL: Monitor = Terminal()
 
 
 class Training(pl.LightningModule):
@@ -145,6 +145,7 @@ def fit(
     config: TrainerConfig,
     folder: Path,
     report: EpochMetrics | None = None,
+    progress: Monitor = TERMINAL,
 ) -> None:
     """Train the model's stages in order, then its remaining weights; the model is changed in place.
 
@@ -157,13 +158,12 @@ def fit(
         receive = report if report is not None else (lambda losses, epoch: None)
         backend = "nccl" if on_cuda(config) else "gloo"
         try:
-            run_in_group(
-                config.devices, backend, _fit_share, (model, data, config, folder), receive
-            )
+            share = (model, data, config, folder, progress)
+            run_in_group(config.devices, backend, _fit_share, share, receive)
         except BaseException:
             tidy_terminal()
             raise
-    _fit_stages(model, data, config, folder, report)
+    _fit_stages(model, data, config, folder, report, progress)
     model.eval()
 
 
@@ -174,12 +174,13 @@ def _fit_share(
     data: WindowData,
     config: TrainerConfig,
     folder: Path,
+    progress: Monitor,
 ) -> None:
     """One device's share of the fit, in a separate process."""
     quiet_libraries()
     data.use_share(Share(rank, config.devices))
     replica = copy.deepcopy(model)  # the processes share the memory of the one they are given
-    _fit_stages(replica, data, config, folder, send)
+    _fit_stages(replica, data, config, folder, send, progress)
 
 
 def _fit_stages(
@@ -188,6 +189,7 @@ def _fit_stages(
     config: TrainerConfig,
     folder: Path,
     report: EpochMetrics | None,
+    progress: Monitor,
 ) -> None:
     """Fit and calibrate each stage; those that a checkpoint completes are only loaded.
 
@@ -198,7 +200,7 @@ def _fit_stages(
         if any(p.requires_grad for p in stage.parameters()):
             prefix = "" if stage is model else f"prior{number + 1}/"
             settings = config if stage is model else _stage_settings(config)
-            _fit_stage(stage, data, settings, folder / f"stage{number}", report, prefix)
+            _fit_stage(stage, data, settings, folder / f"stage{number}", report, progress, prefix)
             stage.requires_grad_(False)
         stage.eval()
         stage.calibrate(data.train, data.validation)
@@ -259,6 +261,7 @@ def _fit_stage(
     config: TrainerConfig,
     folder: Path,
     report: EpochMetrics | None,
+    progress: Monitor,
     prefix: str,
 ) -> None:
     done = folder / "done.ckpt"
@@ -279,7 +282,7 @@ def _fit_stage(
             checkpoints,
         ]
         if data.share.rank == 0:
-            callbacks.append(ProgressLines(prefix.rstrip("/") or "model"))
+            callbacks += progress.callbacks(prefix.rstrip("/") or "model")
             callbacks += [_EpochLosses(report, prefix.rstrip("/"))] if report is not None else []
         trainer = make_trainer(config, folder, len(data.train_dataloader()), callbacks)
         last, training = folder / "last.ckpt", Training(model, config)
@@ -293,9 +296,8 @@ def _fit_stage(
         best, score = folder / "best.ckpt", checkpoints.best_model_score
         if trainer.is_global_zero and score is not None and score.isfinite():
             if initial["val/loss"] <= float(score):
-                print(
-                    f"{prefix}validation: no epoch is better than the initial weights; using these",
-                    file=sys.stderr,
+                progress.say(
+                    f"{prefix}validation: no epoch is better than the initial weights; using these"
                 )
                 torch.save({"state_dict": start}, best)
             best.replace(done)

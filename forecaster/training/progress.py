@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import lightning.pytorch as pl
 from rich.console import Console
@@ -15,6 +15,50 @@ from torch.utils.data import DataLoader
 
 from forecaster.data.windows import Batch
 from forecaster.io.atomic import write_together
+
+
+class Monitor(Protocol):
+    """Where a training and a scoring tell how far they are."""
+
+    def say(self, text: str) -> None:
+        """Tell one line."""
+
+    def callbacks(self, title: str) -> list[pl.Callback]:
+        """What a fit of the part ``title`` reports its epochs to."""
+
+    def scoring(self, batches: DataLoader[Batch]) -> Iterator[Batch]:
+        """The batches, watched while they are worked on."""
+
+
+class Terminal:
+    """Progress on standard error."""
+
+    def say(self, text: str) -> None:
+        """Print the line."""
+        print(text, file=sys.stderr)
+
+    def callbacks(self, title: str) -> list[pl.Callback]:
+        """A line an epoch."""
+        return [ProgressLines(title)]
+
+    def scoring(self, batches: DataLoader[Batch]) -> Iterator[Batch]:
+        """A bar."""
+        return scoring_bar(batches)
+
+
+class Silent:
+    """No progress is told, as to a caller in Python."""
+
+    def say(self, text: str) -> None:
+        """Tell nobody."""
+
+    def callbacks(self, title: str) -> list[pl.Callback]:
+        """None."""
+        return []
+
+    def scoring(self, batches: DataLoader[Batch]) -> Iterator[Batch]:
+        """The batches as they are."""
+        return iter(batches)
 
 
 def scoring_bar(batches: DataLoader[Batch]) -> Iterator[Batch]:

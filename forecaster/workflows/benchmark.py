@@ -167,7 +167,9 @@ def _run(
             "machine": machine(),
             "torch": versions()["torch"],
         }
-        run_id = training.train(cell.config, experiment, cell.title, None, parent, tags).run_id
+        run_id = training.train(
+            training.TrainOptions(cell.config, experiment, cell.title, None, parent, tags)
+        ).run_id
     for n in suite.steps:
         scores = _score(suite, cell, f"runs:/{run_id}/model", n)
         if lacking := [metric for metric in suite.metrics if metric not in scores]:

@@ -6,15 +6,18 @@ from typing import Any
 
 from forecaster.config.schema import Columns, DataConfig
 from forecaster.data.problem import load_problem
+from forecaster.data.reading import RawTable
 from forecaster.data.report import IntakeReport
 from forecaster.data.splits import PARTS
 from forecaster.data.tables import read_table
 from forecaster.errors import UserError
 
 
-def check_file(path: Path, horizon: int, lookback: int, roles: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts and decisions up to where the file was refused, if it was; ``refused`` is the
-    reason or None.
+def check_file(
+    path: Path | RawTable, horizon: int, lookback: int, roles: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The facts and decisions up to where the file (or cells in memory) was refused, if it was;
+    ``refused`` is the reason or None.
     """
     report = IntakeReport()
     outcome: dict[str, Any] = {"training": None, "forecasting": None, "refused": None}
@@ -24,7 +27,7 @@ def check_file(path: Path, horizon: int, lookback: int, roles: Mapping[str, Any]
         written = table.clock.write(ahead[[-horizon, -1]])
         outcome["forecasting"] = f"{horizon} steps, {written[0]} to {written[1]}"
         problem = load_problem(
-            DataConfig(csv=str(path), horizon=horizon, lookback=lookback, **roles), table
+            DataConfig(csv=table.path, horizon=horizon, lookback=lookback, **roles), table
         )
         counts = {part: problem.count_windows(part) for part in PARTS}
         outcome["training"] = (

@@ -9,12 +9,19 @@ from typing import Any
 
 import pandas as pd
 
+from forecaster.data.reading import RawTable
 from forecaster.data.report import IntakeReport
 from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
 from forecaster.inference import streaming
 from forecaster.inference.locate import open_model
-from forecaster.inference.predictor import PredictionRequest, columns_of, forecast_table, own_mode
+from forecaster.inference.predictor import (
+    PredictionRequest,
+    TableForecast,
+    columns_of,
+    forecast_series,
+    own_mode,
+)
 from forecaster.inference.saved_model import SavedModel, digest
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.io.tables import kind_of, renamed, table_bytes
@@ -40,6 +47,26 @@ class ForecastOptions:
     resample_rate: int
     roles: Mapping[str, Any]
 
+    @property
+    def settings(self) -> "ForecastSettings":
+        """Those of them that do not say where anything lies."""
+        names = ForecastSettings.__dataclass_fields__
+        return ForecastSettings(**{name: getattr(self, name) for name in names})
+
+
+@dataclass(frozen=True)
+class ForecastSettings:
+    """What is asked of a forecast, whichever the model and the data."""
+
+    mode: str | None
+    samples: int
+    steps: int | None
+    quantiles: tuple[float, ...]
+    seed: int
+    conformal: bool
+    resample_rate: int
+    roles: Mapping[str, Any]
+
 
 @dataclass(frozen=True)
 class ForecastResult:
@@ -60,20 +87,43 @@ class _Prepared:
     fill: bool
 
 
-def _prepare(asked: ForecastOptions) -> _Prepared:
-    if asked.conformal and asked.mode == "point":
-        raise UserError("--conformal gives intervals, --mode point has none; leave one of them out")
-    saved = open_model(asked.reference, asked.accelerator)
-    saved = saved.resampled(asked.resample_rate) if asked.resample_rate > 1 else saved
-    saved = saved.conformal() if asked.conformal else saved
-    for path in (asked.output, asked.plot):
+def _prepared(options: ForecastOptions) -> _Prepared:
+    """The options' model and file; places that cannot be written are refused."""
+    _check(options.settings)
+    saved = open_model(options.reference, options.accelerator)
+    for path in (options.output, options.plot):
         if path is not None:
             check_folder(path.parent)
-    columns = columns_of(saved, asked.roles)
-    table = read_table(asked.csv, columns, IntakeReport())
-    mode = asked.mode or own_mode(saved)
-    request = PredictionRequest(mode, asked.samples, asked.steps, asked.quantiles, asked.seed)  # type: ignore[arg-type]
+    return _prepare(saved, options.csv, options.settings)
+
+
+def _check(settings: ForecastSettings) -> None:
+    if settings.conformal and settings.mode == "point":
+        raise UserError("--conformal gives intervals, --mode point has none; leave one of them out")
+
+
+def _prepare(saved: SavedModel, source: Path | RawTable, settings: ForecastSettings) -> _Prepared:
+    saved = saved.resampled(settings.resample_rate) if settings.resample_rate > 1 else saved
+    saved = saved.conformal() if settings.conformal else saved
+    columns = columns_of(saved, settings.roles)
+    table = read_table(source, columns, IntakeReport())
+    request = PredictionRequest(
+        settings.mode or own_mode(saved),  # type: ignore[arg-type]
+        settings.samples,
+        settings.steps,
+        settings.quantiles,
+        settings.seed,
+    )
     return _Prepared(saved, table, request, columns.on_gap == "fill")
+
+
+def forecast_with(
+    saved: SavedModel, source: Path | RawTable, settings: ForecastSettings
+) -> TableForecast:
+    """The forecast by a model that is loaded; nothing is written."""
+    _check(settings)
+    prepared = _prepare(saved, source, settings)
+    return forecast_series(prepared.saved, prepared.table, prepared.request)
 
 
 @dataclass(frozen=True)
@@ -89,14 +139,15 @@ class PreparedForecast:
     horizon: int
 
 
-def make(asked: ForecastOptions, output: Path) -> PreparedForecast:
+def make(options: ForecastOptions, output: Path) -> PreparedForecast:
     """The forecast that is asked for, as the file ``output`` would hold it; nothing is written."""
-    prepared = _prepare(asked)
-    frame, decisions = forecast_table(prepared.saved, prepared.table, prepared.request)
+    prepared = _prepared(options)
+    made = forecast_series(prepared.saved, prepared.table, prepared.request)
+    frame, decisions = made.frame, made.decisions
     kind = kind_of(output)
     content = table_bytes(frame, kind)
     meta = _meta(
-        asked, prepared, output, decisions + (renamed(frame["item_id"]) if kind == ".csv" else [])
+        options, prepared, output, decisions + (renamed(frame["item_id"]) if kind == ".csv" else [])
     )
     meta["output_sha256"] = hashlib.sha256(content).hexdigest()
     return PreparedForecast(
@@ -104,16 +155,19 @@ def make(asked: ForecastOptions, output: Path) -> PreparedForecast:
     )
 
 
-def forecast(asked: ForecastOptions) -> ForecastResult:
+def forecast(options: ForecastOptions) -> ForecastResult:
     """Forecast and write the table, its ``.meta.json`` and, if asked for, the picture; all of them
     or none.
     """
-    output, plot = asked.output if asked.output is not None else Path("forecast.csv"), asked.plot
+    output, plot = (
+        options.output if options.output is not None else Path("forecast.csv"),
+        options.plot,
+    )
     if plot is not None and plot.suffix.lower() not in {".png", ".svg", ".pdf"}:
         raise UserError(
             f"--plot {plot}: cannot draw that kind of file; end the name in .png, .svg or .pdf"
         )
-    made = make(asked, output)
+    made = make(options, output)
     files = files_of(made, output)
     if plot is not None:
         files[plot] = lambda path: plot_forecast(
@@ -132,7 +186,7 @@ def files_of(made: PreparedForecast, output: Path) -> dict[Path, Callable[[Path]
 
 
 def stream(
-    asked: ForecastOptions,
+    options: ForecastOptions,
     lines: Iterable[str],
     out: Callable[[str], object],
     say: Callable[[str], object],
@@ -141,23 +195,23 @@ def stream(
     """Forecast after each of ``lines``, to ``out`` or to the output, each row's forecast whole;
     ``say`` gets decisions.
     """
-    if asked.output is not None and asked.output.suffix.lower() == ".parquet":
+    if options.output is not None and options.output.suffix.lower() == ".parquet":
         raise UserError(
-            f"{asked.output}: --stream writes text, row after row; end the name in .csv or .json"
+            f"{options.output}: --stream writes text, row after row; end the name in .csv or .json"
         )
-    made = _prepare(asked)
+    made = _prepared(options)
     take, decisions = streaming.follow(made.saved, made.table, made.request, made.fill)
     decisions += [] if as_json else renamed(made.table.labels)
     for decision in made.table.report.decisions + decisions:
         say(decision)
     texts = streaming.forecasts(take, lines, streaming.as_json if as_json else streaming.as_csv)
-    if asked.output is None:
+    if options.output is None:
         for text in texts:
             out(text)
     else:
-        meta = _meta(asked, made, asked.output, decisions, stream=True)
-        write_together({_meta_path(asked.output): lambda path: _write_meta(path, meta)})
-        with asked.output.open("w", encoding="utf-8") as file:
+        meta = _meta(options, made, options.output, decisions, stream=True)
+        write_together({_meta_path(options.output): lambda path: _write_meta(path, meta)})
+        with options.output.open("w", encoding="utf-8") as file:
             for text in texts:
                 file.write(text)
                 file.flush()
@@ -172,7 +226,7 @@ def _write_meta(path: Path, meta: Mapping[str, Any]) -> None:
 
 
 def _meta(
-    asked: ForecastOptions,
+    options: ForecastOptions,
     made: _Prepared,
     output: Path,
     decisions: list[str],
@@ -183,49 +237,51 @@ def _meta(
     sampler = getattr(saved.config.model, "sampler", None)
     own_steps = getattr(sampler, "steps" if sampled else "point_steps", None)
     return {
-        "command": command_of(asked, output, request.mode, stream),
+        "command": command_of(options, output, request.mode, stream),
         "folder": str(Path.cwd()),
-        "model": asked.reference,
+        "model": options.reference,
         "model_name": saved.config.model.name,
         "model_sha256": digest(saved.folder),
         "run_id": saved.metadata.get("run_id"),
         "trained_on": saved.metadata.get("digest"),
-        "input": str(asked.csv),
+        "input": str(options.csv),
         "input_sha256": made.table.digest,
         "seed": request.seed,
         "mode": request.mode,
-        "conformal": asked.conformal,
+        "conformal": options.conformal,
         "horizon": saved.config.data.horizon,
         "steps": request.steps if request.steps is not None else own_steps,
         "samples": request.samples if sampled else None,
         "quantiles": list(request.quantiles) if request.mode == "probabilistic" else None,
-        "resample_rate": asked.resample_rate,
+        "resample_rate": options.resample_rate,
         "decisions": made.table.report.decisions + decisions,
         "device": saved.model.device.type,
         "versions": versions(),
     }
 
 
-def command_of(asked: ForecastOptions, output: Path, mode: str, stream: bool = False) -> list[str]:
+def command_of(
+    options: ForecastOptions, output: Path, mode: str, stream: bool = False
+) -> list[str]:
     """The arguments of the command line that makes this forecast again, every setting that matters
     written out.
     """
     values: dict[str, Any] = {
-        "model": asked.reference,
-        "csv": asked.csv,
+        "model": options.reference,
+        "csv": options.csv,
         "output": output,
         "mode": mode,
-        "samples": asked.samples,
-        "steps": asked.steps,
-        "quantiles": ",".join(map(repr, asked.quantiles)),
-        "seed": asked.seed,
-        "resample_rate": asked.resample_rate,
-        "accelerator": asked.accelerator,
-        **asked.roles,
+        "samples": options.samples,
+        "steps": options.steps,
+        "quantiles": ",".join(map(repr, options.quantiles)),
+        "seed": options.seed,
+        "resample_rate": options.resample_rate,
+        "accelerator": options.accelerator,
+        **options.roles,
     }
     found = ["forecast"]
     for name, value in values.items():
         if value is not None:
             text = ",".join(value) if isinstance(value, tuple) else str(value)
             found += [f"--{name.replace('_', '-')}", text]
-    return found + ["--conformal"] * asked.conformal + ["--stream"] * stream
+    return found + ["--conformal"] * options.conformal + ["--stream"] * stream

@@ -1,0 +1,79 @@
+"""``forecaster.check``: what is in a table, and what training would do with it."""
+
+from dataclasses import dataclass
+from typing import Any, Unpack
+
+import pandas as pd
+
+from forecaster.api.roles import Roles, read_roles
+from forecaster.data.frames import read_source
+from forecaster.workflows.check import check_file
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What ``check`` found.
+
+    ``facts`` by name: the file, its columns and their roles, the interval, gaps, duplicates,
+    missing values. ``decisions``: what was decided about the data. ``problems``: what keeps it from
+    being trained on; ``suggestions``: what to do.
+
+    >>> import forecaster
+    >>> report = forecaster.check("datasets/seattle_weather.csv", horizon=28)
+    >>> report.ok, report.facts["interval"], report.facts["series"]
+    (True, 'D', 1)
+    """
+
+    facts: dict[str, Any]
+    decisions: tuple[str, ...]
+    problems: tuple[str, ...]
+    suggestions: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether a model can be trained."""
+        return not self.problems
+
+    def to_frame(self) -> pd.DataFrame:
+        """All of it, a row a finding: ``kind, name, text``."""
+        rows = [("fact", name, str(value)) for name, value in self.facts.items()]
+        for kind in ("decisions", "problems", "suggestions"):
+            rows += [(kind.removesuffix("s"), "", text) for text in getattr(self, kind)]
+        return pd.DataFrame(rows, columns=["kind", "name", "text"])
+
+
+def check(
+    source: object, *, horizon: int = 96, lookback: int = 336, **roles: Unpack[Roles]
+) -> CheckReport:
+    """Look at a table before anything is trained on it; nothing is raised for what is wrong in it.
+
+    ``source``: the path of a CSV or Parquet file, a pandas or polars frame, wide or long, or a
+    GluonTS data set. ``horizon``, ``lookback``: what a training would be asked for, in steps.
+    ``roles``: see ``forecaster.api.roles.Roles``.
+
+    >>> import pandas as pd, forecaster
+    >>> days = pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-05", "2024-01-06"])
+    >>> frame = pd.DataFrame({"sales": [3.0, 1.0, 4.0, 1.0]}, index=days)
+    >>> report = forecaster.check(frame, horizon=1, lookback=2)
+    >>> report.problems[0][:42]
+    'the frame: 2 time(s) are missing in 1 gap('
+    >>> report.suggestions
+    ('add the rows, or give --on-gap fill to take them as missing values',)
+    >>> forecaster.check(frame, horizon=1, lookback=2, on_gap="fill").ok
+    True
+    """
+    read = read_source(source)
+    found = check_file(read, horizon, lookback, read_roles(roles, "check"))
+    refused = found.pop("refused")
+    decisions = tuple(found.pop("decisions", ()))
+    facts = {name: value for name, value in found.items() if value is not None}
+    problems = () if refused is None else (refused,)
+    remedies = [problem.rpartition("; ")[2] for problem in problems if "; " in problem]
+    return CheckReport(facts, decisions, problems, (*remedies, *_constant(facts)))
+
+
+def _constant(facts: dict[str, Any]) -> list[str]:
+    return [
+        f"column '{name}' never changes: leave it out with --target"
+        for name in facts.get("constant columns", ())
+    ]

@@ -1,0 +1,72 @@
+"""What ``Model.evaluate`` gives: metrics, tables, the forecasts that were scored, one sentence."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from forecaster.api.forecast import read_times
+from forecaster.evaluation.collect import Forecasts
+from forecaster.inference.saved_model import SavedModel
+from forecaster.training.progress import Silent
+from forecaster.workflows.evaluate import EvaluateOptions, evaluate
+from forecaster.workflows.evaluate_report import tables_of
+from forecaster.workflows.surroundings import Surroundings
+from forecaster.workflows.tracker import Tracker
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's scores on past windows of a table.
+
+    ``metrics`` and ``baseline`` (seasonal naive's on the same windows) by name, such as ``mae``,
+    ``crps``, ``coverage/90``; ``by_lead``, ``by_series``: the same by steps ahead and by series, in
+    the data's units. ``verdict``: whether the point forecasts are better than repeating the season.
+
+    ``frame``: the forecasts that were scored, a row a series, origin and step: ``item_id, cutoff``
+    (the last time the forecast knew), ``timestamp, y, mean`` and quantiles. ``mean`` is the point
+    forecast, whose errors ``mae``, ``mse`` and ``mase`` are.
+
+    ``notes``: what to know about the figures. ``run_id``: None where it was not tracked.
+
+    >>> import forecaster
+    >>> sample = "datasets/seattle_weather.csv"
+    >>> model = forecaster.train(sample, model="nlinear", horizon=3, lookback=14,
+    ...     settings={"trainer.max_steps": 2}, tracking=False)
+    >>> scores = model.evaluate(sample, origins=4)
+    >>> frame = scores.frame
+    >>> bool(abs((frame.y - frame["mean"]).abs().mean() - scores.metrics["mae"]) < 1e-9)
+    True
+    >>> scores.verdict.startswith("On 4 past windows")
+    True
+    """
+
+    metrics: dict[str, float]
+    baseline: dict[str, float]
+    by_lead: pd.DataFrame
+    by_series: pd.DataFrame
+    frame: pd.DataFrame
+    verdict: str
+    notes: tuple[str, ...]
+    run_id: str | None
+
+
+def evaluation_of(
+    saved: SavedModel, options: EvaluateOptions, tracker: Tracker, levels: tuple[float, ...]
+) -> Evaluation:
+    """Score a model that is loaded; ``levels``: the quantiles that are shown."""
+    forecasts, notes = Forecasts(levels), list[str]()
+    around = Surroundings(tracker, Silent(), notes.append)
+    result, evaluated = evaluate(saved, options, around, forecasts)
+    table, tables = evaluated.prepared.problem.table, tables_of(evaluated)
+    frame = forecasts.frame(table, evaluated.prepared.windows)
+    times = {name: read_times(table.clock, frame[name]) for name in ("cutoff", "timestamp")}
+    return Evaluation(
+        evaluated.found.pooled(),
+        evaluated.naive.pooled(),
+        tables["by_lead"],
+        tables["by_series"],
+        frame.assign(**times),
+        evaluated.verdict,
+        tuple(notes),
+        result.run_id or None,
+    )

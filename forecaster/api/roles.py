@@ -1,0 +1,48 @@
+"""The roles of a table's columns, as keyword arguments."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict, cast
+
+from pydantic import ValidationError
+
+from forecaster.config.load import reason
+from forecaster.config.schema import Columns
+from forecaster.errors import UserError
+
+
+class Roles(TypedDict, total=False):
+    """How a table is read. What is not given is found, and said; a model's later tables are read as
+    the one it was trained on.
+
+    ``timestamp``: the time column; ``target``: the value columns; ``item_id``: the column that
+    names the series of a long table; ``freq``: the interval, such as ``15min``, ``D``, ``MS``;
+    ``timezone``: of local times; ``on_gap``, ``on_duplicate``: what to do about missing and
+    repeated times.
+    """
+
+    timestamp: str | None
+    target: str | Sequence[str] | None
+    item_id: str | None
+    freq: str | None
+    timezone: str | None
+    on_gap: Literal["error", "fill"] | None
+    on_duplicate: Literal["error", "first", "last", "mean"] | None
+
+
+def read_roles(roles: Roles, function: str) -> dict[str, Any]:
+    """The roles that are given, checked. Raises TypeError for a name that is none, UserError for a
+    value that cannot be.
+    """
+    for name in roles:
+        if name not in Roles.__annotations__:
+            raise TypeError(f"{function}() got an unexpected keyword argument '{name}'")
+    given = dict(cast(Mapping[str, Any], roles))
+    if isinstance(given.get("target"), str):
+        given["target"] = (given["target"],)
+    known = {name: value for name, value in given.items() if value is not None}
+    try:
+        columns = Columns(**known)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{function}: {first['loc'][0]}: {reason(first)}; correct it") from error
+    return {name: getattr(columns, name) for name in known}

@@ -1,0 +1,100 @@
+"""``forecaster.train``."""
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Unpack
+
+from forecaster.api.configs import Accelerator, Bounds, config_of, model_name, overrides_of
+from forecaster.api.model import Model
+from forecaster.api.roles import Roles, read_roles
+from forecaster.data.frames import read_source
+from forecaster.errors import UserError
+from forecaster.inference.locate import open_model
+from forecaster.models.base import Forecaster
+from forecaster.training.progress import Silent
+from forecaster.workflows.surroundings import Surroundings
+from forecaster.workflows.tracker import tracker_of
+from forecaster.workflows.train import TrainOptions
+from forecaster.workflows.train import train as run_training
+
+
+def train(
+    source: object,
+    *,
+    preset: str | None = None,
+    model: str | Path | type[Forecaster] | None = None,
+    horizon: int | None = None,
+    lookback: int | None = None,
+    seed: int = 0,
+    output: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    lower: Bounds | None = None,
+    upper: Bounds | None = None,
+    accelerator: Accelerator = "auto",
+    experiment: str = "forecaster",
+    run_name: str | None = None,
+    tracking: bool = True,
+    **roles: Unpack[Roles],
+) -> Model:
+    """Train a model, evaluate it on held-out windows, save and track it.
+
+    ``source``: the path of a CSV or Parquet file, a pandas or polars frame, wide (a column a
+    series) or long (a column names the series), whose index may be the times, or a GluonTS data
+    set. ``preset``: a configuration by its name (None: ``s2dbm``); or ``model``: a preset's name, a
+    YAML file, or one's own subclass of ``forecaster.Forecaster``. ``horizon``, ``lookback``: steps
+    to forecast, and steps of history that the model reads. ``settings``: any configuration keys.
+    ``lower``, ``upper``: bounds of all columns or by column; forecasts are cut off there.
+    ``output``: the saved model's folder. ``tracking=False`` writes nothing but that folder, a
+    temporary one if there is none. ``roles``: see ``forecaster.api.roles.Roles``.
+
+    Raises UserError for a mistake in the data or in the settings.
+
+    >>> import forecaster, pandas as pd
+    >>> frame = pd.read_csv("datasets/seattle_weather.csv", index_col="date", parse_dates=True)
+    >>> model = forecaster.train(frame, preset="s2dbm", horizon=3, lookback=14, target="wind",
+    ...     lower=0, settings={"trainer.max_steps": 1, "trainer.stage_epochs": 1,
+    ...     "trainer.score_windows": 2, "trainer.point_windows": 8}, tracking=False)
+    >>> len(model.forecast(frame, samples=5).frame)
+    3
+    """
+    if preset is not None and model is not None:
+        raise UserError("give preset or model, not both")
+    read, chosen = read_source(source), model or preset or "s2dbm"
+    config = config_of(
+        chosen,
+        overrides_of(
+            read,
+            horizon,
+            lookback,
+            seed,
+            accelerator,
+            lower,
+            upper,
+            read_roles(roles, "train"),
+            settings,
+        ),
+    )
+    data = read.stem if isinstance(read, Path) else read.path
+    name = run_name or f"{model_name(chosen)} {data} {config.data.horizon}"
+    place = None if output is None else Path(output)
+    frame = None if isinstance(read, Path) else read
+    notes: list[str] = []
+    around = Surroundings(tracker_of(tracking), Silent(), notes.append)
+    temporary = None if tracking or place else Path(tempfile.mkdtemp(prefix="forecaster-"))
+    options = TrainOptions(
+        config, experiment, name, temporary / "model" if temporary else place, source=frame
+    )
+    try:
+        folder = run_training(options, around).folder
+    except BaseException:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    saved = open_model(str(folder), accelerator, trust_code=True)
+    made = Model(saved, around.tracker, frame, notes)
+    if temporary is not None:
+        weakref.finalize(made, shutil.rmtree, temporary, ignore_errors=True)
+    return made

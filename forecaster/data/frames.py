@@ -1,0 +1,108 @@
+"""What a caller in Python holds — a frame in memory, a GluonTS data set — → cells, read by the
+rules of a file.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from forecaster.data.reading import RawTable, read_frame
+from forecaster.errors import UserError
+
+FRAME = "the frame"  # what a message calls it
+DATASET = "the data set"
+
+
+def read_source(source: object) -> Path | RawTable:
+    """A path stays one; a pandas or polars frame, or a GluonTS data set, becomes cells.
+
+    An index that is more than row numbers (times, or items and times) counts as columns. Raises
+    UserError for anything else.
+    """
+    if isinstance(source, str | Path):
+        return Path(source)
+    if isinstance(source, RawTable):
+        return source
+    if _is_polars(source):
+        return _cells(source.to_pandas(), FRAME)  # type: ignore[attr-defined]
+    if isinstance(source, pd.DataFrame):
+        return _cells(_with_index(source), FRAME)
+    if isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
+        return _cells(_from_entries(list(source)), DATASET)
+    raise UserError(f"{_kind(source)} is no data: {_REMEDY}")
+
+
+_REMEDY = "give a path, a pandas or polars frame, or a GluonTS data set"
+
+
+def _kind(source: object) -> str:
+    return f"{type(source).__module__}.{type(source).__qualname__}".removeprefix("builtins.")
+
+
+def _is_polars(source: object) -> bool:
+    """A polars frame, told by its class, so that polars need not be installed."""
+    return _kind(source).startswith("polars.") and hasattr(source, "to_pandas")
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """The levels of an index as columns in front; row numbers, which say nothing, are left out."""
+    index = frame.index
+    if isinstance(index, pd.DatetimeIndex | pd.PeriodIndex) and index.name is None:
+        index = index.rename("timestamp")
+    elif not isinstance(index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex):
+        return _as_times(frame)
+    twice = [name for name in index.names if name in frame.columns]
+    if twice:
+        raise UserError(f"{FRAME}: '{twice[0]}' is an index and a column, too; drop one of them")
+    return _as_times(frame.set_axis(index).reset_index())
+
+
+def _as_times(frame: pd.DataFrame) -> pd.DataFrame:
+    """Periods as the times that they begin at."""
+    periods = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.PeriodDtype)]
+    return frame.assign(**{str(name): frame[name].dt.start_time for name in periods})
+
+
+def _cells(frame: pd.DataFrame, name: str) -> RawTable:
+    raw = read_frame(frame, name)
+    return dataclasses.replace(raw, digest=_digest(frame))
+
+
+def _digest(frame: pd.DataFrame) -> str:
+    """SHA-256 of the frame's names and cells, in hexadecimal."""
+    whole = hashlib.sha256(repr([str(label) for label in frame.columns]).encode())
+    for i in range(frame.shape[1]):
+        whole.update(pd.util.hash_pandas_object(frame.iloc[:, i], index=False).to_numpy().tobytes())
+    return whole.hexdigest()
+
+
+def _from_entries(entries: list[Any]) -> pd.DataFrame:
+    """GluonTS entries → a long frame ``item_id, timestamp, target``, of several channels
+    ``target_0, target_1, …``; one entry without a name → the same as a wide frame.
+    """
+    known = [isinstance(entry, Mapping) and {"start", "target"} <= {*entry} for entry in entries]
+    if not entries or not all(known):
+        raise UserError(f"{DATASET}: its entries need 'start' and 'target'; {_REMEDY}")
+    named = len(entries) > 1 or entries[0].get("item_id") is not None
+    frames = [_entry(entry) for entry in entries]
+    if named:
+        names = [e.get("item_id") for e in entries]
+        items = [str(i if name is None else name) for i, name in enumerate(names)]
+        for item, frame in zip(items, frames, strict=True):
+            frame.insert(0, "item_id", item)
+    return pd.concat(frames, ignore_index=True)
+
+
+def _entry(entry: Mapping[str, Any]) -> pd.DataFrame:
+    target = np.atleast_2d(np.asarray(entry["target"], dtype=np.float64))  # (K, n)
+    start = entry["start"]
+    if not isinstance(start, pd.Period):
+        raise UserError(f"{DATASET}: 'start' is a {_kind(start)}; it needs to be a pandas Period")
+    stamps = pd.period_range(start, periods=target.shape[1]).to_timestamp(how="start")
+    names = ["target"] if len(target) == 1 else [f"target_{k}" for k in range(len(target))]
+    return pd.DataFrame({"timestamp": stamps, **dict(zip(names, target, strict=True))})

@@ -1,0 +1,84 @@
+"""The forecasts that were scored, gathered as a table."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from forecaster.data.tables import Table
+from forecaster.data.windows import Windows
+from forecaster.errors import UserError
+from forecaster.evaluation.metrics import QUANTILES, quantiles_of_ranked
+from forecaster.evaluation.score import Scored
+
+
+def check_levels(levels: Sequence[float]) -> None:
+    """Only quantiles that are scored can be gathered."""
+    unknown = [level for level in levels if level not in QUANTILES]
+    if unknown:
+        known = ", ".join(f"{level:g}" for level in QUANTILES)
+        raise UserError(f"quantile {unknown[0]:g} is not among those that are scored: {known}")
+
+
+class Forecasts:
+    """Listens to a scoring. ``levels``: which of the scored quantiles are kept."""
+
+    def __init__(self, levels: Sequence[float]) -> None:
+        check_levels(levels)
+        self.levels = tuple(levels)
+        self._index: list[torch.Tensor] = []
+        self._values: list[dict[str, torch.Tensor]] = []  # each (B, K, H)
+
+    def __call__(self, scored: Scored) -> None:
+        """Keep a batch: the truth (nan: missing), the point forecast and the quantiles."""
+        values = {"y": torch.where(scored.mask > 0, scored.y, torch.nan)}
+        if scored.point is not None:
+            values["mean"] = scored.point
+        self._index.append(scored.index.cpu())
+        self._values.append({**values, **self._quantiles(scored)})
+
+    def _quantiles(self, scored: Scored) -> dict[str, torch.Tensor]:
+        if scored.paths is None:
+            return {}
+        found = scored.quantiles
+        if found is None:
+            found = quantiles_of_ranked(scored.paths.sort(dim=1).values, QUANTILES)
+        return {f"{level:g}": found[:, QUANTILES.index(level)] for level in self.levels}
+
+    def frame(self, table: Table, windows: Windows) -> pd.DataFrame:
+        """A row a window, channel and step: ``item_id, cutoff, timestamp, y, mean, quantiles…``.
+
+        ``cutoff`` is the time of the last value that the forecast knew; times are written on the
+        file's clock.
+        """
+        numbers = torch.cat(self._index)
+        owners, rows = windows.owners[numbers].numpy(), windows.rows[numbers].numpy()
+        shape = (len(numbers), len(table.names), windows.horizon)
+        cutoffs, stamps = _times(table, owners, rows, windows.horizon)
+        named = [[table.channel_label(s, k) for k in range(shape[1])] for s in table.series]
+        labels = np.array([named[owner] for owner in owners], dtype=object)
+        columns = {
+            "item_id": np.repeat(labels.ravel(), shape[2]),
+            "cutoff": np.repeat(cutoffs, shape[1] * shape[2]),
+            "timestamp": np.repeat(stamps[:, None], shape[1], axis=1).ravel(),
+        }
+        values = {
+            name: torch.cat([each[name] for each in self._values]).cpu().numpy().ravel()
+            for name in self._values[0]
+        }
+        return pd.DataFrame({**columns, **values})
+
+
+def _times(
+    table: Table, owners: NDArray[np.int64], rows: NDArray[np.int64], horizon: int
+) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+    """The cutoff (W,) and the times of the targets (W, H) of each window, as written."""
+    written = [
+        np.array(table.clock.write(table.interval.stamps(s.first, len(s.values))), dtype=object)
+        for s in table.series
+    ]
+    pairs = list(zip(owners, rows, strict=True))
+    cutoffs = np.array([written[owner][row - 1] for owner, row in pairs], dtype=object)
+    return cutoffs, np.stack([written[owner][row : row + horizon] for owner, row in pairs])

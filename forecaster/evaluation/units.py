@@ -1,0 +1,81 @@
+"""The scale that metrics are reported on."""
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int
+from torch import Tensor
+
+from forecaster.data.problem import Problem
+from forecaster.data.windows import Batch, Windows
+from forecaster.evaluation.metrics import seasonal_errors
+
+
+class Units:
+    """From a model's z-scores to the scale that metrics are reported on: the file's own, or the
+    z-scores of a protocol.
+
+    Those of a model that was trained on other data are not the protocol's. The truth is the table's
+    own, in float64: windows hold it in single precision, in which a zero would not be zero.
+    """
+
+    def __init__(self, problem: Problem, windows: Windows, device: torch.device) -> None:
+        values = [series.values for series in problem.table.series]
+        scale = np.stack(
+            [
+                seasonal_errors(rows[: border.train], problem.table.interval.season)
+                for rows, border in zip(values, problem.borders, strict=True)
+            ]
+        )
+        # value = std · output + mean, each (N, K)
+        mean, std = (
+            np.stack([getattr(s, name) for s in problem.scaling]) for name in ("mean", "std")
+        )
+        deviation = std
+        low, high = (
+            np.broadcast_to(bound, mean.shape)
+            for bound in problem.config.limits(problem.table.names)
+        )
+        if problem.protocol is not None:
+            middle, unit = (
+                np.stack([getattr(s, name) for s in problem.protocol]) for name in ("mean", "std")
+            )
+            values = [s.apply(rows) for s, rows in zip(problem.protocol, values, strict=True)]
+            mean, std, low, high = (
+                (mean - middle) / unit,
+                std / unit,
+                (low - middle) / unit,
+                (high - middle) / unit,
+            )
+            scale, deviation = scale / unit, np.ones_like(unit)
+        self.mean, self.std, self.low, self.high, self.scale, self.deviation = (
+            torch.tensor(each, dtype=torch.float64, device=device)
+            for each in (mean, std, low, high, scale, deviation)
+        )
+        self.owners = windows.owners.to(device)
+        self._rows, self._horizon, self._values = windows.rows, windows.horizon, values
+
+    def truth(self, index: Int[Tensor, " B"]) -> Float64[Tensor, "B K H"]:
+        """What the windows ``index`` turned out to be, 0 where it is missing."""
+        places = zip(self.owners[index].tolist(), self._rows[index.cpu()].tolist(), strict=True)
+        values = np.stack(
+            [self._values[owner][row : row + self._horizon].T for owner, row in places]
+        )
+        return torch.from_numpy(np.nan_to_num(values.astype(np.float64))).to(index.device)
+
+    def of(self, values: Tensor, index: Int[Tensor, " B"], ndim: int) -> Tensor:
+        """The rows (N, K) of the windows' series, to be laid over (B, …, K, H)."""
+        return values[self.owners[index]].view(len(index), *[1] * (ndim - 3), -1, 1)
+
+    def restore(self, values: Tensor, index: Int[Tensor, " B"]) -> Float64[Tensor, "B *n K H"]:
+        """(B, K, H) or (B, S, K, H) of the windows ``index``, cut off at the bounds of the data."""
+        mean, std, low, high = (
+            self.of(each, index, values.ndim) for each in (self.mean, self.std, self.low, self.high)
+        )
+        return torch.minimum(torch.maximum(values.double() * std + mean, low), high)
+
+    def per_window(self, errors: Float64[Tensor, "B K H"], batch: Batch) -> Float64[Tensor, " B"]:
+        """The mean of a window's errors, 0 where nothing is observed, in standard deviations; nan
+        for a window without an observed value.
+        """
+        scaled = errors / self.of(self.deviation, batch.index, 3)
+        return (scaled.sum((1, 2)) / batch.future_mask.sum((1, 2))).cpu()

@@ -1,0 +1,54 @@
+"""What an interrupted training leaves beside its checkpoints, to be gone on with."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from forecaster.config.sections import Section
+from forecaster.errors import UserError
+from forecaster.tracking import store
+from forecaster.workflows.tracker import Tracker
+
+FILE = "job.json"
+
+
+class Job(Section):
+    """What has to be known to go on with an interrupted training, beside its checkpoints."""
+
+    config: dict[str, Any]
+    digest: str
+    experiment: str
+    run_name: str | None
+    run_id: str
+    output: str | None
+    registered_name: str | None = None
+
+    def folder(self, tracker: Tracker) -> Path:
+        """Where the model is to be saved."""
+        return Path(self.output) if self.output else tracker.model_folder(self.run_id)
+
+
+def find_job(reference: str) -> Job:
+    """The interrupted training of a run id, ``runs:/ID``, its checkpoint folder, or ``latest``."""
+    known = sorted(store.CHECKPOINTS.glob(f"*/{FILE}"), key=lambda p: p.stat().st_mtime)
+    if reference == "latest":
+        if not known:
+            raise UserError(
+                "--resume latest: no interrupted training; give the id of a run that did not end"
+            )
+        path = known[-1]
+    else:
+        name = reference.removeprefix("runs:/").split("/")[0]
+        path = next(
+            (p for p in known if p.parent.name == name or p.parent == Path(reference).resolve()),
+            Path(),
+        )
+    if not path.is_file():
+        raise UserError(
+            f"--resume {reference}: no interrupted training of that name; see {store.CHECKPOINTS}"
+        )
+    try:
+        return Job.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, OSError) as error:
+        raise UserError(f"{path}: damaged; train anew") from error

@@ -1,0 +1,257 @@
+"""The steps of a training, a chain of values: problem → fitted model → evaluation → saved model →
+logged run.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from forecaster.config.load import dump_config
+from forecaster.config.schema import Config
+from forecaster.data.problem import Problem
+from forecaster.data.splits import Part
+from forecaster.errors import UserError
+from forecaster.evaluation.score import Mode, Scoring, score_seasonal_naive, score_windows
+from forecaster.inference.predictor import PredictionRequest, forecast_table
+from forecaster.inference.saved_model import SavedModel, load_model, save_model
+from forecaster.io.atomic import whole_folder
+from forecaster.io.tables import table_bytes
+from forecaster.models.base import Forecaster
+from forecaster.models.conformal import validation_errors
+from forecaster.reporting.plots import plot_forecast, recent_history
+from forecaster.serving import registry
+from forecaster.tracking import labels
+from forecaster.tracking.provenance import code_version, versions
+from forecaster.training.fit import fit, new_model, on_cuda, window_data
+from forecaster.training.progress import Stopwatch
+from forecaster.workflows.surroundings import Surroundings
+from forecaster.workflows.tracker import Run
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """The end of a training. ``baseline``: seasonal naive's metrics on the same windows;
+    ``version``: if registered.
+    """
+
+    run_id: str
+    folder: Path
+    metrics: dict[str, float]
+    baseline: dict[str, float]
+    version: int | None = None
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where one training goes on: its run, its checkpoints, the folder its model is saved in."""
+
+    around: Surroundings
+    run: Run
+    checkpoints: Path
+    folder: Path
+    registered_name: str | None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model and what it learnt from; ``seconds`` it took."""
+
+    config: Config
+    problem: Problem
+    model: Forecaster
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A fitted model's metrics, those of the test by lead time (H), and seasonal naive's."""
+
+    fitted: Fitted
+    metrics: dict[str, float]
+    leads: dict[str, list[float]]
+    baseline: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An evaluated model as it is read back from its folder."""
+
+    evaluated: Evaluated
+    saved: SavedModel
+
+
+def carry_out(site: Site, config: Config, problem: Problem) -> TrainingResult:
+    """The chain; each step logs what it has found, so that a later one that fails loses nothing."""
+    fitted = _fit(site, config, problem)
+    evaluated = _evaluate(site, fitted)
+    stored = _store(site, evaluated)
+    return _log(site, stored)
+
+
+def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
+    model = new_model(config, problem)
+    tags = {"kind": "training", **labels.tags(config, problem, model), "code": code_version()}
+    site.run.tags(tags)
+    stopwatch = Stopwatch(site.checkpoints / "seconds")
+
+    def report(losses: Mapping[str, float], epoch: int) -> None:
+        site.run.metrics(losses, epoch)
+        stopwatch.save()
+
+    windows, progress = window_data(config, problem), site.around.progress
+    fit(model, windows, config.trainer, site.checkpoints, report, progress)
+    seconds = stopwatch.seconds()
+    if on_cuda(config.trainer):
+        model.to("cuda")
+    return Fitted(config, problem, model, seconds)
+
+
+def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
+    """Validation and test metrics: the point forecast and the samples, on as many windows as the
+    configuration says; seasonal naive's on the same test windows.
+    """
+    validation, _ = _scores(fitted, "validation")
+    test, leads = _scores(fitted, "test")
+    metrics = {
+        **{f"val/{name}": value for name, value in validation.items()},
+        **{f"test/{name}": value for name, value in test.items()},
+        "train_seconds": fitted.seconds,
+    }
+    evaluated = Evaluated(fitted, metrics, leads, _baseline(fitted))
+    _log_evaluation(site, evaluated)
+    return evaluated
+
+
+def _scores(fitted: Fitted, part: Part) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """The metrics of a part, pooled and by lead time (H)."""
+    model, problem, settings = fitted.model, fitted.problem, fitted.config.trainer
+    windows = problem.windows(part)
+    point = score_windows(model, problem, windows, Scoring("point", limit=settings.point_windows))
+    if model.distribution == "none" or not settings.score_windows:
+        return point.pooled(), point.totals.by_lead()
+    # quantiles cost one pass, so there all windows are scored
+    limit = settings.score_windows if model.distribution == "samples" else None
+    scoring = Scoring("probabilistic", settings.score_samples, limit=limit, seed=settings.seed)
+    drawn = score_windows(model, problem, windows, scoring)
+    found, pooled = point.pooled(), drawn.pooled()
+    counts = {"windows": found["windows"], "probabilistic_windows": pooled["windows"]}
+    return {**found, **pooled, **counts}, {**point.totals.by_lead(), **drawn.totals.by_lead()}
+
+
+def _baseline(fitted: Fitted) -> dict[str, float]:
+    scoring = Scoring("point", limit=fitted.config.trainer.point_windows)
+    found = score_seasonal_naive(fitted.problem, "test", scoring).pooled()
+    return {f"test/{name}": value for name, value in found.items() if name != "windows"}
+
+
+def _log_evaluation(site: Site, evaluated: Evaluated) -> None:
+    baseline = {
+        name.replace("test/", "test/seasonal_naive/"): value
+        for name, value in evaluated.baseline.items()
+    }
+    site.run.metrics(evaluated.metrics)
+    site.run.metrics(baseline)
+    horizon = evaluated.fitted.config.data.horizon
+    frame = pd.DataFrame({"lead": range(1, horizon + 1), **evaluated.leads})
+
+    def write(folder: Path) -> None:
+        (folder / "evaluation").mkdir()
+        frame.to_csv(folder / "evaluation" / "by_lead.csv", index=False, float_format="%.8g")
+
+    site.around.tracker.log_files(site.run, write)
+
+
+def _store(site: Site, evaluated: Evaluated) -> Stored:
+    """The model in its folder, and read back from there."""
+    fitted = evaluated.fitted
+    config, model, problem = fitted.config, fitted.model, fitted.problem
+    metadata = {
+        "run_id": site.run.run_id or None,
+        "data": problem.table.path,
+        "digest": problem.table.digest,
+        "metrics": evaluated.metrics,
+        "decisions": problem.table.report.decisions,
+        "code": code_version(),
+        "learnt_until": problem.learnt_until(),
+    }
+    errors = validation_errors(model, problem.windows("validation"), config.trainer.point_windows)
+    with whole_folder(site.folder) as partial:
+        save_model(partial, config, model, problem, errors, metadata)
+    return Stored(evaluated, load_model(site.folder, trust_code=True))
+
+
+def _log(site: Site, stored: Stored) -> TrainingResult:
+    """The model with the run, and registered if that was asked for, and a picture of its forecast
+    past the end of the data.
+    """
+    model_id = _log_model(site, stored)
+    site.around.tracker.log_files(site.run, lambda folder: _write_forecast(site, stored, folder))
+    version = _register(site.registered_name, model_id, site.run.run_id)
+    evaluated = stored.evaluated
+    return TrainingResult(
+        site.run.run_id, site.folder, evaluated.metrics, evaluated.baseline, version
+    )
+
+
+def _log_model(site: Site, stored: Stored) -> str | None:
+    """The logged model's id; None where the store is away: the folder is then kept with what else
+    is to be logged.
+    """
+    try:
+        return site.around.tracker.log_model(stored.saved, stored.evaluated.fitted.problem.table)
+    except UserError as error:
+        site.around.say(f"note: {error}; the model is saved, and logged as plain files")
+        site.run.folder(site.folder, "model")
+        return None
+
+
+def _write_forecast(site: Site, stored: Stored, folder: Path) -> None:
+    """The forecast past the end of the data, its picture, and the history in it."""
+    fitted, saved = stored.evaluated.fitted, stored.saved
+    table, history = fitted.problem.table, 3 * fitted.config.data.horizon
+    mode: Mode = "point" if fitted.model.distribution == "none" else "probabilistic"
+    levels = (0.05, 0.25, 0.5, 0.75, 0.95)
+    request = PredictionRequest(mode, quantiles=levels, seed=fitted.config.trainer.seed)
+    try:
+        forecast, _ = forecast_table(saved, table, request)
+    except UserError as error:
+        site.around.say(f"no forecast plot: {error}")
+        return
+    for name in ("plots", "forecasts"):
+        (folder / name).mkdir()
+    plot_forecast(folder / "plots" / "forecast.png", table, forecast, history)
+    tables = {"forecast": forecast, "history": recent_history(table, forecast, history)}
+    for name, frame in tables.items():
+        (folder / "forecasts" / f"{name}.csv").write_bytes(table_bytes(frame, ".csv"))
+
+
+def _register(name: str | None, model_id: str | None, run_id: str) -> int | None:
+    if name is None:
+        return None
+    if model_id is None:
+        raise UserError(
+            f"--register {name}: the tracking store is away, so it was not registered; train again"
+        )
+    return registry.register(name, model_id, run_id)
+
+
+def log_start(site: Site, config: Config, problem: Problem) -> None:
+    """What is known before the training: parameters, data, versions."""
+    run, table = site.run, problem.table
+    run.parameters({**labels.parameters(config, table.digest), "season": table.interval.season})
+    name, source = labels.dataset_name(problem), labels.data_source(problem)
+    run.dataset(name, table.digest, source, table.names, "training")
+    contents = {
+        "data.json": {**table.report.facts, "decisions": table.report.decisions},
+        "versions.json": {**versions(), "code": code_version()},
+    }
+
+    def write(folder: Path) -> None:
+        (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+        for name, content in contents.items():
+            (folder / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+    site.around.tracker.log_files(run, write)

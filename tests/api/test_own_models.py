@@ -1,0 +1,84 @@
+"""A forecaster of one's own, as a class."""
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+import forecaster
+from forecaster.api.configs import config_of, model_name
+from forecaster.inference.saved_model import load_model
+
+needs_trust = pytest.mark.skipif(
+    "trust_code" not in inspect.signature(load_model).parameters,
+    reason="saved models with code of their own cannot be read yet",
+)
+
+
+class LastPlus(forecaster.Forecaster):
+    """The last value and a learnt step."""
+
+    class Config(forecaster.Section):
+        start: float = 0.5
+
+    def __init__(self, config: "LastPlus.Config", shape: object) -> None:
+        super().__init__()
+        self.horizon = shape.horizon
+        self.step = torch.nn.Parameter(torch.tensor(config.start))
+
+    def loss(self, batch) -> Tensor:
+        return ((self.predict(batch) - batch.future) ** 2 * batch.future_mask).mean()
+
+    def predict(self, batch, steps: int | None = None) -> Tensor:
+        return (batch.past[..., -1:] + self.step).expand(-1, -1, self.horizon)
+
+
+def frame() -> pd.DataFrame:
+    days = pd.date_range("2024-01-01", periods=90, name="day")
+    return pd.DataFrame({"sales": np.arange(90) % 7 + 1.0}, index=days)
+
+
+ASKED = {"horizon": 2, "lookback": 7, "tracking": False}
+
+
+@needs_trust
+def test_a_class_is_trained_saved_and_evaluated(tmp_path: Path) -> None:
+    settings = {"trainer.max_steps": 1, "model.start": 0.25}
+    model = forecaster.train(
+        frame(), model=LastPlus, **ASKED, settings=settings, output=tmp_path / "own"
+    )
+    assert model.forecast(frame()).frame.shape == (2, 3)
+    assert "mae" in model.evaluate(frame(), origins=2).metrics
+    with pytest.raises(forecaster.UserError, match="--trust-code"):
+        forecaster.load(tmp_path / "own")
+    loaded = forecaster.load(tmp_path / "own", trust_code=True)
+    pd.testing.assert_frame_equal(loaded.forecast(frame()).frame, model.forecast(frame()).frame)
+
+
+def test_a_class_is_compared() -> None:
+    board = forecaster.backtest(
+        frame(), [LastPlus], **ASKED, origins=2, settings={"trainer.max_steps": 1}
+    )
+    assert sorted(board.frame["model"]) == ["LastPlus", "seasonal-naive"]
+
+
+def test_settings_of_a_class_are_checked() -> None:
+    with pytest.raises(forecaster.UserError, match="start"):
+        forecaster.train(frame(), model=LastPlus, **ASKED, settings={"model.strat": 1})
+
+
+def test_a_class_that_is_no_forecaster_is_refused() -> None:
+    with pytest.raises(forecaster.UserError, match=r"dict: not a forecaster; derive it from forec"):
+        config_of(dict, {})
+
+
+def test_models_are_called_by_class_or_file() -> None:
+    assert [model_name(m) for m in (LastPlus, "s2dbm", Path("a/my.yaml"))] == [
+        "LastPlus",
+        "s2dbm",
+        "my",
+    ]
