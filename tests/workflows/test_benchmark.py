@@ -20,7 +20,7 @@ from forecaster.reporting.markdown import (
     number,
     put_between,
 )
-from forecaster.workflows.backtest import Plan
+from forecaster.workflows.backtest_scores import Plan
 from forecaster.workflows.benchmark import BenchmarkOptions, _is_done, _text
 from forecaster.workflows.benchmark_suite import CellFilter, find_suite, lay_out
 
