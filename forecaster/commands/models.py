@@ -2,7 +2,13 @@
 
 import click
 
-from forecaster.commands.options import accelerator_option, json_option, print_json, print_table
+from forecaster.commands.options import (
+    accelerator_option,
+    json_option,
+    print_json,
+    print_table,
+    trust_option,
+)
 
 
 @click.group()
@@ -151,10 +157,11 @@ def models_promote(name: str, version: int, alias: str, force: bool, as_json: bo
     help="0: any that is free.",
 )
 @accelerator_option
-def serve(reference: str, host: str, port: int, accelerator: str | None) -> None:
+@trust_option
+def serve(reference: str, host: str, port: int, accelerator: str | None, trust_code: bool) -> None:
     """Answer tables posted to /invocations with their forecast, by MLflow's scoring protocol."""
     from forecaster.inference.locate import open_model
     from forecaster.serving import server
 
-    saved = open_model(reference, accelerator)
+    saved = open_model(reference, accelerator, trust_code)
     server.serve(saved, host, port, lambda line: click.echo(line, err=True))

@@ -60,7 +60,7 @@ def test_saved_models_hold_the_code_and_run_it_only_if_trusted(
         refused = cli(*command, "--model", model, status=1, cwd=tmp_path)
         assert refused.stderr == (
             f"error: {file}:{_class(file)}: this model runs code of its own, which may do anything; "
-            "if you know who wrote it, give --trust-code\n"
+            "if you know who wrote it, give --trust-code (in Python: trust_code=True)\n"
         )
     assert not (tmp_path / "ran").exists()
     options = ["--model", model, "--csv", SAMPLE, "--samples", 4, "--trust-code"]
