@@ -8,6 +8,7 @@ from forecaster.data.windows import Batch, Windows
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster, Shape
 from forecaster.models.bootstrap.forecaster import ResidualBootstrapConfig
+from forecaster.models.diffusion.config import DiffusionConfig
 
 K, L, H, P, SEASON = 2, 16, 4, 3, 6
 
@@ -283,3 +284,34 @@ def test_a_saved_bank_draws_the_same() -> None:
     other = build(model.config, Shape(K, L, H, SEASON, P)).eval()
     other.load_state_dict(model.state_dict())
     assert torch.equal(added(other, batch), added(model, batch))
+
+
+def test_a_saved_bank_is_found_within_a_bridge() -> None:
+    settings = {
+        "prior": {"name": "residual-bootstrap", "base": {"name": "linear"}, "residuals": "train"},
+        "prior_training": "first",
+        "predicts": "correction",
+        "schedule": {"name": "bridge", "steps": 4},
+        "network": {"name": "residual", "layers": 1, "channels": 4, "heads": 2},
+        "sampler": {"s": 0.0, "steps": 1, "point_steps": 1},
+        "label": P,
+    }
+    config = DiffusionConfig.model_validate(settings)
+    model, other = (build(config, Shape(K, L, H, SEASON)).eval() for _ in range(2))
+    train, batch = cut(noise(60)), everything(cut(noise(L + H, 2), 500))
+    model.stages()[-1].calibrate(train, train)
+    other.load_state_dict(model.state_dict())
+    drawn = [each.sample(batch, Draws(8, [1])) for each in (model, other)]
+    assert drawn[0].std(1).amin() > 0
+    assert torch.equal(*drawn)
+
+
+@pytest.mark.parametrize("name", ["residuals", "times", "validated", "scales"])
+def test_a_bank_that_is_not_whole_is_not_loaded(name: str) -> None:
+    model = bank(cut(noise(60)))
+    saved = dict(model.state_dict())
+    held = saved.pop(name)
+    with pytest.raises(RuntimeError, match=f'Missing key.*"{name}"'):
+        model.load_state_dict(saved)
+    with pytest.raises(RuntimeError, match=f"size mismatch for {name}"):
+        model.load_state_dict({**saved, name: held[None]})
