@@ -306,7 +306,9 @@ def test_a_saved_bank_is_found_within_a_bridge() -> None:
     assert torch.equal(*drawn)
 
 
-@pytest.mark.parametrize("name", ["residuals", "times", "validated", "scales"])
+@pytest.mark.parametrize(
+    "name", [f"bank.{name}" for name in ("residuals", "times", "validated", "scales")]
+)
 def test_a_bank_that_is_not_whole_is_not_loaded(name: str) -> None:
     model = bank(cut(noise(60)))
     saved = dict(model.state_dict())
