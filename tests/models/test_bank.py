@@ -178,7 +178,7 @@ def test_paths_are_thinned_evenly_split_by_split() -> None:
     assert first.tolist() == [16, 20, 25, 29, 34, 38, 43, 47, 52, 56]
     assert second.tolist() == [76, 81, 86]
     one = bank(train, validation, residuals="both", paths=3)
-    assert one.validated.tolist() == [0.0, 0.0, 1.0]
+    assert one.bank.validated.tolist() == [0.0, 0.0, 1.0]
 
 
 def test_missing_residuals_are_those_of_the_nearest_path_that_has_them() -> None:
@@ -274,7 +274,9 @@ def test_it_is_trained_as_its_point_model_is() -> None:
 
 def test_a_bank_is_empty_before_it_is_filled() -> None:
     model = build(ResidualBootstrapConfig(), Shape(K, L, H, SEASON, P))
-    shapes = [getattr(model, name).shape for name in ("residuals", "times", "validated", "scales")]
+    shapes = [
+        getattr(model.bank, name).shape for name in ("residuals", "times", "validated", "scales")
+    ]
     assert shapes == [(0, K, P + H), (0,), (0,), (0, K, 1)]
 
 
