@@ -20,7 +20,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -125,6 +125,18 @@ def is_own(name: object) -> bool:
     return isinstance(name, str) and ":" in name
 
 
+def own_names(content: Any) -> Iterator[str]:
+    """The places of all parts of one's own in a configuration's plain values."""
+    if isinstance(content, Mapping):
+        if is_own(content.get("name")):
+            yield content["name"]
+        content = content.values()
+    elif not isinstance(content, list | tuple):
+        return
+    for value in content:
+        yield from own_names(value)
+
+
 def _own(kind: Kind, reference: str, trust: Trust) -> Part:
     place, _, qualified = reference.rpartition(":")
     if not trust.code:
@@ -146,6 +158,18 @@ def _attribute(module: ModuleType, qualified: str) -> Any:
     return value
 
 
+class OwnConfig(PartConfig):
+    """Settings of a part of one's own; another process of the same training finds them by name."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (_by_config[type(self)].kind, self.model_dump())
+
+
+def _restored(kind: Kind, content: dict[str, Any]) -> PartConfig:
+    trust = Trust(code=True)
+    return find(kind, content["name"], trust).config.model_validate(content, context=trust)
+
+
 @cache
 def _own_part(kind: Kind, reference: str, own: Callable[..., Any]) -> Part:
     part = Part(kind, reference, _named(reference, getattr(own, "Config", Section)), own)
@@ -157,10 +181,11 @@ def _named(reference: str, settings: Any) -> type[PartConfig]:
     """Settings of one's own with the reference for their name."""
     if not (isinstance(settings, type) and issubclass(settings, Section)):
         raise UserError(f"{reference}: its Config is not a forecaster.Section; derive it from that")
-    bases = (settings,) if issubclass(settings, PartConfig) else (settings, PartConfig)
     fields: dict[str, Any] = {"name": (Literal[reference], reference)}
     create: Any = create_model
-    return create(settings.__name__, __base__=bases, __doc__=settings.__doc__, **fields)
+    return create(
+        settings.__name__, __base__=(settings, OwnConfig), __doc__=settings.__doc__, **fields
+    )
 
 
 def _module(place: str, folder: Path | None) -> ModuleType:

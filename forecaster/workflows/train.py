@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from forecaster.config.load import check_config
-from forecaster.config.parts import Trust
+from forecaster.config.parts import Trust, own_names
 from forecaster.config.schema import Config, TrainerConfig
 from forecaster.data.problem import Problem, load_problem
 from forecaster.data.reading import RawTable
@@ -51,6 +51,7 @@ def train(options: TrainOptions, around: Surroundings = COMMAND_LINE) -> Trainin
     if options.output is not None:
         check_model_folder(options.output)
     check_devices(config.trainer)
+    _check_parts(config)
     problem = _problem(config, options.source)
     around.tracker.check()
     with around.tracker.open(options.experiment, options.run_name, parent=options.parent) as run:
@@ -83,6 +84,17 @@ def resume(
     ):
         run.save_unsent_beside(job.folder(tracker))
         return carry_out(_site(around, run, checkpoints, job), config, problem)
+
+
+def _check_parts(config: Config) -> None:
+    """Other processes find a class by its module's name, and a file has none."""
+    names = own_names(config.model.model_dump(mode="json"))
+    files = [name for name in names if ".py:" in name]
+    if files and config.trainer.devices > 1:
+        raise UserError(
+            f"--devices {config.trainer.devices}: {files[0]} is in a file, which other processes "
+            f"cannot import; name it as {files[0].replace('.py:', ':', 1)}, or give --devices 1"
+        )
 
 
 def _problem(config: Config, source: RawTable | None) -> Problem:
