@@ -143,7 +143,7 @@ def cut_windows(
         first, end = border.part(part)
         if part == "train":
             room = end - horizon
-            first = lookback if room >= lookback else max(room // 2, 1)
+            first = lookback if room >= lookback else room // 2
         spans.append((first, end))
     return Windows(series, spans, lookback, horizon, starts)
 
