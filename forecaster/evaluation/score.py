@@ -225,9 +225,7 @@ def worst_windows(found: WindowScores, windows: Windows, count: int = 6) -> Int[
     overlap, the worst.
     """
     kept: list[int] = []
-    for place in torch.argsort(
-        torch.nan_to_num(found.errors, -1.0), descending=True, stable=True
-    ).tolist():
+    for place in torch.argsort(found.errors, descending=True, stable=True).tolist():
         number = int(found.numbers[place])
         apart = all(
             windows.owners[number] != windows.owners[other]

@@ -18,6 +18,7 @@ from forecaster.diffusion.schedules import (
     linear_rates,
     quadratic_rates,
 )
+from forecaster.errors import UserError
 
 
 @pytest.mark.parametrize("total", [1, 7, 50])
@@ -219,6 +220,13 @@ def test_what_the_network_predicts_is_turned_into_the_data(predicts: str) -> Non
         torch.testing.assert_close(
             denoiser(process.mix(y_0, h, noise, t), h, given, t), y_0, rtol=1e-9, atol=1e-9
         )
+
+
+def test_noise_cannot_be_predicted_where_nothing_of_the_data_is_left() -> None:
+    with pytest.raises(UserError, match="noise cannot be turned into data"):
+        Denoiser(torch.nn.Identity(), "noise", Process(bridge(BridgeConfig(steps=4))))
+    Denoiser(torch.nn.Identity(), "noise", Process(ddpm(DDPMConfig(steps=4))))
+    Denoiser(torch.nn.Identity(), "correction", Process(bridge(BridgeConfig(steps=4))))
 
 
 @pytest.mark.parametrize(

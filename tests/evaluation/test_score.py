@@ -1,10 +1,12 @@
 """From z-scores to what is reported, and which windows are scored, on a constructed file."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from forecaster.config.schema import DataConfig
 from forecaster.data.problem import Problem, load_problem
@@ -53,6 +55,7 @@ class Fixed(Forecaster):
         self.draws: list[Draws] = []
 
     def predict(self, batch: Batch, steps: int | None = None) -> torch.Tensor:
+        assert not self.training
         return self.paths[0].expand(len(batch), -1, -1)
 
     def sample(self, batch: Batch, draws: Draws) -> torch.Tensor:
@@ -146,6 +149,31 @@ def test_seeds_follow_from_the_seed_and_the_window_alone(bounded: Problem) -> No
             seeds = [each for draws in model.draws for each in draws.seeds]
             assert seeds == [seed * 2**32 + i for i in range(len(windows))]
             assert {(d.samples, d.steps) for d in model.draws} == {(3, 7)}
+            assert max(len(d.seeds) for d in model.draws) == size
+
+
+@pytest.mark.parametrize(
+    ("scoring", "size"),
+    [
+        (Scoring("probabilistic", 2), 16),
+        (Scoring("probabilistic", 2**18), 4),  # 2²³ numbers: of 2¹⁸ samples of 2 × 4 values
+        (Scoring("probabilistic", 2**18 + 1), 3),
+        (Scoring("probabilistic", 2**22), 1),
+        (Scoring("point", 2**22), 22),  # the part's windows, all at once
+    ],
+)
+def test_batches_are_as_large_as_memory_allows(
+    bounded: Problem, scoring: Scoring, size: int
+) -> None:
+    class Enough(Exception):  # noqa: N818
+        pass
+
+    def watch(loader: DataLoader[Batch]) -> Iterator[Batch]:
+        raise Enough(len(next(iter(loader))))
+
+    windows = bounded.windows("test")
+    with pytest.raises(Enough, match=f"^{size}$"):
+        score_windows(Fixed(torch.zeros(1, K, H)), bounded, windows, scoring, watch=watch)
 
 
 def test_quantile_models_are_scored_by_their_quantiles(bounded: Problem) -> None:
@@ -201,10 +229,8 @@ def test_a_full_evaluation_adds_the_point_forecast_and_histograms(bounded: Probl
     point = evaluate(Fixed(paths), bounded, "test", Scoring())
     for kind, histograms in (("samples", {"pit", "rank"}), ("quantiles", {"pit"})):
         plain, full = (
-            score_windows(
-                Fixed(paths, kind), bounded, windows, Scoring("probabilistic", 5, full=full)
-            )
-            for full in (False, True)
+            score_windows(Fixed(paths, kind), bounded, windows, scoring)
+            for scoring in (Scoring("probabilistic", 5), Scoring("probabilistic", 5, full=True))
         )
         added = full.pooled().keys() - plain.pooled().keys()
         assert added == (point.keys() - {"windows"} - plain.pooled().keys()) | {"variogram"}
@@ -216,18 +242,29 @@ def test_a_full_evaluation_adds_the_point_forecast_and_histograms(bounded: Probl
 
 def test_the_worst_windows_stand_a_horizon_apart(bounded: Problem) -> None:
     """Windows 0…12 of the first series by errors made up; nan is no error."""
-    windows = bounded.windows("test")
+    windows = bounded.windows("train")
     numbers = torch.arange(13)
     errors = torch.tensor([5, 0, 0, 0, 9, 8, 7, 0, 6, 0, 0, 0, torch.nan], dtype=torch.float64)
     found = WindowScores(Accumulator(), numbers, errors)
     assert windows.owners[:13].tolist() == [0] * 13
     assert worst_windows(found, windows, 3).tolist() == [4, 8, 0]
     assert worst_windows(found, windows, 2).tolist() == [4, 8]
-    # of another series, at the same rows, none overlaps; the two series' windows have their own
-    other = int((windows.owners == 1).nonzero()[0])
-    both = WindowScores(
-        Accumulator(), torch.tensor([4, other, other + 1]), torch.tensor([3.0, 2.0, 1.0]).double()
-    )
-    assert worst_windows(both, windows).tolist() == [4, other]
     nothing = WindowScores(Accumulator(), numbers[:1], errors[-1:])
     assert worst_windows(nothing, windows).tolist() == []
+
+
+def test_windows_of_two_series_do_not_overlap_at_the_same_rows(bounded: Problem) -> None:
+    windows = bounded.windows("train")
+    other = int((windows.owners == 1).nonzero()[0])
+    assert windows.rows[other] == windows.rows[0]
+    numbers, errors = torch.tensor([0, other, other + 1]), torch.tensor([3.0, 2.0, 1.0]).double()
+    assert worst_windows(WindowScores(Accumulator(), numbers, errors), windows).tolist() == [
+        *(0, other)
+    ]
+
+
+def test_six_of_the_worst_windows_are_given_unless_told_otherwise(bounded: Problem) -> None:
+    windows = bounded.windows("train")
+    errors = torch.arange(40.0, 0.0, -1.0).double()
+    found = WindowScores(Accumulator(), torch.arange(40), errors)
+    assert worst_windows(found, windows).tolist() == [0, 4, 8, 12, 16, 20]

@@ -177,25 +177,28 @@ def test_paths_are_thinned_evenly_split_by_split() -> None:
     )
     assert first.tolist() == [16, 20, 25, 29, 34, 38, 43, 47, 52, 56]
     assert second.tolist() == [76, 81, 86]
-    one = bank(train, validation, residuals="both", paths=3)
+    one = bank(train, validation, residuals="both", paths=2)
     assert one.bank.validated.tolist() == [0.0, 0.0, 1.0]
 
 
-def test_missing_residuals_are_those_of_the_nearest_path_that_has_them() -> None:
+@pytest.mark.parametrize(("first", "end", "count"), [(1, 3, 5), (0, 4, 10), (2, 7, 16)])
+def test_missing_residuals_are_those_of_the_nearest_path_that_has_them(
+    first: int, end: int, count: int
+) -> None:
     """The one before, else the one after, else none; at the same channel and lead time."""
     values = noise(L + H + 4)
-    values[L + 1 : L + 3, 0] = torch.nan
+    values[L + first : L + end, 0] = torch.nan
     values[:, 1] = torch.nan
     train = cut(values)
     model = bank(train, label=0)
     own, mask = errors(model, everything(train), 0), everything(train).future_mask
-    # windows 0…4, lead times 0…3 of channel 0: missing where window + lead time is 1 or 2
+    # windows 0…4, lead times 0…3 of channel 0: missing where their sum is first…end − 1
     expected = own[:, 0].clone()
     for window, lead in (mask[:, 0] == 0).nonzero().tolist():
-        before = [w for w in range(window) if mask[w, 0, lead]]
-        after = [w for w in range(window + 1, 5) if mask[w, 0, lead]]
-        expected[window, lead] = own[before[-1] if before else after[0], 0, lead]
-    assert int((mask[:, 0] == 0).sum()) == 5
+        nearest = [*reversed(range(window)), *range(window + 1, 5)]
+        known = [w for w in nearest if mask[w, 0, lead]]
+        expected[window, lead] = own[known[0], 0, lead] if known else 0.0
+    assert int((mask[:, 0] == 0).sum()) == count
     torch.testing.assert_close(model.bank.residuals[:, 0], expected)
     assert not model.bank.residuals[:, 1].any()
 
