@@ -8,8 +8,9 @@ from forecaster.api.forecast import read_times
 from forecaster.evaluation.collect import Forecasts
 from forecaster.inference.saved_model import SavedModel
 from forecaster.training.progress import Silent
-from forecaster.workflows.evaluate import EvaluateOptions, evaluate
+from forecaster.workflows.evaluate import evaluate
 from forecaster.workflows.evaluate_report import tables_of
+from forecaster.workflows.evaluate_windows import EvaluateOptions
 from forecaster.workflows.surroundings import Surroundings
 from forecaster.workflows.tracker import Tracker
 

@@ -20,7 +20,7 @@ from forecaster.inference.predictor import PredictionRequest, SavedPredictor, ow
 from forecaster.inference.saved_model import SavedModel, load_model
 from forecaster.io.atomic import check_model_folder, whole_folder
 from forecaster.tracking.labels import title
-from forecaster.workflows.evaluate import EvaluateOptions, Rolling
+from forecaster.workflows.evaluate_windows import EvaluateOptions, Rolling
 from forecaster.workflows.forecast import ForecastSettings, forecast_with
 from forecaster.workflows.tracker import STORE, Tracker, tracker_of
 

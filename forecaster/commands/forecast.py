@@ -17,6 +17,7 @@ from forecaster.commands.options import (
     print_json,
     print_table,
     resample_option,
+    trust_option,
 )
 
 
@@ -61,6 +62,7 @@ from forecaster.commands.options import (
     "--plot", type=click.Path(path_type=Path), help="Also draw the forecast (PNG, SVG or PDF)."
 )
 @accelerator_option
+@trust_option
 @column_options
 @json_option
 def forecast(
@@ -77,6 +79,7 @@ def forecast(
     seed: int,
     plot: Path | None,
     accelerator: str | None,
+    trust_code: bool,
     as_json: bool,
     **roles: Any,
 ) -> None:
@@ -99,6 +102,7 @@ def forecast(
         conformal,
         resample_rate,
         roles,
+        trust_code,
     )
     if stream:
         lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace")
@@ -157,6 +161,7 @@ def forecast(
 )
 @click.option("--run-name", help="The MLflow run's name (default: model, data and split).")
 @accelerator_option
+@trust_option
 @column_options
 @json_option
 def evaluate(
@@ -176,6 +181,7 @@ def evaluate(
     experiment: str,
     run_name: str | None,
     accelerator: str | None,
+    trust_code: bool,
     as_json: bool,
     **roles: Any,
 ) -> None:
@@ -208,6 +214,7 @@ def evaluate(
         experiment,
         run_name,
         roles,
+        trust_code,
     )
     result = evaluating.evaluate_saved(options, note)
     if as_json:

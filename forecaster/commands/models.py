@@ -2,7 +2,13 @@
 
 import click
 
-from forecaster.commands.options import accelerator_option, json_option, print_json, print_table
+from forecaster.commands.options import (
+    accelerator_option,
+    json_option,
+    print_json,
+    print_table,
+    trust_option,
+)
 
 
 @click.group()
@@ -32,13 +38,35 @@ def models_list(as_json: bool) -> None:
 @json_option
 def models_show(name: str, as_json: bool) -> None:
     """A configuration in full, with every default."""
-    from forecaster.config.load import dump_config, find_config, load_config
+    from forecaster.config.load import dump_content, find_config
+    from forecaster.config.part_index import full_configuration
 
-    config = load_config(find_config(name))
+    content = full_configuration(find_config(name))
     if as_json:
-        print_json(config.model_dump(mode="json"))
+        print_json(content)
     else:
-        click.echo(dump_config(config), nl=False)
+        click.echo(dump_content(content), nl=False)
+
+
+@models.command("parts")
+@click.option("--kind", help="One kind only: forecaster, network, condition, schedule, objective.")
+@json_option
+def models_parts(kind: str | None, as_json: bool) -> None:
+    """All parts that a model is put together from, with their settings and defaults.
+
+    Priors are forecasters. One's own part is named by its place, FILE.py:Class or MODULE:Class.
+    """
+    from forecaster.config.part_index import heading, parts_of, setting_lines
+
+    parts = parts_of(kind)
+    if as_json:
+        print_json(parts)
+        return
+    for kind_name, known in parts.items():
+        for name, about in known.items():
+            click.echo(heading(kind_name, name, about))
+            for line in setting_lines(about["settings"]):
+                click.echo(f"    {line}")
 
 
 @models.command("versions")
@@ -129,10 +157,11 @@ def models_promote(name: str, version: int, alias: str, force: bool, as_json: bo
     help="0: any that is free.",
 )
 @accelerator_option
-def serve(reference: str, host: str, port: int, accelerator: str | None) -> None:
+@trust_option
+def serve(reference: str, host: str, port: int, accelerator: str | None, trust_code: bool) -> None:
     """Answer tables posted to /invocations with their forecast, by MLflow's scoring protocol."""
     from forecaster.inference.locate import open_model
     from forecaster.serving import server
 
-    saved = open_model(reference, accelerator)
+    saved = open_model(reference, accelerator, trust_code)
     server.serve(saved, host, port, lambda line: click.echo(line, err=True))

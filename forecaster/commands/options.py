@@ -90,6 +90,11 @@ conformal_option = click.option(
 accelerator_option = click.option(
     "--accelerator", type=click.Choice(["auto", "cpu", "gpu"]), help="Where to compute."
 )
+trust_option = click.option(
+    "--trust-code",
+    is_flag=True,
+    help="Run the code that the model's maker put into it; it may do anything.",
+)
 resample_option = click.option(
     "--resample-rate",
     type=click.IntRange(1),

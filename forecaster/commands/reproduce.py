@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from forecaster.commands.forecast import forecast
-from forecaster.commands.options import COLUMNS, json_option, note, print_json
+from forecaster.commands.options import COLUMNS, json_option, note, print_json, trust_option
 
 
 @click.command()
@@ -17,12 +17,13 @@ from forecaster.commands.options import COLUMNS, json_option, note, print_json
     type=click.Path(path_type=Path),
     help="Write the repeated forecast (default: compare only).",
 )
+@trust_option
 @json_option
-def reproduce(meta: Path, output: Path | None, as_json: bool) -> None:
+def reproduce(meta: Path, output: Path | None, trust_code: bool, as_json: bool) -> None:
     """Repeat a forecast from the .meta.json beside it, and report whether it is identical."""
     from forecaster.workflows import reproduce as reproducing
 
-    result = reproducing.reproduce(meta, _recorded_options, output)
+    result = reproducing.reproduce(meta, _recorded_options, output, trust_code)
     if as_json:
         print_json(dataclasses.asdict(result) | {"identical": result.difference is None})
     elif result.difference is None:

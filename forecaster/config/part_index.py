@@ -8,15 +8,19 @@ anew after a change of a part, and a test compares it with the registry.
 import inspect
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from forecaster.config.load import load_config, read_yaml
 from forecaster.config.parts import KINDS, Kind, PartOf, kind_held, parts
-from forecaster.config.sections import Section
+from forecaster.config.paths import CONFIGS
+from forecaster.config.schema import DataConfig, TrainerConfig
+from forecaster.config.sections import Section, nearest
+from forecaster.errors import UserError
 
 PATH = Path(__file__).with_name("parts.json")
 _BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
@@ -25,12 +29,13 @@ Index = dict[str, dict[str, dict[str, Any]]]
 
 
 def describe() -> Index:
-    """Kind → name → ``about``, ``module`` and ``settings``, from the registry."""
+    """By kind and name: ``about``, ``module``, whether it can be a ``prior``, and ``settings``."""
     return {
         kind: {
             name: {
                 "about": inspect.cleandoc(part.config.__doc__ or ""),
                 "module": part.config.__module__,
+                "prior": hasattr(part.implementation, "sample_with_label"),
                 "settings": _settings(part.config, kind),
             }
             for name, part in sorted(parts(kind).items())
@@ -95,6 +100,50 @@ def read_index() -> Index:
     """The index as it was written."""
     content: Index = json.loads(PATH.read_text(encoding="utf-8"))
     return content
+
+
+def parts_of(kind: str | None) -> Index:
+    """The index of all kinds, or of one. Raises UserError for a kind that there is not."""
+    index = read_index()
+    if kind is None:
+        return index
+    if kind not in index:
+        raise UserError(
+            f"--kind {kind}: no such kind of part{nearest(kind, list(index))}; there are "
+            f"{', '.join(index)}"
+        )
+    return {kind: index[kind]}
+
+
+def heading(kind: str, name: str, about: Mapping[str, Any]) -> str:
+    """A part's kind and name, and what it is, in one line."""
+    summary = " ".join(about["about"].partition("\n\n")[0].split()).replace("``", "")
+    return f"{kind} {name}{' (can be a prior)' if about['prior'] else ''}: {summary}"
+
+
+def setting_lines(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """``key = default  (type)``, a line a setting; those of a section with its name before them."""
+    for name, about in settings.items():
+        if "settings" in about:
+            yield from setting_lines(about["settings"], f"{prefix}{name}.")
+        else:
+            default = json.dumps(about["default"], ensure_ascii=False)
+            yield f"{prefix}{name} = {default}  ({about['type']})"
+
+
+def full_configuration(path: Path) -> dict[str, Any]:
+    """A configuration with every default, as plain values; a preset by the index alone, any other
+    file as it is read for a training. Raises UserError for what is wrong in it.
+    """
+    if path.parent != CONFIGS:
+        return load_config(path).model_dump(mode="json")
+    content = read_yaml(path)
+    return {
+        "title": content.get("title"),
+        "data": DataConfig.model_validate(content.get("data", {})).model_dump(mode="json"),
+        "model": complete("forecaster", content["model"]),
+        "trainer": TrainerConfig.model_validate(content.get("trainer", {})).model_dump(mode="json"),
+    }
 
 
 def complete(kind: str, content: Mapping[str, Any]) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def _own(kind: Kind, reference: str, trust: Trust) -> Part:
     if not trust.code:
         raise UserError(
             f"{reference}: this model runs code of its own, which may do anything; if you know who "
-            "wrote it, give --trust-code"
+            "wrote it, give --trust-code (in Python: trust_code=True)"
         )
     module = _module(place, trust.folder)
     own = _attribute(module, qualified)

@@ -114,6 +114,6 @@ def in_words(comparisons: Sequence[Comparison], by: str) -> list[str]:
     """A sentence a comparison, and a note if there are several; ``by``: the loss."""
     several = [
         "the intervals hold for all pairs of these models at once (Bonferroni), since the best was "
-        "selected by the same losses"
+        "picked here"
     ]
     return [c.sentence(by.upper()) for c in comparisons] + (several if len(comparisons) > 1 else [])

@@ -16,10 +16,11 @@ import pandas as pd
 import safetensors
 import safetensors.torch
 import torch
+from pydantic import ValidationError
 
 from forecaster.config.load import check_config, dump_content, read_yaml
 from forecaster.config.parts import build
-from forecaster.config.schema import Config
+from forecaster.config.schema import Config, DataConfig
 from forecaster.data.intervals import Interval
 from forecaster.data.problem import Problem
 from forecaster.data.splits import Scaling
@@ -158,13 +159,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_model(
-    folder: Path, device: torch.device | str = "cpu", trust_code: bool = False
-) -> SavedModel:
-    """Read a saved model onto ``device``, whichever device it was trained on.
-
-    A model with parts of its maker's own holds their code, which runs with ``trust_code`` alone.
-    """
+def _check_files(folder: Path) -> None:
     if not folder.is_dir():
         raise UserError(
             f"{folder}: no such saved model; give the folder that training printed, a run, or "
@@ -179,6 +174,40 @@ def load_model(
             raise UserError(
                 f"{folder / name}: a link to outside the saved model; put the file itself there"
             )
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """What a saved model says of itself: its data's settings, its columns, its metadata."""
+
+    data: DataConfig
+    names: tuple[str, ...]
+    metadata: Mapping[str, Any]
+
+
+def read_record(folder: Path) -> ModelRecord:
+    """The record of a saved model, which is not built for it."""
+    _check_files(folder)
+    content = read_yaml(folder / "config.yaml").get("data", {})
+    names = tuple(_read_json(folder / "schema.json").get("columns", ()))
+    try:
+        return ModelRecord(
+            DataConfig.model_validate(content), names, _read_json(folder / "metadata.json")
+        )
+    except ValidationError as error:
+        raise UserError(
+            f"{folder / 'config.yaml'}: damaged; train or copy the model again"
+        ) from error
+
+
+def load_model(
+    folder: Path, device: torch.device | str = "cpu", trust_code: bool = False
+) -> SavedModel:
+    """Read a saved model onto ``device``, whichever device it was trained on.
+
+    A model with parts of its maker's own holds their code, which runs with ``trust_code`` alone.
+    """
+    _check_files(folder)
     metadata = _read_json(folder / "metadata.json")
     if metadata.get("format") != FORMAT:
         raise UserError(

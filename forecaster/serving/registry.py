@@ -11,7 +11,7 @@ from forecaster.config.paths import PACKAGE
 from forecaster.config.sections import nearest
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
-from forecaster.inference.saved_model import SavedModel, load_model
+from forecaster.inference.saved_model import ModelRecord, SavedModel, read_record
 from forecaster.io.interrupts import uninterrupted
 from forecaster.serving import request
 from forecaster.tracking.query import download_model
@@ -169,7 +169,7 @@ def _compare(name: str, new: int, old: int) -> tuple[str, float, float] | None:
     """The test metric of two versions, the CRPS if both have it; None where they were not tested on
     the same windows, or on windows without a value.
     """
-    models = [load_model(download_model(f"models:/{name}/{version}")) for version in (new, old)]
+    models = [read_record(download_model(f"models:/{name}/{version}")) for version in (new, old)]
     one, other = (model.metadata["metrics"] for model in models)
     if _tested_on(models[0]) != _tested_on(models[1]) or one.get("test/windows") != other.get(
         "test/windows"
@@ -182,9 +182,9 @@ def _compare(name: str, new: int, old: int) -> tuple[str, float, float] | None:
     return (metric, one[metric], other[metric]) if metric in one and metric in other else None
 
 
-def _tested_on(saved: SavedModel) -> tuple[Any, ...]:
-    data = saved.config.data
-    return saved.metadata["digest"], data.dataset, data.horizon, tuple(sorted(saved.schema.names))
+def _tested_on(record: ModelRecord) -> tuple[Any, ...]:
+    data = record.data
+    return record.metadata["digest"], data.dataset, data.horizon, tuple(sorted(record.names))
 
 
 def _signature(mlflow: Any, example: Any) -> Any:

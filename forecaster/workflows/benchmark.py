@@ -186,7 +186,7 @@ def _run(
 
 def _score(suite: Suite, cell: Cell, model: str, steps: int) -> dict[str, float]:
     """The metrics of a cell's saved model on the test windows at a number of network calls."""
-    saved, seed = open_model(model, None), cell.config.trainer.seed
+    saved, seed = open_model(model, None, trust_code=True), cell.config.trainer.seed
     problem = load_problem(cell.config.data)
     found: dict[str, float] = {}
     modes: tuple[Mode, ...] = ("point", "probabilistic")

@@ -49,7 +49,7 @@ def evaluate_saved(options: EvaluateOptions, say: Callable[[str], object]) -> Ev
     should know of the figures.
     """
     _check_conformal(options)
-    saved = open_model(options.reference, options.accelerator)
+    saved = open_model(options.reference, options.accelerator, options.trust_code)
     return evaluate(saved, options, Surroundings(say=say))[0]
 
 

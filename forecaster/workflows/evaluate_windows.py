@@ -52,6 +52,7 @@ class EvaluateOptions:
     experiment: str
     run_name: str | None
     roles: Mapping[str, Any]
+    trust_code: bool = False
 
 
 def prepare(saved: SavedModel, options: EvaluateOptions, say: Callable[[str], object]) -> Prepared:

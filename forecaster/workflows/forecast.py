@@ -46,6 +46,7 @@ class ForecastOptions:
     conformal: bool
     resample_rate: int
     roles: Mapping[str, Any]
+    trust_code: bool = False
 
     @property
     def settings(self) -> "ForecastSettings":
@@ -90,7 +91,7 @@ class _Prepared:
 def _prepared(options: ForecastOptions) -> _Prepared:
     """The options' model and file; places that cannot be written are refused."""
     _check(options.settings)
-    saved = open_model(options.reference, options.accelerator)
+    saved = open_model(options.reference, options.accelerator, options.trust_code)
     for path in (options.output, options.plot):
         if path is not None:
             check_folder(path.parent)

@@ -52,7 +52,10 @@ class ReproductionResult:
 
 
 def reproduce(
-    path: Path, parse: Callable[[list[str]], ForecastOptions], output: Path | None
+    path: Path,
+    parse: Callable[[list[str]], ForecastOptions],
+    output: Path | None,
+    trust_code: bool = False,
 ) -> ReproductionResult:
     """Repeat the forecast described by ``path``, and compare; written to ``output`` if given.
 
@@ -75,7 +78,12 @@ def reproduce(
         )
     csv = _find_input(path, options.csv, lineage)
     resolved = dataclasses.replace(
-        options, csv=csv, reference=_find_model(path, lineage), output=output, plot=None
+        options,
+        csv=csv,
+        reference=_find_model(path, lineage),
+        output=output,
+        plot=None,
+        trust_code=trust_code,
     )
     forecast = make(resolved, output or original)
     if output is not None:

@@ -136,7 +136,7 @@ BAD = [
     (
         "time,x\n2024-01-01,1\n2024-01-02 01:00,2\n2024-01-03,3\n",
         {},
-        "line 3, column 'time': '2024-01-02 01:00' is written",
+        "line 3, column 'time': '2024-01-02 01:00' is in another format than '2024-01-01'",
     ),
     ("time,x\n2024-01-01,1\n,2\n2024-01-03,3\n", {}, "line 3, column 'time': the time is missing"),
     (

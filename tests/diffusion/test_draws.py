@@ -118,7 +118,7 @@ def test_the_memory_of_a_call_of_the_network_keeps_the_budget(budget: int) -> No
     model, seen, rows = made(), batch(), []
     model.denoiser.register_forward_pre_hook(lambda module, given: rows.append(len(given[0])))
     positions = model.condition.length
-    bytes_a_row = 4 * model.memory * K * positions
+    bytes_a_row = 4 * model.denoiser.network.memory * K * positions
     model.sample(seen, Draws(4, [1, 2, 3], budget=budget * bytes_a_row))
     largest = max(budget, 1)
     assert max(rows) == min(largest, 4 * B)

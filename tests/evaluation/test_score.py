@@ -15,7 +15,6 @@ from forecaster.evaluation.accumulate import Accumulator
 from forecaster.evaluation.metrics import QUANTILES
 from forecaster.evaluation.score import (
     Scoring,
-    Units,
     WindowScores,
     chosen,
     evaluate,
@@ -23,6 +22,7 @@ from forecaster.evaluation.score import (
     score_windows,
     worst_windows,
 )
+from forecaster.evaluation.units import Units
 from forecaster.models.base import Forecaster
 
 L, H, K = 10, 4, 2

@@ -8,6 +8,7 @@ from forecaster.data.windows import Batch, Windows
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster, Shape
 from forecaster.models.bootstrap.forecaster import ResidualBootstrapConfig
+from forecaster.models.diffusion.config import DiffusionConfig
 
 K, L, H, P, SEASON = 2, 16, 4, 3, 6
 
@@ -177,7 +178,7 @@ def test_paths_are_thinned_evenly_split_by_split() -> None:
     assert first.tolist() == [16, 20, 25, 29, 34, 38, 43, 47, 52, 56]
     assert second.tolist() == [76, 81, 86]
     one = bank(train, validation, residuals="both", paths=3)
-    assert one.validated.tolist() == [0.0, 0.0, 1.0]
+    assert one.bank.validated.tolist() == [0.0, 0.0, 1.0]
 
 
 def test_missing_residuals_are_those_of_the_nearest_path_that_has_them() -> None:
@@ -273,7 +274,9 @@ def test_it_is_trained_as_its_point_model_is() -> None:
 
 def test_a_bank_is_empty_before_it_is_filled() -> None:
     model = build(ResidualBootstrapConfig(), Shape(K, L, H, SEASON, P))
-    shapes = [getattr(model, name).shape for name in ("residuals", "times", "validated", "scales")]
+    shapes = [
+        getattr(model.bank, name).shape for name in ("residuals", "times", "validated", "scales")
+    ]
     assert shapes == [(0, K, P + H), (0,), (0,), (0, K, 1)]
 
 
@@ -283,3 +286,36 @@ def test_a_saved_bank_draws_the_same() -> None:
     other = build(model.config, Shape(K, L, H, SEASON, P)).eval()
     other.load_state_dict(model.state_dict())
     assert torch.equal(added(other, batch), added(model, batch))
+
+
+def test_a_saved_bank_is_found_within_a_bridge() -> None:
+    settings = {
+        "prior": {"name": "residual-bootstrap", "base": {"name": "linear"}, "residuals": "train"},
+        "prior_training": "first",
+        "predicts": "correction",
+        "schedule": {"name": "bridge", "steps": 4},
+        "network": {"name": "residual", "layers": 1, "channels": 4, "heads": 2},
+        "sampler": {"s": 0.0, "steps": 1, "point_steps": 1},
+        "label": P,
+    }
+    config = DiffusionConfig.model_validate(settings)
+    model, other = (build(config, Shape(K, L, H, SEASON)).eval() for _ in range(2))
+    train, batch = cut(noise(60)), everything(cut(noise(L + H, 2), 500))
+    model.stages()[-1].calibrate(train, train)
+    other.load_state_dict(model.state_dict())
+    drawn = [each.sample(batch, Draws(8, [1])) for each in (model, other)]
+    assert drawn[0].std(1).amin() > 0
+    assert torch.equal(*drawn)
+
+
+@pytest.mark.parametrize(
+    "name", [f"bank.{name}" for name in ("residuals", "times", "validated", "scales")]
+)
+def test_a_bank_that_is_not_whole_is_not_loaded(name: str) -> None:
+    model = bank(cut(noise(60)))
+    saved = dict(model.state_dict())
+    held = saved.pop(name)
+    with pytest.raises(RuntimeError, match=f'Missing key.*"{name}"'):
+        model.load_state_dict(saved)
+    with pytest.raises(RuntimeError, match=f"size mismatch for {name}"):
+        model.load_state_dict({**saved, name: held[None]})

@@ -20,7 +20,7 @@ from forecaster.reporting.markdown import (
     number,
     put_between,
 )
-from forecaster.workflows.backtest import Plan
+from forecaster.workflows.backtest_scores import Plan
 from forecaster.workflows.benchmark import BenchmarkOptions, _is_done, _text
 from forecaster.workflows.benchmark_suite import CellFilter, find_suite, lay_out
 
@@ -460,7 +460,7 @@ def test_backtest_leaves_out_origins_without_a_value(cli: Cli, write, tmp_path: 
     }
     made = json.loads(done.stdout)
     refused = cli("report", made["run_id"], "--output", tmp_path / "r.html", status=1)
-    assert f"run {made['run_id']} is a backtest: a report is of trainings" in refused.stderr
+    assert f"run {made['run_id']} is a backtest: a report is about trainings" in refused.stderr
     found = {r["model"]: r for r in made["ranking"]}
     assert 0 < found["quantile-linear"]["coverage"] <= 1
     assert found["quantile-linear"]["crps"] == found["quantile-linear"]["crps"]

@@ -21,13 +21,13 @@ from forecaster.diffusion.schedules import BridgeConfig
 from forecaster.errors import UserError
 from forecaster.evaluation.score import (
     Scoring,
-    Units,
     chosen,
     evaluate,
     score_seasonal_naive,
     score_windows,
     worst_windows,
 )
+from forecaster.evaluation.units import Units
 from forecaster.models.base import Forecaster, Shape
 from forecaster.models.diffusion.config import DiffusionConfig, SamplerConfig
 from forecaster.models.linear import QuantileLinearConfig

@@ -160,7 +160,7 @@ def test_what_cannot_be_searched_is_refused(cli: Cli, tmp_path: Path) -> None:
     naive = ("tune", "seasonal-naive", *COMMON[2:], "--output", tmp_path / "x.yaml")
     refused = cli(*naive, status=1)
     assert (
-        "this model has no weights to train, so trainer.learning_rate changes nothing; search its own keys"
+        "this model has no weights to train, so trainer.learning_rate has no effect; search its own keys"
         in refused.stderr
     )
     twice = ("--space", "model.loss=l1", "--space", "model.loss=mse")
