@@ -45,7 +45,7 @@ def target_rows(border: Borders, part: Part, lookback: int, horizon: int) -> tup
     first, end = border.part(part)
     if part == "train":
         room = end - horizon
-        first = lookback if room >= lookback else max(room // 2, 1)
+        first = lookback if room >= lookback else room // 2
     return first, end
 
 
