@@ -63,18 +63,22 @@ class DDPMConfig(PartConfig):
 
 @register("schedule", DDPMConfig)
 def ddpm(config: DDPMConfig) -> Schedule:
+    """The schedule of the configured noise rates."""
+    return of_rates(_noise_rates(config), config.pull_to_prior)
+
+
+def of_rates(rates: Float64[Tensor, " T"], pull_to_prior: bool = False) -> Schedule:
     """a_t = √ᾱ_t, b_t = √(1−ᾱ_t); with ``pull_to_prior`` g_t = 1 − √ᾱ_t, else 0.
 
     Raises ValueError where nothing is left of the data, ᾱ_T = 0.
     """
-    rates = _noise_rates(config)
     alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), (1 - rates).cumprod(0)])
     if float(alpha_bar[-1]) < torch.finfo(torch.float64).tiny:
         raise ValueError(
             f"nothing is left of the data after {int((alpha_bar > 0).sum())} of {len(rates)} steps"
         )
     a, b = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-    return Schedule(a, 1 - a if config.pull_to_prior else torch.zeros_like(a), b)
+    return Schedule(a, 1 - a if pull_to_prior else torch.zeros_like(a), b)
 
 
 def _noise_rates(config: DDPMConfig) -> Float64[Tensor, " T"]:

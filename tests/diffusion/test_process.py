@@ -16,6 +16,7 @@ from forecaster.diffusion.schedules import (
     bridge,
     ddpm,
     linear_rates,
+    of_rates,
     quadratic_rates,
 )
 from forecaster.models.diffusion.config import DiffusionConfig
@@ -184,3 +185,11 @@ def test_coefficients_follow_the_module_and_stay_float64() -> None:
 def test_steps_that_do_not_go_back_are_refused(t: int, u: int) -> None:
     with pytest.raises(ValueError, match="reverse step"):
         Process(bridge(BridgeConfig(steps=10))).coefficients(t, u, 1.0)
+
+
+def test_rounding_makes_no_step_complex() -> None:
+    """Where next to no noise is left at u, σ² = b_u² may come out larger than b_u² itself."""
+    process = Process(of_rates(torch.tensor([5e-16, 0.9001], dtype=torch.float64)))
+    kappa, lam, _, sigma = process.coefficients(2, 1, 2.0)
+    assert (kappa, lam) == (0.0, float(process.a[1]))
+    assert sigma == pytest.approx(float(process.b[1]))

@@ -12,6 +12,7 @@ from forecaster.diffusion.sampler import sample, step_grid
 from forecaster.diffusion.schedules import (
     BridgeConfig,
     DDPMConfig,
+    Schedule,
     bridge,
     cosine_rates,
     ddpm,
@@ -29,8 +30,9 @@ def test_grids_fall_from_the_end_to_zero(total: int) -> None:
         assert grid[-1] == 0
         assert len(grid) == steps + 1
         assert all(t > u for t, u in pairwise(grid))
-    with pytest.raises(ValueError, match="number of steps"):
-        step_grid(total, total + 1)
+    for steps in (0, total + 1):
+        with pytest.raises(ValueError, match=f"number of steps lies between 1 and {total}, not"):
+            step_grid(total, steps)
 
 
 @pytest.mark.parametrize("total", [7, 50, 100])
@@ -46,17 +48,11 @@ def test_a_grid_may_be_any_that_falls_from_the_end() -> None:
     for wrong in ([49, 20], [50, 20, 20], [50, 0], []):
         with pytest.raises(ValueError, match="the steps fall from 50"):
             step_grid(50, wrong or [0])
-    h = torch.zeros(1, 1, 1)
+    h, process = torch.zeros(1, 1, 1), Process(bridge(BridgeConfig(steps=50)))
     for grid in ([25, 0], [50, 25]):
-        with pytest.raises(ValueError, match="the walk goes from 50 to 0"):
-            sample(
-                Process(bridge(BridgeConfig(steps=50))),
-                lambda y, t: y,
-                h,
-                lambda step: h,
-                grid,
-                s=1.0,
-            )
+        message = f"the walk goes from 50 to 0, not from {grid[0]} to {grid[-1]}"
+        with pytest.raises(ValueError, match=message):
+            sample(process, lambda y, t: y, h, lambda step: h, grid, s=1.0)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +177,14 @@ def test_each_step_adds_a_draw_of_its_own(path: str, s: float, numbers: list[int
         assert met[i - 1] == (t, pytest.approx(y))
         kappa, _, _, sigma = process.coefficients(t, u, s)
         y = kappa * y + sigma * (1.0 + i)
+
+
+def test_a_path_that_ends_without_noise_starts_at_its_share_of_the_prior() -> None:
+    ends = [torch.tensor(c, dtype=torch.float64) for c in ([1.0, 0.5], [0.0, 0.25], [0.0, 0.0])]
+    h, met = torch.randn(2, 3, 4), []
+    predict = lambda y, t: met.append(y) or y  # noqa: E731
+    sample(Process(Schedule(*ends)), predict, h, lambda step: h, [1, 0], s=0.0)
+    torch.testing.assert_close(met[0], h / 4)
 
 
 def test_the_prior_has_its_weight_at_every_step() -> None:

@@ -15,9 +15,11 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -42,7 +44,7 @@ ROOMS = {
     ),
     "windows": Room(("forecaster/data/windows.py",), ("tests/data/test_windows.py",)),
     "bank": Room(
-        ("forecaster/models/bootstrap*.py",),
+        ("forecaster/models/bootstrap/*.py",),
         ("tests/models/test_bank.py", "tests/models/test_scales.py"),
     ),
     "metrics": Room(
@@ -109,12 +111,24 @@ def passes(tests: tuple[str, ...]) -> bool:
     return pytest.main([*FLAGS, *tests]) == 0
 
 
+def fork(work: Callable[[], bool]) -> int:
+    """The process id of a child that does its work and leaves with 0 if that went well."""
+    child = os.fork()
+    if child:
+        return child
+    good = False
+    try:
+        good = work()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(0 if good else 1)
+
+
 def survives(tests: tuple[str, ...], stale: set[str], limit: float) -> bool:
     """Whether the tests pass in a fork, within ``limit`` seconds, with ``stale`` imported anew."""
-    child = os.fork()
-    if child == 0:
-        _run(tests, stale)
-    end = time.monotonic() + limit
+    child, end = fork(lambda: _passes_anew(tests, stale)), time.monotonic() + limit
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -125,19 +139,14 @@ def survives(tests: tuple[str, ...], stale: set[str], limit: float) -> bool:
     return False
 
 
-def _run(tests: tuple[str, ...], stale: set[str]) -> None:
-    """The child: never returns."""
-    good = False
-    try:
-        silent = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silent, 1)
-        os.dup2(silent, 2)
-        gc.disable()
-        for name in [name for name, module in sys.modules.items() if name in stale]:
-            del sys.modules[name]
-        good = passes(tests)
-    finally:
-        os._exit(0 if good else 1)
+def _passes_anew(tests: tuple[str, ...], stale: set[str]) -> bool:
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 1)
+    os.dup2(silent, 2)
+    gc.disable()
+    for name in stale & set(sys.modules):
+        del sys.modules[name]
+    return passes(tests)
 
 
 def _tests_loaded() -> set[str]:
@@ -150,18 +159,19 @@ def _tests_loaded() -> set[str]:
     }
 
 
-def run_room(name: str, room: Room, known: set[str], only: set[str] | None) -> None:
-    """Print what survives, and the counts."""
-    start = time.monotonic()
+def run_room(name: str, known: set[str], only: set[str] | None) -> bool:
+    """Print what survives, and the counts; whether the tests pass without any mutant."""
+    room, start = ROOMS[name], time.monotonic()
     if not passes(room.tests):
-        sys.exit(f"{name}: the tests fail without any mutant")
+        return False
     limit = 10 + 5 * (time.monotonic() - start)
     gc.freeze()
     sys.dont_write_bytecode = True  # or else one is taken for another of the same size and second
     fates: Counter[str] = Counter()
     for path in sorted(path for pattern in room.sources for path in Path().glob(pattern)):
         fates.update(_fates(path, room, known, only, limit))
-    print(f"{name}: {fates.total()} mutants, {dict(fates)}", flush=True)
+    print(f"{name}: {fates.total()} mutants, {dict(fates)}")
+    return True
 
 
 def _fates(
@@ -211,19 +221,18 @@ def main(rooms: Iterable[str], log: str | None) -> None:
         copy_project(Path(folder))
         os.chdir(folder)
         sys.path.insert(0, folder)
-        for name in rooms:
-            child = os.fork()  # each room begins without the modules of another
-            if child == 0:
-                run_room(name, ROOMS[name], known, only)
-                sys.stdout.flush()
-                os._exit(0)
-            os.waitpid(child, 0)
+        for name in rooms:  # each begins without the modules of another
+            _, status = os.waitpid(fork(partial(run_room, name, known, only)), 0)
+            if status:
+                sys.exit(f"{name}: the tests fail without any mutant")
         os.chdir(ROOT)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rooms", nargs="*", default=list(ROOMS), choices=[*ROOMS, []])
+    parser.add_argument("rooms", nargs="*", metavar="ROOM", help=f"of {', '.join(ROOMS)}; or all")
     parser.add_argument("--survivors-of", metavar="LOG", help="only what survived an earlier run")
     given = parser.parse_args()
+    if unknown := set(given.rooms) - set(ROOMS):
+        parser.error(f"no room {', '.join(sorted(unknown))}; there are {', '.join(ROOMS)}")
     main(given.rooms or ROOMS, given.survivors_of)
