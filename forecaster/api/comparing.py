@@ -16,8 +16,8 @@ from forecaster.errors import UserError
 from forecaster.models.base import Forecaster
 from forecaster.training.progress import Silent
 from forecaster.workflows.backtest import BASELINE, BacktestOptions, compete, load_configs
-from forecaster.workflows.surroundings import Surroundings
-from forecaster.workflows.tracker import tracker_of
+from forecaster.workflows.run_context import RunContext
+from forecaster.workflows.tracking_target import tracker_of
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ def backtest(
         output=None,
     )
     notes: list[str] = []
-    around = Surroundings(tracker_of(tracking), Silent(), notes.append)
-    found = compete(configs, table, options, around)
+    context = RunContext(tracker_of(tracking), Silent(), notes.append)
+    found = compete(configs, table, options, context)
     ranking = pd.DataFrame([asdict(place) for place in found.ranking])
     return Leaderboard(
         ranking.rename(columns={"coverage": "coverage/90"}),

@@ -11,8 +11,8 @@ from forecaster.training.progress import Silent
 from forecaster.workflows.evaluate import evaluate
 from forecaster.workflows.evaluate_report import tables_of
 from forecaster.workflows.evaluate_windows import EvaluateOptions
-from forecaster.workflows.surroundings import Surroundings
-from forecaster.workflows.tracker import Tracker
+from forecaster.workflows.run_context import RunContext
+from forecaster.workflows.tracking_target import Tracker
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ def evaluation_of(
 ) -> Evaluation:
     """Score a model that is loaded; ``levels``: the quantiles that are shown."""
     forecasts, notes = Forecasts(levels), list[str]()
-    around = Surroundings(tracker, Silent(), notes.append)
-    result, evaluated = evaluate(saved, options, around, forecasts)
+    context = RunContext(tracker, Silent(), notes.append)
+    result, evaluated = evaluate(saved, options, context, forecasts)
     table, tables = evaluated.prepared.problem.table, tables_of(evaluated)
     frame = forecasts.frame(table, evaluated.prepared.windows)
     times = {name: read_times(table.clock, frame[name]) for name in ("cutoff", "timestamp")}
     return Evaluation(
-        evaluated.found.pooled(),
+        evaluated.scores.pooled(),
         evaluated.naive.pooled(),
         tables["by_lead"],
         tables["by_series"],

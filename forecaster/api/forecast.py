@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from forecaster.data.clock import Clock
 from forecaster.inference.predictor import TableForecast
 from forecaster.io.atomic import check_folder, write_together
-from forecaster.io.tables import renamed, table_bytes
+from forecaster.io.output_tables import renamed_items, table_bytes
 from forecaster.reporting.plots import draw_forecast
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Forecast:
         check_folder(Path(path).parent)
         content = table_bytes(self._made.frame, ".csv")
         write_together({Path(path): lambda partial: partial.write_bytes(content)})
-        return renamed(self._made.frame["item_id"])
+        return renamed_items(self._made.frame["item_id"])
 
 
 def read_times(clock: Clock, written: pd.Series) -> pd.DatetimeIndex:

@@ -16,13 +16,13 @@ from forecaster.data.reading import RawTable
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode, Scoring
 from forecaster.inference.locate import open_model
-from forecaster.inference.predictor import PredictionRequest, SavedPredictor, own_mode
+from forecaster.inference.predictor import PredictionRequest, SavedPredictor, default_mode
 from forecaster.inference.saved_model import SavedModel, load_model
 from forecaster.io.atomic import check_model_folder, whole_folder
 from forecaster.tracking.labels import title
 from forecaster.workflows.evaluate_windows import EvaluateOptions, Rolling
 from forecaster.workflows.forecast import ForecastSettings, forecast_with
-from forecaster.workflows.tracker import STORE, Tracker, tracker_of
+from forecaster.workflows.tracking_target import STORE, Tracker, tracker_of
 
 MODES = ("point", "probabilistic")
 
@@ -177,7 +177,7 @@ class Model:
                 raise UserError(f"{name}: {value} is too few; give {least} at least")
         if origins is None and stride is not None:
             raise UserError("stride is the distance between origins; give both")
-        chosen: Mode = mode or ("probabilistic" if conformal else own_mode(self._saved))
+        chosen: Mode = mode or ("probabilistic" if conformal else default_mode(self._saved))
         options = EvaluateOptions(
             reference=str(self.folder),
             csv=self._given(source),
@@ -216,7 +216,7 @@ class Model:
         ([13.0, 14.0], '2024-01-21')
         """
         _check_mode(mode)
-        asked = mode or own_mode(self._saved)
+        asked = mode or default_mode(self._saved)
         levels = tuple(sorted(set(quantiles)))
         return SavedPredictor(self._saved, PredictionRequest(asked, samples, steps, levels, seed))
 

@@ -15,8 +15,8 @@ from forecaster.errors import UserError
 from forecaster.inference.locate import open_model
 from forecaster.models.base import Forecaster
 from forecaster.training.progress import Silent
-from forecaster.workflows.surroundings import Surroundings
-from forecaster.workflows.tracker import tracker_of
+from forecaster.workflows.run_context import RunContext
+from forecaster.workflows.tracking_target import tracker_of
 from forecaster.workflows.train import TrainOptions
 from forecaster.workflows.train import train as run_training
 
@@ -82,19 +82,19 @@ def train(
     place = None if output is None else Path(output)
     frame = None if isinstance(read, Path) else read
     notes: list[str] = []
-    around = Surroundings(tracker_of(tracking), Silent(), notes.append)
+    context = RunContext(tracker_of(tracking), Silent(), notes.append)
     temporary = None if tracking or place else Path(tempfile.mkdtemp(prefix="forecaster-"))
     options = TrainOptions(
         config, experiment, name, temporary / "model" if temporary else place, source=frame
     )
     try:
-        folder = run_training(options, around).folder
+        folder = run_training(options, context).folder
     except BaseException:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
         raise
     saved = open_model(str(folder), accelerator, trust_code=True)
-    made = Model(saved, around.tracker, frame, notes)
+    made = Model(saved, context.tracker, frame, notes)
     if temporary is not None:
         weakref.finalize(made, shutil.rmtree, temporary, ignore_errors=True)
     return made

@@ -120,21 +120,21 @@ def build(config: Section, *shape: Any) -> Any:
     return implementation(config)(config, *shape)
 
 
-def is_own(name: object) -> bool:
+def is_custom(name: object) -> bool:
     """Whether a name is the place of a part of one's own."""
     return isinstance(name, str) and ":" in name
 
 
-def own_names(content: Any) -> Iterator[str]:
+def custom_names(content: Any) -> Iterator[str]:
     """The places of all parts of one's own in a configuration's plain values."""
     if isinstance(content, Mapping):
-        if is_own(content.get("name")):
+        if is_custom(content.get("name")):
             yield content["name"]
         content = content.values()
     elif not isinstance(content, list | tuple):
         return
     for value in content:
-        yield from own_names(value)
+        yield from custom_names(value)
 
 
 def _own(kind: Kind, reference: str, trust: Trust) -> Part:
@@ -158,7 +158,7 @@ def _attribute(module: ModuleType, qualified: str) -> Any:
     return value
 
 
-class OwnConfig(PartConfig):
+class CustomConfig(PartConfig):
     """Settings of a part of one's own; another process of the same training finds them by name."""
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -184,7 +184,7 @@ def _named(reference: str, settings: Any) -> type[PartConfig]:
     fields: dict[str, Any] = {"name": (Literal[reference], reference)}
     create: Any = create_model
     return create(
-        settings.__name__, __base__=(settings, OwnConfig), __doc__=settings.__doc__, **fields
+        settings.__name__, __base__=(settings, CustomConfig), __doc__=settings.__doc__, **fields
     )
 
 

@@ -19,7 +19,7 @@ from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.evaluation.compare import Comparison, against_best, in_words
 from forecaster.io.atomic import check_folder, write_together
-from forecaster.io.tables import table_bytes
+from forecaster.io.output_tables import table_bytes
 from forecaster.tracking.provenance import code_version
 from forecaster.workflows.backtest_scores import (
     Field,
@@ -31,7 +31,7 @@ from forecaster.workflows.backtest_scores import (
     mean,
     score,
 )
-from forecaster.workflows.surroundings import Surroundings
+from forecaster.workflows.run_context import RunContext
 
 __all__ = ["BASELINE", "BacktestOptions", "BacktestResult", "Plan", "backtest", "compete"]
 
@@ -88,7 +88,7 @@ class BacktestResult:
     findings: list[str]
 
 
-def backtest(options: BacktestOptions, say: Callable[[str], object]) -> BacktestResult:
+def backtest(options: BacktestOptions, notify: Callable[[str], object]) -> BacktestResult:
     """Train and score every model from every origin, rank them, and track it all as one run with a
     part for each model.
     """
@@ -97,33 +97,33 @@ def backtest(options: BacktestOptions, say: Callable[[str], object]) -> Backtest
     configs = load_configs(options.models, options.settings, options.overrides)
     _horizon(configs)
     table = load_table(next(iter(configs.values())).data)
-    return compete(configs, table, options, Surroundings(say=say))
+    return compete(configs, table, options, RunContext(notify=notify))
 
 
 def compete(
-    configs: Mapping[str, Config], table: Table, options: BacktestOptions, around: Surroundings
+    configs: Mapping[str, Config], table: Table, options: BacktestOptions, context: RunContext
 ) -> BacktestResult:
     """The same for these configurations, the baseline's among them, on a table that was read."""
     field = _field(configs, table, options)
     for decision in table.report.decisions:
-        around.say(decision)
+        context.notify(decision)
     file = Path(table.path).stem
     name = options.run_name or f"backtest {file}"
-    with around.tracker.open(options.experiment, name) as run:
+    with context.tracker.open(options.experiment, name) as run:
         tags = {"kind": "backtest", "dataset": file, "code": code_version()}
         run.tags({**tags, "data.sha256": table.digest})
         run.parameters(asdict(field.plan))
         scores = {}
         for model, config in _with_a_season(configs, table).items():
-            with around.tracker.open(
+            with context.tracker.open(
                 options.experiment, f"{model} {file}", parent=run.run_id
             ) as part:
                 part.tags({"kind": "backtest"})
-                scores[model] = score(model, config, field, part, around.progress)
-        result = _ranked(scores, field, options.by, around.say, run.run_id)
-        around.tracker.log_files(run, lambda folder: _write(folder, result))
+                scores[model] = score(model, config, field, part, context.progress)
+        result = _ranked(scores, field, options.by, context.notify, run.run_id)
+        context.tracker.log_files(run, lambda folder: _write(folder, result))
     _write_output(result, options.output)
-    _tell_different_ends(field, around.say)
+    _notify_different_ends(field, context.notify)
     return result
 
 
@@ -143,7 +143,11 @@ def _with_a_season(configs: Mapping[str, Config], table: Table) -> dict[str, Con
 
 
 def _ranked(
-    scores: Mapping[str, Scores], field: Field, by: str, say: Callable[[str], object], run_id: str
+    scores: Mapping[str, Scores],
+    field: Field,
+    by: str,
+    notify: Callable[[str], object],
+    run_id: str,
 ) -> BacktestResult:
     """The models in the order of their mean loss over the origins where all have one."""
     losses = {name: by_origin(getattr(s, by)) for name, s in scores.items()}
@@ -154,7 +158,7 @@ def _ranked(
             "--origins"
         )
     if not known.all():
-        say(f"{int((~known).sum())} origin(s) have no value to score: left out")
+        notify(f"{int((~known).sum())} origin(s) have no value to score: left out")
     losses = {name: values[known] for name, values in losses.items()}
     order = sorted(losses, key=lambda name: float(losses[name].mean()))
     comparisons = against_best(losses, -(-field.horizon // field.plan.stride))
@@ -189,10 +193,10 @@ def _write_output(result: BacktestResult, output: Path | None) -> None:
         write_together({output: lambda partial: partial.write_bytes(content)})
 
 
-def _tell_different_ends(field: Field, say: Callable[[str], object]) -> None:
+def _notify_different_ends(field: Field, notify: Callable[[str], object]) -> None:
     stamps = _all_stamps(field)
     if any(each != stamps[0] for each in stamps):
-        say(
+        notify(
             "the series do not end together: an origin is counted back from each one's own "
             "end, its time is the latest"
         )

@@ -20,7 +20,7 @@ from forecaster.models.base import Forecaster
 from forecaster.tracking import labels
 from forecaster.training.fit import fit, new_model, window_data
 from forecaster.training.progress import Monitor
-from forecaster.workflows.tracker import Run
+from forecaster.workflows.tracking_target import Run
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode, Scoring, evaluate
 from forecaster.inference.locate import open_model
 from forecaster.io.atomic import check_folder, write_together
-from forecaster.io.tables import table_bytes
+from forecaster.io.output_tables import table_bytes
 from forecaster.reporting.markdown import best_in_bold, markdown_table, mean_and_spread, put_between
 from forecaster.tracking import query as runs
 from forecaster.tracking import run as tracking

@@ -21,7 +21,7 @@ from forecaster.data.splits import Part
 from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Scoring
-from forecaster.inference.predictor import check_form, in_model_order
+from forecaster.inference.predictor import check_schema, in_model_order
 from forecaster.inference.saved_model import SavedModel
 from forecaster.workflows.evaluate_report import Prepared
 
@@ -55,23 +55,25 @@ class EvaluateOptions:
     trust_code: bool = False
 
 
-def prepare(saved: SavedModel, options: EvaluateOptions, say: Callable[[str], object]) -> Prepared:
-    """Read and split the data; ``say`` gets what people should know of them."""
+def prepare(
+    saved: SavedModel, options: EvaluateOptions, notify: Callable[[str], object]
+) -> Prepared:
+    """Read and split the data; ``notify`` gets what people should know of them."""
     if options.conformal and options.split == "validation":
-        say(
+        notify(
             "--conformal: the intervals come from the errors on these very windows, so their "
             "coverage here is that of the "
             "calibration and says nothing about new data; see --split test"
         )
     source = _source(saved.config.data, options)
-    table = _read(source, options, say)
-    check_form(saved, table)
+    table = _read(source, options, notify)
+    check_schema(saved, table)
     problem, scoring, which = _problem(saved, in_model_order(saved, table), source, options)
-    _tell_unknown_series(saved, problem, say)
+    _notify_unknown_series(saved, problem, notify)
     part: Part = "validation" if options.split == "validation" else "test"
     windows = problem.windows(part)
     if part == "test":
-        _tell_what_was_seen(saved, problem, options.rolling is not None, say)
+        _notify_training_rows(saved, problem, options.rolling is not None, notify)
     return Prepared(saved, problem, windows, part, scoring, which)
 
 
@@ -93,19 +95,21 @@ def _problem(
     return problem, replace(options.scoring, stride=stride), which
 
 
-def _tell_unknown_series(saved: SavedModel, problem: Problem, say: Callable[[str], object]) -> None:
+def _notify_unknown_series(
+    saved: SavedModel, problem: Problem, notify: Callable[[str], object]
+) -> None:
     names = [series.item_id or "" for series in problem.table.series]
     unknown = [name for name in names if name not in saved.scaling]
     if unknown:
-        say(
+        notify(
             f"{len(unknown)} series, such as '{unknown[0]}', were not in the training: scaled by "
             "their own values before "
             "those scored"
         )
 
 
-def _tell_what_was_seen(
-    saved: SavedModel, problem: Problem, rolling: bool, say: Callable[[str], object]
+def _notify_training_rows(
+    saved: SavedModel, problem: Problem, rolling: bool, notify: Callable[[str], object]
 ) -> None:
     """Windows in the rows that the model was trained on or chosen by flatter it."""
     table, seen = problem.table, False
@@ -130,7 +134,7 @@ def _tell_what_was_seen(
                 "the test split: its first windows",
                 "give --origins that lie after those rows",
             )
-        say(
+        notify(
             f"{which} lie in the rows that this model was trained on or chosen by{other}, which "
             f"flatters it; {remedy}"
         )
@@ -147,10 +151,10 @@ def _source(trained: DataConfig, options: EvaluateOptions) -> DataConfig:
     return trained.model_copy(update={**given, **places})
 
 
-def _read(source: DataConfig, options: EvaluateOptions, say: Callable[[str], object]) -> Table:
+def _read(source: DataConfig, options: EvaluateOptions, notify: Callable[[str], object]) -> Table:
     if options.csv is None or options.dataset is not None:
         return load_table(source)
     table = read_table(options.csv, source.columns, IntakeReport())
     for decision in table.report.decisions:
-        say(decision)
+        notify(decision)
     return table

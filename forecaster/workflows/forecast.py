@@ -19,12 +19,12 @@ from forecaster.inference.predictor import (
     PredictionRequest,
     TableForecast,
     columns_of,
+    default_mode,
     forecast_series,
-    own_mode,
 )
 from forecaster.inference.saved_model import SavedModel, digest
 from forecaster.io.atomic import check_folder, write_together
-from forecaster.io.tables import kind_of, renamed, table_bytes
+from forecaster.io.output_tables import kind_of, renamed_items, table_bytes
 from forecaster.reporting.plots import plot_forecast
 from forecaster.tracking.provenance import versions
 
@@ -109,7 +109,7 @@ def _prepare(saved: SavedModel, source: Path | RawTable, settings: ForecastSetti
     columns = columns_of(saved, settings.roles)
     table = read_table(source, columns, IntakeReport())
     request = PredictionRequest(
-        settings.mode or own_mode(saved),  # type: ignore[arg-type]
+        settings.mode or default_mode(saved),  # type: ignore[arg-type]
         settings.samples,
         settings.steps,
         settings.quantiles,
@@ -148,7 +148,10 @@ def make(options: ForecastOptions, output: Path) -> PreparedForecast:
     kind = kind_of(output)
     content = table_bytes(frame, kind)
     meta = _meta(
-        options, prepared, output, decisions + (renamed(frame["item_id"]) if kind == ".csv" else [])
+        options,
+        prepared,
+        output,
+        decisions + (renamed_items(frame["item_id"]) if kind == ".csv" else []),
     )
     meta["output_sha256"] = hashlib.sha256(content).hexdigest()
     return PreparedForecast(
@@ -190,11 +193,11 @@ def stream(
     options: ForecastOptions,
     lines: Iterable[str],
     out: Callable[[str], object],
-    say: Callable[[str], object],
+    notify: Callable[[str], object],
     as_json: bool,
 ) -> None:
     """Forecast after each of ``lines``, to ``out`` or to the output, each row's forecast whole;
-    ``say`` gets decisions.
+    ``notify`` gets decisions.
     """
     if options.output is not None and options.output.suffix.lower() == ".parquet":
         raise UserError(
@@ -202,9 +205,9 @@ def stream(
         )
     made = _prepared(options)
     take, decisions = streaming.follow(made.saved, made.table, made.request, made.fill)
-    decisions += [] if as_json else renamed(made.table.labels)
+    decisions += [] if as_json else renamed_items(made.table.labels)
     for decision in made.table.report.decisions + decisions:
-        say(decision)
+        notify(decision)
     texts = streaming.forecasts(take, lines, streaming.as_json if as_json else streaming.as_csv)
     if options.output is None:
         for text in texts:

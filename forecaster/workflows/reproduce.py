@@ -15,7 +15,7 @@ from forecaster.errors import UserError
 from forecaster.inference.locate import find_model
 from forecaster.inference.saved_model import FILES, digest
 from forecaster.io.atomic import write_together
-from forecaster.io.tables import kind_of, read_table_bytes
+from forecaster.io.output_tables import kind_of, read_table_bytes
 from forecaster.tracking import store
 from forecaster.tracking.provenance import versions
 from forecaster.workflows.forecast import ForecastOptions, PreparedForecast, files_of, make

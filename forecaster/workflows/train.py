@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from forecaster.config.load import check_config
-from forecaster.config.parts import Trust, own_names
+from forecaster.config.parts import Trust, custom_names
 from forecaster.config.schema import Config, TrainerConfig
 from forecaster.data.problem import Problem, load_problem
 from forecaster.data.reading import RawTable
@@ -16,8 +16,8 @@ from forecaster.errors import UserError
 from forecaster.io.atomic import check_model_folder
 from forecaster.serving import registry
 from forecaster.training.fit import on_cuda
-from forecaster.workflows.surroundings import COMMAND_LINE, Surroundings
-from forecaster.workflows.tracker import Run
+from forecaster.workflows.run_context import COMMAND_LINE, RunContext
+from forecaster.workflows.tracking_target import Run
 from forecaster.workflows.train_job import FILE, Job, find_job
 from forecaster.workflows.train_steps import Site, TrainingResult, carry_out, log_start
 
@@ -43,7 +43,7 @@ class TrainOptions:
     source: RawTable | None = None
 
 
-def train(options: TrainOptions, around: Surroundings = COMMAND_LINE) -> TrainingResult:
+def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> TrainingResult:
     """Train, evaluate, save and track."""
     config = options.config
     if options.registered_name is not None:
@@ -53,20 +53,20 @@ def train(options: TrainOptions, around: Surroundings = COMMAND_LINE) -> Trainin
     check_devices(config.trainer)
     _check_parts(config)
     problem = _problem(config, options.source)
-    around.tracker.check()
-    with around.tracker.open(options.experiment, options.run_name, parent=options.parent) as run:
+    context.tracker.check()
+    with context.tracker.open(options.experiment, options.run_name, parent=options.parent) as run:
         run.tags(options.tags)
         job = _job(options, problem, run.run_id)
-        run.save_unsent_beside(job.folder(around.tracker))
-        with around.tracker.checkpoints(run.run_id) as checkpoints:
+        run.save_unsent_beside(job.folder(context.tracker))
+        with context.tracker.checkpoints(run.run_id) as checkpoints:
             (checkpoints / FILE).write_text(job.model_dump_json(indent=1), encoding="utf-8")
-            site = _site(around, run, checkpoints, job)
+            site = _site(context, run, checkpoints, job)
             log_start(site, config, problem)
             return carry_out(site, config, problem)
 
 
 def resume(
-    reference: str, csv: str | None = None, around: Surroundings = COMMAND_LINE
+    reference: str, csv: str | None = None, context: RunContext = COMMAND_LINE
 ) -> TrainingResult:
     """Go on with an interrupted training, in its own run; ``csv``: where its file is by now, if it
     was moved.
@@ -77,18 +77,18 @@ def resume(
         config = config.model_copy(update={"data": config.data.model_copy(update={"csv": csv})})
     check_devices(config.trainer)
     problem = _same_problem(job, config)
-    tracker = around.tracker
+    tracker = context.tracker
     with (
         tracker.checkpoints(job.run_id) as checkpoints,
         tracker.open(job.experiment, job.run_name, job.run_id) as run,
     ):
         run.save_unsent_beside(job.folder(tracker))
-        return carry_out(_site(around, run, checkpoints, job), config, problem)
+        return carry_out(_site(context, run, checkpoints, job), config, problem)
 
 
 def _check_parts(config: Config) -> None:
     """Other processes find a class by its module's name, and a file has none."""
-    names = own_names(config.model.model_dump(mode="json"))
+    names = custom_names(config.model.model_dump(mode="json"))
     files = [name for name in names if ".py:" in name]
     if files and config.trainer.devices > 1:
         raise UserError(
@@ -132,9 +132,9 @@ def _job(options: TrainOptions, problem: Problem, run_id: str) -> Job:
     )
 
 
-def _site(around: Surroundings, run: Run, checkpoints: Path, job: Job) -> Site:
-    folder = job.folder(around.tracker)
-    return Site(around, run, checkpoints, folder, job.registered_name)
+def _site(context: RunContext, run: Run, checkpoints: Path, job: Job) -> Site:
+    folder = job.folder(context.tracker)
+    return Site(context, run, checkpoints, folder, job.registered_name)
 
 
 def check_devices(settings: TrainerConfig) -> None:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from forecaster.config.sections import Section
 from forecaster.errors import UserError
 from forecaster.tracking import store
-from forecaster.workflows.tracker import Tracker
+from forecaster.workflows.tracking_target import Tracker
 
 FILE = "job.json"
 

@@ -18,7 +18,7 @@ from forecaster.evaluation.score import Mode, Scoring, score_seasonal_naive, sco
 from forecaster.inference.predictor import PredictionRequest, forecast_table
 from forecaster.inference.saved_model import SavedModel, load_model, save_model
 from forecaster.io.atomic import whole_folder
-from forecaster.io.tables import table_bytes
+from forecaster.io.output_tables import table_bytes
 from forecaster.models.base import Forecaster
 from forecaster.models.conformal import validation_errors
 from forecaster.reporting.plots import plot_forecast, recent_history
@@ -27,8 +27,8 @@ from forecaster.tracking import labels
 from forecaster.tracking.provenance import code_version, versions
 from forecaster.training.fit import fit, new_model, on_cuda, window_data
 from forecaster.training.progress import Stopwatch
-from forecaster.workflows.surroundings import Surroundings
-from forecaster.workflows.tracker import Run
+from forecaster.workflows.run_context import RunContext
+from forecaster.workflows.tracking_target import Run
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class TrainingResult:
 class Site:
     """Where one training goes on: its run, its checkpoints, the folder its model is saved in."""
 
-    around: Surroundings
+    context: RunContext
     run: Run
     checkpoints: Path
     folder: Path
@@ -101,7 +101,7 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
         site.run.metrics(losses, epoch)
         stopwatch.save()
 
-    windows, progress = window_data(config, problem), site.around.progress
+    windows, progress = window_data(config, problem), site.context.progress
     fit(model, windows, config.trainer, site.checkpoints, report, progress)
     seconds = stopwatch.seconds()
     if on_cuda(config.trainer):
@@ -161,7 +161,7 @@ def _log_evaluation(site: Site, evaluated: Evaluated) -> None:
         (folder / "evaluation").mkdir()
         frame.to_csv(folder / "evaluation" / "by_lead.csv", index=False, float_format="%.8g")
 
-    site.around.tracker.log_files(site.run, write)
+    site.context.tracker.log_files(site.run, write)
 
 
 def _store(site: Site, evaluated: Evaluated) -> Stored:
@@ -188,7 +188,7 @@ def _log(site: Site, stored: Stored) -> TrainingResult:
     past the end of the data.
     """
     model_id = _log_model(site, stored)
-    site.around.tracker.log_files(site.run, lambda folder: _write_forecast(site, stored, folder))
+    site.context.tracker.log_files(site.run, lambda folder: _write_forecast(site, stored, folder))
     version = _register(site.registered_name, model_id, site.run.run_id)
     evaluated = stored.evaluated
     return TrainingResult(
@@ -201,9 +201,9 @@ def _log_model(site: Site, stored: Stored) -> str | None:
     is to be logged.
     """
     try:
-        return site.around.tracker.log_model(stored.saved, stored.evaluated.fitted.problem.table)
+        return site.context.tracker.log_model(stored.saved, stored.evaluated.fitted.problem.table)
     except UserError as error:
-        site.around.say(f"note: {error}; the model is saved, and logged as plain files")
+        site.context.notify(f"note: {error}; the model is saved, and logged as plain files")
         site.run.folder(site.folder, "model")
         return None
 
@@ -218,7 +218,7 @@ def _write_forecast(site: Site, stored: Stored, folder: Path) -> None:
     try:
         forecast, _ = forecast_table(saved, table, request)
     except UserError as error:
-        site.around.say(f"no forecast plot: {error}")
+        site.context.notify(f"no forecast plot: {error}")
         return
     for name in ("plots", "forecasts"):
         (folder / name).mkdir()
@@ -254,4 +254,4 @@ def log_start(site: Site, config: Config, problem: Problem) -> None:
         for name, content in contents.items():
             (folder / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
-    site.around.tracker.log_files(run, write)
+    site.context.tracker.log_files(run, write)
