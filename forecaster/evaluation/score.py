@@ -9,7 +9,7 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from forecaster.data.problem import Problem, with_a_season
+from forecaster.data.problem import Problem, with_season_lookback
 from forecaster.data.splits import Part
 from forecaster.data.windows import Batch, Windows, evenly_spaced, loader_of
 from forecaster.diffusion.drawing import Draws
@@ -145,7 +145,7 @@ def score_windows(
 
 def score_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> WindowScores:
     """The seasonal naive baseline on the same windows, with a lookback of a season at least."""
-    widened = replace(problem, config=with_a_season(problem.config, problem.table))
+    widened = replace(problem, config=with_season_lookback(problem.config, problem.table))
     data, season = widened.config, problem.table.interval.season
     shape = Shape(problem.channels, data.lookback, data.horizon, season)
     naive = SeasonalNaive(SeasonalNaiveConfig(), shape)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from forecaster.config.load import find_config, load_config
 from forecaster.config.schema import Config
-from forecaster.data.problem import load_table, with_a_season
+from forecaster.data.problem import load_table, with_season_lookback
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.evaluation.compare import Comparison, against_best, in_words
@@ -114,7 +114,7 @@ def compete(
         run.tags({**tags, "data.sha256": table.digest})
         run.parameters(asdict(field.plan))
         scores = {}
-        for model, config in _with_a_season(configs, table).items():
+        for model, config in _with_season_baseline(configs, table).items():
             with context.tracker.open(
                 options.experiment, f"{model} {file}", parent=run.run_id
             ) as part:
@@ -135,10 +135,10 @@ def _field(configs: Mapping[str, Config], table: Table, options: BacktestOptions
     return Field(table, plan, horizon, options.samples)
 
 
-def _with_a_season(configs: Mapping[str, Config], table: Table) -> dict[str, Config]:
+def _with_season_baseline(configs: Mapping[str, Config], table: Table) -> dict[str, Config]:
     """The baseline reads a season at least."""
     baseline = configs[BASELINE]
-    wider = baseline.model_copy(update={"data": with_a_season(baseline.data, table)})
+    wider = baseline.model_copy(update={"data": with_season_lookback(baseline.data, table)})
     return {**configs, BASELINE: wider}
 
 

@@ -86,7 +86,7 @@ def _problem(
             problem = load_problem(source, table, saved.scaling)
         except TooShortError as error:
             raise UserError(
-                f"{error.what}; give --origins in place of --split, or more rows"
+                f"{error.fault}; give --origins in place of --split, or more rows"
             ) from error
         return problem, options.scoring, f"the {options.split} split"
     origins, stride = options.rolling.origins, options.rolling.stride or source.horizon

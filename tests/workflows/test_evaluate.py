@@ -224,7 +224,7 @@ def test_the_protocols_z_scores_do_not_depend_on_the_origins(
     split = load_problem(config, shops.table)
     rolling = rolling_problem(config, shops.table, origins=2, stride=5)
     known = {"ark": Scaling(np.array([1.0, 2.0]), np.array([3.0, 4.0]))}
-    foreign = rolling_problem(config, shops.table, origins=2, stride=5, known=known)
+    foreign = rolling_problem(config, shops.table, origins=2, stride=5, stored=known)
     assert foreign.scaling[0] is known["ark"]
     for number, series in enumerate(shops.table.series):
         rows = series.values[: len(series.values) // 2]
