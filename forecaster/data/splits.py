@@ -101,7 +101,8 @@ class Scaling:
             row, k = far[0]
             raise UserError(
                 f"{where}: column '{names[k]}' holds {values[row, k]:g}, more than "
-                f"{_MAX_DEVIATION:g} standard deviations from the mean {self.mean[k]:g} of what was learnt from; correct it, or leave the "
+                f"{_MAX_DEVIATION:g} standard deviations from the mean "
+                f"{self.mean[k]:g} of what was learnt from; correct it, or leave the "
                 "column out with --target"
             )
 

@@ -1,7 +1,6 @@
-"""``backtest``: several models on the user's own file from rolling origins, each trained anew as
-the origins move on.
+"""``backtest``: compare models on a file from rolling origins, with retraining.
 
-The way is a chain of values: configurations and a table → scores → ranking → logged run.
+Configurations and a table → scores → ranking → logged run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +25,7 @@ from forecaster.workflows.backtest_scores import (
     Plan,
     Scores,
     by_origin,
-    check_room,
+    check_length,
     frame_of,
     mean,
     score,
@@ -40,10 +39,9 @@ BASELINE = "seasonal-naive"
 
 @dataclass(frozen=True)
 class BacktestOptions:
-    """The options of the command ``backtest``; ``overrides`` are laid over each model's
-    configuration.
+    """The options of the command ``backtest``.
 
-    ``stride``: None for the horizon.
+    ``stride``: None for the horizon. ``overrides``: for the configurations of all models.
     """
 
     models: tuple[str, ...]
@@ -61,10 +59,9 @@ class BacktestOptions:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A model's place: mean errors over all origins in standard deviations of the training rows.
+    """A row of the ranking: mean errors over all origins in standard deviations of training rows.
 
-    ``crps`` is the absolute error where there is a point forecast only; ``coverage`` (90 %) is nan
-    there.
+    For a point forecast ``crps`` is the absolute error, and ``coverage`` (of 90 % intervals) nan.
     """
 
     model: str
@@ -76,8 +73,9 @@ class Ranked:
 
 @dataclass(frozen=True)
 class BacktestResult:
-    """The ranking, best first, and the best model held against each other one; ``origins``: their
-    times, as written; ``frame``: each model's errors by series and origin.
+    """The ranking, best first, and comparisons of the best model with each other one.
+
+    ``origins``: their times, as texts. ``frame``: each model's errors by series and origin.
     """
 
     run_id: str
@@ -89,9 +87,7 @@ class BacktestResult:
 
 
 def backtest(options: BacktestOptions, notify: Callable[[str], object]) -> BacktestResult:
-    """Train and score every model from every origin, rank them, and track it all as one run with a
-    part for each model.
-    """
+    """Train and score all models, rank them, and log a run with a child run for each model."""
     if options.output is not None:
         check_folder(options.output.parent)
     configs = load_configs(options.models, options.settings, options.overrides)
@@ -103,7 +99,7 @@ def backtest(options: BacktestOptions, notify: Callable[[str], object]) -> Backt
 def compete(
     configs: Mapping[str, Config], table: Table, options: BacktestOptions, context: RunContext
 ) -> BacktestResult:
-    """The same for these configurations, the baseline's among them, on a table that was read."""
+    """``backtest`` of configurations, including the baseline's, on a loaded table."""
     field = _field(configs, table, options)
     for decision in table.report.decisions:
         context.notify(decision)
@@ -117,9 +113,9 @@ def compete(
         for model, config in _with_season_baseline(configs, table).items():
             with context.tracker.open(
                 options.experiment, f"{model} {file}", parent=run.run_id
-            ) as part:
-                part.tags({"kind": "backtest"})
-                scores[model] = score(model, config, field, part, context.progress)
+            ) as child:
+                child.tags({"kind": "backtest"})
+                scores[model] = score(model, config, field, child, context.progress)
         result = _ranked(scores, field, options.by, context.notify, run.run_id)
         context.tracker.log_files(run, lambda folder: _write(folder, result))
     _write_output(result, options.output)
@@ -131,12 +127,12 @@ def _field(configs: Mapping[str, Config], table: Table, options: BacktestOptions
     horizon = _horizon(configs)
     plan = Plan(options.origins, options.stride or horizon, options.refit_every)
     for config in configs.values():
-        check_room(config, table, plan)
+        check_length(config, table, plan)
     return Field(table, plan, horizon, options.samples)
 
 
 def _with_season_baseline(configs: Mapping[str, Config], table: Table) -> dict[str, Config]:
-    """The baseline reads a season at least."""
+    """The configurations with a lookback of a season at least for the baseline."""
     baseline = configs[BASELINE]
     wider = baseline.model_copy(update={"data": with_season_lookback(baseline.data, table)})
     return {**configs, BASELINE: wider}
@@ -149,22 +145,22 @@ def _ranked(
     notify: Callable[[str], object],
     run_id: str,
 ) -> BacktestResult:
-    """The models in the order of their mean loss over the origins where all have one."""
+    """The models ranked by their mean loss over the origins where all have one."""
     losses = {name: by_origin(getattr(s, by)) for name, s in scores.items()}
-    known = np.isfinite(np.stack(list(losses.values()))).all(0)
-    if known.sum() < 2:
+    complete = np.isfinite(np.stack(list(losses.values()))).all(0)
+    if complete.sum() < 2:
         raise UserError(
             f"{field.table.path}: fewer than two of the origins have a value to score; give more "
             "--origins"
         )
-    if not known.all():
-        notify(f"{int((~known).sum())} origin(s) have no value to score: left out")
-    losses = {name: values[known] for name, values in losses.items()}
+    if not complete.all():
+        notify(f"{int((~complete).sum())} origin(s) have no value to score: left out")
+    losses = {name: values[complete] for name, values in losses.items()}
     order = sorted(losses, key=lambda name: float(losses[name].mean()))
     comparisons = against_best(losses, -(-field.horizon // field.plan.stride))
     return BacktestResult(
         run_id,
-        [_place(name, scores[name]) for name in order],
+        [_ranked_model(name, scores[name]) for name in order],
         comparisons,
         [max(times) for times in zip(*_all_stamps(field), strict=True)],
         frame_of(scores, field),
@@ -172,7 +168,7 @@ def _ranked(
     )
 
 
-def _place(name: str, scores: Scores) -> Ranked:
+def _ranked_model(name: str, scores: Scores) -> Ranked:
     mae, crps = mean(by_origin(scores.mae)), mean(by_origin(scores.crps))
     return Ranked(name, mae, crps, scores.coverage, scores.seconds)
 
@@ -205,7 +201,7 @@ def _notify_different_ends(field: Field, notify: Callable[[str], object]) -> Non
 def load_configs(
     names: Sequence[str], settings: Sequence[str], overrides: Mapping[str, Any]
 ) -> dict[str, Config]:
-    """The models' and the baseline's, each by its name."""
+    """The configurations of the models and the baseline, by name."""
     paths: dict[str, Path] = {}
     for name in [*names, BASELINE]:
         path = find_config(name)
@@ -218,7 +214,7 @@ def load_configs(
 
 
 def _horizon(configs: Mapping[str, Config]) -> int:
-    """The one that all models have."""
+    """The common horizon of all models."""
     horizons = {config.data.horizon for config in configs.values()}
     if len(horizons) > 1:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Which windows an evaluation scores: those of a split, or of the last origins of a file."""
+"""The windows of an evaluation: those of a split, or of the last origins of a file."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -28,9 +28,7 @@ from forecaster.workflows.evaluate_report import Prepared
 
 @dataclass(frozen=True)
 class Rolling:
-    """The last ``origins`` of a file in place of a split, ``stride`` steps apart (None: the
-    horizon).
-    """
+    """The last ``origins`` of a file, ``stride`` steps apart (None: the horizon)."""
 
     origins: int
     stride: int | None
@@ -58,7 +56,7 @@ class EvaluateOptions:
 def prepare(
     saved: SavedModel, options: EvaluateOptions, notify: Callable[[str], object]
 ) -> Prepared:
-    """Read and split the data; ``notify`` gets what people should know of them."""
+    """Read and split the data; ``notify`` receives remarks about them."""
     if options.conformal and options.split == "validation":
         notify(
             "--conformal: the intervals come from the errors on these very windows, so their "
@@ -80,7 +78,7 @@ def prepare(
 def _problem(
     saved: SavedModel, table: Table, source: DataConfig, options: EvaluateOptions
 ) -> tuple[Problem, Scoring, str]:
-    """The split or the rolling origins, which of its windows are scored, and that in words."""
+    """The problem, its scoring with the stride of the origins, and a description of the windows."""
     if options.rolling is None:
         try:
             problem = load_problem(source, table, saved.scaling)
@@ -111,7 +109,7 @@ def _notify_unknown_series(
 def _notify_training_rows(
     saved: SavedModel, problem: Problem, rolling: bool, notify: Callable[[str], object]
 ) -> None:
-    """Windows in the rows that the model was trained on or chosen by flatter it."""
+    """Notify if windows lie in the rows that the model was trained or selected on."""
     table, seen = problem.table, False
     try:
         until = {
@@ -124,8 +122,8 @@ def _notify_training_rows(
         ) from error
     for series, border in zip(table.series, problem.borders, strict=True):
         first = table.interval.stamps(series.first, border.part("test")[0] + 1)[-1]
-        known = until.get(series.item_id or "")
-        seen |= known is not None and first <= known
+        last_seen = until.get(series.item_id or "")
+        seen |= last_seen is not None and first <= last_seen
     if seen:
         other = "" if table.digest == saved.metadata.get("digest") else ", if these are its series"
         which, remedy = "--origins: the earliest", "give fewer origins or a smaller --stride"
@@ -143,12 +141,12 @@ def _notify_training_rows(
 def _source(trained: DataConfig, options: EvaluateOptions) -> DataConfig:
     if options.csv is None and options.dataset is None:
         return trained
-    given = {name: value for name, value in options.roles.items() if value is not None}
-    # the training file's interval is the model's affair: it is compared, not imposed
-    given = given if options.csv is None else {"freq": None, **given}
+    roles = {name: value for name, value in options.roles.items() if value is not None}
+    # the training file's interval is not imposed: it is compared later
+    roles = roles if options.csv is None else {"freq": None, **roles}
     file = str(options.csv) if isinstance(options.csv, Path) else None
-    places = {"csv": file, "dataset": options.dataset}
-    return trained.model_copy(update={**given, **places})
+    sources = {"csv": file, "dataset": options.dataset}
+    return trained.model_copy(update={**roles, **sources})
 
 
 def _read(source: DataConfig, options: EvaluateOptions, notify: Callable[[str], object]) -> Table:
