@@ -1,5 +1,4 @@
-"""The Python interface, whose names are those of the package ``forecaster``: what the command line
-does, with frames in and frames out.
+"""The Python interface, exported by the package ``forecaster``: the commands, on frames.
 
-Nothing is printed; a mistake raises ``UserError`` with the command line's message.
+Nothing is printed; mistakes raise ``UserError`` with the command line's messages.
 """

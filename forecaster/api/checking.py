@@ -1,4 +1,4 @@
-"""``forecaster.check``: what is in a table, and what training would do with it."""
+"""``forecaster.check``: the facts about a table, and how training would use it."""
 
 from dataclasses import dataclass
 from typing import Any, Unpack
@@ -12,11 +12,11 @@ from forecaster.workflows.check import check_file
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What ``check`` found.
+    """The result of ``check``.
 
     ``facts`` by name: the file, its columns and their roles, the interval, gaps, duplicates,
-    missing values. ``decisions``: what was decided about the data. ``problems``: what keeps it from
-    being trained on; ``suggestions``: what to do.
+    missing values. ``decisions``: about the data. ``problems``: what prevents a training;
+    ``suggestions``: their remedies.
 
     >>> import forecaster
     >>> report = forecaster.check("datasets/seattle_weather.csv", horizon=28)
@@ -35,7 +35,7 @@ class CheckReport:
         return not self.problems
 
     def to_frame(self) -> pd.DataFrame:
-        """All of it, a row a finding: ``kind, name, text``."""
+        """The report as a table with columns ``kind, name, text``."""
         rows = [("fact", name, str(value)) for name, value in self.facts.items()]
         for kind in ("decisions", "problems", "suggestions"):
             rows += [(kind.removesuffix("s"), "", text) for text in getattr(self, kind)]
@@ -45,10 +45,10 @@ class CheckReport:
 def check(
     source: object, *, horizon: int = 96, lookback: int = 336, **roles: Unpack[Roles]
 ) -> CheckReport:
-    """Look at a table before anything is trained on it; nothing is raised for what is wrong in it.
+    """Check a table before a training; its faults are reported, not raised.
 
     ``source``: the path of a CSV or Parquet file, a pandas or polars frame, wide or long, or a
-    GluonTS data set. ``horizon``, ``lookback``: what a training would be asked for, in steps.
+    GluonTS data set. ``horizon``, ``lookback``: those of the training, in steps.
     ``roles``: see ``forecaster.api.roles.Roles``.
 
     >>> import pandas as pd, forecaster
@@ -62,11 +62,11 @@ def check(
     >>> forecaster.check(frame, horizon=1, lookback=2, on_gap="fill").ok
     True
     """
-    read = read_source(source)
-    found = check_file(read, horizon, lookback, read_roles(roles, "check"))
-    refused = found.pop("refused")
-    decisions = tuple(found.pop("decisions", ()))
-    facts = {name: value for name, value in found.items() if value is not None}
+    data = read_source(source)
+    outcome = check_file(data, horizon, lookback, read_roles(roles, "check"))
+    refused = outcome.pop("refused")
+    decisions = tuple(outcome.pop("decisions", ()))
+    facts = {name: value for name, value in outcome.items() if value is not None}
     problems = () if refused is None else (refused,)
     remedies = [problem.rpartition("; ")[2] for problem in problems if "; " in problem]
     return CheckReport(facts, decisions, problems, (*remedies, *_constant(facts)))

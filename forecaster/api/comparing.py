@@ -1,4 +1,4 @@
-"""``forecaster.backtest``: which of several models is better on a table."""
+"""``forecaster.backtest``: compare several models on a table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,18 +16,19 @@ from forecaster.errors import UserError
 from forecaster.models.base import Forecaster
 from forecaster.training.progress import Silent
 from forecaster.workflows.backtest import BASELINE, BacktestOptions, compete, load_configs
-from forecaster.workflows.surroundings import Surroundings
-from forecaster.workflows.tracker import tracker_of
+from forecaster.workflows.run_context import RunContext
+from forecaster.workflows.tracking_target import tracker_of
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Several models on a table's past, seasonal naive among them.
+    """The result of a backtest of several models, including seasonal naive.
 
-    ``frame``: a row a model, best first: ``model, mae, crps, coverage/90, seconds``, errors in
-    standard deviations of the training rows; the crps of a point forecast is its mae. ``findings``:
-    the best held against each other one, in words. ``errors``: each model's by series and origin;
-    ``origins``: the times of their first targets; ``notes``: what to know about the figures.
+    ``frame``: a row for each model, best first: ``model, mae, crps, coverage/90, seconds``, with
+    errors in standard deviations of the training rows; the crps of a point forecast is its mae.
+    ``findings``: comparisons of the best model with each other one. ``errors``: each model's by
+    series and origin; ``origins``: the times of their first targets; ``notes``: remarks about the
+    data.
 
     >>> import forecaster
     >>> board = forecaster.backtest("datasets/seattle_weather.csv", ["nlinear"], horizon=2,
@@ -65,12 +66,12 @@ def backtest(
     tracking: bool = True,
     **roles: Unpack[Roles],
 ) -> Leaderboard:
-    """Forecast a table's past with several models, trained anew as the origins move on.
+    """Backtest several models on a table from rolling origins, with retraining.
 
-    ``models``: names of presets, YAML files or one's own classes; the ``settings`` are those of
-    all. ``origins``: how many times to forecast from, ``stride`` steps apart (None: the horizon),
-    ``refit_every`` of them served by a training. ``by``: what ranks the models. For the rest see
-    ``train``.
+    ``models``: names of presets, YAML files or custom classes; ``settings`` apply to all.
+    ``origins``: the number of forecast origins, ``stride`` steps apart (None: the horizon);
+    ``refit_every``: the number of origins that share a training. ``by``: the metric of the ranking.
+    For the rest see ``train``.
 
     >>> import forecaster
     >>> board = forecaster.backtest("datasets/seattle_weather.csv", ["seasonal-naive"], horizon=7,
@@ -78,12 +79,12 @@ def backtest(
     >>> board.frame.model.tolist(), [f"{time:.10}" for time in board.origins]
     (['seasonal-naive'], ['2015-12-11', '2015-12-18', '2015-12-25'])
     """
-    read, given = read_source(source), read_roles(roles, "backtest")
+    data, columns = read_source(source), read_roles(roles, "backtest")
     overrides = overrides_of(
-        read, horizon, lookback, seed, accelerator, lower, upper, given, settings
+        data, horizon, lookback, seed, accelerator, lower, upper, columns, settings
     )
     configs = _configs(models, overrides)
-    table = read_table(read, next(iter(configs.values())).data.columns)
+    table = read_table(data, next(iter(configs.values())).data.columns)
     options = BacktestOptions(
         models=tuple(configs),
         origins=_at_least("origins", origins, 2),
@@ -98,34 +99,34 @@ def backtest(
         output=None,
     )
     notes: list[str] = []
-    around = Surroundings(tracker_of(tracking), Silent(), notes.append)
-    found = compete(configs, table, options, around)
-    ranking = pd.DataFrame([asdict(place) for place in found.ranking])
+    context = RunContext(tracker_of(tracking), Silent(), notes.append)
+    result = compete(configs, table, options, context)
+    ranking = pd.DataFrame([asdict(row) for row in result.ranking])
     return Leaderboard(
         ranking.rename(columns={"coverage": "coverage/90"}),
-        tuple(found.findings),
-        found.frame,
-        tuple(found.origins),
+        tuple(result.findings),
+        result.frame,
+        tuple(result.origins),
         tuple(notes),
-        found.run_id or None,
+        result.run_id or None,
     )
 
 
 def _configs(
     models: Sequence[str | Path | type[Forecaster]], overrides: Mapping[str, Any]
 ) -> dict[str, Config]:
-    """Those of one's own classes first, the baseline's last."""
-    own = [model for model in models if isinstance(model, type)]
+    """The configurations by name: custom classes first, the baseline last."""
+    classes = [model for model in models if isinstance(model, type)]
     named = [str(model) for model in models if not isinstance(model, type)]
-    found = {model_name(model): config_of(model, overrides) for model in own}
+    custom = {model_name(model): config_of(model, overrides) for model in classes}
     presets = load_configs(named, (), overrides)
-    twice = [*(found.keys() & presets.keys()), BASELINE][0]
-    if twice in found:
-        raise UserError(f"two models are called '{twice}'; rename your class")
-    return {**found, **presets}
+    duplicate = [*(custom.keys() & presets.keys()), BASELINE][0]
+    if duplicate in custom:
+        raise UserError(f"two models are called '{duplicate}'; rename your class")
+    return {**custom, **presets}
 
 
-def _at_least(name: str, value: int, least: int) -> int:
-    if value < least:
-        raise UserError(f"{name}: {value} is too few; give {least} at least")
+def _at_least(name: str, value: int, minimum: int) -> int:
+    if value < minimum:
+        raise UserError(f"{name}: {value} is too few; give {minimum} at least")
     return value

@@ -1,4 +1,4 @@
-"""A model's name, file or class, and keyword arguments → a configuration."""
+"""Configurations from a model's name, file or class, and keyword arguments."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,13 +15,14 @@ Bounds = float | Mapping[str, float]
 
 
 def model_name(model: str | Path | type[Forecaster]) -> str:
-    """What a model is called among others."""
+    """The name of a model in tables."""
     return model.__name__ if isinstance(model, type) else Path(model).stem
 
 
 def config_of(model: str | Path | type[Forecaster], overrides: Mapping[str, Any]) -> Config:
-    """The configuration of a preset by its name, of a YAML file, or of one's own class, with
-    ``overrides`` by their keys (``trainer.max_steps``) laid over it.
+    """The configuration of a preset, a YAML file or a custom class.
+
+    ``overrides``: values by dotted key, such as ``trainer.max_steps``.
     """
     if not isinstance(model, type):
         return load_config(find_config(str(model)), (), overrides)
@@ -33,14 +34,14 @@ def config_of(model: str | Path | type[Forecaster], overrides: Mapping[str, Any]
 
 def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """``{"a.b": 1}`` → ``{"a": {"b": 1}}``."""
-    found: dict[str, Any] = {}
+    nested: dict[str, Any] = {}
     for key, value in values.items():
         *sections, last = key.split(".")
-        at = found
+        target = nested
         for section in sections:
-            at = at.setdefault(section, {})
-        at[last] = value
-    return found
+            target = target.setdefault(section, {})
+        target[last] = value
+    return nested
 
 
 def overrides_of(
@@ -54,7 +55,7 @@ def overrides_of(
     roles: Mapping[str, Any],
     settings: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """What keyword arguments set in a configuration, ``settings`` last."""
+    """The configuration keys that keyword arguments set; ``settings`` override the others."""
     data = {
         "csv": str(source) if isinstance(source, Path) else None,
         "horizon": horizon,
@@ -63,9 +64,9 @@ def overrides_of(
         "upper": _plain(upper),
         **roles,
     }
-    given = {f"data.{name}": value for name, value in data.items() if value is not None}
+    values = {f"data.{name}": value for name, value in data.items() if value is not None}
     trainer = {"trainer.seed": seed, "trainer.accelerator": accelerator}
-    return {**given, **trainer, **(settings or {})}
+    return {**values, **trainer, **(settings or {})}
 
 
 def _plain(bounds: Bounds | None) -> float | dict[str, float] | None:

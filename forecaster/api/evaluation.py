@@ -1,4 +1,4 @@
-"""What ``Model.evaluate`` gives: metrics, tables, the forecasts that were scored, one sentence."""
+"""The result of ``Model.evaluate``: metrics, tables, scored forecasts and a verdict."""
 
 from dataclasses import dataclass
 
@@ -11,23 +11,23 @@ from forecaster.training.progress import Silent
 from forecaster.workflows.evaluate import evaluate
 from forecaster.workflows.evaluate_report import tables_of
 from forecaster.workflows.evaluate_windows import EvaluateOptions
-from forecaster.workflows.surroundings import Surroundings
-from forecaster.workflows.tracker import Tracker
+from forecaster.workflows.run_context import RunContext
+from forecaster.workflows.tracking_target import Tracker
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """A model's scores on past windows of a table.
 
-    ``metrics`` and ``baseline`` (seasonal naive's on the same windows) by name, such as ``mae``,
-    ``crps``, ``coverage/90``; ``by_lead``, ``by_series``: the same by steps ahead and by series, in
-    the data's units. ``verdict``: whether the point forecasts are better than repeating the season.
+    ``metrics`` and ``baseline`` (seasonal naive on the same windows) by name, such as ``mae``,
+    ``crps``, ``coverage/90``; ``by_lead``, ``by_series``: the same by lead time and by series, in
+    the data's units. ``verdict``: a comparison of the point forecasts with seasonal naive.
 
-    ``frame``: the forecasts that were scored, a row a series, origin and step: ``item_id, cutoff``
-    (the last time the forecast knew), ``timestamp, y, mean`` and quantiles. ``mean`` is the point
-    forecast, whose errors ``mae``, ``mse`` and ``mase`` are.
+    ``frame``: the scored forecasts, a row for each series, origin and step: ``item_id, cutoff``
+    (the last time of the history), ``timestamp, y, mean`` and quantiles. ``mean`` is the point
+    forecast, whose errors are ``mae``, ``mse`` and ``mase``.
 
-    ``notes``: what to know about the figures. ``run_id``: None where it was not tracked.
+    ``notes``: remarks about the data. ``run_id``: None without tracking.
 
     >>> import forecaster
     >>> sample = "datasets/seattle_weather.csv"
@@ -54,15 +54,15 @@ class Evaluation:
 def evaluation_of(
     saved: SavedModel, options: EvaluateOptions, tracker: Tracker, levels: tuple[float, ...]
 ) -> Evaluation:
-    """Score a model that is loaded; ``levels``: the quantiles that are shown."""
+    """Evaluate a loaded model; ``levels``: the quantiles in the result's frame."""
     forecasts, notes = Forecasts(levels), list[str]()
-    around = Surroundings(tracker, Silent(), notes.append)
-    result, evaluated = evaluate(saved, options, around, forecasts)
+    context = RunContext(tracker, Silent(), notes.append)
+    result, evaluated = evaluate(saved, options, context, forecasts)
     table, tables = evaluated.prepared.problem.table, tables_of(evaluated)
     frame = forecasts.frame(table, evaluated.prepared.windows)
     times = {name: read_times(table.clock, frame[name]) for name in ("cutoff", "timestamp")}
     return Evaluation(
-        evaluated.found.pooled(),
+        evaluated.scores.pooled(),
         evaluated.naive.pooled(),
         tables["by_lead"],
         tables["by_series"],

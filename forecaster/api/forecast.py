@@ -1,4 +1,4 @@
-"""What ``Model.forecast`` gives: a table, sample paths and a picture."""
+"""The result of ``Model.forecast``: a table, sample paths and a plot."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from forecaster.data.clock import Clock
 from forecaster.inference.predictor import TableForecast
 from forecaster.io.atomic import check_folder, write_together
-from forecaster.io.tables import renamed, table_bytes
+from forecaster.io.output_tables import renamed_items, table_bytes
 from forecaster.reporting.plots import draw_forecast
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Samples:
-    """Sample paths, as an xarray.DataArray holds them: ``values`` (item, sample, step, channel) in
-    the data's units; ``dims``; ``coords``, one for each dimension.
+    """Sample paths in the data's units, with the attributes of an xarray.DataArray.
 
-    In a wide table, whose columns are the series, they are the channels of the one item ''.
+    ``values`` (item, sample, step, channel); ``coords``: for each of ``dims``. The columns of a
+    wide table are channels of a single item ''.
     """
 
     values: NDArray[np.float64]
@@ -45,7 +45,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Forecast:
-    """The values after a table's end.
+    """A forecast of the values after a table's end.
 
     >>> import forecaster
     >>> model = forecaster.train("datasets/seattle_weather.csv", model="quantile-linear",
@@ -57,27 +57,28 @@ class Forecast:
     (12, Timestamp('2016-01-01 00:00:00'))
     """
 
-    _made: TableForecast
+    _forecast: TableForecast
     _channels: tuple[str, ...]
     _history: int
 
     @property
     def frame(self) -> pd.DataFrame:
-        """A row a series and step, in the table's order: ``item_id, timestamp, mean``, and a column
-        a quantile, named by its level. Times are those of the table's clock.
+        """A row for each series and step: ``item_id, timestamp, mean``, and quantiles by level.
+
+        Series are in the table's order, times on its clock.
         """
-        written = self._made.frame
-        return written.assign(timestamp=read_times(self._made.table.clock, written["timestamp"]))
+        frame = self._forecast.frame
+        return frame.assign(timestamp=read_times(self._forecast.table.clock, frame["timestamp"]))
 
     @property
     def samples(self) -> Samples | None:
-        """The sample paths; None in point mode and of a model that gives quantiles."""
+        """The sample paths; None in point mode and for quantile models."""
         from gluonts.model.forecast import SampleForecast
 
-        paths = [each for each in self._made.series if isinstance(each, SampleForecast)]
-        if self._made.request.mode == "point" or not paths:
+        paths = [each for each in self._forecast.series if isinstance(each, SampleForecast)]
+        if self._forecast.request.mode == "point" or not paths:
             return None
-        table = self._made.table
+        table = self._forecast.table
         order = [self._channels.index(name) for name in table.names]
         values = np.stack([each.samples.reshape(*each.samples.shape[:2], -1) for each in paths])
         coords = {
@@ -90,32 +91,33 @@ class Forecast:
 
     @property
     def decisions(self) -> list[str]:
-        """What was decided about the table and the forecast."""
-        return self._made.table.report.decisions + self._made.decisions
+        """The decisions about the table and the forecast."""
+        return self._forecast.table.report.decisions + self._forecast.decisions
 
     def plot(self, path: str | Path | None = None) -> "Figure":
         """A matplotlib Figure of the first eight series: recent history, mean and intervals.
 
         ``path``: also write it (PNG, SVG or PDF).
         """
-        figure = draw_forecast(self._made.table, self._made.frame, self._history)
+        figure = draw_forecast(self._forecast.table, self._forecast.frame, self._history)
         if path is not None:
             check_folder(Path(path).parent)
             write_together({Path(path): lambda partial: figure.savefig(partial, dpi=110)})
         return figure
 
     def to_csv(self, path: str | Path) -> list[str]:
-        """Write the file that the command line writes. What is given back are the decisions about
-        names that a spreadsheet would take for formulas.
+        """Write the command line's CSV file.
+
+        Returns the decisions about names that a spreadsheet would interpret as formulas.
         """
         check_folder(Path(path).parent)
-        content = table_bytes(self._made.frame, ".csv")
+        content = table_bytes(self._forecast.frame, ".csv")
         write_together({Path(path): lambda partial: partial.write_bytes(content)})
-        return renamed(self._made.frame["item_id"])
+        return renamed_items(self._forecast.frame["item_id"])
 
 
-def read_times(clock: Clock, written: pd.Series) -> pd.DatetimeIndex:
-    """Times that the clock wrote, zoned wherever it knows a zone."""
+def read_times(clock: Clock, texts: pd.Series) -> pd.DatetimeIndex:
+    """Parse times that the clock wrote, with its zone if it has one."""
     if not clock.utc and (clock.zone is None or clock.date_only):
-        return pd.DatetimeIndex(pd.to_datetime(written))
-    return pd.DatetimeIndex(pd.to_datetime(written, utc=True)).tz_convert(clock.zone or "UTC")
+        return pd.DatetimeIndex(pd.to_datetime(texts))
+    return pd.DatetimeIndex(pd.to_datetime(texts, utc=True)).tz_convert(clock.zone or "UTC")

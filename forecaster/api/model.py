@@ -1,4 +1,4 @@
-"""A trained model: it forecasts, is evaluated, and saved; and ``forecaster.load``."""
+"""A trained model, to forecast with, evaluate and save; and ``forecaster.load``."""
 
 import shutil
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ from forecaster.data.reading import RawTable
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode, Scoring
 from forecaster.inference.locate import open_model
-from forecaster.inference.predictor import PredictionRequest, SavedPredictor, own_mode
+from forecaster.inference.predictor import PredictionRequest, SavedPredictor, default_mode
 from forecaster.inference.saved_model import SavedModel, load_model
 from forecaster.io.atomic import check_model_folder, whole_folder
 from forecaster.tracking.labels import title
 from forecaster.workflows.evaluate_windows import EvaluateOptions, Rolling
 from forecaster.workflows.forecast import ForecastSettings, forecast_with
-from forecaster.workflows.tracker import STORE, Tracker, tracker_of
+from forecaster.workflows.tracking_target import STORE, Tracker, tracker_of
 
 MODES = ("point", "probabilistic")
 
 
 class Model:
-    """A trained model, in memory and in its ``folder``. ``notes``: what to know of its training.
+    """A trained model, in memory and in its ``folder``. ``notes``: remarks of its training.
 
     >>> import forecaster
     >>> model = forecaster.train("datasets/seattle_weather.csv", model="nlinear",
@@ -53,26 +53,25 @@ class Model:
 
     @property
     def folder(self) -> Path:
-        """The saved model's. One that was neither tracked nor given an ``output`` is temporary, and
-        goes with this object: see ``save``.
+        """The folder of the saved model.
+
+        Without tracking and ``output`` it is temporary, and removed with this object: see ``save``.
         """
         return self._saved.folder
 
     @property
     def run_id(self) -> str | None:
-        """The tracked run of its training; None if there was none."""
-        found = self._saved.metadata.get("run_id")
-        return None if found is None else str(found)
+        """The id of the training's run; None without tracking."""
+        run_id = self._saved.metadata.get("run_id")
+        return None if run_id is None else str(run_id)
 
     @property
     def metrics(self) -> dict[str, float]:
-        """What its training found on held-out windows, ``val/…`` and ``test/…``, in the data's
-        units.
-        """
+        """The training's metrics on held-out windows (``val/…``, ``test/…``), in data units."""
         return dict(self._saved.metadata.get("metrics", {}))
 
     def save(self, path: str | Path) -> "Model":
-        """A copy of it in the folder ``path``, which an older saved model may give way for.
+        """Save a copy in the folder ``path``, replacing an older saved model there.
 
         >>> import forecaster, tempfile
         >>> model = forecaster.train("datasets/seattle_weather.csv", model="seasonal-naive",
@@ -81,11 +80,11 @@ class Model:
         ...     forecaster.load(model.save(f"{folder}/weather").folder)
         Model('seasonal naive', horizon=3)
         """
-        place = Path(path)
-        check_model_folder(place)
-        with whole_folder(place) as partial:
+        folder = Path(path)
+        check_model_folder(folder)
+        with whole_folder(folder) as partial:
             shutil.copytree(self.folder, partial, dirs_exist_ok=True)
-        saved = load_model(place, self._saved.model.device, trust_code=True)
+        saved = load_model(folder, self._saved.model.device, trust_code=True)
         return Model(saved, self._tracker, self._source, self.notes)
 
     def forecast(
@@ -103,12 +102,12 @@ class Model:
     ) -> Forecast:
         """Forecast the values after a table's end.
 
-        ``source``: whose last rows are the history (None: what the model was trained on). ``mode``:
-        ``point``, or ``probabilistic``, which is the default if the model can. ``samples``: how
-        many paths; ``steps``: of sampling, of models that sample in steps. ``conformal``: intervals
-        from the errors on validation. ``resample_rate``: the table's interval is so many times the
-        model's (state-space models). The same seed gives the same numbers here and on the command
-        line.
+        ``source``: the history (None: the training data). ``mode``: ``point`` or ``probabilistic``
+        (None: probabilistic if the model has a distribution). ``samples``: the number of paths;
+        ``steps``: the number of sampling steps of diffusion models. ``conformal``: intervals from
+        the errors on validation windows. ``resample_rate``: the table's interval as a multiple of
+        the training data's (state-space models). The same seed gives the same numbers here and on
+        the command line.
 
         >>> import forecaster
         >>> model = forecaster.train("datasets/seattle_weather.csv", model="seasonal-naive",
@@ -128,8 +127,8 @@ class Model:
             resample_rate,
             read_roles(roles, "forecast"),
         )
-        made = forecast_with(self._saved, self._data(source), settings)
-        return Forecast(made, self._saved.schema.names, 3 * self._saved.config.data.horizon)
+        forecast = forecast_with(self._saved, self._data(source), settings)
+        return Forecast(forecast, self._saved.schema.names, 3 * self._saved.config.data.horizon)
 
     def evaluate(
         self,
@@ -151,13 +150,13 @@ class Model:
         tracking: bool | None = None,
         **roles: Unpack[Roles],
     ) -> Evaluation:
-        """Score the model on a table's past, beside seasonal naive.
+        """Evaluate the model and seasonal naive on past windows of a table.
 
-        ``origins``: the last so many times to forecast from, ``stride`` steps apart (None: the
-        horizon); without them the windows of ``split`` (``test``: the last fifth of the rows, or
-        ``validation``: the tenth before it), all or ``limit`` evenly spaced ones. ``quantiles``:
-        which of the scored ones stand in the result's frame. ``tracking``: None is as the model's
-        training was. For the rest see ``forecast``.
+        ``origins``: the number of rolling origins at the end of the table, ``stride`` steps apart
+        (None: the horizon); without them, the windows of ``split`` (``test``: the last fifth of the
+        rows, or ``validation``: the tenth before it), all or ``limit`` evenly spaced ones.
+        ``quantiles``: their levels in the result's frame. ``tracking``: by default that of the
+        training. For the rest see ``forecast``.
 
         >>> import forecaster
         >>> sample = "datasets/seattle_weather.csv"
@@ -171,20 +170,20 @@ class Model:
         if split not in ("test", "validation"):
             raise UserError(f"split: '{split}' is none; give test or validation")
         counts = {"origins": origins, "stride": stride, "limit": limit, "steps": steps}
-        for name, least in {**dict.fromkeys(counts, 1), "samples": 2}.items():
+        for name, minimum in {**dict.fromkeys(counts, 1), "samples": 2}.items():
             value = {**counts, "samples": samples}[name]
-            if value is not None and value < least:
-                raise UserError(f"{name}: {value} is too few; give {least} at least")
+            if value is not None and value < minimum:
+                raise UserError(f"{name}: {value} is too few; give {minimum} at least")
         if origins is None and stride is not None:
             raise UserError("stride is the distance between origins; give both")
-        chosen: Mode = mode or ("probabilistic" if conformal else own_mode(self._saved))
+        effective: Mode = mode or ("probabilistic" if conformal else default_mode(self._saved))
         options = EvaluateOptions(
             reference=str(self.folder),
-            csv=self._given(source),
+            csv=self._source_or_default(source),
             dataset=None,
             split=split,
             rolling=None if origins is None else Rolling(origins, stride),
-            scoring=Scoring(chosen, samples, steps, limit, seed, full=True),
+            scoring=Scoring(effective, samples, steps, limit, seed, full=True),
             conformal=conformal,
             resample_rate=resample_rate,
             accelerator=None,
@@ -204,8 +203,9 @@ class Model:
         quantiles: Sequence[float] = (0.05, 0.5, 0.95),
         seed: int = 0,
     ) -> Predictor:
-        """The model as a predictor of GluonTS: entries of ``start``, ``target`` (channels × time,
-        or time) and ``item_id`` in, forecasts out.
+        """The model as a GluonTS predictor.
+
+        Entries have ``start``, ``target`` (channels × time, or time) and ``item_id``.
 
         >>> import forecaster, numpy as np, pandas as pd
         >>> model = forecaster.train("datasets/seattle_weather.csv", model="seasonal-naive",
@@ -216,18 +216,18 @@ class Model:
         ([13.0, 14.0], '2024-01-21')
         """
         _check_mode(mode)
-        asked = mode or own_mode(self._saved)
         levels = tuple(sorted(set(quantiles)))
-        return SavedPredictor(self._saved, PredictionRequest(asked, samples, steps, levels, seed))
+        request = PredictionRequest(mode or default_mode(self._saved), samples, steps, levels, seed)
+        return SavedPredictor(self._saved, request)
 
-    def _given(self, source: object) -> Path | RawTable | None:
-        """What is given, or else the frame that was trained on; None for the training's file."""
+    def _source_or_default(self, source: object) -> Path | RawTable | None:
+        """The source, by default the frame of the training; None for the training's file."""
         return self._source if source is None else read_source(source)
 
     def _data(self, source: object) -> Path | RawTable:
-        found = self._given(source)
-        if found is not None:
-            return found
+        data = self._source_or_default(source)
+        if data is not None:
+            return data
         if self._saved.config.data.csv is None:
             raise UserError("the model does not know where its data lie; give the table")
         return Path(self._saved.config.data.csv)
@@ -236,11 +236,11 @@ class Model:
 def load(
     reference: str | Path, *, accelerator: Accelerator | None = None, trust_code: bool = False
 ) -> Model:
-    """A saved model: its folder, ``models:/NAME@ALIAS``, ``runs:/ID/model``, or ``latest``.
+    """Load a saved model: a folder, ``models:/NAME@ALIAS``, ``runs:/ID/model``, or ``latest``.
 
-    ``trust_code``: run the code of its maker's own that it holds, which may do anything.
+    ``trust_code``: run the code of its custom parts, which may do anything.
 
-    Raises UserError where there is none, or where it is damaged.
+    Raises UserError for a missing or damaged model.
 
     >>> import forecaster
     >>> try:

@@ -11,11 +11,12 @@ from forecaster.errors import UserError
 
 
 class Roles(TypedDict, total=False):
-    """How a table is read. What is not given is found, and said; a model's later tables are read as
-    the one it was trained on.
+    """Column roles and policies for reading a table.
 
-    ``timestamp``: the time column; ``target``: the value columns; ``item_id``: the column that
-    names the series of a long table; ``freq``: the interval, such as ``15min``, ``D``, ``MS``;
+    Roles that are not given are detected; later tables are read like the training table.
+
+    ``timestamp``: the time column; ``target``: the value columns; ``item_id``: the column with the
+    names of series in a long table; ``freq``: the interval, such as ``15min``, ``D``, ``MS``;
     ``timezone``: of local times; ``on_gap``, ``on_duplicate``: what to do about missing and
     repeated times.
     """
@@ -30,9 +31,7 @@ class Roles(TypedDict, total=False):
 
 
 def read_roles(roles: Roles, function: str) -> dict[str, Any]:
-    """The roles that are given, checked. Raises TypeError for a name that is none, UserError for a
-    value that cannot be.
-    """
+    """Validate roles. Raises TypeError for an unknown name, UserError for an invalid value."""
     for name in roles:
         if name not in Roles.__annotations__:
             raise TypeError(f"{function}() got an unexpected keyword argument '{name}'")

@@ -1,4 +1,4 @@
-"""``forecaster.train``."""
+"""``forecaster.train``: train a model on a table."""
 
 import shutil
 import tempfile
@@ -15,8 +15,8 @@ from forecaster.errors import UserError
 from forecaster.inference.locate import open_model
 from forecaster.models.base import Forecaster
 from forecaster.training.progress import Silent
-from forecaster.workflows.surroundings import Surroundings
-from forecaster.workflows.tracker import tracker_of
+from forecaster.workflows.run_context import RunContext
+from forecaster.workflows.tracking_target import tracker_of
 from forecaster.workflows.train import TrainOptions
 from forecaster.workflows.train import train as run_training
 
@@ -39,16 +39,16 @@ def train(
     tracking: bool = True,
     **roles: Unpack[Roles],
 ) -> Model:
-    """Train a model, evaluate it on held-out windows, save and track it.
+    """Train a model, evaluate it on held-out windows, and save and track it.
 
-    ``source``: the path of a CSV or Parquet file, a pandas or polars frame, wide (a column a
-    series) or long (a column names the series), whose index may be the times, or a GluonTS data
+    ``source``: the path of a CSV or Parquet file, a pandas or polars frame, wide (a column for each
+    series) or long (with a column of series names), whose index may be the times, or a GluonTS data
     set. ``preset``: a configuration by its name (None: ``s2dbm``); or ``model``: a preset's name, a
-    YAML file, or one's own subclass of ``forecaster.Forecaster``. ``horizon``, ``lookback``: steps
+    YAML file, or a custom subclass of ``forecaster.Forecaster``. ``horizon``, ``lookback``: steps
     to forecast, and steps of history that the model reads. ``settings``: any configuration keys.
-    ``lower``, ``upper``: bounds of all columns or by column; forecasts are cut off there.
-    ``output``: the saved model's folder. ``tracking=False`` writes nothing but that folder, a
-    temporary one if there is none. ``roles``: see ``forecaster.api.roles.Roles``.
+    ``lower``, ``upper``: bounds of all columns or by column; forecasts are clipped to them.
+    ``output``: the saved model's folder. ``tracking=False`` writes nothing but that folder, by
+    default a temporary one. ``roles``: see ``forecaster.api.roles.Roles``.
 
     Raises UserError for a mistake in the data or in the settings.
 
@@ -62,11 +62,11 @@ def train(
     """
     if preset is not None and model is not None:
         raise UserError("give preset or model, not both")
-    read, chosen = read_source(source), model or preset or "s2dbm"
+    data, selected = read_source(source), model or preset or "s2dbm"
     config = config_of(
-        chosen,
+        selected,
         overrides_of(
-            read,
+            data,
             horizon,
             lookback,
             seed,
@@ -77,24 +77,24 @@ def train(
             settings,
         ),
     )
-    data = read.stem if isinstance(read, Path) else read.path
-    name = run_name or f"{model_name(chosen)} {data} {config.data.horizon}"
-    place = None if output is None else Path(output)
-    frame = None if isinstance(read, Path) else read
+    stem = data.stem if isinstance(data, Path) else data.path
+    name = run_name or f"{model_name(selected)} {stem} {config.data.horizon}"
+    target = None if output is None else Path(output)
+    frame = None if isinstance(data, Path) else data
     notes: list[str] = []
-    around = Surroundings(tracker_of(tracking), Silent(), notes.append)
-    temporary = None if tracking or place else Path(tempfile.mkdtemp(prefix="forecaster-"))
+    context = RunContext(tracker_of(tracking), Silent(), notes.append)
+    temporary = None if tracking or target else Path(tempfile.mkdtemp(prefix="forecaster-"))
     options = TrainOptions(
-        config, experiment, name, temporary / "model" if temporary else place, source=frame
+        config, experiment, name, temporary / "model" if temporary else target, source=frame
     )
     try:
-        folder = run_training(options, around).folder
+        folder = run_training(options, context).folder
     except BaseException:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
         raise
     saved = open_model(str(folder), accelerator, trust_code=True)
-    made = Model(saved, around.tracker, frame, notes)
+    trained = Model(saved, context.tracker, frame, notes)
     if temporary is not None:
-        weakref.finalize(made, shutil.rmtree, temporary, ignore_errors=True)
-    return made
+        weakref.finalize(trained, shutil.rmtree, temporary, ignore_errors=True)
+    return trained

@@ -16,20 +16,20 @@ from forecaster.errors import one_line
     type=click.IntRange(1),
     default=96,
     show_default=True,
-    help="What training would be asked for.",
+    help="The horizon of the training.",
 )
 @click.option("--lookback", type=click.IntRange(1), default=336, show_default=True)
 @column_options
 @json_option
 def check(csv: Path, horizon: int, lookback: int, as_json: bool, **roles: Any) -> None:
-    """Say what is found in a file, and what training and forecasting would do with it."""
+    """Check a file: its facts, and how training and forecasting would use it."""
     from forecaster.workflows.check import check_file
 
-    found = check_file(csv, horizon, lookback, {k: v for k, v in roles.items() if v is not None})
+    outcome = check_file(csv, horizon, lookback, {k: v for k, v in roles.items() if v is not None})
     if as_json:
-        print_json(found)
+        print_json(outcome)
     else:
-        for key, value in found.items():
+        for key, value in outcome.items():
             if isinstance(value, dict):
                 value = [f"{name}: {text}" for name, text in value.items()]
             if isinstance(value, list):
@@ -37,7 +37,7 @@ def check(csv: Path, horizon: int, lookback: int, as_json: bool, **roles: Any) -
                     click.echo(f"{key + ':':<16} {one_line(str(item))}")
             elif value is not None:
                 click.echo(f"{key + ':':<16} {one_line(str(value))}")
-    if found["refused"] is not None:
+    if outcome["refused"] is not None:
         click.get_current_context().exit(1)
 
 
@@ -49,7 +49,7 @@ def datasets() -> None:
 @datasets.command("list")
 @json_option
 def datasets_list(as_json: bool) -> None:
-    """Names, intervals, and whether they are here."""
+    """Names, intervals, and whether they are downloaded."""
     from forecaster.data.catalog import catalog
 
     if as_json:
@@ -58,8 +58,8 @@ def datasets_list(as_json: bool) -> None:
     rows = [
         [n, d.interval, "here" if d.path.is_file() else "-", d.about] for n, d in catalog().items()
     ]
-    for name, interval, here, about in [["name", "interval", "file", "about"], *rows]:
-        click.echo(f"{name:<9} {interval:<8} {here:<5} {about}")
+    for name, interval, status, about in [["name", "interval", "file", "about"], *rows]:
+        click.echo(f"{name:<9} {interval:<8} {status:<5} {about}")
 
 
 @datasets.command("show")
@@ -87,9 +87,9 @@ def datasets_fetch(name: str, source: Path | None, as_json: bool) -> None:
     """Download a data set (or take it from a folder) and verify it; NAME may be 'all'."""
     from forecaster.data.catalog import catalog, fetch
 
-    found = {each: str(fetch(each, source)) for each in (catalog() if name == "all" else [name])}
+    paths = {each: str(fetch(each, source)) for each in (catalog() if name == "all" else [name])}
     if as_json:
-        print_json(found)
+        print_json(paths)
     else:
-        for path in found.values():
+        for path in paths.values():
             click.echo(path)

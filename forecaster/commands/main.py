@@ -1,4 +1,4 @@
-"""The group of all commands, and how errors are reported."""
+"""The command group and its error reports."""
 
 import io
 import signal
@@ -17,8 +17,8 @@ from forecaster.commands import compare, data, forecast, models, reproduce, runs
 from forecaster.config.program import program
 from forecaster.errors import UserError, one_line
 
-# how to go on with what was interrupted
-_GO_ON = {
+# hints for resuming an interrupted command
+_RESUME_HINTS = {
     "train": "; an unfinished training goes on with: train --resume latest",
     "benchmark": "; the same command goes on",
     "tune": "; the same command goes on",
@@ -29,18 +29,16 @@ class Cli(click.Group):
     """A group whose user errors are one line on standard error and exit status 1."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Without arguments: the help, and exit status 0."""
+        """Without arguments, print the help and exit with status 0."""
         if not args:
             click.echo(ctx.get_help())
             ctx.exit()
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; ``--debug`` shows tracebacks instead. SIGTERM is answered as Ctrl-C
-        is.
-        """
+        """Run the command and report its errors, or tracebacks with ``--debug``."""
         try:
-            with _terminable() as received:
+            with _sigterm_interrupts() as received:
                 return super().invoke(ctx)
         except (UserError, OSError) as error:
             if ctx.params.get("debug"):
@@ -49,15 +47,15 @@ class Cli(click.Group):
             click.echo(f"error: {message}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
-            click.echo("interrupted" + _GO_ON.get(ctx.invoked_subcommand or "", ""), err=True)
+            click.echo(
+                "interrupted" + _RESUME_HINTS.get(ctx.invoked_subcommand or "", ""), err=True
+            )
             ctx.exit(128 + (received[0] if received else signal.SIGINT))
 
 
 @contextmanager
-def _terminable() -> Iterator[list[int]]:
-    """Within it SIGTERM, of a service manager or a container engine, interrupts; what was received
-    is in the list.
-    """
+def _sigterm_interrupts() -> Iterator[list[int]]:
+    """Turn SIGTERM into KeyboardInterrupt; the list holds the received signals."""
     received: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -68,11 +66,11 @@ def _terminable() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
-    answer = signal.signal(signal.SIGTERM, interrupt)
+    previous = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield received
     finally:
-        signal.signal(signal.SIGTERM, answer)
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _os_error(error: OSError) -> str:
@@ -88,16 +86,15 @@ def _os_error(error: OSError) -> str:
 def main(debug: bool) -> None:
     """Train forecasting models on a CSV file, forecast what comes next, and compare runs."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, io.TextIOWrapper
-        ):  # a name that the terminal's encoding lacks is no reason to fail
+        # escape characters that the terminal's encoding lacks
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     if not debug:
         warnings.filterwarnings("ignore")
 
 
 def run() -> None:
-    """The program: its usage names it as it was started."""
+    """Run the program under the name it was started by."""
     main(prog_name=program())
 
 

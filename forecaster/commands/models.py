@@ -22,14 +22,14 @@ def models_list(as_json: bool) -> None:
     """The configurations, each with its first line."""
     from forecaster.config.paths import CONFIGS
 
-    found = {
+    presets = {
         p.stem: p.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
         for p in sorted(CONFIGS.glob("*.yaml"))
     }
     if as_json:
-        print_json(found)
+        print_json(presets)
         return
-    for name, about in found.items():
+    for name, about in presets.items():
         click.echo(f"{name:<20} {about}")
 
 
@@ -52,9 +52,9 @@ def models_show(name: str, as_json: bool) -> None:
 @click.option("--kind", help="One kind only: forecaster, network, condition, schedule, objective.")
 @json_option
 def models_parts(kind: str | None, as_json: bool) -> None:
-    """All parts that a model is put together from, with their settings and defaults.
+    """All parts of models, with their settings and defaults.
 
-    Priors are forecasters. One's own part is named by its place, FILE.py:Class or MODULE:Class.
+    Priors are forecasters. Your own parts are named FILE.py:Class or MODULE:Class.
     """
     from forecaster.config.part_index import heading, parts_of, setting_lines
 
@@ -62,8 +62,8 @@ def models_parts(kind: str | None, as_json: bool) -> None:
     if as_json:
         print_json(parts)
         return
-    for kind_name, known in parts.items():
-        for name, about in known.items():
+    for kind_name, by_name in parts.items():
+        for name, about in by_name.items():
             click.echo(heading(kind_name, name, about))
             for line in setting_lines(about["settings"]):
                 click.echo(f"    {line}")
@@ -76,14 +76,16 @@ def models_versions(name: str | None, as_json: bool) -> None:
     """The registered versions of NAME, or of all models, newest first."""
     from forecaster.serving.registry import list_versions
 
-    found = list_versions(name)
+    versions = list_versions(name)
     if as_json:
-        print_json({"versions": found})
+        print_json({"versions": versions})
         return
-    shown = ("test/mse", "test/crps")
+    metric_names = ("test/mse", "test/crps")
     rows = []
-    for each in found:
-        metrics = [f"{each['metrics'][m]:.5g}" if m in each["metrics"] else "" for m in shown]
+    for each in versions:
+        metrics = [
+            f"{each['metrics'][m]:.5g}" if m in each["metrics"] else "" for m in metric_names
+        ]
         rows.append(
             [
                 each["name"],
@@ -93,45 +95,43 @@ def models_versions(name: str | None, as_json: bool) -> None:
                 *metrics,
             ]
         )
-    print_table(["name", "version", "alias", "run", *shown], rows)
+    print_table(["name", "version", "alias", "run", *metric_names], rows)
 
 
 @models.command("promote")
 @click.argument("name")
 @click.argument("version", type=click.IntRange(1))
-@click.option(
-    "--alias", default="champion", show_default=True, help="What the version is to be called."
-)
+@click.option("--alias", default="champion", show_default=True, help="The alias of the version.")
 @click.option(
     "--force",
     is_flag=True,
-    help="Even if it is worse than the version of that alias on the same test data.",
+    help="Also if it is worse than the current version on the same test data.",
 )
 @json_option
 def models_promote(name: str, version: int, alias: str, force: bool, as_json: bool) -> None:
-    """Give a registered version an alias, which a reference models:/NAME@ALIAS then leads to."""
+    """Assign an alias to a registered version, for references models:/NAME@ALIAS."""
     from forecaster.serving.registry import promote
 
-    done = promote(name, version, alias, force)
+    promotion = promote(name, version, alias, force)
     if as_json:
         print_json(
             {
                 "name": name,
                 "version": version,
                 "alias": alias,
-                "before": done.before,
-                "compared": done.compared,
+                "before": promotion.before,
+                "compared": promotion.compared,
             }
         )
         return
     before = ""
-    if done.before not in (None, version):
-        how = (
+    if promotion.before not in (None, version):
+        comparison = (
             "not compared"
-            if done.compared is None
-            else "{} {:.5g} against {:.5g}".format(*done.compared)
+            if promotion.compared is None
+            else "{} {:.5g} against {:.5g}".format(*promotion.compared)
         )
-        before = f", before: version {done.before} ({how})"
+        before = f", before: version {promotion.before} ({comparison})"
     click.echo(f"models:/{name}@{alias}  version {version}{before}")
 
 
@@ -159,7 +159,7 @@ def models_promote(name: str, version: int, alias: str, force: bool, as_json: bo
 @accelerator_option
 @trust_option
 def serve(reference: str, host: str, port: int, accelerator: str | None, trust_code: bool) -> None:
-    """Answer tables posted to /invocations with their forecast, by MLflow's scoring protocol."""
+    """Serve forecasts of tables posted to /invocations, by MLflow's scoring protocol."""
     from forecaster.inference.locate import open_model
     from forecaster.serving import server
 

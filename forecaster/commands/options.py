@@ -1,4 +1,4 @@
-"""What the commands share: options, the reading of their values, and printing."""
+"""Options and output of several commands."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def options_of(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """Several options as one decorator, in their order."""
+    """Combine options into one decorator."""
 
     def decorate(function: F) -> F:
         for option in reversed(options):
@@ -23,12 +23,12 @@ def options_of(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 
 def names(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    """Names separated by commas."""
+    """Parse names separated by commas."""
     return None if value is None else tuple(name.strip() for name in value.split(","))
 
 
 def levels(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float, ...]:
-    """Quantile levels separated by commas, sorted."""
+    """Parse quantile levels separated by commas, and sort them."""
     try:
         return tuple(sorted({float(level) for level in value.split(",")}))
     except ValueError as error:
@@ -38,7 +38,7 @@ def levels(ctx: click.Context, param: click.Parameter, value: str) -> tuple[floa
 def bounds(
     ctx: click.Context, param: click.Parameter, value: str | None
 ) -> float | dict[str, float] | None:
-    """One number, or COL=NUMBER separated by commas."""
+    """Parse a number, or COL=NUMBER separated by commas."""
     if value is None:
         return None
     try:
@@ -106,7 +106,7 @@ COLUMNS = ("timestamp", "target", "item_id", "freq", "timezone", "on_gap", "on_d
 
 
 def print_json(content: Mapping[str, Any]) -> None:
-    """One JSON object on standard output; a number that is not there, nan, is null."""
+    """Print a JSON object on standard output, with null for nan."""
     click.echo(json.dumps(_without_nan(content), ensure_ascii=False, allow_nan=False))
 
 
@@ -119,7 +119,7 @@ def _without_nan(content: Any) -> Any:
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Left-aligned first column, the rest to the right; plain text, however narrow the terminal."""
+    """Print a plain-text table: the first column left-aligned, the others right-aligned."""
     widths = [max(len(str(row[i])) for row in [head, *rows]) for i in range(len(head))]
     for row in [head, *rows]:
         cells = [
@@ -130,5 +130,5 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def note(text: str) -> None:
-    """What people should know, on standard error."""
+    """Print a note on standard error."""
     click.echo(f"note: {one_line(text)}", err=True)

@@ -1,4 +1,4 @@
-"""The typed configuration: YAML in and out, unknown keys refused with the nearest that exists."""
+"""Reading and writing the typed configuration as YAML."""
 
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -20,15 +20,15 @@ def find_config(name: str) -> Path:
     path = Path(name)
     if path.suffix in {".yaml", ".yml"}:
         return path
-    found = CONFIGS / f"{name}.yaml"
-    if not found.is_file():
+    preset = CONFIGS / f"{name}.yaml"
+    if not preset.is_file():
         names = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
         raise UserError(f"no model '{name}'{nearest(name, names)}; there are {', '.join(names)}")
-    return found
+    return preset
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping, read safely."""
+    """The content of a YAML file, which has to be a mapping."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -51,8 +51,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def load_config(
     path: Path, settings: Sequence[str] = (), overrides: Mapping[str, Any] | None = None
 ) -> Config:
-    """Read a configuration, lay ``overrides`` and then ``KEY=VALUE`` settings over it, and check
-    it.
+    """Read and validate a configuration, overridden by ``overrides`` and then by settings.
+
+    ``settings``: texts KEY=VALUE.
     """
     content = read_yaml(path)
     for key, value in (overrides or {}).items():
@@ -79,9 +80,7 @@ def _put(content: dict[str, Any], key: str, value: Any) -> None:
 
 
 def check_config(content: Mapping[str, Any], source: str, trust: Trust = NO_TRUST) -> Config:
-    """Validate; the first fault is reported in one line. ``trust``: whether parts of the user's own
-    may be loaded.
-    """
+    """Validate a configuration, with the first fault as UserError. ``trust``: in custom parts."""
     try:
         return Config.model_validate(content, context=trust)
     except ValidationError as error:
@@ -93,15 +92,15 @@ def check_config(content: Mapping[str, Any], source: str, trust: Trust = NO_TRUS
             f"{source}: no configuration key '{key}'{nearest(last, known)}; "
             f"known: {', '.join(known)}"
         )
-        if "name" in known:  # the keys may be those of the part that was there before
-            exchanged = key.removesuffix(f".{last}")
-            message += f"; a part that is exchanged is given whole: {exchanged}={{name: …}}"
+        if "name" in known:  # the keys may be those of the part that was replaced
+            replaced = key.removesuffix(f".{last}")
+            message += f"; a part that is exchanged is given whole: {replaced}={{name: …}}"
         raise UserError(message)
     raise UserError(f"{source}: configuration key '{key}': {reason(fault)}; correct it")
 
 
 def reason(fault: Any) -> str:
-    """What is wrong with a value, from pydantic's account of it."""
+    """A message for one of pydantic's errors, with the wrong value."""
     message = str(fault["msg"]).removeprefix("Value error, ")
     of_a_section = isinstance(fault["input"], Mapping | Section)
     value = "" if of_a_section else f", got {reprlib.repr(fault['input'])}"
@@ -111,30 +110,30 @@ def reason(fault: Any) -> str:
 def _locate(
     content: Mapping[str, Any], location: Sequence[str | int], trust: Trust
 ) -> tuple[str, type[Section]]:
-    """The dotted key of a fault, and the section that it lies in."""
+    """The dotted key of a fault, and the class of its section."""
     section: type[Section] = Config
     inside: type[Section] | None = Config
     value: Any = content
     kind: Kind | None = None
     keys: list[str] = []
-    for place in location:
-        if isinstance(place, str):
+    for step in location:
+        if isinstance(step, str):
             if kind is not None:
                 inside = find(kind, value["name"], trust).config
-            if inside is None:  # what follows names an alternative of the field's type
+            if inside is None:  # the rest names an alternative of the field's type
                 break
-            section, field = inside, inside.model_fields.get(place)
+            section, field = inside, inside.model_fields.get(step)
             kind = None if field is None else kind_held(field)
             inside = None if field is None else _section(field.annotation)
-        keys.append(str(place))
-        value = _item(value, place)
+        keys.append(str(step))
+        value = _item(value, step)
     return ".".join(keys), section
 
 
-def _item(value: Any, place: str | int) -> Any:
+def _item(value: Any, step: str | int) -> Any:
     if isinstance(value, Mapping):
-        return value.get(place)
-    return value[place] if isinstance(value, list | tuple) and isinstance(place, int) else None
+        return value.get(step)
+    return value[step] if isinstance(value, list | tuple) and isinstance(step, int) else None
 
 
 def _section(annotation: Any) -> type[Section] | None:

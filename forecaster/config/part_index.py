@@ -1,8 +1,8 @@
-"""What is known of the parts without importing their code: an index that the registry writes.
+"""An index of all parts, generated from the registry.
 
 Importing every part takes seconds, since their code imports torch; ``models parts`` and
-``models show`` read ``parts.json`` instead. ``python -m forecaster.config.part_index`` writes it
-anew after a change of a part, and a test compares it with the registry.
+``models show`` read ``parts.json`` instead. ``python -m forecaster.config.part_index`` regenerates
+it, and a test compares it with the registry.
 """
 
 import inspect
@@ -45,7 +45,7 @@ def describe() -> Index:
 
 
 def _settings(section: type[Section], kind: Kind | None = None) -> dict[str, Any]:
-    """What ``_setting`` says of each; the name of a part is none of its settings."""
+    """``_setting`` of each field; the name of a part is not a setting."""
     defaults = section().model_dump(mode="json")
     return {
         name: _setting(field, defaults[name])
@@ -55,9 +55,7 @@ def _settings(section: type[Section], kind: Kind | None = None) -> dict[str, Any
 
 
 def _setting(field: FieldInfo, default: Any) -> dict[str, Any]:
-    """Its ``type`` in words and ``default``; of a part its ``kind``, of a section its
-    ``settings``.
-    """
+    """``type`` and ``default``; also the ``kind`` of a part, or the ``settings`` of a section."""
     held = kind_held(field)
     if held is not None:
         return {"type": held, "default": default, "kind": held}
@@ -81,7 +79,7 @@ def _type(annotation: Any) -> str:
 
 
 def _limits(marks: Any) -> str:
-    """Bounds in words, of the marks of a type; pydantic keeps those of a field in its metadata."""
+    """The bounds among a type's annotations, as text."""
     inner = [
         m for mark in marks for m in (mark.metadata if isinstance(mark, FieldInfo) else [mark])
     ]
@@ -97,13 +95,13 @@ def _limits(marks: Any) -> str:
 
 @cache
 def read_index() -> Index:
-    """The index as it was written."""
+    """The content of ``parts.json``."""
     content: Index = json.loads(PATH.read_text(encoding="utf-8"))
     return content
 
 
 def parts_of(kind: str | None) -> Index:
-    """The index of all kinds, or of one. Raises UserError for a kind that there is not."""
+    """The index of all kinds, or of one. Raises UserError for an unknown kind."""
     index = read_index()
     if kind is None:
         return index
@@ -116,13 +114,13 @@ def parts_of(kind: str | None) -> Index:
 
 
 def heading(kind: str, name: str, about: Mapping[str, Any]) -> str:
-    """A part's kind and name, and what it is, in one line."""
+    """A part's kind, name and summary in one line."""
     summary = " ".join(about["about"].partition("\n\n")[0].split()).replace("``", "")
     return f"{kind} {name}{' (can be a prior)' if about['prior'] else ''}: {summary}"
 
 
 def setting_lines(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """``key = default  (type)``, a line a setting; those of a section with its name before them."""
+    """A line ``key = default  (type)`` for each setting, including those of sections."""
     for name, about in settings.items():
         if "settings" in about:
             yield from setting_lines(about["settings"], f"{prefix}{name}.")
@@ -132,8 +130,9 @@ def setting_lines(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str
 
 
 def full_configuration(path: Path) -> dict[str, Any]:
-    """A configuration with every default, as plain values; a preset by the index alone, any other
-    file as it is read for a training. Raises UserError for what is wrong in it.
+    """A configuration with all defaults, as plain values. Raises UserError for an invalid one.
+
+    A preset is completed from the index; any other file is loaded as for a training.
     """
     if path.parent != CONFIGS:
         return load_config(path).model_dump(mode="json")
@@ -147,7 +146,7 @@ def full_configuration(path: Path) -> dict[str, Any]:
 
 
 def complete(kind: str, content: Mapping[str, Any]) -> dict[str, Any]:
-    """A part's settings with every default, as the configuration has them once it is read."""
+    """A part's settings with all defaults, as in a loaded configuration."""
     name = content["name"]
     return {"name": name} | _completed(read_index()[kind][name]["settings"], content)
 

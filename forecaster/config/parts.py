@@ -1,7 +1,7 @@
 """The registry of parts: forecasters, networks, conditions, schedules and objectives by name.
 
 A part is an implementation, built as ``implementation(config, *shape)``, and the section of the
-configuration that holds its settings. Both stand in one file, and one decorator registers them:
+configuration with its settings. Both are in one file, and a decorator registers them:
 
     class MixerConfig(Section):
         name: Literal["mixer"] = "mixer"
@@ -10,9 +10,9 @@ configuration that holds its settings. Both stand in one file, and one decorator
     @register("network", MixerConfig)
     class MixerNetwork(DenoisingNetwork): ...
 
-A part of one's own is named by where it is, ``my_net.py:MyNet`` or ``my_package.module:MyNet``;
-its settings are those of its attribute ``Config``. Such code runs only where the configuration
-that names it is trusted: the user's own, and a saved one with ``--trust-code``.
+A custom part is referenced as ``my_net.py:MyNet`` or ``my_package.module:MyNet``; the class of its
+settings is its attribute ``Config``. Such code runs only if the configuration that references it is
+trusted: the user's, and that of a saved model with ``--trust-code``.
 """
 
 import hashlib
@@ -35,15 +35,15 @@ from forecaster.errors import UserError
 
 Kind = Literal["forecaster", "network", "condition", "schedule", "objective"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-# the packages whose modules hold the parts that come with the program
-ROOMS = ("forecaster.models", "forecaster.networks", "forecaster.diffusion")
+# the packages with the built-in parts
+PACKAGES = ("forecaster.models", "forecaster.networks", "forecaster.diffusion")
 
 Built = TypeVar("Built", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class Part:
-    """A name of a kind, the class of its settings, and what is built from them."""
+    """A registered part: its name, the class of its settings, and its implementation."""
 
     kind: Kind
     name: str
@@ -53,9 +53,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Trust:
-    """Whether code that a configuration names may run, and the folder its files are looked up in
-    (None: the working directory).
-    """
+    """Whether custom code may run, and the folder of its files (None: the working directory)."""
 
     code: bool
     folder: Path | None = None
@@ -67,8 +65,9 @@ _by_config: dict[type[Section], Part] = {}
 
 
 def register(kind: Kind, config: type[Section]) -> Callable[[Built], Built]:
-    """Attach settings to the decorated class or function, as its attribute ``Config``; those of a
-    ``PartConfig`` under the default of their field ``name``, by which the part is then found.
+    """Register a class or function with its settings, which become its attribute ``Config``.
+
+    A ``PartConfig`` is registered by the default of its field ``name``.
     """
 
     def decorate(implementation: Built) -> Built:
@@ -82,24 +81,24 @@ def register(kind: Kind, config: type[Section]) -> Callable[[Built], Built]:
 
 
 def parts(kind: Kind) -> Mapping[str, Part]:
-    """All parts of a kind that come with the program, by name."""
-    _load_rooms()
+    """All built-in parts of a kind, by name."""
+    _import_packages()
     return _parts[kind]
 
 
 @cache
-def _load_rooms() -> None:
-    """Import every module of the rooms, so that each part has registered itself."""
-    for room in ROOMS:
-        package = importlib.import_module(room)
-        for module in pkgutil.walk_packages(package.__path__, f"{room}."):
+def _import_packages() -> None:
+    """Import all modules of ``PACKAGES``, so that each part registers itself."""
+    for name in PACKAGES:
+        package = importlib.import_module(name)
+        for module in pkgutil.walk_packages(package.__path__, f"{name}."):
             importlib.import_module(module.name)
 
 
 def find(kind: Kind, name: str, trust: Trust) -> Part:
-    """A part by its name, or by the place of one's own. Raises UserError or ValueError."""
+    """A part by its name, or a custom part by its reference. Raises UserError or ValueError."""
     if ":" in name:
-        return _own(kind, name, trust)
+        return _custom(kind, name, trust)
     known = parts(kind)
     if name not in known:
         raise ValueError(
@@ -111,44 +110,44 @@ def find(kind: Kind, name: str, trust: Trust) -> Part:
 
 
 def implementation(config: Section) -> Callable[..., Any]:
-    """What is built from a part's settings."""
+    """The implementation that belongs to a part's settings."""
     return _by_config[type(config)].implementation
 
 
 def build(config: Section, *shape: Any) -> Any:
-    """The part of these settings, for a shape."""
+    """Build a part from its settings, for a shape."""
     return implementation(config)(config, *shape)
 
 
-def is_own(name: object) -> bool:
-    """Whether a name is the place of a part of one's own."""
+def is_custom(name: object) -> bool:
+    """Whether a name is the reference of a custom part."""
     return isinstance(name, str) and ":" in name
 
 
-def own_names(content: Any) -> Iterator[str]:
-    """The places of all parts of one's own in a configuration's plain values."""
+def custom_names(content: Any) -> Iterator[str]:
+    """The references of all custom parts in a configuration's plain values."""
     if isinstance(content, Mapping):
-        if is_own(content.get("name")):
+        if is_custom(content.get("name")):
             yield content["name"]
         content = content.values()
     elif not isinstance(content, list | tuple):
         return
     for value in content:
-        yield from own_names(value)
+        yield from custom_names(value)
 
 
-def _own(kind: Kind, reference: str, trust: Trust) -> Part:
-    place, _, qualified = reference.rpartition(":")
+def _custom(kind: Kind, reference: str, trust: Trust) -> Part:
+    source, _, qualified = reference.rpartition(":")
     if not trust.code:
         raise UserError(
             f"{reference}: this model runs code of its own, which may do anything; if you know who "
             "wrote it, give --trust-code (in Python: trust_code=True)"
         )
-    module = _module(place, trust.folder)
-    own = _attribute(module, qualified)
-    if not callable(own):
-        raise UserError(f"{reference}: there is no '{qualified}' in {place}; correct the name")
-    return _own_part(kind, reference, own)
+    module = _module(source, trust.folder)
+    custom = _attribute(module, qualified)
+    if not callable(custom):
+        raise UserError(f"{reference}: there is no '{qualified}' in {source}; correct the name")
+    return _custom_part(kind, reference, custom)
 
 
 def _attribute(module: ModuleType, qualified: str) -> Any:
@@ -158,50 +157,50 @@ def _attribute(module: ModuleType, qualified: str) -> Any:
     return value
 
 
-class OwnConfig(PartConfig):
-    """Settings of a part of one's own; another process of the same training finds them by name."""
+class CustomConfig(PartConfig):
+    """Settings of a custom part, pickled by reference for other processes of a training."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (_by_config[type(self)].kind, self.model_dump())
+        return _from_reference, (_by_config[type(self)].kind, self.model_dump())
 
 
-def _restored(kind: Kind, content: dict[str, Any]) -> PartConfig:
+def _from_reference(kind: Kind, content: dict[str, Any]) -> PartConfig:
     trust = Trust(code=True)
     return find(kind, content["name"], trust).config.model_validate(content, context=trust)
 
 
 @cache
-def _own_part(kind: Kind, reference: str, own: Callable[..., Any]) -> Part:
-    part = Part(kind, reference, _named(reference, getattr(own, "Config", Section)), own)
+def _custom_part(kind: Kind, reference: str, custom: Callable[..., Any]) -> Part:
+    part = Part(kind, reference, _with_name(reference, getattr(custom, "Config", Section)), custom)
     _by_config[part.config] = part
     return part
 
 
-def _named(reference: str, settings: Any) -> type[PartConfig]:
-    """Settings of one's own with the reference for their name."""
+def _with_name(reference: str, settings: Any) -> type[PartConfig]:
+    """The settings of a custom part, with its reference as the field ``name``."""
     if not (isinstance(settings, type) and issubclass(settings, Section)):
         raise UserError(f"{reference}: its Config is not a forecaster.Section; derive it from that")
     fields: dict[str, Any] = {"name": (Literal[reference], reference)}
     create: Any = create_model
     return create(
-        settings.__name__, __base__=(settings, OwnConfig), __doc__=settings.__doc__, **fields
+        settings.__name__, __base__=(settings, CustomConfig), __doc__=settings.__doc__, **fields
     )
 
 
-def _module(place: str, folder: Path | None) -> ModuleType:
-    """A file's module, or one that can be imported."""
-    if place.endswith(".py"):
-        return _file_module((folder or Path.cwd()).joinpath(place).resolve())
-    if place in sys.modules:
-        return sys.modules[place]
+def _module(source: str, folder: Path | None) -> ModuleType:
+    """Import a module from a file, or by its name."""
+    if source.endswith(".py"):
+        return _file_module((folder or Path.cwd()).joinpath(source).resolve())
+    if source in sys.modules:
+        return sys.modules[source]
     try:
-        return importlib.import_module(place)
+        return importlib.import_module(source)
     except ImportError as error:
-        raise UserError(f"{place}: cannot be imported ({error}); correct its name") from error
+        raise UserError(f"{source}: cannot be imported ({error}); correct its name") from error
 
 
 def _file_module(path: Path) -> ModuleType:
-    """Run a file once for each content."""
+    """Import a file, once for each content."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; name your own part as FILE.py:Class")
     content = path.read_bytes()
@@ -220,13 +219,13 @@ def _file_module(path: Path) -> ModuleType:
     return module
 
 
-def reference_of(own: type) -> str:
-    """The name of a class of one's own in a configuration."""
-    return f"{own.__module__}:{own.__qualname__}"
+def reference_of(custom: type) -> str:
+    """The reference of a custom class in a configuration."""
+    return f"{custom.__module__}:{custom.__qualname__}"
 
 
 def _read(kind: Kind, value: Any, info: ValidationInfo) -> Any:
-    """A part's section from its settings, by the name among them."""
+    """Validate a part's settings by the class that belongs to their name."""
     if not isinstance(value, Mapping):
         return value
     if not isinstance(value.get("name"), str):
@@ -238,20 +237,20 @@ def _read(kind: Kind, value: Any, info: ValidationInfo) -> Any:
 
 @dataclass(frozen=True)
 class PartOf:
-    """Marks a field as holding a part of this kind."""
+    """Marks a field that holds a part of this kind."""
 
     kind: Kind
 
 
 def kind_held(field: FieldInfo) -> Kind | None:
-    """The kind of the part, or parts, that a field of a section holds, if it does."""
+    """The kind of the part, or parts, in a field of a section; None for other fields."""
     marks = [*field.metadata, *_metadata(field.annotation)]
     return next((mark.kind for mark in marks if isinstance(mark, PartOf)), None)
 
 
 def _metadata(annotation: Any) -> list[Any]:
-    own = list(getattr(annotation, "__metadata__", ()))
-    return own + [mark for argument in get_args(annotation) for mark in _metadata(argument)]
+    marks = list(getattr(annotation, "__metadata__", ()))
+    return marks + [mark for argument in get_args(annotation) for mark in _metadata(argument)]
 
 
 # the types of fields that hold parts

@@ -1,4 +1,4 @@
-"""Where lies what is no code, and where the store lies: in a checkout, or installed.
+"""The paths of presets, catalogue, data and store, in a checkout or an installed copy.
 
     =============  ================  ============================================
     what           in a checkout     installed
@@ -9,7 +9,7 @@
     store's home   mlflow/           the operating system's folder for user data
     =============  ================  ============================================
 
-``FORECASTER_HOME`` names another home. A package's own folder is never written to.
+``FORECASTER_HOME`` overrides the store's home. The package's folder is never written to.
 """
 
 import os
@@ -22,8 +22,9 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Layout:
-    """``checkout``: its root, None for an installed copy. ``shipped``: what holds ``configs/`` and
-    ``datasets/``.
+    """The roots of all paths: ``checkout`` is None for an installed copy.
+
+    ``shipped``: the parent of ``configs/`` and ``datasets/``.
     """
 
     checkout: Path | None
@@ -33,15 +34,16 @@ class Layout:
 
 
 def layout(package: Path, environment: Mapping[str, str]) -> Layout:
-    """The layout for the package in this folder. A copy of the package without its data, as in a
-    logged model, is an installed one.
+    """The layout of a package folder.
+
+    A copy of the package without its data, as in a logged model, counts as installed.
     """
     root, shipped = package.parent, package / "shipped"
-    named = environment.get("FORECASTER_HOME")
+    override = environment.get("FORECASTER_HOME")
     if not shipped.is_dir() and (root / "cli.py").is_file() and (root / "configs").is_dir():
-        home = Path(named or root / "mlflow").resolve()
+        home = Path(override or root / "mlflow").resolve()
         return Layout(root, root, root / "datasets" / "files", home)
-    home = Path(named or _user_data()).resolve()
+    home = Path(override or _user_data()).resolve()
     return Layout(None, shipped, home / "datasets", home)
 
 

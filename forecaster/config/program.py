@@ -1,6 +1,4 @@
-"""How this program is started, for messages that say what to run: they hold in a checkout and for
-an installed copy.
-"""
+"""The command that starts this program, for messages with commands to run."""
 
 import sys
 from pathlib import Path
@@ -11,8 +9,7 @@ from forecaster.config.paths import CHECKOUT
 def program() -> str:
     """``python cli.py``, ``python -m forecaster`` or ``forecaster``, as this process was started.
 
-    Within another program, such as a notebook: what a shell in the checkout, or in the environment
-    that the package is installed in, starts.
+    Within another program, such as a notebook: the command for a shell.
     """
     started = Path(sys.argv[0])
     if started.stem == "forecaster":

@@ -12,7 +12,7 @@ from forecaster.errors import UserError
 
 
 class Columns(Section):
-    """The roles of a file's columns and the policies for its faults."""
+    """The roles of a file's columns, and the policies for gaps and duplicates."""
 
     timestamp: str | None = None
     target: tuple[str, ...] | None = None
@@ -24,11 +24,11 @@ class Columns(Section):
 
 
 class DataConfig(Columns):
-    """What is learnt from: a file or a named data set, and the windows cut from it.
+    """The training data: a file or a named data set, and the windows cut from it.
 
-    ``on_short``: what to do with a series too short for lookback + 3·horizon: refuse, or pad its
-    windows with a mask. ``lower``, ``upper``: bounds of all columns or by column (0 for counts);
-    forecasts are cut off there.
+    ``on_short``: for a series shorter than lookback + 3·horizon, an error, or padded windows with a
+    mask. ``lower``, ``upper``: bounds of all columns or by column (0 for counts), to which
+    forecasts are clipped.
     """
 
     csv: str | None = None
@@ -40,7 +40,7 @@ class DataConfig(Columns):
     upper: float | dict[str, float] | None = None
 
     def limits(self, names: Sequence[str]) -> tuple[list[float], list[float]]:
-        """The bounds of each column, infinite where there is none."""
+        """Lower and upper bounds of each column, infinite by default."""
         low, high = (
             {} if b is None else b if isinstance(b, dict) else dict.fromkeys(names, b)
             for b in (self.lower, self.upper)
@@ -55,21 +55,21 @@ class DataConfig(Columns):
 
     @property
     def columns(self) -> Columns:
-        """The part that a forecast's own file is read by."""
+        """The settings that also apply to files to forecast from."""
         return Columns(**{name: getattr(self, name) for name in Columns.model_fields})
 
 
 class TrainerConfig(Section):
-    """How a model is trained, and how much of it is scored.
+    """Training and evaluation settings.
 
-    ``stage_epochs``: the most epochs of a part that is trained first, such as a prior,
-    ``stage_learning_rate`` its own rate (None: the same); ``max_epochs`` and ``max_steps`` (rounded
-    up to whole epochs) are those of the model itself. ``epoch_batches``: an epoch, after which
-    validation looks, is so many batches at most (None: all training windows).
-    ``validation_windows``: evenly spaced validation windows scored after each epoch (all by
-    default). At the end ``point_windows`` of each split are scored with the point forecast (all by
-    default) and ``score_windows`` with samples (0: none); the metrics ``windows`` and
-    ``probabilistic_windows`` tell the numbers.
+    ``stage_epochs``: the maximum of epochs of a submodel trained first, such as a prior, and
+    ``stage_learning_rate`` its learning rate (None: the same); ``max_epochs`` and ``max_steps``
+    (rounded up to whole epochs) are those of the model itself. ``epoch_batches``: the maximum of
+    batches in an epoch, after which validation follows (None: all training windows).
+    ``validation_windows``: the number of evenly spaced validation windows scored after each epoch
+    (all by default). At the end ``point_windows`` of each split are scored with the point forecast
+    (all by default) and ``score_windows`` with samples (0: none); the metrics ``windows`` and
+    ``probabilistic_windows`` are their numbers.
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -93,9 +93,7 @@ class TrainerConfig(Section):
 
 
 class Config(Section):
-    """The whole configuration of one training. ``title`` names the model in tables and in the
-    tracking.
-    """
+    """The configuration of a training. ``title``: the model's name in tables and tracking."""
 
     title: str | None = None
     data: DataConfig = DataConfig()

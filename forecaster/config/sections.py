@@ -1,4 +1,4 @@
-"""What all sections of the configuration have in common."""
+"""The base of all sections of the configuration."""
 
 import difflib
 from collections.abc import Sequence
@@ -13,9 +13,7 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class Section(BaseModel):
-    """A section of the configuration: unknown keys are refused, and nothing changes after
-    reading.
-    """
+    """A section of the configuration: immutable, and without unknown keys."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
@@ -23,14 +21,12 @@ class Section(BaseModel):
 
 
 class PartConfig(Section):
-    """The settings of a part, which is found by its ``name`` (``forecaster.config.parts``)."""
+    """The settings of a part, registered by its ``name`` (``forecaster.config.parts``)."""
 
     name: str
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """A question after the known name that a mistyped one is closest to; nothing if none is
-    close.
-    """
+    """A suggestion of the closest known name, '' if none is close."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f" (did you mean '{close[0]}'?)" if close else ""

@@ -1,4 +1,4 @@
-"""The named data sets of ``datasets/catalog.yaml``: fetch, verify, read, split."""
+"""The named data sets of ``datasets/catalog.yaml``: fetch, verify, read and split them."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ class Dataset(BaseModel):
 
     @property
     def path(self) -> Path:
-        """Where the file lies once it has been fetched."""
+        """The path of the fetched file."""
         return FILES / self.file
 
     def split(self, length: int) -> Borders:
@@ -47,7 +47,7 @@ class Dataset(BaseModel):
 
 @cache
 def catalog() -> dict[str, Dataset]:
-    """Name → entry, in the order of the file."""
+    """All entries by name, in the order of the file."""
     content = yaml.safe_load(CATALOG.read_text(encoding="utf-8"))
     return {name: Dataset.model_validate(entry) for name, entry in content.items()}
 
@@ -60,9 +60,7 @@ def find_dataset(name: str) -> Dataset:
 
 
 def fetch(name: str, source: Path | None = None) -> Path:
-    """Bring a file to where fetched files lie, from its public home or from the folder ``source``,
-    and verify its checksum.
-    """
+    """Download a data set, or copy it from the folder ``source``, and verify its checksum."""
     dataset = find_dataset(name)
     if dataset.path.is_file() and file_digest(dataset.path) == dataset.sha256:
         return dataset.path
@@ -88,7 +86,7 @@ def _download(name: str, dataset: Dataset) -> Path:
     import pooch
 
     try:
-        found = pooch.retrieve(
+        downloaded = pooch.retrieve(
             dataset.url,
             known_hash=f"sha256:{dataset.sha256}",
             fname=dataset.file,
@@ -103,11 +101,11 @@ def _download(name: str, dataset: Dataset) -> Path:
             f"{dataset.url}: cannot be downloaded ({type(error).__name__}); check the network, or "
             f"take the file from a folder with: {program()} datasets fetch {name} --from DIR"
         ) from error
-    return Path(found)
+    return Path(downloaded)
 
 
 def read_dataset(name: str) -> Table:
-    """A fetched data set as a table, its rows equally spaced as the protocol takes them."""
+    """A fetched data set as a table, with equally spaced rows as in the protocol."""
     dataset = find_dataset(name)
     if not dataset.path.is_file():
         raise UserError(

@@ -1,6 +1,4 @@
-"""What a caller in Python holds — a frame in memory, a GluonTS data set — → cells, read by the
-rules of a file.
-"""
+"""Frames in memory and GluonTS data sets, converted to cells that are read like a file."""
 
 import dataclasses
 import hashlib
@@ -14,15 +12,16 @@ import pandas as pd
 from forecaster.data.reading import RawTable, read_frame
 from forecaster.errors import UserError
 
-FRAME = "the frame"  # what a message calls it
+# the names of sources in messages
+FRAME = "the frame"
 DATASET = "the data set"
 
 
 def read_source(source: object) -> Path | RawTable:
-    """A path stays one; a pandas or polars frame, or a GluonTS data set, becomes cells.
+    """A path, or the cells of a pandas or polars frame or of a GluonTS data set.
 
-    An index that is more than row numbers (times, or items and times) counts as columns. Raises
-    UserError for anything else.
+    The levels of an index of times, or of items and times, become columns. Raises UserError for
+    other objects.
     """
     if isinstance(source, str | Path):
         return Path(source)
@@ -45,25 +44,27 @@ def _kind(source: object) -> str:
 
 
 def _is_polars(source: object) -> bool:
-    """A polars frame, told by its class, so that polars need not be installed."""
+    """Whether it is a polars frame, by its class's module, so that polars is not imported."""
     return _kind(source).startswith("polars.") and hasattr(source, "to_pandas")
 
 
 def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
-    """The levels of an index as columns in front; row numbers, which say nothing, are left out."""
+    """The frame with the levels of its index as first columns, unless they are row numbers."""
     index = frame.index
     if isinstance(index, pd.DatetimeIndex | pd.PeriodIndex) and index.name is None:
         index = index.rename("timestamp")
     elif not isinstance(index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex):
         return _as_times(frame)
-    twice = [name for name in index.names if name in frame.columns]
-    if twice:
-        raise UserError(f"{FRAME}: '{twice[0]}' is an index and a column, too; drop one of them")
+    duplicates = [name for name in index.names if name in frame.columns]
+    if duplicates:
+        raise UserError(
+            f"{FRAME}: '{duplicates[0]}' is an index and a column, too; drop one of them"
+        )
     return _as_times(frame.set_axis(index).reset_index())
 
 
 def _as_times(frame: pd.DataFrame) -> pd.DataFrame:
-    """Periods as the times that they begin at."""
+    """Convert periods to their start times."""
     periods = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.PeriodDtype)]
     return frame.assign(**{str(name): frame[name].dt.start_time for name in periods})
 
@@ -75,18 +76,21 @@ def _cells(frame: pd.DataFrame, name: str) -> RawTable:
 
 def _digest(frame: pd.DataFrame) -> str:
     """SHA-256 of the frame's names and cells, in hexadecimal."""
-    whole = hashlib.sha256(repr([str(label) for label in frame.columns]).encode())
+    digest = hashlib.sha256(repr([str(label) for label in frame.columns]).encode())
     for i in range(frame.shape[1]):
-        whole.update(pd.util.hash_pandas_object(frame.iloc[:, i], index=False).to_numpy().tobytes())
-    return whole.hexdigest()
+        digest.update(
+            pd.util.hash_pandas_object(frame.iloc[:, i], index=False).to_numpy().tobytes()
+        )
+    return digest.hexdigest()
 
 
 def _from_entries(entries: list[Any]) -> pd.DataFrame:
-    """GluonTS entries → a long frame ``item_id, timestamp, target``, of several channels
-    ``target_0, target_1, …``; one entry without a name → the same as a wide frame.
+    """GluonTS entries as a long frame; a single entry without a name as a wide one.
+
+    Columns: ``item_id, timestamp, target``, or ``target_0, target_1, …`` of several channels.
     """
-    known = [isinstance(entry, Mapping) and {"start", "target"} <= {*entry} for entry in entries]
-    if not entries or not all(known):
+    valid = [isinstance(entry, Mapping) and {"start", "target"} <= {*entry} for entry in entries]
+    if not entries or not all(valid):
         raise UserError(f"{DATASET}: its entries need 'start' and 'target'; {_REMEDY}")
     named = len(entries) > 1 or entries[0].get("item_id") is not None
     frames = [_entry(entry) for entry in entries]

@@ -1,6 +1,4 @@
-"""A configuration's data, ready to learn from: the table, its borders, its scaling and its
-windows.
-"""
+"""The learning problem of a configuration: table, split borders, scaling and windows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,23 +21,19 @@ NO_SCALING: Mapping[str, Scaling] = {}
 
 
 class TooShortError(UserError):
-    """A series has too few rows to be split; ``what`` says so without what to do, which depends on
-    the command.
-    """
+    """A series has too few rows to be split; ``fault`` is the message without the remedy."""
 
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(f"{what}; {remedy}")
-        self.what = what
+    def __init__(self, fault: str, remedy: str) -> None:
+        super().__init__(f"{fault}; {remedy}")
+        self.fault = fault
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Everything between a file and a model. ``borders`` and both scalings go series by series, as
-    in the table.
+    """A table with borders and scalings, one for each series, in the table's order.
 
-    ``scaling``: that of the model's inputs and outputs. ``protocol``: of a benchmark's data set,
-    that of the z-scores which its metrics are on; None for a user's file, whose metrics are in its
-    own units.
+    ``scaling``: of the model's inputs and outputs. ``protocol``: of the z-scores that metrics of a
+    benchmark data set are reported on; None for a user's file, whose metrics are in its units.
     """
 
     config: DataConfig
@@ -50,18 +44,18 @@ class Problem:
 
     @property
     def channels(self) -> int:
-        """K."""
+        """The number of channels K."""
         return len(self.table.names)
 
     def count_windows(self, part: Part) -> int:
-        """How many windows a part has, without cutting them."""
+        """The number of windows of a split, without cutting them."""
         lookback, horizon = self.config.lookback, self.config.horizon
         spans = [target_rows(border, part, lookback, horizon) for border in self.borders]
         return sum(len(first_targets(first, end, horizon)) for first, end in spans)
 
     def windows(self, part: Part) -> "Windows":
-        """All windows of a part, z-scored."""
-        from forecaster.data.windows import cut_windows  # they are of torch, which takes seconds
+        """All windows of a split, in z-scores."""
+        from forecaster.data.windows import cut_windows  # imports torch, which takes seconds
 
         scaled = [
             scale.apply(s.values) for scale, s in zip(self.scaling, self.table.series, strict=True)
@@ -72,7 +66,7 @@ class Problem:
         )
 
     def learnt_until(self) -> dict[str, str]:
-        """The last time of each series that was trained on or validated on, by its name."""
+        """The last time of the training and validation rows of each series, by item id."""
         table = self.table
         return {
             series.item_id or "": str(table.interval.stamps(series.first, border.validation)[-1])
@@ -94,10 +88,11 @@ def load_table(config: DataConfig, report: IntakeReport | None = None) -> Table:
 
 
 def load_problem(
-    config: DataConfig, table: Table | None = None, known: Mapping[str, Scaling] = NO_SCALING
+    config: DataConfig, table: Table | None = None, stored: Mapping[str, Scaling] = NO_SCALING
 ) -> Problem:
-    """Read, split and fit the scaling on the training rows, but for series ``known``; refuse what
-    is too short.
+    """Read and split the data, and fit the scaling on the training rows.
+
+    Series in ``stored`` keep their scaling. Raises TooShortError.
     """
     table = table if table is not None else load_table(config)
     borders = []
@@ -111,7 +106,7 @@ def load_problem(
             border = tail_borders(length, config.horizon)
         _check_borders(config, border, length)
         borders.append(border)
-    return scaled_problem(config, table, borders, known)
+    return scaled_problem(config, table, borders, stored)
 
 
 def rolling_problem(
@@ -119,16 +114,14 @@ def rolling_problem(
     table: Table,
     origins: int,
     stride: int,
-    known: Mapping[str, Scaling] = NO_SCALING,
+    stored: Mapping[str, Scaling] = NO_SCALING,
 ) -> Problem:
-    """The last ``origins`` origins of each series, ``stride`` steps apart, as the test part; all
-    before it is training.
+    """A split whose test rows hold the last ``origins`` of each series, ``stride`` steps apart.
 
-    The targets of the last one end with the file. Its windows at other distances belong to the test
-    part, too.
+    All rows before them are training rows, and the targets of the last origin end with the file.
     """
     check_bounds(config, table)
-    # as much of the history as a forecast of this file would need
+    # the history that a forecast needs
     minimum, borders = max(2, config.lookback // 10), []
     for series in table.series:
         length, span = len(series.values), config.horizon + (origins - 1) * stride
@@ -141,13 +134,11 @@ def rolling_problem(
                 "a smaller stride, or more rows"
             )
         borders.append(Borders(length - span, length - span, length))
-    return scaled_problem(config, table, borders, known)
+    return scaled_problem(config, table, borders, stored)
 
 
-def with_a_season(config: DataConfig, table: Table) -> DataConfig:
-    """The configuration with a season of history to read at least: seasonal naive needs it, however
-    little others read.
-    """
+def with_season_lookback(config: DataConfig, table: Table) -> DataConfig:
+    """The configuration with a lookback of a season at least, which seasonal naive needs."""
     return config.model_copy(update={"lookback": max(config.lookback, table.interval.season)})
 
 
@@ -155,18 +146,22 @@ def scaled_problem(
     config: DataConfig,
     table: Table,
     borders: Sequence[Borders],
-    known: Mapping[str, Scaling] = NO_SCALING,
+    stored: Mapping[str, Scaling] = NO_SCALING,
 ) -> Problem:
-    """Within these borders, one a series. The scaling is fitted on the training rows, but for
-    series whose model has one (``known``, by item id), and has to suit all rows.
+    """A problem with given borders, one for each series.
+
+    The scaling is fitted on the training rows, except that of series in ``stored`` (by item id).
+    Raises UserError for values too far from the mean.
     """
     scaling, protocol = [], []
     for series, border in zip(table.series, borders, strict=True):
         name, rows = _name(table, series), series.values[: border.train]
-        scale = known.get(series.item_id or "") or Scaling.fit(rows, name, table.names)
+        scale = stored.get(series.item_id or "") or Scaling.fit(rows, name, table.names)
         scale.check(series.values, name, table.names)
         scaling.append(scale)
-        if config.dataset is not None:  # its own training rows, wherever these borders lie
+        if (
+            config.dataset is not None
+        ):  # fitted on the protocol's training rows, whatever the borders
             protocol_rows = series.values[
                 : find_dataset(config.dataset).split(len(series.values)).train
             ]
@@ -177,7 +172,7 @@ def scaled_problem(
 
 
 def check_bounds(config: DataConfig, table: Table) -> None:
-    """The values keep the bounds that the forecasts are cut to."""
+    """Raise UserError if values lie outside the bounds that forecasts are clipped to."""
     bounds = list(zip(table.names, *config.limits(table.names), strict=True))
     for name, low, high in bounds:
         if low >= high:
@@ -206,12 +201,12 @@ def _name(table: Table, series: Series) -> str:
 
 
 def _check_length(config: DataConfig, table: Table, series: Series) -> None:
-    """A window to learn from, and a horizon each to validate and to test on."""
-    rows, floor = len(series.values), 3 * config.horizon + 2
-    needed = floor if config.on_short == "pad" else config.lookback + 3 * config.horizon
+    """Require a training window, and a horizon each for validation and test."""
+    rows, minimum = len(series.values), 3 * config.horizon + 2
+    needed = minimum if config.on_short == "pad" else config.lookback + 3 * config.horizon
     if rows >= needed:
         return
-    padded = "" if rows < floor else ", or pad its history with --set data.on_short=pad"
+    padded = "" if rows < minimum else ", or pad its history with --set data.on_short=pad"
     raise TooShortError(
         f"{_name(table, series)}: {rows} rows, but training with lookback {config.lookback} and "
         f"horizon {config.horizon} "
@@ -222,13 +217,13 @@ def _check_length(config: DataConfig, table: Table, series: Series) -> None:
 
 
 def _check_borders(config: DataConfig, border: Borders, length: int) -> None:
-    first_part, validation, test = (
+    train, validation, test = (
         border.train,
         border.validation - border.train,
         border.test - border.validation,
     )
-    if min(first_part - 1, validation, test) < config.horizon or border.test > length:
+    if min(train - 1, validation, test) < config.horizon or border.test > length:
         raise UserError(
             f"data set '{config.dataset}': horizon {config.horizon} does not fit its splits "
-            f"({first_part}/{validation}/{test} rows); give a smaller --horizon"
+            f"({train}/{validation}/{test} rows); give a smaller --horizon"
         )

@@ -1,6 +1,4 @@
-"""Training, validation and test borders of a series, and the scaling fitted on its training
-rows.
-"""
+"""Training, validation and test rows of a series, and the scaling fitted on the training rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,22 +10,20 @@ from numpy.typing import NDArray
 from forecaster.errors import UserError
 
 Part = Literal["train", "validation", "test"]
-_FARTHEST = 1e12  # deviations: their squares, and sums of these, stay within float32
+_MAX_DEVIATION = 1e12  # standard deviations: sums of their squares stay within float32
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Borders:
-    """Rows [0, train), [train, validation), [validation, test) of one series. Targets lie inside
-    their own part.
-    """
+    """The splits [0, train), [train, validation), [validation, test) of a series' rows."""
 
     train: int
     validation: int
     test: int
 
     def part(self, name: Part) -> tuple[int, int]:
-        """First row and end of a part."""
+        """First row and end of a split."""
         return {
             "train": (0, self.train),
             "validation": (self.train, self.validation),
@@ -36,34 +32,36 @@ class Borders:
 
 
 def target_rows(border: Borders, part: Part, lookback: int, horizon: int) -> tuple[int, int]:
-    """First row and end of the targets of a part's windows.
+    """First row and end of the targets of a split's windows.
 
-    Those of training have their whole history in the training rows. Where these are fewer than
-    lookback + horizon, the history is padded and holds half of what there is at least; otherwise
-    every training window has a full one, as in the protocol.
+    Training windows have their whole history in the training rows, as in the protocol. With fewer
+    than lookback + horizon training rows, the history is padded, and holds at least half of the
+    rows before the last horizon.
     """
     first, end = border.part(part)
     if part == "train":
-        room = end - horizon
-        first = lookback if room >= lookback else room // 2
+        available = end - horizon
+        first = lookback if available >= lookback else available // 2
     return first, end
 
 
 def first_targets(first: int, end: int, horizon: int) -> range:
-    """The rows that a window's first target may be, one a window: all ``horizon`` targets lie in
-    [first, end), and a row of history before them.
+    """The possible rows of a window's first target.
+
+    All ``horizon`` targets lie in [first, end), after a row of history at least.
     """
     return range(max(first, 1), end - horizon + 1)
 
 
 def share_borders(length: int, train: float, test: float) -> Borders:
-    """The benchmark rule: the first share trains, the last tests, the rest validates."""
+    """The borders of benchmarks, by the shares of training and test rows."""
     return Borders(int(train * length), length - int(test * length), length)
 
 
 def tail_borders(length: int, horizon: int) -> Borders:
-    """The rule for a user's own file: the last fifth tests, the tenth before it validates, a
-    horizon each at least.
+    """The borders of a user's file: the last fifth for test, the tenth before it for validation.
+
+    Each has a horizon at least.
     """
     test = max(int(0.2 * length), horizon)
     validation = max(int(0.1 * length), horizon)
@@ -72,10 +70,9 @@ def tail_borders(length: int, horizon: int) -> Borders:
 
 @dataclass(frozen=True)
 class Scaling:
-    """z-score per series and channel: ``mean`` and ``std`` (K,), of the training rows; std 1 for a
-    constant channel.
+    """The z-score of each channel of a series: ``mean`` and ``std`` (K,) of the training rows.
 
-    (Of one beyond 1e12 the deviation is its rounding error.)
+    The std of a constant channel is 1, or its rounding error for a value beyond 1e12.
     """
 
     mean: NDArray[np.float64]
@@ -83,7 +80,7 @@ class Scaling:
 
     @classmethod
     def fit(cls, values: NDArray[np.float64], where: str, names: tuple[str, ...]) -> "Scaling":
-        """From values (n, K), nan left out, population standard deviation (ddof 0)."""
+        """Fit on values (n, K), ignoring nan, with the population standard deviation (ddof 0)."""
         empty = np.flatnonzero(np.isnan(values).all(axis=0))
         if len(empty):
             raise UserError(
@@ -92,20 +89,20 @@ class Scaling:
                 "leave it out with --target"
             )
         mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-        # a constant column's deviation is rounding error at most, relative to its size
+        # the deviation of a constant column is a rounding error, relative to its size
         noise = 1e-12 * np.maximum(np.abs(mean), 1e-300)
         return cls(mean, np.where(std > noise, std, np.maximum(noise, 1.0)))
 
     def check(self, values: NDArray[np.float64], where: str, names: Sequence[str]) -> None:
-        """Refuse values (n, K) that lie too many deviations off to be computed with."""
+        """Raise UserError for values (n, K) too many deviations from the mean to compute with."""
         with np.errstate(over="ignore"):
-            far = np.argwhere(np.abs(self.apply(values)) > _FARTHEST)
+            far = np.argwhere(np.abs(self.apply(values)) > _MAX_DEVIATION)
         if len(far):
             row, k = far[0]
             raise UserError(
-                f"{where}: column '{names[k]}' holds {values[row, k]:g}, more than {_FARTHEST:g} "
-                "standard deviations from "
-                f"the mean {self.mean[k]:g} of what was learnt from; correct it, or leave the "
+                f"{where}: column '{names[k]}' holds {values[row, k]:g}, more than "
+                f"{_MAX_DEVIATION:g} standard deviations from the mean "
+                f"{self.mean[k]:g} of what was learnt from; correct it, or leave the "
                 "column out with --target"
             )
 
@@ -118,7 +115,7 @@ class Scaling:
         return values * self.std + self.mean
 
     def to_json(self) -> dict[str, list[float]]:
-        """Plain lists."""
+        """The content of ``scaling.json`` for a series."""
         return {"mean": self.mean.tolist(), "std": self.std.tolist()}
 
     @classmethod

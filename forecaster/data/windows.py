@@ -1,8 +1,8 @@
 """Windows of history and future, cut by vectorised indexing over the concatenated series.
 
-All series lie behind one another in one array, each preceded by ``lookback`` rows of missing
-values. A window is then one index, series of any length can be mixed, and a history shorter than
-the lookback comes padded and masked by itself.
+All series are concatenated in one array, each preceded by ``lookback`` rows of missing values. A
+window is then one index, series of any length can be mixed, and a history shorter than the lookback
+is padded and masked.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,11 +22,11 @@ from forecaster.data.splits import Borders, Part, first_targets, target_rows
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows as the models take them. Missing values are 0 in the values and 0 in the mask (1:
-    observed).
+    """A batch of windows, the input of models.
 
-    ``past`` (B, K, L) and ``future`` (B, K, H) are z-scores; ``index`` (B,) tells which windows
-    they are, ``time`` (B,) when: the number of the first target's period, in steps since 1970.
+    ``past`` (B, K, L) and ``future`` (B, K, H) are z-scores, 0 where missing; masks are 1 where
+    observed. ``index`` (B,): the windows' numbers; ``time`` (B,): the period of the first target,
+    in steps since 1970.
     """
 
     past: Float[Tensor, "B K L"]
@@ -37,7 +37,7 @@ class Batch:
     time: Int[Tensor, " B"]
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "Batch":
-        """The same windows on another device, in another precision."""
+        """The batch on another device, in another precision."""
         return Batch(
             self.past.to(device, dtype),
             self.past_mask.to(device, dtype),
@@ -52,9 +52,7 @@ class Batch:
 
 
 class Windows(Dataset[Batch]):
-    """Every window at stride 1 whose targets lie inside one part of each series. Indexed by a batch
-    of numbers.
-    """
+    """All windows at stride 1 whose targets lie in one split; indexed by a batch of numbers."""
 
     def __init__(
         self,
@@ -64,26 +62,26 @@ class Windows(Dataset[Batch]):
         horizon: int,
         starts: Sequence[int],
     ) -> None:
-        """``series``: arrays (n, K) of z-scores with nan for missing; ``parts``: first row and end
-        of the targets.
+        """Cut the windows of ``series``, arrays (n, K) of z-scores with nan for missing.
 
-        ``starts``: each series' first period, numbered in steps since 1970. ``owners`` and ``rows``
-        tell of each window the number of its series and the row of its first target in it.
+        ``parts``: first row and end of the targets. ``starts``: the first period of each series, in
+        steps since 1970. ``owners`` and ``rows``: the series of each window, and the row of its
+        first target there.
         """
         self.lookback, self.horizon = lookback, horizon
         padding = np.full((lookback, series[0].shape[1]), np.nan, dtype=np.float32)
-        pieces, origins, rows, times, begin = [], [], [], [], 0
+        chunks, origins, rows, times, begin = [], [], [], [], 0
         for values, (first, end), start in zip(series, parts, starts, strict=True):
-            pieces += [padding, values.astype(np.float32)]
-            # a window's number is the row at which its padded history begins; its first target is
-            # `lookback` further
+            chunks += [padding, values.astype(np.float32)]
+            # a window is identified by the row where its padded history begins; its first target is
+            # `lookback` rows later
             allowed = first_targets(first, end, horizon)
             targets = np.arange(allowed.start, allowed.stop)
             origins.append(targets + begin)
             rows.append(targets)
             times.append(targets + start)
             begin += lookback + len(values)
-        self._flat = np.concatenate(pieces)  # (rows, K)
+        self._flat = np.concatenate(chunks)  # (rows, K)
         self.origins, self.times = np.concatenate(origins), torch.from_numpy(np.concatenate(times))
         self.rows = torch.from_numpy(np.concatenate(rows))
         self.owners = torch.repeat_interleave(
@@ -99,9 +97,7 @@ class Windows(Dataset[Batch]):
         self._mask = sliding_window_view((~np.isnan(self._flat)).astype(np.float32), span, axis=0)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What another process is given: the rows; each view over them would be sent as the large
-        array it stands for.
-        """
+        """Pickle the rows without the views over them, which would be copied in full."""
         return {
             name: value for name, value in vars(self).items() if name not in {"_values", "_mask"}
         }
@@ -132,7 +128,7 @@ def cut_windows(
     horizon: int,
     starts: Sequence[int],
 ) -> Windows:
-    """The windows of one part, their targets in its ``target_rows``."""
+    """The windows of a split, whose targets are its ``target_rows``."""
     spans = [target_rows(border, part, lookback, horizon) for border in borders]
     return Windows(series, spans, lookback, horizon, starts)
 
@@ -151,7 +147,7 @@ class _Ordered:
 
 
 def evenly_spaced(count: int, limit: int | None) -> Int[Tensor, " n"]:
-    """All of ``count`` numbers, or ``limit`` of them evenly spaced from the first to the last."""
+    """The numbers 0…count−1, or ``limit`` evenly spaced ones from the first to the last."""
     if limit is None or limit >= count:
         return torch.arange(count)
     return torch.linspace(0, count - 1, limit, dtype=torch.float64).round().long()
@@ -160,9 +156,7 @@ def evenly_spaced(count: int, limit: int | None) -> Int[Tensor, " n"]:
 def ordered_loader(
     windows: Windows, batch_size: int, limit: int | None = None
 ) -> DataLoader[Batch]:
-    """Windows in order, all or ``limit`` evenly spaced ones; the last batch may be smaller, none is
-    dropped.
-    """
+    """Windows in order, all or ``limit`` evenly spaced ones; the last batch may be smaller."""
     return loader_of(windows, evenly_spaced(len(windows), limit), batch_size)
 
 

@@ -1,4 +1,4 @@
-"""Network output → ŷ_0. This is the only place that knows what the network predicts.
+"""Network output → ŷ_0: the only module that depends on what the network predicts.
 
 ``data``        the output is ŷ_0                                    (S²DBM, TimeDiff)
 ``correction``  the output is ŷ_0 − h                                (a bridge from a forecast)
@@ -22,8 +22,8 @@ class Denoiser(nn.Module):
     """A network as a predictor of the data.
 
     The network maps (B, K, S, F) features and the step t (B,) to (B, K, S). Its first feature is
-    y_t, the others are given; where they span more positions than the path (S > M), y_t stands at
-    the end.
+    y_t, the others are the condition; if they span more positions than the path (S > M), y_t is at
+    the last M.
     """
 
     def __init__(self, network: nn.Module, predicts: Predicts, process: Process) -> None:
@@ -37,16 +37,16 @@ class Denoiser(nn.Module):
         self.network, self.predicts, self.process = network, predicts, process
 
     def output(self, y_t: Tensor, given: Tensor, t: Tensor) -> Float[Tensor, "B K M"]:
-        """What the network says, over the path's positions."""
+        """The network's output at the path's positions."""
         length = y_t.shape[2]
-        placed = F.pad(y_t, (given.shape[2] - length, 0))[..., None]
-        out: Tensor = self.network(torch.cat([placed, given], dim=3), t)
+        aligned = F.pad(y_t, (given.shape[2] - length, 0))[..., None]
+        out: Tensor = self.network(torch.cat([aligned, given], dim=3), t)
         return out[..., -length:]
 
     def target(
         self, y_0: Float[Tensor, "B K M"], h: Float[Tensor, "B K M"], noise: Float[Tensor, "B K M"]
     ) -> Float[Tensor, "B K M"]:
-        """What the network should say."""
+        """The network's training target."""
         return {"data": y_0, "correction": y_0 - h, "noise": noise}[self.predicts]
 
     def forward(
@@ -56,7 +56,7 @@ class Denoiser(nn.Module):
         given: Float[Tensor, "B K S G"],
         t: Int[Tensor, " B"],
     ) -> Float[Tensor, "B K M"]:
-        """ŷ_0."""
+        """The predicted data ŷ_0."""
         out = self.output(y_t, given, t)
         if self.predicts == "data":
             return out

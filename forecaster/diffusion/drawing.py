@@ -1,4 +1,4 @@
-"""How samples are drawn: each window's random numbers by its own seed, and in how large chunks."""
+"""Random draws of samples: seeded for each window, and in chunks that fit the memory."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -11,11 +11,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Draws:
-    """How samples are drawn: their number, the sampler's steps (None: the model's own), one seed a
-    window.
+    """The number of samples, a seed for each window, and the sampling steps (None: the model's).
 
-    With its own seed, a window's samples do not depend on which windows share its batch. ``budget``
-    bounds the memory of one network call, in bytes.
+    By the seeds, a window's samples do not depend on the other windows in its batch. ``budget``:
+    the memory of one network call, in bytes.
     """
 
     samples: int
@@ -25,13 +24,13 @@ class Draws:
 
 
 def generator(*parts: int | str) -> torch.Generator:
-    """A source of random numbers for every tuple of parts (torch uses 32 bits of a seed)."""
+    """A generator seeded by a hash of ``parts`` (32 bits, all that torch uses of a seed)."""
     digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
 
 
 class WindowNoise:
-    """Standard normal draws that depend on a window's seed, the step and the sample's number alone.
+    """Standard normal draws, determined by the window's seed, the step and the sample's number.
 
     ``rows`` (n,): which samples of which windows, as window · samples + sample; ``like``
     (n, K, M): the draws' shape, type and device.
@@ -41,7 +40,7 @@ class WindowNoise:
         self.draws, self.rows, self.like = draws, rows, like
 
     def __call__(self, step: int) -> Float[Tensor, "n K M"]:
-        """The draws of one step."""
+        """The draws (n, K, M) of one step."""
         count, shape = self.draws.samples, self.like.shape[1:]
         windows = (self.rows // count).unique_consecutive()
         drawn = []
@@ -52,20 +51,20 @@ class WindowNoise:
         return torch.cat(drawn).to(self.like)
 
 
-Walk = Callable[[Int[Tensor, " n"], Float[Tensor, "n K M"], WindowNoise], Float[Tensor, "n K M"]]
+Reverse = Callable[[Int[Tensor, " n"], Float[Tensor, "n K M"], WindowNoise], Float[Tensor, "n K M"]]
 
 
 def draw_in_chunks(
-    draws: Draws, h: Float[Tensor, "B S K M"], row_bytes: int, walk: Walk
+    draws: Draws, h: Float[Tensor, "B S K M"], row_bytes: int, reverse: Reverse
 ) -> Float[Tensor, "B S K M"]:
-    """Walk from every h, as many samples and windows at once as the memory budget allows.
+    """Reverse sampling from every h, in chunks that fit the memory budget.
 
-    ``walk(window, h, noise)`` takes the samples of a chunk from ``h`` (n, K, M) to y_0; ``window``
-    (n,) numbers their windows. ``row_bytes``: the memory that one of them takes.
+    ``reverse(window, h, noise)`` samples y_0 for a chunk of ``h`` (n, K, M); ``window`` (n,): the
+    numbers of their windows. ``row_bytes``: the memory that one sample takes.
     """
-    pieces = []
+    chunks = []
     for rows in torch.arange(len(h) * draws.samples).split(max(draws.budget // row_bytes, 1)):
         window, sample = (rows // draws.samples).to(h.device), (rows % draws.samples).to(h.device)
         start = h[window, sample]
-        pieces.append(walk(window, start, WindowNoise(draws, rows, start)))
-    return torch.cat(pieces).unflatten(0, (len(h), draws.samples))
+        chunks.append(reverse(window, start, WindowNoise(draws, rows, start)))
+    return torch.cat(chunks).unflatten(0, (len(h), draws.samples))

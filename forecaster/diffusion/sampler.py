@@ -1,4 +1,4 @@
-"""The reverse walk over any grid of steps. It knows a process and a denoiser, nothing else."""
+"""Reverse sampling over any grid of steps, for any process and denoiser."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -14,10 +14,10 @@ Noise = Callable[[int], Tensor]
 
 
 def step_grid(total: int, steps: int | Sequence[int]) -> list[int]:
-    """The steps of the path that are visited, from ``total`` down to 0.
+    """The grid of diffusion steps, from ``total`` down to 0.
 
-    ``steps``: their number, as evenly spaced as whole numbers allow, or those at which the network
-    is called, falling from ``total``.
+    ``steps``: the number of network calls, spaced evenly up to rounding, or the steps at which the
+    network is called, descending from ``total``.
     """
     if isinstance(steps, int):
         if not 1 <= steps <= total:
@@ -40,11 +40,11 @@ def sample(
     s: float,
     full_first: bool = False,
 ) -> Float[Tensor, "B K M"]:
-    """Walk from y_T to y_0 along ``grid``, which falls from T to 0 in any steps.
+    """Reverse sampling from y_T to y_0 along ``grid``, which descends from T to 0.
 
-    ``predict(y_t, t)`` gives ŷ_0, with t (B,). ``noise(i)`` gives the standard normal draw (B, K,
-    M) of the i-th step (0 is the start); it is asked only where noise is wanted, so s = 0 on the
-    bridge draws none.
+    ``predict(y_t, t)`` returns ŷ_0, with t (B,). ``noise(i)`` returns the standard normal draw
+    (B, K, M) of the i-th step (0: y_T); it is called only where σ > 0, so s = 0 on the bridge draws
+    nothing.
     """
     if grid[0] != process.steps or grid[-1] != 0:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Schedules: each diffusion forecaster's path as three coefficient vectors over t = 0…T.
+"""Noise schedules: three coefficient vectors over t = 0…T.
 
 symbol  code       in   y_t = a_t·y_0 + g_t·h + b_t·ε              (arXiv 2411.04491, theorem 1)
 α̂_t     a          weight of the data
@@ -22,9 +22,7 @@ from forecaster.config.sections import PartConfig, Positive
 
 @dataclass(frozen=True)
 class Schedule:
-    """Coefficients ``a``, ``g``, ``b``, each (T+1,), float64. A registered function makes one from
-    the schedule's settings.
-    """
+    """Coefficients ``a``, ``g``, ``b``, each (T+1,), float64."""
 
     a: Float64[Tensor, " T1"]
     g: Float64[Tensor, " T1"]
@@ -46,8 +44,7 @@ def bridge(config: BridgeConfig) -> Schedule:
 
 
 class DDPMConfig(PartConfig):
-    """The ordinary diffusion of DDPM; ``pull_to_prior`` ends it at the prior forecast (TMDM)
-    instead of at 0.
+    """DDPM's diffusion; with ``pull_to_prior`` it ends at the prior forecast (TMDM), not at 0.
 
     ``betas``: the rule of the noise rates; ``first`` and ``last`` are those at both ends of the
     ``linear`` and ``quadratic`` rules, ``cosine`` has its own.
@@ -70,7 +67,7 @@ def ddpm(config: DDPMConfig) -> Schedule:
 def of_rates(rates: Float64[Tensor, " T"], pull_to_prior: bool = False) -> Schedule:
     """a_t = √ᾱ_t, b_t = √(1−ᾱ_t); with ``pull_to_prior`` g_t = 1 − √ᾱ_t, else 0.
 
-    Raises ValueError where nothing is left of the data, ᾱ_T = 0.
+    Raises ValueError if nothing is left of the data, ᾱ_T = 0.
     """
     alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), (1 - rates).cumprod(0)])
     if float(alpha_bar[-1]) < torch.finfo(torch.float64).tiny:

@@ -1,4 +1,4 @@
-"""The forecasts that were scored, gathered as a table."""
+"""The scored forecasts as a table."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from forecaster.data.tables import Table
 from forecaster.data.windows import Windows
 from forecaster.errors import UserError
 from forecaster.evaluation.metrics import QUANTILES, quantiles_of_ranked
-from forecaster.evaluation.score import Scored
+from forecaster.evaluation.score import ScoredBatch
 
 
 def check_levels(levels: Sequence[float]) -> None:
-    """Only quantiles that are scored can be gathered."""
+    """Raise UserError for levels that are not among the scored quantiles."""
     unknown = [level for level in levels if level not in QUANTILES]
     if unknown:
         known = ", ".join(f"{level:g}" for level in QUANTILES)
@@ -23,7 +23,7 @@ def check_levels(levels: Sequence[float]) -> None:
 
 
 class Forecasts:
-    """Listens to a scoring. ``levels``: which of the scored quantiles are kept."""
+    """A callback of an evaluation that stores the forecasts, with quantiles at ``levels``."""
 
     def __init__(self, levels: Sequence[float]) -> None:
         check_levels(levels)
@@ -31,34 +31,34 @@ class Forecasts:
         self._index: list[torch.Tensor] = []
         self._values: list[dict[str, torch.Tensor]] = []  # each (B, K, H)
 
-    def __call__(self, scored: Scored) -> None:
-        """Keep a batch: the truth (nan: missing), the point forecast and the quantiles."""
+    def __call__(self, scored: ScoredBatch) -> None:
+        """Store a batch: the truth (nan: missing), the point forecast and the quantiles."""
         values = {"y": torch.where(scored.mask > 0, scored.y, torch.nan)}
         if scored.point is not None:
             values["mean"] = scored.point
         self._index.append(scored.index.cpu())
         self._values.append({**values, **self._quantiles(scored)})
 
-    def _quantiles(self, scored: Scored) -> dict[str, torch.Tensor]:
+    def _quantiles(self, scored: ScoredBatch) -> dict[str, torch.Tensor]:
         if scored.paths is None:
             return {}
-        found = scored.quantiles
-        if found is None:
-            found = quantiles_of_ranked(scored.paths.sort(dim=1).values, QUANTILES)
-        return {f"{level:g}": found[:, QUANTILES.index(level)] for level in self.levels}
+        quantiles = scored.quantiles
+        if quantiles is None:
+            quantiles = quantiles_of_ranked(scored.paths.sort(dim=1).values, QUANTILES)
+        return {f"{level:g}": quantiles[:, QUANTILES.index(level)] for level in self.levels}
 
     def frame(self, table: Table, windows: Windows) -> pd.DataFrame:
-        """A row a window, channel and step: ``item_id, cutoff, timestamp, y, mean, quantiles…``.
+        """A row for each window, channel and step.
 
-        ``cutoff`` is the time of the last value that the forecast knew; times are written on the
-        file's clock.
+        Columns: ``item_id, cutoff, timestamp, y, mean, quantiles…``; ``cutoff`` is the time of the
+        last value before the forecast; times are on the file's clock.
         """
         numbers = torch.cat(self._index)
         owners, rows = windows.owners[numbers].numpy(), windows.rows[numbers].numpy()
         shape = (len(numbers), len(table.names), windows.horizon)
         cutoffs, stamps = _times(table, owners, rows, windows.horizon)
-        named = [[table.channel_label(s, k) for k in range(shape[1])] for s in table.series]
-        labels = np.array([named[owner] for owner in owners], dtype=object)
+        by_series = [[table.channel_label(s, k) for k in range(shape[1])] for s in table.series]
+        labels = np.array([by_series[owner] for owner in owners], dtype=object)
         columns = {
             "item_id": np.repeat(labels.ravel(), shape[2]),
             "cutoff": np.repeat(cutoffs, shape[1] * shape[2]),
@@ -74,11 +74,11 @@ class Forecasts:
 def _times(
     table: Table, owners: NDArray[np.int64], rows: NDArray[np.int64], horizon: int
 ) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
-    """The cutoff (W,) and the times of the targets (W, H) of each window, as written."""
-    written = [
+    """The cutoffs (W,) and the times of the targets (W, H) of the windows, as texts."""
+    texts = [
         np.array(table.clock.write(table.interval.stamps(s.first, len(s.values))), dtype=object)
         for s in table.series
     ]
     pairs = list(zip(owners, rows, strict=True))
-    cutoffs = np.array([written[owner][row - 1] for owner, row in pairs], dtype=object)
-    return cutoffs, np.stack([written[owner][row : row + horizon] for owner, row in pairs])
+    cutoffs = np.array([texts[owner][row - 1] for owner, row in pairs], dtype=object)
+    return cutoffs, np.stack([texts[owner][row : row + horizon] for owner, row in pairs])

@@ -9,7 +9,7 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from forecaster.data.problem import Problem, with_a_season
+from forecaster.data.problem import Problem, with_season_lookback
 from forecaster.data.splits import Part
 from forecaster.data.windows import Batch, Windows, evenly_spaced, loader_of
 from forecaster.diffusion.drawing import Draws
@@ -28,17 +28,17 @@ from forecaster.models.base import Forecaster, Shape
 from forecaster.models.naive import SeasonalNaive, SeasonalNaiveConfig
 
 Mode = Literal["point", "probabilistic"]
-# numbers in one array of sample paths: what bounds the memory of a batch
-_PATHS = 2**23
+# the largest size of an array of sample paths, in numbers
+_MAX_PATH_VALUES = 2**23
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """What is scored: which mode, how many samples and steps, and which windows.
+    """Evaluation options: mode, number of samples and sampling steps, and selection of windows.
 
-    ``stride``: every so many-th window of each series, the last one among them; ``limit``: of those
-    as many evenly spaced ones (None: all). ``full`` adds to a probabilistic evaluation the point
-    forecast's metrics and what costs more: the variogram score, PIT and rank histograms.
+    ``stride``: the distance of scored windows in each series, counted from its last one; ``limit``:
+    the number of evenly spaced ones among those (None: all). ``full`` adds to a probabilistic
+    evaluation the metrics of the point forecast, the variogram score, PIT and rank histograms.
     """
 
     mode: Mode = "point"
@@ -52,13 +52,12 @@ class Scoring:
 
 @dataclass(frozen=True)
 class WindowScores:
-    """The sums over all windows that were scored, their numbers (W,), and how far off each window
-    was.
+    """The metric totals of all scored windows, their numbers (W,), and the error of each.
 
-    ``errors`` (W,): the mean of a window's absolute errors, or its CRPS, in standard deviations of
-    the training rows, so that channels and series of any unit can be compared; nan for a window
-    without one observed value. ``absolute`` (W,): those of the point forecast in any mode, None
-    where there was none.
+    ``errors`` (W,): a window's mean absolute error, or its CRPS, in standard deviations of the
+    training rows, so that channels and series of any unit can be compared; nan for a window without
+    an observed value. ``absolute`` (W,): the mean absolute error of the point forecast in any mode,
+    None without a point forecast.
     """
 
     totals: Accumulator
@@ -67,17 +66,17 @@ class WindowScores:
     absolute: Float64[Tensor, " W"] | None = None
 
     def pooled(self) -> dict[str, float]:
-        """The metrics over everything, without prefix; ``windows`` counts the windows."""
+        """The metrics over all windows, without prefix; ``windows`` is their number."""
         return {**self.totals.pooled(), "windows": float(len(self.numbers))}
 
 
 def evaluate(model: Forecaster, problem: Problem, part: Part, scoring: Scoring) -> dict[str, float]:
-    """The pooled metrics of a model on the windows of a part."""
+    """The pooled metrics of a model on the windows of a split."""
     return score_windows(model, problem, problem.windows(part), scoring).pooled()
 
 
-def chosen(windows: Windows, scoring: Scoring) -> Int[Tensor, " W"]:
-    """The numbers of the windows that are scored."""
+def selected_windows(windows: Windows, scoring: Scoring) -> Int[Tensor, " W"]:
+    """The numbers of the windows to score."""
     last = torch.zeros(int(windows.owners.max()) + 1, dtype=torch.long)
     last.scatter_reduce_(0, windows.owners, windows.rows, "amax")
     numbers = torch.nonzero((last[windows.owners] - windows.rows) % scoring.stride == 0)[:, 0]
@@ -85,10 +84,11 @@ def chosen(windows: Windows, scoring: Scoring) -> Int[Tensor, " W"]:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A batch of windows ``index`` as it was scored, on the scale of the metrics: the truth, 0
-    where ``mask`` is, the point forecast and sample paths or quantiles (``QUANTILES``), each None
-    where it was not asked for.
+class ScoredBatch:
+    """A scored batch of windows ``index``, on the scale of the metrics.
+
+    The truth is 0 where ``mask`` is. Point forecast, sample paths and quantiles (``QUANTILES``) are
+    None unless computed.
     """
 
     index: Int[Tensor, " B"]
@@ -99,11 +99,11 @@ class Scored:
     quantiles: Float64[Tensor, "B Q K H"] | None = None
 
 
-Listener = Callable[[Scored], object]
+BatchCallback = Callable[[ScoredBatch], object]
 
 
-def unheard(scored: Scored) -> None:
-    """Nobody asks for the forecasts themselves."""
+def no_callback(scored: ScoredBatch) -> None:
+    """Ignore the batch."""
 
 
 @torch.no_grad()
@@ -113,19 +113,21 @@ def score_windows(
     windows: Windows,
     scoring: Scoring,
     batch_size: int | None = None,
-    watch: Callable[[DataLoader[Batch]], Iterator[Batch]] = iter,
-    listen: Listener = unheard,
+    progress: Callable[[DataLoader[Batch]], Iterator[Batch]] = iter,
+    on_batch: BatchCallback = no_callback,
 ) -> WindowScores:
-    """Score a model on windows of the problem; ``batch_size``, ``watch`` and ``listen``, which gets
-    every batch as it was scored, have no say in the result.
+    """Score a model on windows of the problem.
+
+    ``progress`` wraps the loader, ``on_batch`` receives each scored batch; neither these nor
+    ``batch_size`` change the result.
     """
     device = model.device
     model.eval()
-    units, numbers = Units(problem, windows, device), chosen(windows, scoring)
+    units, numbers = Units(problem, windows, device), selected_windows(windows, scoring)
     totals = Accumulator(len(problem.table), units.scale)
     errors: list[Tensor] = []
-    absolute: list[Tensor] = []
-    for cpu_batch in watch(
+    point_errors: list[Tensor] = []
+    for cpu_batch in progress(
         loader_of(windows, numbers, batch_size or _batch_size(problem, scoring))
     ):
         batch = cpu_batch.to(device)
@@ -133,19 +135,17 @@ def score_windows(
         truth = Truth(y, batch.future_mask, units.owners[batch.index])
         totals.add_truth(truth)
         scored = _forecast(model, batch, scoring, units, y)
-        error, off = _add(totals, truth, scored, scoring)
+        error, point_error = _add(totals, truth, scored, scoring)
         errors.append(units.per_window(error, batch))
-        absolute += [] if off is None else [units.per_window(off, batch)]
-        listen(scored)
-    whole = torch.cat(absolute) if absolute else None
-    return WindowScores(totals, numbers, torch.cat(errors), whole)
+        point_errors += [] if point_error is None else [units.per_window(point_error, batch)]
+        on_batch(scored)
+    absolute = torch.cat(point_errors) if point_errors else None
+    return WindowScores(totals, numbers, torch.cat(errors), absolute)
 
 
 def score_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> WindowScores:
-    """The baseline on the same windows, with a season of history to read however short the lookback
-    of the model is.
-    """
-    widened = replace(problem, config=with_a_season(problem.config, problem.table))
+    """The seasonal naive baseline on the same windows, with a lookback of a season at least."""
+    widened = replace(problem, config=with_season_lookback(problem.config, problem.table))
     data, season = widened.config, problem.table.interval.season
     shape = Shape(problem.channels, data.lookback, data.horizon, season)
     naive = SeasonalNaive(SeasonalNaiveConfig(), shape)
@@ -160,17 +160,22 @@ def score_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> Wind
 def _batch_size(problem: Problem, scoring: Scoring) -> int:
     if scoring.mode == "point":
         return 256
-    return min(max(_PATHS // (scoring.samples * problem.channels * problem.config.horizon), 1), 16)
+    return min(
+        max(_MAX_PATH_VALUES // (scoring.samples * problem.channels * problem.config.horizon), 1),
+        16,
+    )
 
 
-def _forecast(model: Forecaster, batch: Batch, scoring: Scoring, units: Units, y: Tensor) -> Scored:
-    """What is scored of a batch. (The paths are drawn first, then the point forecast.)"""
+def _forecast(
+    model: Forecaster, batch: Batch, scoring: Scoring, units: Units, y: Tensor
+) -> ScoredBatch:
+    """Truth and forecasts of a batch. (Sample paths are drawn before the point forecast.)"""
 
     def restore(values: Tensor) -> Tensor:
         return units.restore(values, batch.index)
 
     if scoring.mode == "point":
-        return Scored(
+        return ScoredBatch(
             batch.index, batch.future_mask, y, restore(model.predict(batch, scoring.steps))
         )
     draws = Draws(scoring.samples, _seeds(batch, scoring.seed), scoring.steps)
@@ -178,26 +183,26 @@ def _forecast(model: Forecaster, batch: Batch, scoring: Scoring, units: Units, y
     if model.distribution == "quantiles":
         quantiles = restore(model.quantiles(batch, QUANTILES))
     point = restore(model.predict(batch, scoring.steps)) if scoring.full else None
-    return Scored(batch.index, batch.future_mask, y, point, paths, quantiles)
+    return ScoredBatch(batch.index, batch.future_mask, y, point, paths, quantiles)
 
 
 def _add(
-    totals: Accumulator, truth: Truth, scored: Scored, scoring: Scoring
+    totals: Accumulator, truth: Truth, scored: ScoredBatch, scoring: Scoring
 ) -> tuple[Tensor, Tensor | None]:
-    """Each entry's CRPS, or absolute error in point mode; then the point forecast's in any mode."""
+    """Elementwise CRPS (in point mode absolute errors), and absolute errors of a point forecast."""
     crps = None
     if scored.paths is not None:
         crps = _add_probabilistic(totals, truth, scored.paths, scored.quantiles, scoring.full)
-    off = None if scored.point is None else add_point(totals, truth, scored.point)
-    error = off if crps is None else crps
+    point_error = None if scored.point is None else add_point(totals, truth, scored.point)
+    error = point_error if crps is None else crps
     assert error is not None
-    return error, off
+    return error, point_error
 
 
 def _add_probabilistic(
     totals: Accumulator, truth: Truth, paths: Tensor, quantiles: Tensor | None, full: bool
 ) -> Tensor:
-    """Each entry's CRPS."""
+    """Elementwise CRPS."""
     if quantiles is None:
         return add_samples(totals, truth, paths, full)
     add_quantiles(totals, truth, quantiles)
@@ -213,27 +218,28 @@ def _seeds(batch: Batch, seed: int) -> Sequence[int]:
 def interval_ends(
     model: Forecaster, batch: Batch, scoring: Scoring, units: Units
 ) -> Float64[Tensor, "B 2 K H"]:
-    """The 5 % and 95 % quantiles that were scored."""
+    """The 5 % and 95 % quantiles, with the draws of the evaluation."""
     if model.distribution == "quantiles":
         return units.restore(model.quantiles(batch, (0.05, 0.95)), batch.index)
     paths = model.sample(batch, Draws(scoring.samples, _seeds(batch, scoring.seed), scoring.steps))
     return quantiles_of_ranked(units.restore(paths, batch.index).sort(dim=1).values, (0.05, 0.95))
 
 
-def worst_windows(found: WindowScores, windows: Windows, count: int = 6) -> Int[Tensor, " n"]:
-    """The numbers of the windows that are furthest off, worst first; of those whose targets
-    overlap, the worst.
+def worst_windows(scores: WindowScores, windows: Windows, count: int = 6) -> Int[Tensor, " n"]:
+    """The numbers of the windows with the largest errors, in descending order.
+
+    Of windows whose targets overlap, only the worst is returned.
     """
-    kept: list[int] = []
-    for place in torch.argsort(found.errors, descending=True, stable=True).tolist():
-        number = int(found.numbers[place])
-        apart = all(
+    selected: list[int] = []
+    for position in torch.argsort(scores.errors, descending=True, stable=True).tolist():
+        number = int(scores.numbers[position])
+        disjoint = all(
             windows.owners[number] != windows.owners[other]
             or abs(int(windows.rows[number] - windows.rows[other])) >= windows.horizon
-            for other in kept
+            for other in selected
         )
-        if apart and found.errors[place].isfinite():
-            kept.append(number)
-        if len(kept) == count:
+        if disjoint and scores.errors[position].isfinite():
+            selected.append(number)
+        if len(selected) == count:
             break
-    return torch.tensor(kept, dtype=torch.long)
+    return torch.tensor(selected, dtype=torch.long)

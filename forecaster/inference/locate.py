@@ -1,4 +1,4 @@
-"""A reference to a saved model → its folder, and the model loaded from it."""
+"""References to saved models: find the folder, and load the model."""
 
 from pathlib import Path
 
@@ -11,14 +11,18 @@ from forecaster.tracking import store
 
 
 def find_model(reference: str) -> Path:
-    """A folder, ``runs:/ID/model``, ``models:/NAME/VERSION``, ``models:/NAME@ALIAS``, or ``latest``
-    → a folder.
+    """The folder of a referenced model.
+
+    A reference is a folder, ``runs:/ID/model``, ``models:/NAME/VERSION``, ``models:/NAME@ALIAS``,
+    or ``latest``.
     """
     if reference == "latest":
-        known = sorted(store.MODELS.glob("*/metadata.json"), key=lambda path: path.stat().st_mtime)
-        if not known:
+        folders = sorted(
+            store.MODELS.glob("*/metadata.json"), key=lambda path: path.stat().st_mtime
+        )
+        if not folders:
             raise UserError("--model latest: nothing has been trained yet; train a model first")
-        return known[-1].parent
+        return folders[-1].parent
     if reference.startswith(("runs:/", "models:/")):
         return runs.download_model(reference)
     return runs.inner_model(Path(reference))

@@ -1,6 +1,4 @@
-"""A saved model → a GluonTS predictor → a table of forecasts in the file's own units, order and
-clock.
-"""
+"""A saved model as a GluonTS predictor, and forecasts as a table in the file's units and order."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +26,7 @@ from forecaster.models.base import Forecaster, empty_future
 
 @dataclass(frozen=True)
 class PredictionRequest:
-    """What is asked of a forecast."""
+    """Forecast options: mode, number of samples and sampling steps, quantile levels, seed."""
 
     mode: Mode
     samples: int = 100
@@ -40,9 +38,7 @@ class PredictionRequest:
 
 @dataclass(frozen=True)
 class Origin:
-    """What is known of a series where its history ends: its item, its first period to come, its
-    scaling.
-    """
+    """The end of a series' history: item, first period to forecast, scaling."""
 
     item_id: str | None
     start: pd.Period
@@ -50,10 +46,9 @@ class Origin:
 
 
 class SavedPredictor(Predictor):
-    """A GluonTS predictor over a saved model: entries (K, n) or (n,) in, forecasts of the next H
-    values out.
+    """A GluonTS predictor: entries with targets (K, n) or (n,) → forecasts of the next H values.
 
-    Point mode and sampling models give a ``SampleForecast`` (one sample in point mode), quantile
+    Point mode and sampling models return a ``SampleForecast`` (one sample in point mode), quantile
     models a ``QuantileForecast``; arrays are (H, K), or (H,) for a series with one channel.
     """
 
@@ -65,9 +60,7 @@ class SavedPredictor(Predictor):
     def predict(
         self, dataset: Dataset, num_samples: int | None = None, **kwargs: Any
     ) -> Iterator[Forecast]:
-        """One forecast an entry, in the order of the entries; ``num_samples`` overrides the
-        request's number.
-        """
+        """One forecast an entry, in their order; ``num_samples`` overrides the request's number."""
         request = (
             self.request if num_samples is None else replace(self.request, samples=num_samples)
         )
@@ -96,9 +89,9 @@ class SavedPredictor(Predictor):
     ) -> Iterator[Forecast]:
         """The forecasts of ``model`` from histories (B, K, L) in z-scores, nan for missing."""
         device = model.device
-        past, known = observed(histories)
+        past, mask = observed(histories)
         times = torch.tensor([step_number(origin.start) for origin in origins])
-        windows = empty_future(past, known, self.prediction_length, times).to(device)
+        windows = empty_future(past, mask, self.prediction_length, times).to(device)
         if request.mode == "point":
             values = model.predict(windows, request.steps)[:, None]
         elif model.distribution == "quantiles":
@@ -129,7 +122,7 @@ class SavedPredictor(Predictor):
         return SampleForecast(array, origin.start, origin.item_id)
 
     def scaling(self, item_id: str | None, target: NDArray[np.float64]) -> Scaling:
-        """The series' own of the training, or else from its values (n, K)."""
+        """The stored scaling of a series, or one fitted on its values (n, K) if it is unknown."""
         item = item_id or ""
         if item in self.saved.scaling:
             return self.saved.scaling[item]
@@ -138,7 +131,7 @@ class SavedPredictor(Predictor):
 
 
 def context(values: NDArray[np.float64], lookback: int) -> NDArray[np.float64]:
-    """The last L values, (K, L), missing ones put in front of a shorter history."""
+    """The last L values, (K, L); a shorter history is padded with nan in front."""
     recent = values[-lookback:]
     padding = np.full((lookback - len(recent), values.shape[1]), np.nan)
     return np.concatenate([padding, recent]).T
@@ -147,36 +140,34 @@ def context(values: NDArray[np.float64], lookback: int) -> NDArray[np.float64]:
 def observed(
     histories: NDArray[np.float64], dtype: torch.dtype = torch.float32
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values with 0 for what is missing, and the mask."""
+    """Values, 0 where missing, and the mask."""
     flat = torch.from_numpy(histories).to(dtype)
     return torch.nan_to_num(flat), (~flat.isnan()).to(dtype)
 
 
 def window_seed(seed: int, origin: Origin) -> int:
-    """A window's own seed, from the asked-for seed, the item and the time of its first forecast
-    value.
-    """
+    """A window's seed: a hash of the request's seed, the item and the first period to forecast."""
     key = f"{seed}|{origin.item_id or ''}|{origin.start}"
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")
 
 
-def columns_of(saved: SavedModel, given: Mapping[str, Any]) -> Columns:
-    """How a file to forecast from is read: as the training's, but for what is ``given`` (None:
-    nothing).
+def columns_of(saved: SavedModel, roles: Mapping[str, Any]) -> Columns:
+    """Column roles of a file to forecast from: the training file's, overridden by ``roles``.
 
-    The training file's interval is the model's affair: it is compared, not imposed.
+    Values of None do not override. The training file's interval is not imposed: it is compared
+    later.
     """
-    overrides = {name: value for name, value in given.items() if value is not None}
+    overrides = {name: value for name, value in roles.items() if value is not None}
     return saved.config.data.columns.model_copy(update={"freq": None, **overrides})
 
 
-def own_mode(saved: SavedModel) -> Mode:
-    """The mode where none is asked for: probabilistic if the model can."""
+def default_mode(saved: SavedModel) -> Mode:
+    """The default mode: probabilistic if the model has a distribution."""
     return "point" if saved.model.distribution == "none" else "probabilistic"
 
 
 def check_request(saved: SavedModel, request: PredictionRequest) -> None:
-    """Refuse what the model cannot give."""
+    """Raise UserError for options that the model does not support."""
     for level in request.quantiles:
         if not 0 < level < 1:
             raise UserError(f"--quantiles: {level} does not lie between 0 and 1")
@@ -193,16 +184,14 @@ def check_request(saved: SavedModel, request: PredictionRequest) -> None:
     saved.model.check_steps(request.steps)
 
 
-def check_form(saved: SavedModel, table: Table) -> None:
-    """Refuse a file whose channels are not the model's, in whatever order, or whose interval is
-    another.
-    """
+def check_schema(saved: SavedModel, table: Table) -> None:
+    """Raise UserError unless channels (in any order) and interval are those of the model."""
     schema = saved.schema
-    absent = [name for name in schema.names if name not in table.names]
+    missing = [name for name in schema.names if name not in table.names]
     extra = [name for name in table.names if name not in schema.names]
-    if absent:
+    if missing:
         raise UserError(
-            f"{table.path}: column '{absent[0]}' is in the model but not in the file; add it"
+            f"{table.path}: column '{missing[0]}' is in the model but not in the file; add it"
         )
     if extra:
         raise UserError(
@@ -211,28 +200,28 @@ def check_form(saved: SavedModel, table: Table) -> None:
             f"--target {','.join(schema.names)}"
         )
     if table.interval != schema.interval:
-        known, remedy = (
+        expected, remedy = (
             "the model was trained on",
             "train a model on this interval, or resample the file",
         )
         if saved.rate != 1:
-            known, remedy = (
+            expected, remedy = (
                 f"--resample-rate {saved.rate} makes the model's",
                 "give the ratio of the two intervals",
             )
         raise UserError(
-            f"{table.path}: the interval is {table.interval.alias}, but {known} "
+            f"{table.path}: the interval is {table.interval.alias}, but {expected} "
             f"{schema.interval.alias}; {remedy}"
         )
 
 
 def check_table(saved: SavedModel, table: Table) -> list[str]:
-    """Refuse a file that the model cannot forecast from; return the decisions taken about it.
+    """Raise UserError for a file that the model cannot forecast from; return decisions about it.
 
-    Beside its form, there have to be a tenth of the lookback at least, and values in the rows that
-    the model reads.
+    Besides a matching schema, each series needs a tenth of the lookback, and each channel a value
+    in the rows that the model reads.
     """
-    check_form(saved, table)
+    check_schema(saved, table)
     schema, config = saved.schema, saved.config.data
     minimum, decisions = max(2, config.lookback // 10), []
     for series in table.series:
@@ -262,10 +251,10 @@ def check_table(saved: SavedModel, table: Table) -> list[str]:
         if scale is not None:
             order = [table.names.index(channel) for channel in schema.names]
             scale.check(recent[:, order], f"{table.path}: {name}".rstrip(": "), schema.names)
-        holes = int(np.isnan(recent).sum())
-        if holes:
+        missing = int(np.isnan(recent).sum())
+        if missing:
             decisions.append(
-                f"{name}{holes} missing values in the rows that the model reads: masked"
+                f"{name}{missing} missing values in the rows that the model reads: masked"
             )
     return decisions
 
@@ -282,7 +271,7 @@ class TableForecast:
     """The forecasts of a table's series, in its order.
 
     ``frame`` is the long table ``item_id, timestamp, mean[, quantiles…]`` in the file's item and
-    time order; ``series`` are GluonTS's, their channels in the model's order.
+    time order; ``series`` are GluonTS forecasts, with channels in the model's order.
     """
 
     request: PredictionRequest
@@ -295,9 +284,9 @@ class TableForecast:
 def forecast_table(
     saved: SavedModel, table: Table, request: PredictionRequest
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The long table of ``forecast_series``, and decisions."""
-    made = forecast_series(saved, table, request)
-    return made.frame, made.decisions
+    """The long table of ``forecast_series``, and its decisions."""
+    forecast = forecast_series(saved, table, request)
+    return forecast.frame, forecast.decisions
 
 
 def forecast_series(saved: SavedModel, table: Table, request: PredictionRequest) -> TableForecast:
@@ -309,14 +298,14 @@ def forecast_series(saved: SavedModel, table: Table, request: PredictionRequest)
     frames = []
     for each, forecast in zip(table.series, series, strict=True):
         grid = table.interval.stamps(each.first, len(each.values) + predictor.prediction_length)
-        ahead = grid[len(each.values) :]
-        frames += series_rows(saved.schema.names, table, each, forecast, ahead, request)
+        future = grid[len(each.values) :]
+        frames += series_rows(saved.schema.names, table, each, forecast, future, request)
     frame = pd.concat(frames, ignore_index=True)
     return TableForecast(request, table, frame, series, decisions + predictor.decisions)
 
 
 def _without_spread(saved: SavedModel, request: PredictionRequest) -> list[str]:
-    """A decision for sampling steps that leave no spread."""
+    """A decision if all samples are equal with this number of sampling steps."""
     if request.mode == "point" or saved.model.has_spread(request.steps):
         return []
     return [
@@ -333,10 +322,9 @@ def series_rows(
     grid: pd.DatetimeIndex,
     request: PredictionRequest,
 ) -> list[pd.DataFrame]:
-    """The rows of a series' forecast at the times ``grid``, a frame for each of the file's columns
-    in its order.
+    """The rows of a series' forecast at the times ``grid``: a frame for each column of the file.
 
-    ``channels``: the model's order.
+    ``channels``: the value columns in the model's order.
     """
     stamps, frames = table.clock.write(grid), []
     for name in table.names:
@@ -356,7 +344,7 @@ def _columns(
     columns = {"mean": pick(np.asarray(forecast.mean))}
     if request.mode == "probabilistic":
         if isinstance(forecast, SampleForecast):
-            # interpolated, as numpy and the metrics do it; GluonTS takes the nearest sample
+            # interpolated as in the metrics; GluonTS takes the nearest sample
             values = np.quantile(forecast.samples, request.quantiles, axis=0)
         else:
             values = np.stack([forecast.quantile(str(level)) for level in request.quantiles])

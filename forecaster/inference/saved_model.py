@@ -25,7 +25,7 @@ from forecaster.data.intervals import Interval
 from forecaster.data.problem import Problem
 from forecaster.data.splits import Scaling
 from forecaster.errors import UserError
-from forecaster.inference.own_code import own_code, store_own_code, trust_of
+from forecaster.inference.custom_code import custom_code, store_custom_code, trust_of
 from forecaster.models.base import Forecaster, Shape, Streamable
 from forecaster.models.conformal import Conformal
 from forecaster.tracking.provenance import versions
@@ -43,26 +43,23 @@ FILES = (
 
 @dataclass(frozen=True)
 class Schema:
-    """What a file must look like to be forecast: value columns, layout and interval of the training
-    file.
-    """
+    """Value columns, layout and interval of the training file, which other files have to match."""
 
     names: tuple[str, ...]
     layout: str
     interval: Interval
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The content of ``schema.json``."""
         return {"columns": list(self.names), "layout": self.layout, "interval": self.interval.alias}
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A model with all that is needed to forecast from a file. ``scaling``: by item id ('' in a
-    wide file).
+    """A loaded model with its configuration, schema and scaling.
 
-    ``errors``: the point forecast's errors on validation windows (n, K, H) in z-scores, for
-    conformal intervals.
+    ``scaling``: by item id ('' in a wide file). ``errors``: the point forecast's errors on
+    validation windows (n, K, H) in z-scores, for conformal intervals. ``rate``: see ``resampled``.
     """
 
     folder: Path
@@ -75,11 +72,9 @@ class SavedModel:
     rate: int = 1
 
     def resampled(self, rate: int) -> "SavedModel":
-        """The same weights for files sampled ``rate`` times more coarsely; it reads as long a time,
-        in fewer rows.
-        """
-        tick, data = self.schema.interval.tick, self.config.data
-        if tick is None:
+        """The same weights at ``rate`` times the interval, with a lookback of the same duration."""
+        step, data = self.schema.interval.tick, self.config.data
+        if step is None:
             raise UserError(
                 f"--resample-rate {rate}: the model was trained on {self.schema.interval.alias}, "
                 "which is a step of the "
@@ -91,13 +86,13 @@ class SavedModel:
                 "state-space model, such as s4d"
             )
         self.model.resample(rate)
-        coarse = Interval(pd.tseries.frequencies.to_offset(rate * tick).freqstr)  # type: ignore[call-overload]
+        coarse = Interval(pd.tseries.frequencies.to_offset(rate * step).freqstr)  # type: ignore[call-overload]
         data = data.model_copy(update={"lookback": -(-data.lookback // rate)})
         config = self.config.model_copy(update={"data": data})
         return replace(self, config=config, schema=replace(self.schema, interval=coarse), rate=rate)
 
     def conformal(self) -> "SavedModel":
-        """The same model with conformal intervals in place of its own."""
+        """The same model with conformal intervals in place of its distribution."""
         if self.rate != 1:
             raise UserError(
                 "--conformal: the errors kept are of the training's interval; leave it out, or "
@@ -107,15 +102,13 @@ class SavedModel:
 
 
 def digest(folder: Path) -> str:
-    """The SHA-256 of all files that a saved model's forecasts follow from: its weights and the rest
-    but its metadata.
-    """
-    whole = hashlib.sha256()
+    """The SHA-256 of all files that determine forecasts: everything but the metadata."""
+    total = hashlib.sha256()
     names = [name for name in FILES if name != "metadata.json"]
-    for path in [*(folder / name for name in names), *own_code(folder)]:
+    for path in [*(folder / name for name in names), *custom_code(folder)]:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
-        whole.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
-    return whole.hexdigest()
+        total.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return total.hexdigest()
 
 
 def save_model(
@@ -126,14 +119,14 @@ def save_model(
     errors: torch.Tensor,
     metadata: Mapping[str, Any],
 ) -> None:
-    """Write all files into ``folder``, the weights as CPU tensors."""
+    """Write all files of a saved model into ``folder``, with CPU tensors."""
     table = problem.table
     schema = Schema(table.names, table.report.facts["layout"], table.interval)
     scaling = {
         s.item_id or "": scale.to_json()
         for s, scale in zip(table.series, problem.scaling, strict=True)
     }
-    content = store_own_code(config.model_dump(mode="json"), folder)
+    content = store_custom_code(config.model_dump(mode="json"), folder)
     (folder / "config.yaml").write_text(dump_content(content), encoding="utf-8")
     weights = {
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
@@ -178,7 +171,7 @@ def _check_files(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """What a saved model says of itself: its data's settings, its columns, its metadata."""
+    """The data configuration, value columns and metadata of a saved model."""
 
     data: DataConfig
     names: tuple[str, ...]
@@ -186,7 +179,7 @@ class ModelRecord:
 
 
 def read_record(folder: Path) -> ModelRecord:
-    """The record of a saved model, which is not built for it."""
+    """Read a saved model's record without building the model."""
     _check_files(folder)
     content = read_yaml(folder / "config.yaml").get("data", {})
     names = tuple(_read_json(folder / "schema.json").get("columns", ()))
@@ -203,9 +196,9 @@ def read_record(folder: Path) -> ModelRecord:
 def load_model(
     folder: Path, device: torch.device | str = "cpu", trust_code: bool = False
 ) -> SavedModel:
-    """Read a saved model onto ``device``, whichever device it was trained on.
+    """Load a saved model onto ``device``, whichever device it was trained on.
 
-    A model with parts of its maker's own holds their code, which runs with ``trust_code`` alone.
+    The code of custom parts runs only with ``trust_code``.
     """
     _check_files(folder)
     metadata = _read_json(folder / "metadata.json")
@@ -218,28 +211,28 @@ def load_model(
     content, source = read_yaml(folder / "config.yaml"), str(folder / "config.yaml")
     config = check_config(content, source, trust_of(folder, trust_code))
     try:
-        form = _read_json(folder / "schema.json")
-        schema = Schema(tuple(form["columns"]), form["layout"], Interval(form["interval"]))
+        layout = _read_json(folder / "schema.json")
+        schema = Schema(tuple(layout["columns"]), layout["layout"], Interval(layout["interval"]))
         scaling = {
             item: Scaling.from_json(s) for item, s in _read_json(folder / "scaling.json").items()
         }
         season = schema.interval.season
         for item, scale in scaling.items():
-            sound = (
+            valid = (
                 scale.mean.shape == scale.std.shape == (len(schema.names),)
                 and np.isfinite(scale.mean).all()
             )
-            if not sound or not (np.isfinite(scale.std) & (scale.std > 0)).all():
+            if not valid or not (np.isfinite(scale.std) & (scale.std > 0)).all():
                 raise ValueError(f"the scaling of '{item}'")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"{folder}: schema.json or scaling.json is damaged ({error}); train the model again"
         ) from error
-    with _told(folder / "calibration.safetensors") as path:
+    with _as_damaged(folder / "calibration.safetensors") as path:
         errors = safetensors.torch.load_file(path, device="cpu")["errors"]
         if errors.shape[1:] != (len(schema.names), config.data.horizon):
             raise RuntimeError(f"errors of shape {tuple(errors.shape)}")
-    with _told(folder / "weights.safetensors") as path:
+    with _as_damaged(folder / "weights.safetensors") as path:
         shape = Shape(len(schema.names), config.data.lookback, config.data.horizon, season)
         model = build(config.model, shape)
         model.load_state_dict(safetensors.torch.load_file(path, device="cpu"))
@@ -250,8 +243,8 @@ def load_model(
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[Path]:
-    """Whatever is wrong with a file of tensors, in one line."""
+def _as_damaged(path: Path) -> Iterator[Path]:
+    """Report any fault of a tensor file as a UserError."""
     try:
         yield path
     except (safetensors.SafetensorError, OSError, RuntimeError, KeyError) as error:

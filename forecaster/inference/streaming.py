@@ -23,7 +23,7 @@ from forecaster.inference.predictor import (
     series_rows,
 )
 from forecaster.inference.saved_model import SavedModel
-from forecaster.io.tables import csv_text
+from forecaster.io.output_tables import csv_text
 from forecaster.models.base import Forecaster, Streamable, StreamingState
 from forecaster.models.conformal import Conformal
 

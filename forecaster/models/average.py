@@ -47,7 +47,7 @@ class Average(PointForecaster):
         return [member for member in self.members if isinstance(member, PointForecaster)]
 
     def score(self, batch: Batch) -> Float[Tensor, ""]:
-        """The mean absolute error of the average; nothing of its own is trained."""
+        """The mean absolute error of the average."""
         return masked_mean((self.predict(batch) - batch.future).abs(), batch.future_mask)
 
     def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:

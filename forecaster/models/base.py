@@ -1,6 +1,4 @@
-"""What every forecaster is: a loss over windows, and forecasts from them. It knows nothing of
-Lightning or of files.
-"""
+"""The interface of all forecasters: a loss over windows, and forecasts from them."""
 
 import itertools
 from collections.abc import Sequence
@@ -22,8 +20,9 @@ Loss = Literal["l1", "mse"]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a forecaster is built for: ``channels`` K, ``lookback`` L, ``horizon`` H, the length of
-    the ``season`` in steps, and the ``label`` P that a bridge's prior gives, too (M = P + H).
+    """Sizes of a forecaster: ``channels`` K, ``lookback`` L, ``horizon`` H, ``season`` in steps.
+
+    ``label``: P, the last steps of the history that a bridge's prior forecasts, too (M = P + H).
     """
 
     channels: int
@@ -34,11 +33,11 @@ class Shape:
 
 
 class Forecaster(nn.Module):
-    """Base of all models, built from its settings and a ``Shape``: ``loss`` and ``predict``, and
-    either ``sample`` or ``quantiles`` for a probabilistic forecast.
+    """Base of all models, built from settings and a ``Shape``.
 
-    ``distribution``: what the probabilistic forecast consists of. A subclass that defines
-    ``quantiles`` or ``sample`` has it set by that, unless it says otherwise.
+    A subclass defines ``loss`` and ``predict``, and ``sample`` or ``quantiles`` for a probabilistic
+    forecast. ``distribution`` is the form of that forecast; by default it follows from which of
+    the two methods is defined.
     """
 
     distribution: Distribution = "none"
@@ -53,7 +52,7 @@ class Forecaster(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are, or else what was taken from the data."""
+        """The device of the weights, or of the buffers of a model without weights."""
         return next(
             (t.device for t in itertools.chain(self.parameters(), self.buffers())),
             torch.device("cpu"),
@@ -64,7 +63,7 @@ class Forecaster(nn.Module):
         raise NotImplementedError
 
     def score(self, batch: Batch) -> Float[Tensor, ""]:
-        """What early stopping watches, lower is better: the loss, unless a model knows better."""
+        """The early-stopping metric, lower is better: the loss, unless overridden."""
         return self.loss(batch)
 
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
@@ -72,64 +71,61 @@ class Forecaster(nn.Module):
         raise NotImplementedError
 
     def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
-        """Sample paths, in z-scores, where there is a distribution; of quantiles, draws from the
-        marginals, independent in time and channel.
+        """Sample paths, in z-scores, if the model has a distribution.
+
+        From quantiles, draws from the marginals, independent in time and channel.
         """
         if self.distribution != "quantiles":
             raise UserError("this model gives a point forecast only, no samples")
         return draw(self.quantiles(batch, LEVELS), LEVELS, draws)
 
     def quantiles(self, batch: Batch, levels: Sequence[float]) -> Float[Tensor, "B Q K H"]:
-        """Quantiles, in z-scores, where ``distribution`` is ``quantiles``."""
+        """Quantiles, in z-scores, if ``distribution`` is ``quantiles``."""
         raise UserError(
             "this model gives no quantiles of its own (its probabilistic forecast: "
             f"{self.distribution})"
         )
 
     def mean(self, batch: Batch) -> Float[Tensor, "B K H"]:
-        """The mean of quantile models: the average over the deciles' midpoints, as good as their
-        levels allow.
-        """
+        """The mean of a quantile model: the average of its ten evenly spaced quantiles."""
         return self.quantiles(batch, [round(0.05 + 0.1 * i, 2) for i in range(10)]).mean(1)
 
     def stages(self) -> list["Forecaster"]:
-        """Parts that are trained first, each by itself, and then frozen."""
+        """Submodels that are trained first, one after the other, and then frozen."""
         return []
 
     def calibrate(self, train: Windows, validation: Windows) -> None:
-        """Take what is needed from the data after training, for example residuals."""
+        """Compute what the model needs from the data after training, for example residuals."""
 
     def check_steps(self, steps: int | None) -> None:
-        """Refuse a number of sampling steps that the model cannot walk."""
+        """Raise UserError if the model cannot sample in this number of steps."""
         if steps is not None:
             raise UserError("--steps: this model does not sample in steps; leave it out")
 
     def has_spread(self, steps: int | None) -> bool:
-        """Whether samples of so many steps differ from each other."""
+        """Whether samples drawn in this number of steps differ from each other."""
         return self.distribution != "none"
 
 
 class StreamingState(Forecaster):
-    """A model with a memory of what it has read: its forecasts follow from that, whatever the
-    history in a batch.
-    """
+    """A model with a recurrent state: forecasts depend on it, not on the history in a batch."""
 
     def update(self, values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"]) -> None:
-        """Read one more row."""
+        """Update the state with one row."""
         raise NotImplementedError
 
 
 @runtime_checkable
 class Streamable(Protocol):
-    """A forecaster that reads a history once and then row after row, at any sampling interval."""
+    """A forecaster that can be updated row by row, at any sampling interval."""
 
     def stream(
         self, past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"]
     ) -> StreamingState:
-        """This model after a history, to be given further rows one at a time."""
+        """The model's state after a history."""
 
     def resample(self, rate: int) -> None:
-        """From now on, read series sampled ``rate`` times more coarsely than the training's."""
+        """Set the sampling interval to ``rate`` times that of the training data."""
 
 
 def masked_mean(
@@ -150,7 +146,7 @@ def empty_future(
     horizon: int,
     time: Int[Tensor, " B"],
 ) -> Batch:
-    """Windows to be forecast: the future is unknown."""
+    """A batch of windows whose future is unknown: all zeros, and masked."""
     future = past.new_zeros((*past.shape[:2], horizon))
     return Batch(past, past_mask, future, future, torch.arange(len(past), device=past.device), time)
 

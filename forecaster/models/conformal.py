@@ -1,6 +1,4 @@
-"""Conformal calibration after the fact: any point forecast with the order statistics of its own
-validation errors.
-"""
+"""Split conformal intervals: a point forecast plus order statistics of its validation errors."""
 
 import math
 from collections.abc import Sequence
@@ -14,20 +12,21 @@ from forecaster.diffusion.drawing import Draws, generator
 from forecaster.errors import UserError
 from forecaster.models.base import Forecaster
 
-# validation windows kept at most, evenly spaced: enough for levels of a thousandth
-KEPT = 1000
+# the largest number of validation windows: enough for levels of a thousandth
+MAX_WINDOWS = 1000
 
 
 @torch.no_grad()
 def validation_errors(
     model: Forecaster, validation: Windows, limit: int | None = None
 ) -> Float[Tensor, "n K H"]:
-    """The point forecast's errors on evenly spaced validation windows, in z-scores, nan where the
-    truth is missing.
+    """Errors of the point forecast on evenly spaced validation windows, in z-scores.
+
+    They are nan where the truth is missing.
     """
-    device = model.device
-    errors = []
-    for cpu_batch in ordered_loader(validation, 256, min(KEPT, KEPT if limit is None else limit)):
+    device, errors = model.device, []
+    count = MAX_WINDOWS if limit is None else min(MAX_WINDOWS, limit)
+    for cpu_batch in ordered_loader(validation, 256, count):
         batch = cpu_batch.to(device)
         errors.append(
             torch.where(batch.future_mask > 0, batch.future - model.predict(batch), torch.nan).cpu()
@@ -36,13 +35,14 @@ def validation_errors(
 
 
 class Conformal(Forecaster):
-    """Split conformal prediction (Vovk et al., 2005; Lei et al., 2018), for each channel and lead
-    time.
+    """Split conformal prediction for each channel and lead time.
+
+    Vovk et al. (2005), Lei et al. (2018).
 
     The quantile at level τ is the point forecast plus the ⌈(n+1)τ⌉-th smallest of n validation
     errors above the median, the ⌊(n+1)τ⌋-th below it, so that a central interval holds its level or
-    more wherever the errors to come are exchangeable with those of validation. Neighbouring windows
-    overlap and series drift, so that is a help and no warrant.
+    more if future errors are exchangeable with those of validation. Neighbouring windows
+    overlap and series drift, so this is no guarantee.
     """
 
     distribution = "quantiles"
@@ -59,12 +59,12 @@ class Conformal(Forecaster):
     counts: Tensor
 
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
-        """The model's own."""
         return self.model.predict(batch, steps)
 
     def quantiles(self, batch: Batch, levels: Sequence[float]) -> Float[Tensor, "B Q K H"]:
-        """The point forecast plus order statistics of the errors. Refuses levels that need more
-        errors than there are.
+        """The point forecast plus order statistics of the errors.
+
+        Raises UserError for levels that need more errors than are stored.
         """
         fewest = int(self.counts.min())
         shifts = []
@@ -83,21 +83,18 @@ class Conformal(Forecaster):
         return self.predict(batch)[:, None] + torch.stack(shifts)
 
     def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
-        """Whole error paths added, a missing error taken as none."""
-        chosen = [
+        """The point forecast plus whole error paths; a missing error counts as 0."""
+        rows = [
             torch.randint(len(self.errors), (draws.samples,), generator=generator(seed, "path"))
             for seed in draws.seeds
         ]
-        return (
-            self.predict(batch)[:, None] + self.errors[torch.stack(chosen).to(self.errors.device)]
-        )
+        return self.predict(batch)[:, None] + self.errors[torch.stack(rows).to(self.errors.device)]
 
     def mean(self, batch: Batch) -> Float[Tensor, "B K H"]:
-        """The point forecast."""
         return self.predict(batch)
 
     def check_steps(self, steps: int | None) -> None:
-        """The errors are those of the model's own steps."""
+        """Refuse any number: the stored errors are those of the model's configured steps."""
         if steps is not None:
             raise UserError(
                 "--conformal: the errors on validation are those of the model's own steps; leave "

@@ -1,6 +1,4 @@
-"""One linear layer over time (Zeng et al., AAAI 2023), for the mean or the median, and one a
-quantile.
-"""
+"""Linear layers over time (Zeng et al., AAAI 2023), for point forecasts and for quantiles."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -17,12 +15,13 @@ from forecaster.models.base import Forecaster, Loss, Shape, masked_mean
 from forecaster.models.levels import LEVELS, Levels, between, draw
 from forecaster.models.point import NormalisedForecaster
 from forecaster.models.scoring_rules import pinball
-from forecaster.networks.norms import Norm, frame
+from forecaster.networks.norms import Norm, window_scale
 
 
 class LinearConfig(PartConfig):
-    """One linear layer over time, shared by the channels (NLinear: ``norm: last``; RLinear:
-    ``norm: standard``).
+    """A linear layer over time, shared by the channels.
+
+    ``norm: last`` is NLinear, ``norm: standard`` RLinear.
     """
 
     name: Literal["linear"] = "linear"
@@ -32,15 +31,15 @@ class LinearConfig(PartConfig):
 
 @register("forecaster", LinearConfig)
 class Linear(NormalisedForecaster):
-    """L → P + H, shared by the channels, inside a window normalisation."""
+    """A linear map L → P + H, shared by the channels, of the normalised window."""
 
     def __init__(self, config: LinearConfig, shape: Shape) -> None:
         super().__init__(config.norm, config.loss, shape.label)
         self.layer = nn.Linear(shape.lookback, shape.label + shape.horizon)
-        # the start of Zeng et al.: the plain average of the window
+        # initialised as in Zeng et al.: the average of the window
         nn.init.constant_(self.layer.weight, 1 / shape.lookback)
 
-    def outlook(self, past: Float[Tensor, "B K L"]) -> Float[Tensor, "B K M"]:
+    def predict_normalised(self, past: Float[Tensor, "B K L"]) -> Float[Tensor, "B K M"]:
         out: Tensor = self.layer(past)
         return out
 
@@ -55,7 +54,7 @@ class QuantileLinearConfig(PartConfig):
 
 @register("forecaster", QuantileLinearConfig)
 class QuantileLinear(Forecaster):
-    """A linear layer a quantile level; sorted over the levels, so quantiles never cross.
+    """A linear layer for each quantile level, sorted over the levels so that quantiles never cross.
 
     Sorting is the monotone rearrangement of Chernozhukov, Fernández-Val and Galichon (2010): it
     never raises the loss.
@@ -68,19 +67,19 @@ class QuantileLinear(Forecaster):
         self.config, self.horizon = config, shape.horizon
         self.layer = nn.Linear(shape.lookback, len(config.levels) * shape.horizon)
         nn.init.constant_(self.layer.weight, 1 / shape.lookback)
-        # a start with the spread of a normal distribution, in the window's own units
+        # initialised with the quantiles of a normal distribution, in the window's units
         levels = torch.tensor(config.levels).repeat(shape.horizon)
         self.layer.bias.data = torch.distributions.Normal(0.0, 1.0).icdf(levels)
 
-    def _own(self, batch: Batch) -> Float[Tensor, "B Q K H"]:
-        window = frame(batch.past, batch.past_mask, self.config.norm)
+    def _trained_quantiles(self, batch: Batch) -> Float[Tensor, "B Q K H"]:
+        window = window_scale(batch.past, batch.past_mask, self.config.norm)
         out = window.invert(self.layer(window.apply(batch.past) * batch.past_mask))
         # (B, K, H, Q): sorting is faster where the levels lie side by side
         return out.unflatten(2, (self.horizon, -1)).sort(dim=-1).values.permute(0, 3, 1, 2)
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Twice the pinball loss, averaged over the levels."""
-        errors = pinball(self._own(batch), batch.future, self.config.levels)
+        errors = pinball(self._trained_quantiles(batch), batch.future, self.config.levels)
         return masked_mean(errors, batch.future_mask[:, None].expand_as(errors))
 
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
@@ -88,9 +87,7 @@ class QuantileLinear(Forecaster):
         return self.quantiles(batch, [0.5])[:, 0]
 
     def quantiles(self, batch: Batch, levels: Sequence[float]) -> Float[Tensor, "B Q K H"]:
-        """Any levels between the lowest and the highest trained one, interpolated linearly."""
-        return between(self._own(batch), self.config.levels, levels)
+        return between(self._trained_quantiles(batch), self.config.levels, levels)
 
     def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
-        """Draws from the marginals, independent in time and channel."""
-        return draw(self._own(batch), self.config.levels, draws)
+        return draw(self._trained_quantiles(batch), self.config.levels, draws)

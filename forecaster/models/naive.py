@@ -1,4 +1,4 @@
-"""The forecaster that every other one has to beat: the value one season ago."""
+"""The seasonal naive baseline: the value one season ago."""
 
 from typing import Literal
 
@@ -15,7 +15,7 @@ from forecaster.models.prior import PointForecaster
 
 
 class SeasonalNaiveConfig(PartConfig):
-    """The value one season ago. ``season`` in steps; by default the interval's own."""
+    """The value one season ago. ``season`` in steps, by default that of the interval."""
 
     name: Literal["seasonal-naive"] = "seasonal-naive"
     season: Positive | None = None
@@ -23,9 +23,7 @@ class SeasonalNaiveConfig(PartConfig):
 
 @register("forecaster", SeasonalNaiveConfig)
 class SeasonalNaive(PointForecaster):
-    """The last observed value at the same place in the season; the last observed value where there
-    is none.
-    """
+    """The last observed value of the same phase of the season, else the last observed value."""
 
     def __init__(self, config: SeasonalNaiveConfig, shape: Shape) -> None:
         super().__init__()
@@ -37,17 +35,15 @@ class SeasonalNaive(PointForecaster):
         self.horizon = shape.horizon
 
     def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K H"]:
-        """The forecast; with a lookback shorter than the season it is the last observed value."""
+        """The forecast; the last observed value if the lookback is shorter than the season."""
         lookback = batch.past.shape[2]
         times = torch.arange(1, lookback + 1, device=batch.past.device, dtype=batch.past.dtype)
         newest = (batch.past_mask * times).argmax(2, keepdim=True)
         length = self.season if self.season <= lookback else 1
-        season = batch.past.gather(2, newest).repeat(
-            1, 1, length
-        )  # (B, K, season), by distance from the end
+        season = batch.past.gather(2, newest).repeat(1, 1, length)  # (B, K, season)
         for first in range(
             lookback % self.season, lookback, self.season
-        ):  # oldest first: newer ones lie over it
+        ):  # newer values replace older ones
             values = batch.past[..., first : first + self.season]
             season = torch.where(
                 batch.past_mask[..., first : first + self.season] > 0, values, season
@@ -55,5 +51,5 @@ class SeasonalNaive(PointForecaster):
         return season.repeat(1, 1, -(-self.horizon // length))[..., : self.horizon]
 
     def score(self, batch: Batch) -> Float[Tensor, ""]:
-        """Nothing is trained, so nothing is watched."""
+        """0: there is nothing to train."""
         return batch.past.new_zeros(())

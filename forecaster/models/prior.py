@@ -1,4 +1,4 @@
-"""What a bridge may start from: a forecaster that gives the last steps of the history, too."""
+"""Priors: forecasters that a bridge can start from."""
 
 from typing import Protocol, runtime_checkable
 
@@ -15,26 +15,26 @@ from forecaster.models.base import Forecaster
 
 @runtime_checkable
 class Prior(Protocol):
-    """A forecaster of a bridge's whole path: label and horizon, M = P + H steps, in z-scores."""
+    """A forecaster of label and horizon, M = P + H steps, in z-scores."""
 
     def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
         """The point forecast."""
 
     def sample_with_label(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
-        """Sample paths; of a point model, its forecast again and again."""
+        """Sample paths; a point model repeats its forecast."""
 
 
 class PointForecaster(Forecaster):
-    """A forecaster of one path, which can be a prior. ``label``: P, its steps before the future."""
+    """A point forecaster that can be a prior. ``label``: P, its steps before the horizon."""
 
     label = 0
 
     def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
-        """Label and horizon, in z-scores."""
+        """The point forecast of label and horizon, in z-scores."""
         raise NotImplementedError
 
     def sample_with_label(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
-        """The point forecast, ``draws.samples`` times."""
+        """The point forecast, repeated ``draws.samples`` times."""
         return self.predict_with_label(batch)[:, None].expand(-1, draws.samples, -1, -1)
 
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
@@ -42,7 +42,7 @@ class PointForecaster(Forecaster):
 
 
 def check_prior(config: PartConfig, key: str, point: bool) -> None:
-    """Refuse settings of a forecaster that cannot be built on; ``point``: nor one with samples."""
+    """Raise UserError unless a model can build on this forecaster; ``point``: of points only."""
     kind = implementation(config)
     name = config.name
     if not (isinstance(kind, type) and issubclass(kind, Prior)):

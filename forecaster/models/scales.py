@@ -1,30 +1,27 @@
-"""How large a forecast's errors will be, from its history: a log-linear scale g(x), learnt channel
-by channel.
-"""
+"""The expected size of a forecast's errors: a log-linear function of its history by channel."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from forecaster.data.windows import Batch
-from forecaster.networks.norms import frame
+from forecaster.networks.norms import window_scale
 
-# in z-scores: below it a history counts as still
+# the smallest scale, in z-scores
 _FLOOR = 1e-2
-# of the regression, in mean variances of what it regresses on: the four move together
+# the ridge penalty in mean variances of the regressors, which are correlated
 _RIDGE = 0.01
 
 
 def log_scales(batch: Batch, season: int) -> Float[Tensor, "B K 4"]:
-    """Logarithms of the history's deviation, its last season's, its change from season to season
-    and from step to step.
+    """Logarithms of four statistics of the history, all proportional to its scale.
 
-    All grow in proportion with the history; nothing here knows its level.
+    Its deviation, that of its last season, its mean seasonal and its mean one-step change.
     """
     past, mask = batch.past, batch.past_mask
     span = max(season, 4)
     deviations = [
-        frame(past[..., -n:], mask[..., -n:], "standard").scale[..., 0]
+        window_scale(past[..., -n:], mask[..., -n:], "standard").scale[..., 0]
         for n in (past.shape[2], span)
     ]
     lag = min(season, max(past.shape[2] // 2, 1))
@@ -45,9 +42,7 @@ def _change(
 
 
 def exponents(logs: Float[Tensor, "R K F"], errors: Float[Tensor, "R K M"]) -> Float[Tensor, "K F"]:
-    """β of log(mean|error|) ≈ α + β·logs, by ridge regression over the windows, for each channel by
-    itself.
-    """
+    """β of log(mean|error|) ≈ α + β·logs, by ridge regression over the windows of each channel."""
     size = errors.abs().mean(2).clamp(min=_FLOOR).log()
     x, y = (
         (logs - logs.mean(0)).transpose(0, 1),

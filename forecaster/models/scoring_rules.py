@@ -1,4 +1,4 @@
-"""Proper scoring rules of samples and quantiles, which models are trained on and scored by."""
+"""Proper scoring rules of samples and quantiles, for training and evaluation."""
 
 from collections.abc import Sequence
 
@@ -64,10 +64,10 @@ def sample_score(
     crps: float = 1.0,
     crps_sum: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """The weighted sum of the energy score by the root of a window's values, the CRPS, and the CRPS
-    of the channels' sum by K.
+    """The weighted sum of energy score, CRPS, and CRPS of the sum over channels.
 
-    So scaled all three are of the size of one value's error. Each is proper: the true distribution
+    The energy score is divided by the root of the number of a window's values and the last CRPS by
+    K, so that all three have the size of one value's error. Each is proper: the true distribution
     has the lowest expectation (Gneiting and Raftery, 2007).
     """
     y = torch.where(mask > 0, y, 0.0)

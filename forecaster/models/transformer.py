@@ -18,8 +18,9 @@ from forecaster.networks.norms import Norm
 
 
 class TransformerConfig(PartConfig):
-    """A transformer over patches of the lookback, shared by the channels (PatchTST, arXiv
-    2211.14730).
+    """A transformer over patches of the lookback, shared by the channels (PatchTST).
+
+    Nie et al., arXiv 2211.14730.
     """
 
     name: Literal["transformer"] = "transformer"
@@ -41,9 +42,7 @@ class TransformerConfig(PartConfig):
 
 @register("forecaster", TransformerConfig)
 class Transformer(NormalisedForecaster):
-    """Patches → tokens with learnt positions → transformer layers → one linear head over all
-    tokens.
-    """
+    """Patches → tokens with learnt positions → transformer layers → one linear head."""
 
     def __init__(self, config: TransformerConfig, shape: Shape) -> None:
         super().__init__(config.norm, config.loss, shape.label)
@@ -58,10 +57,10 @@ class Transformer(NormalisedForecaster):
             nn.Flatten(1), nn.Dropout(config.dropout), nn.Linear(tokens * config.width, steps)
         )
 
-    def outlook(self, past: Float[Tensor, "B K L"]) -> Float[Tensor, "B K M"]:
-        """The newest values lie in a patch whatever the lookback; the oldest may be left over."""
-        spare = (past.shape[2] - self.patch) % self.stride
-        patches = past[..., spare:].unfold(2, self.patch, self.stride)  # (B, K, tokens, patch)
+    def predict_normalised(self, past: Float[Tensor, "B K L"]) -> Float[Tensor, "B K M"]:
+        """Patches end at the newest value; the oldest values may be left over."""
+        remainder = (past.shape[2] - self.patch) % self.stride
+        patches = past[..., remainder:].unfold(2, self.patch, self.stride)  # (B, K, tokens, patch)
         tokens = self.embed(patches) + self.position
         out: Tensor = self.head(self.layers(tokens.flatten(0, 1)))
         return out.unflatten(0, past.shape[:2])

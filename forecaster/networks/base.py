@@ -1,4 +1,4 @@
-"""What all denoising networks have in common."""
+"""The base of all denoising networks."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,9 @@ from torch import nn
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """What a denoising network is built for: ``steps`` T of the path, ``variates`` K, ``length`` S
-    of the positions, ``features`` F at each of them, of which the first is y_t.
+    """Sizes of a denoising network: diffusion ``steps`` T, ``variates`` K, ``length`` S positions.
+
+    ``features``: F at each position, the first of which is y_t.
     """
 
     steps: int
@@ -18,11 +19,11 @@ class NetworkShape:
 
 
 class DenoisingNetwork(nn.Module):
-    """A network from features (B, K, S, F) and steps t (B,) to (B, K, S), built from its settings
-    and a ``NetworkShape``. What the output stands for is the denoiser's affair.
+    """A network from features (B, K, S, F) and steps t (B,) to (B, K, S).
 
-    ``memory``: floats a channel and position that a forward pass takes, by which samples are drawn
-    in chunks. ``one_time_each``: the network sees the positions one by one.
+    Built from its settings and a ``NetworkShape``; ``Denoiser`` interprets the output. ``memory``:
+    floats that a forward pass takes for each channel and position, which determines the chunks that
+    samples are drawn in. ``one_time_each``: the network processes each position separately.
     """
 
     memory = 512

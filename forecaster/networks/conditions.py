@@ -1,6 +1,4 @@
-"""What a denoising network is given of the history: features (B, K, S, G) that stand beside y_t in
-its input.
-"""
+"""Conditions: features (B, K, S, G) of the history, inputs of a denoising network besides y_t."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,17 +14,17 @@ from forecaster.config.sections import PartConfig, Positive, Section
 
 @dataclass(frozen=True)
 class ConditionShape:
-    """What a condition is built for: ``lookback`` L and the ``length`` M of the path."""
+    """Sizes of a condition: ``lookback`` L and the ``length`` M of the path."""
 
     lookback: int
     length: int
 
 
 class Condition(nn.Module):
-    """From a history to ``features`` G at each of ``length`` S positions, the path's own last.
+    """Maps a history to ``features`` G at ``length`` S positions, the last M of them the path's.
 
-    Built from its settings and a ``ConditionShape``. ``holds_history``: the history itself stands
-    at further positions. ``needs_future``: in training it is shown the truth.
+    Built from its settings and a ``ConditionShape``. ``holds_history``: further positions hold the
+    history itself. ``needs_future``: in training y_0 is an input.
     """
 
     features: int
@@ -40,21 +38,19 @@ class Condition(nn.Module):
         mask: Float[Tensor, "B K L"],
         y_0: Float[Tensor, "B K M"] | None,
     ) -> Float[Tensor, "B K S G"]:
-        """``past`` is 0 where the mask is; ``y_0`` is the truth while training, else None."""
+        """``past`` is 0 where ``mask`` is; ``y_0`` is the truth in training, else None."""
         raise NotImplementedError
 
 
 class EncodedConfig(PartConfig):
-    """E(x): one linear layer from the lookback to the path's length, shared by the channels
-    (S²DBM).
-    """
+    """E(x): a linear layer from lookback to path length, shared by the channels (S²DBM)."""
 
     name: Literal["linear"] = "linear"
 
 
 @register("condition", EncodedConfig)
 class Encoded(Condition):
-    """G = 1, S = M."""
+    """E(x) as the only feature: G = 1, S = M."""
 
     features = 1
 
@@ -92,15 +88,13 @@ class Mixup(Encoded):
     ) -> Float[Tensor, "B K S G"]:
         encoded: Tensor = self.layer(past)
         if self.training and y_0 is not None:
-            share = torch.rand_like(encoded)
-            encoded = share * encoded + (1 - share) * y_0
+            m = torch.rand_like(encoded)
+            encoded = m * encoded + (1 - m) * y_0
         return encoded[..., None]
 
 
 class HistoryConfig(PartConfig):
-    """The last ``steps`` values of the history stand in the network's input before the path, with
-    their mask (CSDI).
-    """
+    """The last ``steps`` values of the history and their mask, before the path (CSDI)."""
 
     name: Literal["history"] = "history"
     steps: Positive = 96
@@ -108,7 +102,7 @@ class HistoryConfig(PartConfig):
 
 @register("condition", HistoryConfig)
 class History(Condition):
-    """The history and its mask before the path's own positions; G = 2, S = steps + M."""
+    """History and mask at positions before the path; G = 2, S = steps + M."""
 
     features = 2
     holds_history = True
@@ -129,7 +123,7 @@ class History(Condition):
 
 
 class Nothing(Condition):
-    """No condition, G = 0: the history speaks through the prior alone."""
+    """No condition, G = 0: the network depends on the history through the prior only."""
 
     features = 0
 

@@ -1,6 +1,4 @@
-"""TimeDiff's denoising network (Shen and Kwok, ICML 2023): convolutions over time that mix the
-channels.
-"""
+"""TimeDiff's denoising network (Shen and Kwok, ICML 2023): convolutions that mix the channels."""
 
 from typing import Literal
 
@@ -16,14 +14,12 @@ from forecaster.networks.layers import StepEmbedding
 
 
 class _Block(nn.Module):
-    """Convolution, channel normalisation, activation, dropout; added to the input where the widths
-    agree.
-    """
+    """Convolution, normalisation, activation, dropout; residual if the widths agree."""
 
-    def __init__(self, into: int, out: int, kernel: int, dropout: float) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, dropout: float) -> None:
         super().__init__()
-        self.convolution = nn.Conv1d(into, out, kernel, padding="same")
-        self.norm, self.drop = nn.GroupNorm(1, out), nn.Dropout(dropout)
+        self.convolution = nn.Conv1d(inputs, outputs, kernel, padding="same")
+        self.norm, self.drop = nn.GroupNorm(1, outputs), nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "B C S"]) -> Float[Tensor, "B D S"]:
         y: Tensor = self.drop(F.silu(self.norm(self.convolution(x))))
@@ -43,11 +39,9 @@ class ConvolutionConfig(PartConfig):
 
 @register("network", ConvolutionConfig)
 class ConvolutionNetwork(DenoisingNetwork):
-    """y_t is encoded with the step, joined with what is given, and decoded; the output's start is
-    0.
+    """Encodes y_t and the step, concatenates the condition, and decodes; zero-initialised output.
 
-    ``variates``: K; ``features``: F, of which the first is y_t. Memory of a forward pass: about
-    4·B·S·(width·layers·3)·4 bytes.
+    Memory of a forward pass: about 4·B·S·(width·layers·3)·4 bytes.
     """
 
     def __init__(self, config: ConvolutionConfig, shape: NetworkShape) -> None:
@@ -71,6 +65,6 @@ class ConvolutionNetwork(DenoisingNetwork):
 
     def forward(self, x: Float[Tensor, "B K S F"], t: Int[Tensor, " B"]) -> Float[Tensor, "B K S"]:
         encoded = self.encode(x[..., 0]) + self.shift(self.step(t))[..., None]  # (B, width, S)
-        given = x[..., 1:].permute(0, 1, 3, 2).flatten(1, 2)  # (B, K·(F−1), S)
-        out: Tensor = self.output(self.decode(torch.cat([encoded, given], dim=1)))
+        condition = x[..., 1:].permute(0, 1, 3, 2).flatten(1, 2)  # (B, K·(F−1), S)
+        out: Tensor = self.output(self.decode(torch.cat([encoded, condition], dim=1)))
         return out

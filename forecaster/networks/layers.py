@@ -1,4 +1,4 @@
-"""What several networks are made of: embeddings of positions and steps, and a transformer layer."""
+"""Layers of several networks: embeddings of positions and steps, and a transformer layer."""
 
 import math
 
@@ -22,7 +22,7 @@ def sinusoid(
 
 
 class StepEmbedding(nn.Module):
-    """The diffusion step t → (B, width), through two dense layers."""
+    """The embedding (B, width) of diffusion steps: sinusoidal, then two dense layers."""
 
     table: Tensor
 
@@ -34,13 +34,12 @@ class StepEmbedding(nn.Module):
         )
 
     def forward(self, t: Int[Tensor, " B"]) -> Float[Tensor, "B width"]:
-        """The embedding of each window's step."""
         embedded: Tensor = self.dense(self.table[t])
         return embedded
 
 
 class TransformerLayer(nn.Module):
-    """Self-attention and a feed-forward layer, each added to its input and normalised after."""
+    """Self-attention and a feed-forward layer, both residual and post-normalised."""
 
     def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
         super().__init__()
@@ -62,6 +61,6 @@ class TransformerLayer(nn.Module):
 
 
 def check_heads(width: int, heads: int, width_name: str) -> None:
-    """Attention heads share the width equally; for the validators of settings."""
+    """Raise ValueError unless ``heads`` divides ``width``; for validators of settings."""
     if width % heads:
         raise ValueError(f"heads {heads} has to divide {width_name} {width}; change one of them")

@@ -1,8 +1,7 @@
-"""Dense layers over time and over channels in turn (after TSMixer, Chen et al., 2023): a cheap
-denoiser of whole paths.
+"""A mixer of time and channels, after TSMixer (Chen et al., 2023): a cheap denoiser of whole paths.
 
-Every weight sees a whole path, so a draw that is shifted, tilted or scaled as a whole is one step
-away, which attention over single positions has to put together.
+Dense layers over the whole path represent shifts, tilts and scalings of a path directly, which
+attention has to compose of single positions.
 """
 
 from typing import Literal
@@ -18,7 +17,7 @@ from forecaster.networks.layers import StepEmbedding
 
 
 class MixerBlock(nn.Module):
-    """Normalise, mix the channels, mix the hidden units; added to the input."""
+    """Normalisation, channel mixing and feature mixing, with a residual connection."""
 
     def __init__(self, width: int, variates: int, dropout: float) -> None:
         super().__init__()
@@ -26,7 +25,6 @@ class MixerBlock(nn.Module):
         self.across, self.dense = nn.Linear(variates, variates), nn.Linear(width, width)
 
     def forward(self, x: Float[Tensor, "B K W"]) -> Float[Tensor, "B K W"]:
-        """The next block's input."""
         y = self.norm(x)
         y = y + self.across(y.transpose(1, 2)).transpose(1, 2)
         mixed: Tensor = self.drop(self.dense(F.gelu(y)))
@@ -34,9 +32,7 @@ class MixerBlock(nn.Module):
 
 
 class MixerConfig(PartConfig):
-    """Dense layers over the whole path of a channel and over the channels, in turn: cheap, and
-    linear in its length.
-    """
+    """Dense layers over a channel's whole path and over the channels, in alternation; cheap."""
 
     name: Literal["mixer"] = "mixer"
     width: Positive = 128
@@ -47,11 +43,9 @@ class MixerConfig(PartConfig):
 
 @register("network", MixerConfig)
 class MixerNetwork(DenoisingNetwork):
-    """A channel's whole path with all that is given → hidden units → blocks → the path; the
-    output's start is 0.
+    """A channel's features at all positions → hidden units → blocks → path; the output starts at 0.
 
-    ``variates``: K; ``length``: S; ``features``: F. Memory of a forward pass: about
-    8·B·K·width·layers·4 bytes.
+    Memory of a forward pass: about 8·B·K·width·layers·4 bytes.
     """
 
     def __init__(self, config: MixerConfig, shape: NetworkShape) -> None:

@@ -1,6 +1,4 @@
-"""Window normalisation: each window and channel on its own level and scale, with masked values left
-out.
-"""
+"""Window normalisation: level and scale of each window and channel, without the masked values."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,10 +11,8 @@ Norm = Literal["none", "last", "mean", "standard"]
 
 
 @dataclass(frozen=True)
-class Frame:
-    """Level and scale of a window, each (B, K, 1). ``apply`` and ``invert`` work on anything (B, K,
-    n).
-    """
+class WindowScale:
+    """Level and scale of a window, each (B, K, 1); they apply to any (B, K, n)."""
 
     level: Float[Tensor, "B K 1"]
     scale: Float[Tensor, "B K 1"]
@@ -30,23 +26,24 @@ class Frame:
         return values * self.scale + self.level
 
 
-def frame(past: Float[Tensor, "B K L"], mask: Float[Tensor, "B K L"], norm: Norm) -> Frame:
-    """The frame of a window by ``norm``: ``none``; ``last`` observed value; ``mean``; ``standard``:
-    mean and deviation.
+def window_scale(
+    past: Float[Tensor, "B K L"], mask: Float[Tensor, "B K L"], norm: Norm
+) -> WindowScale:
+    """Level and scale by ``norm``: ``none``, ``last`` observed value, ``mean``, or ``standard``.
 
-    ``standard`` is RevIN without its affine part (Kim et al., ICLR 2022): variance plus 1e-5. A
-    channel without an observed value has level 0.
+    ``standard`` divides by the deviation, too: RevIN without its affine part (Kim et al., ICLR
+    2022), with variance plus 1e-5. A channel without an observed value has level 0.
     """
     count = mask.sum(2, keepdim=True).clamp(min=1)
     mean = (past * mask).sum(2, keepdim=True) / count
     one = torch.ones_like(mean)
     if norm == "none":
-        return Frame(torch.zeros_like(mean), one)
+        return WindowScale(torch.zeros_like(mean), one)
     if norm == "last":
         steps = torch.arange(1, past.shape[2] + 1, device=past.device, dtype=past.dtype)
         newest = (mask * steps).argmax(2, keepdim=True)
-        return Frame(past.gather(2, newest), one)
+        return WindowScale(past.gather(2, newest), one)
     if norm == "mean":
-        return Frame(mean, one)
+        return WindowScale(mean, one)
     variance = ((past - mean) ** 2 * mask).sum(2, keepdim=True) / count
-    return Frame(mean, (variance + 1e-5).sqrt())
+    return WindowScale(mean, (variance + 1e-5).sqrt())

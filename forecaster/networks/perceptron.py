@@ -1,5 +1,6 @@
-"""TMDM's denoising network (Li et al., ICLR 2024), after CARD (Han et al., NeurIPS 2022): dense
-layers gated by the step.
+"""TMDM's denoising network: dense layers gated by the step.
+
+Li et al. (ICLR 2024), after CARD (Han et al., NeurIPS 2022).
 """
 
 import itertools
@@ -15,25 +16,20 @@ from forecaster.networks.base import DenoisingNetwork, NetworkShape
 
 
 class GatedDense(nn.Module):
-    """A dense layer whose outputs are multiplied by a learnt vector of the diffusion step, near 1
-    at the start.
-    """
+    """A dense layer times a learnt vector of the diffusion step, initialised near 1."""
 
-    def __init__(self, into: int, out: int, steps: int) -> None:
+    def __init__(self, inputs: int, outputs: int, steps: int) -> None:
         super().__init__()
-        self.dense, self.gate = nn.Linear(into, out), nn.Embedding(steps + 1, out)
+        self.dense, self.gate = nn.Linear(inputs, outputs), nn.Embedding(steps + 1, outputs)
         nn.init.uniform_(self.gate.weight, 0.9, 1.1)
 
     def forward(self, x: Float[Tensor, "B S C"], t: Int[Tensor, " B"]) -> Float[Tensor, "B S D"]:
-        """Position by position."""
         y: Tensor = self.dense(x) * self.gate(t)[:, None]
         return y
 
 
 class PerceptronConfig(PartConfig):
-    """TMDM's network: dense layers over the channels of one time step, each gated by the diffusion
-    step.
-    """
+    """TMDM's network: dense layers over the channels of a time step, gated by the step."""
 
     name: Literal["perceptron"] = "perceptron"
     width: Positive = 128
@@ -42,9 +38,9 @@ class PerceptronConfig(PartConfig):
 
 @register("network", PerceptronConfig)
 class PerceptronNetwork(DenoisingNetwork):
-    """All channels of one time step together, every time step alike.
+    """A perceptron over all channels of a time step, shared by the time steps.
 
-    ``variates``: K; ``features``: F. Memory of a forward pass: about 4·B·S·width·layers·4 bytes.
+    Memory of a forward pass: about 4·B·S·width·layers·4 bytes.
     """
 
     one_time_each = True

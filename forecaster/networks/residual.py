@@ -1,7 +1,7 @@
 """CSDI's denoising network (Tashiro et al., NeurIPS 2021): a gated residual stack.
 
-In each layer one layer over time, attention or S4 (SSSD: Alcaraz and Strodthoff, 2022), and one
-over the channels.
+Each layer has attention or S4 (SSSD: Alcaraz and Strodthoff, 2022) over time, and attention over
+the channels.
 """
 
 import math
@@ -21,9 +21,7 @@ from forecaster.ssm.s4 import S4
 
 
 class ResidualNetworkConfig(PartConfig):
-    """CSDI's gated residual stack; ``time`` is the layer over time (SSSD: ``s4``), one over the
-    channels may follow it.
-    """
+    """CSDI's gated residual stack, with ``time`` as the layer over time (SSSD: ``s4``)."""
 
     name: Literal["residual"] = "residual"
     time: Literal["attention", "s4"] = "attention"
@@ -46,9 +44,7 @@ class ResidualNetworkConfig(PartConfig):
 
 
 class StateSpaceLayer(nn.Module):
-    """S4 forwards and backwards in time, a position-wise layer, added to the input and
-    normalised.
-    """
+    """Bidirectional S4 and a pointwise layer, residual and post-normalised."""
 
     def __init__(self, width: int, state: int, dropout: float) -> None:
         super().__init__()
@@ -60,11 +56,9 @@ class StateSpaceLayer(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "N S C"]) -> Float[Tensor, "N S C"]:
-        """Over the second axis."""
         u = x.transpose(1, 2)  # (N, C, S)
-        with torch.autocast(
-            u.device.type, enabled=False
-        ):  # its kernel is complex, which half precision is not
+        # the kernel is complex, and half precision has no complex type
+        with torch.autocast(u.device.type, enabled=False):
             u = u.to(self.ahead.D.dtype)
             both = torch.cat([self.ahead(u), self.back(u.flip(2)).flip(2)], dim=1).transpose(1, 2)
         mixed: Tensor = self.norm(x + self.drop(self.out(F.gelu(both))))
@@ -72,9 +66,7 @@ class StateSpaceLayer(nn.Module):
 
 
 class ResidualLayer(nn.Module):
-    """Step embedding in, a layer over time and one over channels, side information, gate; residual
-    and skip out.
-    """
+    """One layer of the stack: step embedding, time, channels, side information, gate."""
 
     def __init__(self, config: ResidualNetworkConfig, side: int) -> None:
         super().__init__()
@@ -93,7 +85,7 @@ class ResidualLayer(nn.Module):
     def forward(
         self, x: Float[Tensor, "B K S C"], step: Float[Tensor, "B E"], side: Float[Tensor, "K S D"]
     ) -> tuple[Float[Tensor, "B K S C"], Float[Tensor, "B K S C"]]:
-        """The next layer's input and this layer's share of the output."""
+        """The next layer's input, and the skip connection."""
         b, k, m, c = x.shape
         y = x + self.step(step)[:, None, None]
         y = self.time(y.reshape(b * k, m, c)).view(b, k, m, c)
@@ -106,9 +98,9 @@ class ResidualLayer(nn.Module):
 
 @register("network", ResidualNetworkConfig)
 class ResidualNetwork(DenoisingNetwork):
-    """Features side by side → a gated residual stack → one value a channel and position.
+    """Features → gated residual stack → one value for each channel and position.
 
-    ``steps``: T; ``variates``: K; ``length``: S; ``features``: F. Memory of a forward pass: about
+    Memory of a forward pass: about
     40·B·K·S·C·4 bytes.
     """
 

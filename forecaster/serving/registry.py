@@ -1,4 +1,4 @@
-"""Models in the tracking store: logged with a run, registered by name, promoted to an alias."""
+"""The model registry: log a model with a run, register it by name, promote it to an alias."""
 
 import importlib.metadata
 import shutil
@@ -17,7 +17,7 @@ from forecaster.serving import request
 from forecaster.tracking.query import download_model
 from forecaster.tracking.store import as_user_error, connect
 
-# what the logged model's code imports
+# the dependencies of a logged model
 _PACKAGES = (
     "gluonts",
     "jaxtyping",
@@ -36,7 +36,7 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Promotion:
-    """What a promotion did. ``before``: the version that had the alias (None: there was none).
+    """The result of a promotion. ``before``: the version that had the alias, or None.
 
     ``compared``: the metric's name and its values for the new version and the one before; None if
     they were not compared.
@@ -47,10 +47,10 @@ class Promotion:
 
 
 def log_model(saved: SavedModel, table: Table) -> str:
-    """Log a saved model with the open run under ``model``; its id is returned.
+    """Log a saved model as ``model`` with the active run, and return its id.
 
-    The logged model is a pyfunc: the saved model's folder, this package's code, a signature and an
-    example. No pickle.
+    The logged model is a pyfunc with the saved model's folder, this package's code, a signature and
+    an example; without pickle.
     """
     mlflow = connect()
     sample = request.example(saved, table)
@@ -69,18 +69,18 @@ def log_model(saved: SavedModel, table: Table) -> str:
 
 
 def _pinned(name: str) -> str:
-    # a local version, as of a build for the CPU, is not on every index
+    # local versions, such as CPU builds, are not on every index
     return f"{name}=={importlib.metadata.version(name).partition('+')[0]}"
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that a ``models:/`` reference could not hold."""
+    """Raise UserError for a name that cannot be part of a ``models:/`` reference."""
     if name.strip() in {"", ".", ".."} or set("/:@'\"") & set(name):
         raise UserError(f"--register {name}: not a name for a model; leave out / : @ and quotes")
 
 
 def register(name: str, model_id: str, run_id: str) -> int:
-    """A logged model's new version under a name, which is made if there is none."""
+    """Register a logged model as a new version of ``name``, and return the version."""
     client = connect().MlflowClient()
     with as_user_error(), uninterrupted():
         if not client.search_registered_models(f"name='{name}'", max_results=1):
@@ -93,26 +93,24 @@ def register(name: str, model_id: str, run_id: str) -> int:
 
 
 def list_versions(name: str | None) -> list[dict[str, Any]]:
-    """The registered versions, newest first: name, version, aliases, run, time and the run's final
-    metrics.
-    """
+    """The registered versions, newest first, with aliases, run, time and test metrics."""
     client = connect().MlflowClient()
-    found = []
+    versions = []
     with as_user_error():
         names = [m.name for m in client.search_registered_models()] if name is None else [name]
         for each in names:
             aliases = _registered(client, each).aliases
             for version in client.search_model_versions(f"name='{each}'"):
                 run = client.get_run(version.run_id) if version.run_id else None
-                found.append(
+                versions.append(
                     {
                         "name": each,
                         "version": int(version.version),
                         "run_id": version.run_id,
                         "aliases": sorted(
                             alias
-                            for alias, at in aliases.items()
-                            if int(at) == int(version.version)
+                            for alias, number in aliases.items()
+                            if int(number) == int(version.version)
                         ),
                         "created": version.creation_timestamp,
                         "metrics": {}
@@ -120,12 +118,14 @@ def list_versions(name: str | None) -> list[dict[str, Any]]:
                         else {k: v for k, v in run.data.metrics.items() if k.startswith("test/")},
                     }
                 )
-    return found
+    return versions
 
 
 def promote(name: str, version: int, alias: str, force: bool) -> Promotion:
-    """Give ``alias`` to a version, unless it is worse than the one that has it on the same data's
-    test metric.
+    """Assign ``alias`` to a version.
+
+    Raises UserError if, without ``force``, its test metric on the same data is worse than that of
+    the version that has the alias.
     """
     from mlflow.exceptions import MlflowException
 
@@ -153,44 +153,51 @@ def promote(name: str, version: int, alias: str, force: bool) -> Promotion:
 
 
 def _registered(client: Any, name: str) -> Any:
-    """A registered model, or the names that there are."""
+    """A registered model. Raises UserError, with the known names, if it does not exist."""
     known = {model.name: model for model in client.search_registered_models()}
     if name not in known:
-        there = (
+        known_names = (
             f"there are {', '.join(sorted(known))}"
             if known
             else "register one with train --register NAME"
         )
-        raise UserError(f"no registered model '{name}'{nearest(name, sorted(known))}; {there}")
+        raise UserError(
+            f"no registered model '{name}'{nearest(name, sorted(known))}; {known_names}"
+        )
     return client.get_registered_model(name)
 
 
 def _compare(name: str, new: int, old: int) -> tuple[str, float, float] | None:
-    """The test metric of two versions, the CRPS if both have it; None where they were not tested on
-    the same windows, or on windows without a value.
+    """The metric of two versions on the same test windows, CRPS if both have it, or else MSE.
+
+    None if the windows differ, or have no value.
     """
     models = [read_record(download_model(f"models:/{name}/{version}")) for version in (new, old)]
-    one, other = (model.metadata["metrics"] for model in models)
-    if _tested_on(models[0]) != _tested_on(models[1]) or one.get("test/windows") != other.get(
+    new_metrics, old_metrics = (model.metadata["metrics"] for model in models)
+    if _test_data(models[0]) != _test_data(models[1]) or new_metrics.get(
         "test/windows"
-    ):
+    ) != old_metrics.get("test/windows"):
         return None
-    drawn = (
-        one.get("test/probabilistic_windows") == other.get("test/probabilistic_windows") is not None
+    probabilistic = (
+        new_metrics.get("test/probabilistic_windows")
+        == old_metrics.get("test/probabilistic_windows")
+        is not None
     )
-    metric = "test/crps" if drawn else "test/mse"
-    return (metric, one[metric], other[metric]) if metric in one and metric in other else None
+    metric = "test/crps" if probabilistic else "test/mse"
+    return (
+        (metric, new_metrics[metric], old_metrics[metric])
+        if metric in new_metrics and metric in old_metrics
+        else None
+    )
 
 
-def _tested_on(record: ModelRecord) -> tuple[Any, ...]:
+def _test_data(record: ModelRecord) -> tuple[Any, ...]:
     data = record.data
     return record.metadata["digest"], data.dataset, data.horizon, tuple(sorted(record.names))
 
 
 def _signature(mlflow: Any, example: Any) -> Any:
-    """The columns by name, whatever they hold: a column may hold texts, numbers or arrays, and is
-    checked by its cells.
-    """
+    """A signature with columns of any type, which may hold texts, numbers or arrays."""
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType
 

@@ -16,7 +16,12 @@ from forecaster.data.report import IntakeReport
 from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode
-from forecaster.inference.predictor import PredictionRequest, columns_of, forecast_table, own_mode
+from forecaster.inference.predictor import (
+    PredictionRequest,
+    columns_of,
+    default_mode,
+    forecast_table,
+)
 from forecaster.inference.saved_model import SavedModel
 
 
@@ -92,7 +97,7 @@ def _forecast(
     table = read_table(read_frame(frame, name), columns_of(saved, params.roles()), IntakeReport())
     levels = tuple(sorted(set(params.quantiles)))
     request = PredictionRequest(
-        params.mode or own_mode(saved), params.samples, params.steps, levels, params.seed
+        params.mode or default_mode(saved), params.samples, params.steps, levels, params.seed
     )
     forecast, decisions = forecast_table(saved, table, request)
     return forecast, table.report.decisions + decisions

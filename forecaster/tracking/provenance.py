@@ -1,6 +1,4 @@
-"""What a result depends on beside data and configuration: the code and the versions of what it
-uses.
-"""
+"""The versions of the code and its dependencies, for reproducibility."""
 
 import importlib.metadata
 import platform
@@ -13,19 +11,20 @@ _PACKAGES = ("torch", "lightning", "gluonts", "numpy", "pandas", "mlflow")
 
 
 def versions() -> dict[str, str]:
-    """The versions that a result depends on."""
-    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    return {"forecaster": __version__, "python": platform.python_version(), **found}
+    """The versions of this package, Python and the main dependencies."""
+    packages = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"forecaster": __version__, "python": platform.python_version(), **packages}
 
 
 def code_version() -> str:
-    """The commit of the code, marked where it is not what was committed; of an installed copy its
-    version, ``unknown`` without git.
+    """The commit, with ``-dirty`` after local changes; the version of an installed copy.
+
+    ``unknown`` without git.
     """
     if CHECKOUT is None:
         return __version__
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--exclude", "*"],
             cwd=CHECKOUT,
             capture_output=True,
@@ -34,4 +33,4 @@ def code_version() -> str:
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return done.stdout.strip()
+    return process.stdout.strip()

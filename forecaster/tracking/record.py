@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from forecaster.errors import UserError
-from forecaster.io.tables import read_table_bytes
+from forecaster.io.output_tables import read_table_bytes
 from forecaster.tracking import query as runs
 
 _ARTIFACTS = (

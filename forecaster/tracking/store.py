@@ -1,4 +1,4 @@
-"""Where runs and models are kept: mlflow, connected to; and its UI."""
+"""The tracking store: connection to MLflow, and its UI."""
 
 import json
 import logging
@@ -17,11 +17,11 @@ from forecaster.errors import UserError
 from forecaster.io.atomic import check_folder
 from forecaster.tracking.retry_queue import is_remote
 
-# the store, the saved models and the checkpoints lie here
+# the folder of the store, the saved models and the checkpoints
 HOME = paths.HOME
 MODELS = HOME / "models"
 CHECKPOINTS = HOME / "checkpoints"
-# the view of an experiment's table that the UI is opened with
+# the name of the table view that the UI opens
 _VIEW = "metrics"
 
 
@@ -31,9 +31,7 @@ def store_uri() -> str:
 
 
 def connect() -> Any:
-    """mlflow, quiet, pointed at the store; an unreachable server is told here, before anything else
-    is done.
-    """
+    """The mlflow module, connected to the store. Raises UserError for an unreachable server."""
     uri = store_uri()
     reason = unreachable(uri)
     if reason is not None:
@@ -42,31 +40,29 @@ def connect() -> Any:
             "MLFLOW_TRACKING_URI to use "
             "the local store"
         )
-    # a server that is away is no reason to wait for minutes: what is to be logged is kept
+    # short timeouts: what cannot be logged goes to the retry queue
     for name, value in {"MAX_RETRIES": "1", "BACKOFF_FACTOR": "1", "TIMEOUT": "20"}.items():
         os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
     # mlflow installs its own handlers while it is imported, so quieten afterwards
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault(
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"
-    )  # standard output is for results
-    os.environ.setdefault(
-        "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "30"
-    )  # seconds; short runs stay without
+    # standard output is for results
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    # in seconds, so that short runs log none
+    os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "30")
     import mlflow
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     mlflow.set_tracking_uri(uri)
     if uri.startswith("sqlite:///"):
-        _make_store(mlflow, Path(uri.removeprefix("sqlite:///")))
+        _create_tables(mlflow, Path(uri.removeprefix("sqlite:///")))
     return mlflow
 
 
-def _make_store(mlflow: Any, path: Path) -> None:
-    """Make the tables of a new store, or of another version's, one process at a time."""
+def _create_tables(mlflow: Any, path: Path) -> None:
+    """Create or migrate the tables of a local store, one process at a time."""
     from filelock import FileLock
 
     check_folder(path.parent)
@@ -75,20 +71,20 @@ def _make_store(mlflow: Any, path: Path) -> None:
 
 
 def unreachable(uri: str) -> str | None:
-    """Why a server does not answer; None if it does, and for a store that is none."""
+    """Why a server does not answer; None if it does, and for a local store."""
     if not is_remote(uri):
         return None
     try:
         urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=5).close()  # noqa: S310 (http or https, just checked)
     except urllib.error.HTTPError:
-        return None  # it answered: a server that guards or lacks this page is there all the same
+        return None  # any answer shows that the server is running
     except (OSError, HTTPException) as error:
         return str(getattr(error, "reason", error))
     return None
 
 
 def errors() -> tuple[type[Exception], ...]:
-    """What a store raises that refuses, or is away."""
+    """The exceptions of a store that refuses or is unreachable."""
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
     from sqlalchemy.exc import SQLAlchemyError
@@ -98,7 +94,7 @@ def errors() -> tuple[type[Exception], ...]:
 
 @contextmanager
 def as_user_error() -> Iterator[None]:
-    """What the store refuses becomes one line."""
+    """Turn exceptions of the store into a UserError of one line."""
     try:
         yield
     except errors() as error:
@@ -109,30 +105,28 @@ def as_user_error() -> Iterator[None]:
                 "and MLFLOW_TRACKING_PASSWORD"
             ) from error
         reason = str(error).splitlines()[0]
-        named = getattr(error, "error_code", "") in {
+        wrong_name = getattr(error, "error_code", "") in {
             "RESOURCE_DOES_NOT_EXIST",
             "INVALID_PARAMETER_VALUE",
         }
-        remedy = "correct the name" if named else "check MLFLOW_TRACKING_URI"
+        remedy = "correct the name" if wrong_name else "check MLFLOW_TRACKING_URI"
         raise UserError(f"the tracking store {store_uri()} refused: {reason}; {remedy}") from error
 
 
-def make_experiment(mlflow: Any, name: str, place: str | None) -> None:
-    """Make sure that there is an experiment of that name; another process may be about the same."""
+def make_experiment(mlflow: Any, name: str, artifacts: str | None) -> None:
+    """Create an experiment unless it exists; other processes may do so at the same time."""
     from mlflow.exceptions import MlflowException
 
     if mlflow.get_experiment_by_name(name) is None:
         try:
-            mlflow.create_experiment(name, place, _experiment_tags())
+            mlflow.create_experiment(name, artifacts, _experiment_tags())
         except MlflowException:
             if mlflow.get_experiment_by_name(name) is None:
                 raise
 
 
 def _experiment_tags() -> dict[str, str]:
-    """What makes MLflow's pages show an experiment as one of trainings, its table with metrics (it
-    has none by itself).
-    """
+    """Tags for MLflow's UI: an experiment of trainings, whose table has columns of metrics."""
     names = ("test/mse", "test/mae", "test/crps", "test/coverage/90", "train_seconds")
     columns = ["attributes.`Dataset`", *(f"metrics.`{name}`" for name in names), "params.`model`"]
     return {
@@ -142,9 +136,7 @@ def _experiment_tags() -> dict[str, str]:
 
 
 def ui_page(port: int) -> str:
-    """The page with the table of the newest experiment's runs; MLflow's own start page is about
-    language models.
-    """
+    """The URL of the newest experiment's runs; MLflow's start page is about language models."""
     mlflow = connect()
     with as_user_error():
         newest = mlflow.search_experiments(max_results=1, order_by=["last_update_time DESC"])
@@ -154,15 +146,14 @@ def ui_page(port: int) -> str:
         if newest and f"mlflow.sharedViewState.{_VIEW}" in newest[0].tags
         else ""
     )
-    place = store_uri().rstrip("/") if is_remote(store_uri()) else f"http://127.0.0.1:{port}"
-    return f"{place}/#/{path}?workflowType=machine_learning{view}"
+    host = store_uri().rstrip("/") if is_remote(store_uri()) else f"http://127.0.0.1:{port}"
+    return f"{host}/#/{path}?workflowType=machine_learning{view}"
 
 
 def ui_command(port: int) -> list[str]:
     """The command that serves the MLflow UI over the store, on this machine only.
 
-    One worker is enough for one reader; MLflow's processes for jobs, which are about language
-    models, are left out.
+    With one worker, and without MLflow's job processes, which are for language models.
     """
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     return [

@@ -1,7 +1,6 @@
-"""``backtest``: several models on the user's own file from rolling origins, each trained anew as
-the origins move on.
+"""``backtest``: compare models on a file from rolling origins, with retraining.
 
-The way is a chain of values: configurations and a table → scores → ranking → logged run.
+Configurations and a table → scores → ranking → logged run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,24 +13,24 @@ import pandas as pd
 
 from forecaster.config.load import find_config, load_config
 from forecaster.config.schema import Config
-from forecaster.data.problem import load_table, with_a_season
+from forecaster.data.problem import load_table, with_season_lookback
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.evaluation.compare import Comparison, against_best, in_words
 from forecaster.io.atomic import check_folder, write_together
-from forecaster.io.tables import table_bytes
+from forecaster.io.output_tables import table_bytes
 from forecaster.tracking.provenance import code_version
 from forecaster.workflows.backtest_scores import (
     Field,
     Plan,
     Scores,
     by_origin,
-    check_room,
+    check_length,
     frame_of,
     mean,
     score,
 )
-from forecaster.workflows.surroundings import Surroundings
+from forecaster.workflows.run_context import RunContext
 
 __all__ = ["BASELINE", "BacktestOptions", "BacktestResult", "Plan", "backtest", "compete"]
 
@@ -40,10 +39,9 @@ BASELINE = "seasonal-naive"
 
 @dataclass(frozen=True)
 class BacktestOptions:
-    """The options of the command ``backtest``; ``overrides`` are laid over each model's
-    configuration.
+    """The options of the command ``backtest``.
 
-    ``stride``: None for the horizon.
+    ``stride``: None for the horizon. ``overrides``: for the configurations of all models.
     """
 
     models: tuple[str, ...]
@@ -61,10 +59,9 @@ class BacktestOptions:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A model's place: mean errors over all origins in standard deviations of the training rows.
+    """A row of the ranking: mean errors over all origins in standard deviations of training rows.
 
-    ``crps`` is the absolute error where there is a point forecast only; ``coverage`` (90 %) is nan
-    there.
+    For a point forecast ``crps`` is the absolute error, and ``coverage`` (of 90 % intervals) nan.
     """
 
     model: str
@@ -76,8 +73,9 @@ class Ranked:
 
 @dataclass(frozen=True)
 class BacktestResult:
-    """The ranking, best first, and the best model held against each other one; ``origins``: their
-    times, as written; ``frame``: each model's errors by series and origin.
+    """The ranking, best first, and comparisons of the best model with each other one.
+
+    ``origins``: their times, as texts. ``frame``: each model's errors by series and origin.
     """
 
     run_id: str
@@ -88,42 +86,40 @@ class BacktestResult:
     findings: list[str]
 
 
-def backtest(options: BacktestOptions, say: Callable[[str], object]) -> BacktestResult:
-    """Train and score every model from every origin, rank them, and track it all as one run with a
-    part for each model.
-    """
+def backtest(options: BacktestOptions, notify: Callable[[str], object]) -> BacktestResult:
+    """Train and score all models, rank them, and log a run with a child run for each model."""
     if options.output is not None:
         check_folder(options.output.parent)
     configs = load_configs(options.models, options.settings, options.overrides)
     _horizon(configs)
     table = load_table(next(iter(configs.values())).data)
-    return compete(configs, table, options, Surroundings(say=say))
+    return compete(configs, table, options, RunContext(notify=notify))
 
 
 def compete(
-    configs: Mapping[str, Config], table: Table, options: BacktestOptions, around: Surroundings
+    configs: Mapping[str, Config], table: Table, options: BacktestOptions, context: RunContext
 ) -> BacktestResult:
-    """The same for these configurations, the baseline's among them, on a table that was read."""
+    """``backtest`` of configurations, including the baseline's, on a loaded table."""
     field = _field(configs, table, options)
     for decision in table.report.decisions:
-        around.say(decision)
+        context.notify(decision)
     file = Path(table.path).stem
     name = options.run_name or f"backtest {file}"
-    with around.tracker.open(options.experiment, name) as run:
+    with context.tracker.open(options.experiment, name) as run:
         tags = {"kind": "backtest", "dataset": file, "code": code_version()}
         run.tags({**tags, "data.sha256": table.digest})
         run.parameters(asdict(field.plan))
         scores = {}
-        for model, config in _with_a_season(configs, table).items():
-            with around.tracker.open(
+        for model, config in _with_season_baseline(configs, table).items():
+            with context.tracker.open(
                 options.experiment, f"{model} {file}", parent=run.run_id
-            ) as part:
-                part.tags({"kind": "backtest"})
-                scores[model] = score(model, config, field, part, around.progress)
-        result = _ranked(scores, field, options.by, around.say, run.run_id)
-        around.tracker.log_files(run, lambda folder: _write(folder, result))
+            ) as child:
+                child.tags({"kind": "backtest"})
+                scores[model] = score(model, config, field, child, context.progress)
+        result = _ranked(scores, field, options.by, context.notify, run.run_id)
+        context.tracker.log_files(run, lambda folder: _write(folder, result))
     _write_output(result, options.output)
-    _tell_different_ends(field, around.say)
+    _notify_different_ends(field, context.notify)
     return result
 
 
@@ -131,36 +127,40 @@ def _field(configs: Mapping[str, Config], table: Table, options: BacktestOptions
     horizon = _horizon(configs)
     plan = Plan(options.origins, options.stride or horizon, options.refit_every)
     for config in configs.values():
-        check_room(config, table, plan)
+        check_length(config, table, plan)
     return Field(table, plan, horizon, options.samples)
 
 
-def _with_a_season(configs: Mapping[str, Config], table: Table) -> dict[str, Config]:
-    """The baseline reads a season at least."""
+def _with_season_baseline(configs: Mapping[str, Config], table: Table) -> dict[str, Config]:
+    """The configurations with a lookback of a season at least for the baseline."""
     baseline = configs[BASELINE]
-    wider = baseline.model_copy(update={"data": with_a_season(baseline.data, table)})
+    wider = baseline.model_copy(update={"data": with_season_lookback(baseline.data, table)})
     return {**configs, BASELINE: wider}
 
 
 def _ranked(
-    scores: Mapping[str, Scores], field: Field, by: str, say: Callable[[str], object], run_id: str
+    scores: Mapping[str, Scores],
+    field: Field,
+    by: str,
+    notify: Callable[[str], object],
+    run_id: str,
 ) -> BacktestResult:
-    """The models in the order of their mean loss over the origins where all have one."""
+    """The models ranked by their mean loss over the origins where all have one."""
     losses = {name: by_origin(getattr(s, by)) for name, s in scores.items()}
-    known = np.isfinite(np.stack(list(losses.values()))).all(0)
-    if known.sum() < 2:
+    complete = np.isfinite(np.stack(list(losses.values()))).all(0)
+    if complete.sum() < 2:
         raise UserError(
             f"{field.table.path}: fewer than two of the origins have a value to score; give more "
             "--origins"
         )
-    if not known.all():
-        say(f"{int((~known).sum())} origin(s) have no value to score: left out")
-    losses = {name: values[known] for name, values in losses.items()}
+    if not complete.all():
+        notify(f"{int((~complete).sum())} origin(s) have no value to score: left out")
+    losses = {name: values[complete] for name, values in losses.items()}
     order = sorted(losses, key=lambda name: float(losses[name].mean()))
     comparisons = against_best(losses, -(-field.horizon // field.plan.stride))
     return BacktestResult(
         run_id,
-        [_place(name, scores[name]) for name in order],
+        [_ranked_model(name, scores[name]) for name in order],
         comparisons,
         [max(times) for times in zip(*_all_stamps(field), strict=True)],
         frame_of(scores, field),
@@ -168,7 +168,7 @@ def _ranked(
     )
 
 
-def _place(name: str, scores: Scores) -> Ranked:
+def _ranked_model(name: str, scores: Scores) -> Ranked:
     mae, crps = mean(by_origin(scores.mae)), mean(by_origin(scores.crps))
     return Ranked(name, mae, crps, scores.coverage, scores.seconds)
 
@@ -189,10 +189,10 @@ def _write_output(result: BacktestResult, output: Path | None) -> None:
         write_together({output: lambda partial: partial.write_bytes(content)})
 
 
-def _tell_different_ends(field: Field, say: Callable[[str], object]) -> None:
+def _notify_different_ends(field: Field, notify: Callable[[str], object]) -> None:
     stamps = _all_stamps(field)
     if any(each != stamps[0] for each in stamps):
-        say(
+        notify(
             "the series do not end together: an origin is counted back from each one's own "
             "end, its time is the latest"
         )
@@ -201,7 +201,7 @@ def _tell_different_ends(field: Field, say: Callable[[str], object]) -> None:
 def load_configs(
     names: Sequence[str], settings: Sequence[str], overrides: Mapping[str, Any]
 ) -> dict[str, Config]:
-    """The models' and the baseline's, each by its name."""
+    """The configurations of the models and the baseline, by name."""
     paths: dict[str, Path] = {}
     for name in [*names, BASELINE]:
         path = find_config(name)
@@ -214,7 +214,7 @@ def load_configs(
 
 
 def _horizon(configs: Mapping[str, Config]) -> int:
-    """The one that all models have."""
+    """The common horizon of all models."""
     horizons = {config.data.horizon for config in configs.values()}
     if len(horizons) > 1:
         raise UserError(

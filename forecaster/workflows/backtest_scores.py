@@ -1,4 +1,4 @@
-"""A model trained anew at the start of each stretch of origins, and scored from them."""
+"""Backtest of a model, retrained for each block of origins."""
 
 import tempfile
 import time
@@ -20,15 +20,14 @@ from forecaster.models.base import Forecaster
 from forecaster.tracking import labels
 from forecaster.training.fit import fit, new_model, window_data
 from forecaster.training.progress import Monitor
-from forecaster.workflows.tracker import Run
+from forecaster.workflows.tracking_target import Run
 
 
 @dataclass(frozen=True)
 class Plan:
-    """``origins`` of them, ``stride`` steps apart, the targets of the last one ending with the
-    file.
+    """The origins: their number and ``stride``; the targets of the last one end with the file.
 
-    The models are trained anew at the first and then at every ``refit_every``-th origin.
+    Models are retrained at the first and then at every ``refit_every``-th origin.
     """
 
     origins: int
@@ -36,13 +35,14 @@ class Plan:
     refit_every: int
 
     def blocks(self) -> Iterator[tuple[int, int]]:
-        """The first and the last origin of each stretch that one training serves."""
+        """The first and the last origin of each block that shares a training."""
         for first in range(0, self.origins, self.refit_every):
             yield first, min(first + self.refit_every, self.origins) - 1
 
     def borders(self, length: int, horizon: int, block: tuple[int, int]) -> Borders:
-        """The rows before the block's first origin, a tenth of them (a horizon at least) to
-        validate; the targets.
+        """The training, validation and test rows of a block.
+
+        Validation takes a tenth of the rows before the first origin, a horizon at least.
         """
         end = length - (self.origins - 1 - block[1]) * self.stride
         start = end - horizon - (block[1] - block[0]) * self.stride
@@ -51,7 +51,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Field:
-    """Where models compete: a table and the origins in it; ``samples`` of each model."""
+    """The setting of a backtest: table, origins, horizon, and number of ``samples``."""
 
     table: Table
     plan: Plan
@@ -59,7 +59,7 @@ class Field:
     samples: int
 
     def stamps(self, number: int) -> list[str]:
-        """The time of the first target of each origin of a series, as written."""
+        """The time of the first target of each origin of a series, as texts."""
         table, plan, series = self.table, self.plan, self.table.series[number]
         rows = len(series.values)
         firsts = rows - self.horizon - plan.stride * np.arange(plan.origins)[::-1]
@@ -68,8 +68,9 @@ class Field:
 
 @dataclass(frozen=True)
 class Scores:
-    """A model's errors by series and origin (N, O), in standard deviations, and at each origin the
-    coverage of its block (O,), nan without a distribution.
+    """A model's errors by series and origin (N, O), in standard deviations of training rows.
+
+    ``coverages`` (O,): that of each origin's block, nan without a distribution.
     """
 
     mae: NDArray[np.float64]
@@ -79,19 +80,19 @@ class Scores:
 
     @property
     def coverage(self) -> float:
-        """The mean over the origins."""
+        """The mean coverage over the origins."""
         return mean(self.coverages)
 
 
-def check_room(config: Config, table: Table, plan: Plan) -> None:
-    """The first origin of the shortest series leaves a window to learn from."""
+def check_length(config: Config, table: Table, plan: Plan) -> None:
+    """Raise UserError if the first origin of a series leaves no training window."""
     data = config.data
     check_bounds(data, table)
     for series in table.series:
         rows = len(series.values)
         border = plan.borders(rows, data.horizon, next(plan.blocks()))
-        lacking = data.lookback + data.horizon - border.train
-        if lacking > 0:
+        missing = data.lookback + data.horizon - border.train
+        if missing > 0:
             name = "" if series.item_id is None else f", series '{series.item_id}'"
             raise UserError(
                 f"{table.path}{name}: {rows} rows; {plan.origins} origins {plan.stride} steps "
@@ -105,32 +106,33 @@ def check_room(config: Config, table: Table, plan: Plan) -> None:
 
 def score(name: str, config: Config, field: Field, run: Run, progress: Monitor) -> Scores:
     """Train a model at the start of each block and score it from the block's origins."""
-    blocks, found = list(field.plan.blocks()), []
+    blocks, block_scores = list(field.plan.blocks()), []
     for number, block in enumerate(blocks, start=1):
         progress.say(
             f"{name}: training {number} of {len(blocks)}, origins {block[0] + 1} to {block[1] + 1}"
         )
-        found.append(_score_block(config, field, block, _Part(run, f"refit{number}/", progress)))
-    scores = _joined(found)
+        refit = _Refit(run, f"refit{number}/", progress)
+        block_scores.append(_score_block(config, field, block, refit))
+    scores = _concatenated(block_scores)
     _log_scores(run, scores)
     return scores
 
 
 @dataclass(frozen=True)
-class _Part:
-    """A training among several of a run; ``prefix`` begins the names of its losses."""
+class _Refit:
+    """One of several trainings in a run; ``prefix``: of the names of its losses."""
 
     run: Run
     prefix: str
     progress: Monitor
 
 
-def _score_block(config: Config, field: Field, block: tuple[int, int], part: _Part) -> Scores:
-    began = time.monotonic()
+def _score_block(config: Config, field: Field, block: tuple[int, int], refit: _Refit) -> Scores:
+    started = time.monotonic()
     problem = _problem(config, field, block)
-    model = _trained(config, problem, part)
-    part.run.tags(labels.tags(config, problem, model))
-    seconds = time.monotonic() - began
+    model = _trained(config, problem, refit)
+    refit.run.tags(labels.tags(config, problem, model))
+    seconds = time.monotonic() - started
     windows, stride = problem.windows("test"), field.plan.stride
     shape = (len(field.table.series), block[1] - block[0] + 1)
     point = score_windows(model, problem, windows, Scoring("point", stride=stride))
@@ -138,12 +140,12 @@ def _score_block(config: Config, field: Field, block: tuple[int, int], part: _Pa
     if model.distribution == "none":
         return Scores(mae, mae, np.full(shape[1], np.nan), seconds)
     scoring = Scoring("probabilistic", field.samples, seed=config.trainer.seed, stride=stride)
-    drawn = score_windows(model, problem, windows, scoring)
-    covered = np.full(shape[1], drawn.pooled().get("coverage/90", np.nan))
-    return Scores(mae, drawn.errors.numpy().reshape(shape), covered, seconds)
+    probabilistic = score_windows(model, problem, windows, scoring)
+    coverages = np.full(shape[1], probabilistic.pooled().get("coverage/90", np.nan))
+    return Scores(mae, probabilistic.errors.numpy().reshape(shape), coverages, seconds)
 
 
-def _joined(blocks: list[Scores]) -> Scores:
+def _concatenated(blocks: list[Scores]) -> Scores:
     mae, crps = (
         np.concatenate([getattr(block, name) for block in blocks], axis=1)
         for name in ("mae", "crps")
@@ -157,21 +159,21 @@ def _log_scores(run: Run, scores: Scores) -> None:
     run.curves({f"by_origin/{name}": values.tolist() for name, values in curves.items()})
     finals = {name: mean(values) for name, values in curves.items()}
     finals["coverage/90"] = scores.coverage
-    known = {f"backtest/{name}": value for name, value in finals.items() if value == value}
-    run.metrics(known | {"train_seconds": scores.seconds})
+    finite = {f"backtest/{name}": value for name, value in finals.items() if value == value}
+    run.metrics(finite | {"train_seconds": scores.seconds})
 
 
 def mean(values: NDArray[np.float64]) -> float:
-    """Of what is known; nan where nothing is."""
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else np.nan
+    """The mean of the finite values, nan without any."""
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else np.nan
 
 
 def by_origin(errors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, O) → (O,), the mean over the series whose targets have a value; nan where none has."""
-    known = np.isfinite(errors)
+    """(N, O) → (O,), the mean over the series with a finite error, nan without any."""
+    finite = np.isfinite(errors)
     return np.where(
-        known.any(0), np.where(known, errors, 0).sum(0) / np.maximum(known.sum(0), 1), np.nan
+        finite.any(0), np.where(finite, errors, 0).sum(0) / np.maximum(finite.sum(0), 1), np.nan
     )
 
 
@@ -181,24 +183,24 @@ def _problem(config: Config, field: Field, block: tuple[int, int]) -> Problem:
     return scaled_problem(config.data, table, borders)
 
 
-def _trained(config: Config, problem: Problem, part: _Part) -> Forecaster:
+def _trained(config: Config, problem: Problem, refit: _Refit) -> Forecaster:
     model = new_model(config, problem)
 
     def report(losses: Mapping[str, float], epoch: int) -> None:
-        part.run.metrics({part.prefix + name: value for name, value in losses.items()}, epoch)
+        refit.run.metrics({refit.prefix + name: value for name, value in losses.items()}, epoch)
 
     windows = window_data(config, problem)
     with tempfile.TemporaryDirectory() as checkpoints:
-        fit(model, windows, config.trainer, Path(checkpoints), report, part.progress)
+        fit(model, windows, config.trainer, Path(checkpoints), report, refit.progress)
     return model
 
 
 def frame_of(scores: Mapping[str, Scores], field: Field) -> pd.DataFrame:
-    """One row a model, series and origin: the time of its first target, and its errors."""
+    """A row for each model, series and origin: the time of its first target, and its errors."""
     rows: list[pd.DataFrame] = []
-    for name, found in scores.items():
+    for name, model_scores in scores.items():
         for number, series in enumerate(field.table.series):
-            columns = {"mae": found.mae[number], "crps": found.crps[number]}
-            whose = {"model": name, "item_id": series.item_id, "origin": field.stamps(number)}
-            rows.append(pd.DataFrame({**whose, **columns}))
+            columns = {"mae": model_scores.mae[number], "crps": model_scores.crps[number]}
+            keys = {"model": name, "item_id": series.item_id, "origin": field.stamps(number)}
+            rows.append(pd.DataFrame({**keys, **columns}))
     return pd.concat(rows, ignore_index=True)

@@ -1,8 +1,6 @@
-"""A benchmark: the cells of a suite run one after another, each a run in MLflow, and the table made
-from those runs.
+"""A benchmark: run the cells of a suite, each as an MLflow run, and tabulate those runs.
 
-The tracking store is the only memory: what has a finished run is not run again, what was
-interrupted goes on.
+All state is in the tracking store: finished cells are not run again, interrupted ones resume.
 """
 
 import os
@@ -23,7 +21,7 @@ from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode, Scoring, evaluate
 from forecaster.inference.locate import open_model
 from forecaster.io.atomic import check_folder, write_together
-from forecaster.io.tables import table_bytes
+from forecaster.io.output_tables import table_bytes
 from forecaster.reporting.markdown import best_in_bold, markdown_table, mean_and_spread, put_between
 from forecaster.tracking import query as runs
 from forecaster.tracking import run as tracking
@@ -41,13 +39,13 @@ from forecaster.workflows.benchmark_suite import (
     step_metric,
 )
 
-# one row of a table: what these name is not a figure
+# the columns that identify a row of the table
 KEYS = ("data", "horizon", "model", "steps")
 
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """The options of the command ``benchmark``. ``minutes``: no cell is begun after so long."""
+    """The options of the command ``benchmark``. ``minutes``: no cell starts after them."""
 
     suite: str
     only: CellFilter
@@ -58,9 +56,7 @@ class BenchmarkOptions:
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """The end of a benchmark: how many of its cells have a result, what failed, and where the table
-    is.
-    """
+    """The number of ``done`` cells of the selected ``cells``, failures, and the table."""
 
     done: int
     cells: int
@@ -70,18 +66,18 @@ class BenchmarkResult:
     csv: Path
 
 
-def benchmark(asked: BenchmarkOptions) -> BenchmarkResult:
-    """Run what is missing of a suite, and write the table of all that there is."""
-    name, suite = find_suite(asked.suite)
-    cells, whole = lay_out(suite, asked.only), lay_out(suite, CellFilter())
+def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
+    """Run the missing cells of a suite, and write the table of all finished ones."""
+    name, suite = find_suite(options.suite)
+    cells, all_cells = lay_out(suite, options.only), lay_out(suite, CellFilter())
     check_data(cells)
-    folder = asked.output or store.HOME / "benchmarks"
+    folder = options.output or store.HOME / "benchmarks"
     check_folder(folder)
-    if asked.into is not None:
-        put_between(asked.into, name, "")  # refuses now what it could not fill in the end
+    if options.into is not None:
+        put_between(options.into, name, "")  # fail early if the file has no place for the table
     experiment = f"benchmark {name}"
-    known = _runs(experiment)
-    missing = [cell for cell in cells if not _is_done(suite, known.get(cell.key))]
+    cell_runs = _runs(experiment)
+    missing = [cell for cell in cells if not _is_done(suite, cell_runs.get(cell.key))]
     failures: list[str] = []
     if missing:
         parents = runs.find_runs(experiment, {"suite": name})
@@ -89,10 +85,12 @@ def benchmark(asked: BenchmarkOptions) -> BenchmarkResult:
             experiment, name, parents[0]["run_id"] if parents else None
         ) as parent:
             parent.tags({"kind": "benchmark", "suite": name})
-            failures = _run_all(suite, missing, known, experiment, parent.run_id, asked.minutes)
-    known = _runs(experiment)
-    rows = [row for cell in whole for row in _rows(suite, cell, known.get(cell.key))]
-    text = _text(asked, suite, rows, len(whole))
+            failures = _run_all(
+                suite, missing, cell_runs, experiment, parent.run_id, options.minutes
+            )
+    cell_runs = _runs(experiment)
+    rows = [row for cell in all_cells for row in _rows(suite, cell, cell_runs.get(cell.key))]
+    text = _text(options, suite, rows, len(all_cells))
     markdown, csv = folder / f"{name}.md", folder / f"{name}.csv"
     frame = pd.DataFrame(rows)
     write_together(
@@ -101,43 +99,41 @@ def benchmark(asked: BenchmarkOptions) -> BenchmarkResult:
             csv: lambda path: path.write_bytes(table_bytes(frame, ".csv")),
         }
     )
-    if asked.into is not None:
-        put_between(asked.into, name, text)
-    done = sum(_is_done(suite, known.get(cell.key)) for cell in cells)
+    if options.into is not None:
+        put_between(options.into, name, text)
+    done = sum(_is_done(suite, cell_runs.get(cell.key)) for cell in cells)
     return BenchmarkResult(done, len(cells), failures, text, markdown, csv)
 
 
 def _runs(experiment: str) -> dict[str, dict[str, Any]]:
-    """The runs of cells by their key, of several with one key the finished one, else the newest."""
-    found: dict[str, dict[str, Any]] = {}
+    """The runs of cells by key; of several with one key a finished one, else the newest."""
+    by_key: dict[str, dict[str, Any]] = {}
     for run in reversed(runs.find_runs(experiment)):  # the newest last
         key = run["tags"].get("cell")
-        if key is not None and (key not in found or found[key]["status"] != "FINISHED"):
-            found[key] = run
-    return found
+        if key is not None and (key not in by_key or by_key[key]["status"] != "FINISHED"):
+            by_key[key] = run
+    return by_key
 
 
 def _is_done(suite: Suite, run: Mapping[str, Any] | None) -> bool:
     if run is None or run["status"] != "FINISHED":
         return False
-    wanted = {step_metric(metric, n) for n in suite.steps for metric in suite.metrics}
-    return wanted <= set(run["metrics"]) and run["tags"].get("scoring", "") == suite.scoring
+    required = {step_metric(metric, n) for n in suite.steps for metric in suite.metrics}
+    return required <= set(run["metrics"]) and run["tags"].get("scoring", "") == suite.scoring
 
 
 def _run_all(
     suite: Suite,
     cells: Sequence[Cell],
-    known: Mapping[str, Mapping[str, Any]],
+    cell_runs: Mapping[str, Mapping[str, Any]],
     experiment: str,
     parent: str,
     minutes: float | None,
 ) -> list[str]:
-    """Run the cells until the time is up; a cell that is refused does not keep the others from
-    running.
-    """
-    failures, began = [], time.monotonic()
+    """Run the cells until the time is up, and return the failures."""
+    failures, started = [], time.monotonic()
     for number, cell in enumerate(cells, start=1):
-        if minutes is not None and time.monotonic() - began > 60 * minutes:
+        if minutes is not None and time.monotonic() - started > 60 * minutes:
             print(
                 f"the time is up: {len(cells) - number + 1} cell(s) left for the next call",
                 file=sys.stderr,
@@ -145,7 +141,7 @@ def _run_all(
             break
         print(f"[{number}/{len(cells)}] {cell.title}", file=sys.stderr)
         try:
-            _run(suite, cell, known.get(cell.key), experiment, parent)
+            _run(suite, cell, cell_runs.get(cell.key), experiment, parent)
         except UserError as error:
             failures.append(f"{cell.title}: {error}")
             print(f"failed: {error}", file=sys.stderr)
@@ -172,9 +168,9 @@ def _run(
         ).run_id
     for n in suite.steps:
         scores = _score(suite, cell, f"runs:/{run_id}/model", n)
-        if lacking := [metric for metric in suite.metrics if metric not in scores]:
+        if missing := [metric for metric in suite.metrics if metric not in scores]:
             raise UserError(
-                f"scored in {n} steps, it has no {lacking[0]}; leave the model or the metric out "
+                f"scored in {n} steps, it has no {missing[0]}; leave the model or the metric out "
                 "of the suite"
             )
         runs.log_metrics(
@@ -188,27 +184,27 @@ def _score(suite: Suite, cell: Cell, model: str, steps: int) -> dict[str, float]
     """The metrics of a cell's saved model on the test windows at a number of network calls."""
     saved, seed = open_model(model, None, trust_code=True), cell.config.trainer.seed
     problem = load_problem(cell.config.data)
-    found: dict[str, float] = {}
+    scores: dict[str, float] = {}
     modes: tuple[Mode, ...] = ("point", "probabilistic")
     for mode in modes:
-        found |= evaluate(
+        scores |= evaluate(
             saved.model,
             problem,
             "test",
             Scoring(mode, suite.score_samples, steps, suite.score_windows, seed),
         )
-    return found
+    return scores
 
 
 def machine() -> str:
-    """What a time or a speed was measured on."""
+    """The hardware that times are measured on: the GPU, or the number of CPU cores."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{os.cpu_count()} {platform.machine()} cores"
 
 
 def _rows(suite: Suite, cell: Cell, run: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
-    """The figures of a cell: one row, or one a number of steps."""
+    """The table rows of a cell: one, or one for each number of steps."""
     if run is None or not _is_done(suite, run):
         return
     config, metrics, tags = cell.config, run["metrics"], run["tags"]
@@ -233,31 +229,31 @@ def _rows(suite: Suite, cell: Cell, run: Mapping[str, Any] | None) -> Iterator[d
                 | run_facts
             )
     else:
-        validated = {m: metrics.get(m) for m in _on_validation(suite)}
+        validated = {m: metrics.get(m) for m in _validation_metrics(suite)}
         yield about | {m: metrics.get(f"test/{m}") for m in suite.metrics} | validated | run_facts
 
 
-def _on_validation(suite: Suite) -> tuple[str, ...]:
-    """The names of the metrics on validation that the table shows beside those of the test."""
+def _validation_metrics(suite: Suite) -> tuple[str, ...]:
+    """The names of validation metrics that the table shows besides test metrics."""
     return tuple(f"val/{metric}" for metric in suite.metrics) if suite.columns == "models" else ()
 
 
 def _text(
-    asked: BenchmarkOptions, suite: Suite, rows: Sequence[Mapping[str, Any]], cells: int
+    options: BenchmarkOptions, suite: Suite, rows: Sequence[Mapping[str, Any]], cells: int
 ) -> str:
-    """The table and what it was made by, as Markdown; ``cells``: how many the whole suite has."""
+    """The table with its provenance, as Markdown; ``cells``: the number of the suite's cells."""
     if not rows:
         return f"{suite.about}\n\nNothing has been run yet.\n"
     frame = pd.DataFrame(rows)
     by = [key for key in KEYS if key in frame]
     grouped = frame.groupby(by, sort=False)
-    names = [*suite.metrics, *_on_validation(suite)]
-    shown = grouped[names].agg(["mean", "std"])
+    names = [*suite.metrics, *_validation_metrics(suite)]
+    statistics = grouped[names].agg(["mean", "std"])
     counts = grouped["seed"].count()
     figures = {
         metric: {
             key: mean_and_spread(row["mean"], row["std"], suite.digits)
-            for key, row in shown[metric].iterrows()
+            for key, row in statistics[metric].iterrows()
         }
         for metric in names
     }
@@ -265,7 +261,7 @@ def _text(
         if not metric.removeprefix("val/").startswith(("coverage", "width")):
             best_in_bold(
                 figures[metric],
-                {key: row["mean"] for key, row in shown[metric].iterrows()},
+                {key: row["mean"] for key, row in statistics[metric].iterrows()},
                 by,
                 suite.digits,
             )
@@ -278,10 +274,12 @@ def _text(
         suite, by, figures, counts, seconds
     )
     seeds = ", ".join(str(s) for s in sorted(frame["seed"].unique()))
-    made = f"`{program()} benchmark {asked.suite}`: {frame['run_id'].nunique()} of {cells} cells"
+    provenance = (
+        f"`{program()} benchmark {options.suite}`: {frame['run_id'].nunique()} of {cells} cells"
+    )
     return (
         f"{suite.about}\n\n{table}\n\n"
-        f"{made}, {facts['date']}, code {facts['code']}, {facts['machine']}, torch "
+        f"{provenance}, {facts['date']}, code {facts['code']}, {facts['machine']}, torch "
         f"{facts['torch'] or '?'}, "
         f"seed(s) {seeds}; ± is the standard deviation over the seeds, one seed where it is "
         "missing.\n" + "".join(f"{name}: {p.source}.\n" for name, p in suite.published.items())
@@ -306,16 +304,15 @@ def _by_metrics(
 def _by_models(
     suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str]], counts: Any, seconds: Any
 ) -> str:
-    """One table a data set and horizon: a row a model, and below them the published figures.
+    """A table for each data set and horizon: a row for each model, then published results.
 
-    Its columns are the metrics on the test split, then those on validation, by which a model may
-    be chosen, the time of a training and the number of seeds.
+    Columns: test metrics, validation metrics for model selection, training time, number of seeds.
     """
     names = [f"test/{metric}" for metric in suite.metrics]
-    head = ["model", *names, *_on_validation(suite), "s a training", "seeds"]
-    places = dict.fromkeys(key[:2] for key in counts.index)
+    head = ["model", *names, *_validation_metrics(suite), "s a training", "seeds"]
+    settings = dict.fromkeys(key[:2] for key in counts.index)
     tables = []
-    for data, horizon in places:
+    for data, horizon in settings:
         rows = [
             [key[2], *(cells[m][key] for m in cells), f"{seconds[key]:.0f}", str(counts[key])]
             for key in counts.index
@@ -327,9 +324,9 @@ def _by_models(
 
 
 def _published(suite: Suite, data: str, horizon: int, width: int) -> Iterator[list[str]]:
-    """Rows of what others published for a data set and horizon, as wide as the table."""
+    """Rows of published results for a data set and horizon, as wide as the table."""
     for row in published_rows(suite):
         if (row["data"], row["horizon"]) == (data, horizon):
-            found = (mean_and_spread(row.get(m), None, suite.digits) for m in suite.metrics)
-            cells = [row["model"], *found]
+            figures = (mean_and_spread(row.get(m), None, suite.digits) for m in suite.metrics)
+            cells = [row["model"], *figures]
             yield cells + ["–"] * (width - len(cells))

@@ -1,4 +1,4 @@
-"""``check``: what is in a file, and what training and forecasting would do with it."""
+"""``check``: the facts about a file, and how training and forecasting would use it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,16 +16,17 @@ from forecaster.errors import UserError
 def check_file(
     path: Path | RawTable, horizon: int, lookback: int, roles: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The facts and decisions up to where the file (or cells in memory) was refused, if it was;
-    ``refused`` is the reason or None.
+    """Facts, decisions and the planned training and forecast for a file or cells in memory.
+
+    ``refused``: the reason why the file cannot be used, or None; facts then end at the fault.
     """
     report = IntakeReport()
     outcome: dict[str, Any] = {"training": None, "forecasting": None, "refused": None}
     try:
         table = read_table(path, Columns(**roles), report)
-        ahead = table.interval.stamps(table.series[0].first, len(table.series[0].values) + horizon)
-        written = table.clock.write(ahead[[-horizon, -1]])
-        outcome["forecasting"] = f"{horizon} steps, {written[0]} to {written[1]}"
+        grid = table.interval.stamps(table.series[0].first, len(table.series[0].values) + horizon)
+        ends = table.clock.write(grid[[-horizon, -1]])
+        outcome["forecasting"] = f"{horizon} steps, {ends[0]} to {ends[1]}"
         problem = load_problem(
             DataConfig(csv=table.path, horizon=horizon, lookback=lookback, **roles), table
         )

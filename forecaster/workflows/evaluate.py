@@ -1,7 +1,5 @@
 """``evaluate``: a saved model on a split, or on rolling origins of a file, as one tracked run with
-tables and pictures.
-
-The way is a chain of values: saved model → prepared windows → scores → logged run.
+tables and plots: saved model → prepared windows → scores → logged run.
 """
 
 from collections.abc import Callable
@@ -10,11 +8,11 @@ from pathlib import Path
 
 from forecaster.errors import UserError
 from forecaster.evaluation.score import (
-    Listener,
-    chosen,
+    BatchCallback,
+    no_callback,
     score_seasonal_naive,
     score_windows,
-    unheard,
+    selected_windows,
 )
 from forecaster.inference.locate import open_model
 from forecaster.inference.saved_model import SavedModel
@@ -22,8 +20,8 @@ from forecaster.tracking import labels
 from forecaster.tracking.provenance import code_version
 from forecaster.workflows.evaluate_report import Evaluated, Prepared, write_evaluation
 from forecaster.workflows.evaluate_windows import EvaluateOptions, Rolling, prepare
-from forecaster.workflows.surroundings import Surroundings
-from forecaster.workflows.tracker import Run
+from forecaster.workflows.run_context import RunContext
+from forecaster.workflows.tracking_target import Run
 
 __all__ = ["EvaluateOptions", "EvaluationResult", "Rolling", "evaluate", "evaluate_saved"]
 
@@ -33,8 +31,9 @@ CURVES = ("mse", "mae", "crps", "wql", "coverage/90", "width/90")
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Metrics named ``test/…`` or ``val/…``, those of seasonal naive on the same windows, and what
-    they mean.
+    """The metrics, ``test/…`` or ``val/…``, of the model and of seasonal naive on the same windows.
+
+    ``about``: a text about the evaluated windows.
     """
 
     run_id: str
@@ -44,26 +43,27 @@ class EvaluationResult:
     about: str
 
 
-def evaluate_saved(options: EvaluateOptions, say: Callable[[str], object]) -> EvaluationResult:
-    """Find the model, score it, log the run with its tables and pictures; ``say`` gets what people
-    should know of the figures.
-    """
+def evaluate_saved(options: EvaluateOptions, notify: Callable[[str], object]) -> EvaluationResult:
+    """Load and score the model, and log the run with its tables and plots."""
     _check_conformal(options)
     saved = open_model(options.reference, options.accelerator, options.trust_code)
-    return evaluate(saved, options, Surroundings(say=say))[0]
+    return evaluate(saved, options, RunContext(notify=notify))[0]
 
 
 def evaluate(
-    saved: SavedModel, options: EvaluateOptions, around: Surroundings, listen: Listener = unheard
+    saved: SavedModel,
+    options: EvaluateOptions,
+    context: RunContext,
+    on_batch: BatchCallback = no_callback,
 ) -> tuple[EvaluationResult, Evaluated]:
-    """The same for a model that is loaded; ``listen`` gets the forecasts that are scored."""
+    """``evaluate_saved`` for a loaded model; ``on_batch`` receives each scored batch."""
     _check_conformal(options)
-    prepared = prepare(_as_asked(saved, options), options, around.say)
+    prepared = prepare(_configured(saved, options), options, context.notify)
     name = options.run_name or _run_name(options, prepared)
-    with around.tracker.open(options.experiment, name) as run:
+    with context.tracker.open(options.experiment, name) as run:
         _log_start(run, options, prepared)
-        evaluated = _score(prepared, around, listen)
-        _log(run, evaluated, around)
+        evaluated = _score(prepared, context, on_batch)
+        _log(run, evaluated, context)
     metrics, baseline = evaluated.metrics, evaluated.baseline
     result = EvaluationResult(run.run_id, metrics, baseline, prepared.season, evaluated.about)
     return result, evaluated
@@ -76,8 +76,8 @@ def _check_conformal(options: EvaluateOptions) -> None:
         )
 
 
-def _as_asked(saved: SavedModel, options: EvaluateOptions) -> SavedModel:
-    """Resampled, with conformal intervals, if that is asked for, and able to do the rest."""
+def _configured(saved: SavedModel, options: EvaluateOptions) -> SavedModel:
+    """The model resampled or with conformal intervals, as the options require."""
     saved = saved.resampled(options.resample_rate) if options.resample_rate > 1 else saved
     saved = saved.conformal() if options.conformal else saved
     if options.scoring.mode == "probabilistic" and saved.model.distribution == "none":
@@ -92,31 +92,33 @@ def _run_name(options: EvaluateOptions, prepared: Prepared) -> str:
     return f"evaluate {labels.title(prepared.saved.config)} {prepared.data_name} {which}"
 
 
-def _score(prepared: Prepared, around: Surroundings, listen: Listener) -> Evaluated:
+def _score(prepared: Prepared, context: RunContext, on_batch: BatchCallback) -> Evaluated:
     saved, problem, windows = prepared.saved, prepared.problem, prepared.windows
-    scoring, watch = prepared.scoring, around.progress.scoring
-    found = score_windows(saved.model, problem, windows, scoring, watch=watch, listen=listen)
-    if not found.errors.isfinite().any():
+    scoring, progress = prepared.scoring, context.progress.scoring
+    scores = score_windows(
+        saved.model, problem, windows, scoring, progress=progress, on_batch=on_batch
+    )
+    if not scores.errors.isfinite().any():
         raise UserError(
-            f"{problem.table.path}: {prepared.about(len(found.numbers))}: none has a value to "
+            f"{problem.table.path}: {prepared.about(len(scores.numbers))}: none has a value to "
             "score; see check"
         )
-    whole = len(chosen(windows, replace(scoring, limit=None)))
-    if len(found.numbers) < whole:
-        around.say(
-            f"--limit: scored {len(found.numbers)} of {whole} windows, evenly spaced from the "
+    total = len(selected_windows(windows, replace(scoring, limit=None)))
+    if len(scores.numbers) < total:
+        context.notify(
+            f"--limit: scored {len(scores.numbers)} of {total} windows, evenly spaced from the "
             "first to the last"
         )
-    return Evaluated(prepared, found, score_seasonal_naive(problem, prepared.part, scoring))
+    return Evaluated(prepared, scores, score_seasonal_naive(problem, prepared.part, scoring))
 
 
-def _log(run: Run, evaluated: Evaluated, around: Surroundings) -> None:
-    prefix, leads = evaluated.prepared.prefix, evaluated.found.totals.by_lead()
+def _log(run: Run, evaluated: Evaluated, context: RunContext) -> None:
+    prefix, leads = evaluated.prepared.prefix, evaluated.scores.totals.by_lead()
     naive = evaluated.naive.pooled()
     run.metrics(evaluated.metrics)
     run.metrics({f"{prefix}/seasonal_naive/{name}": value for name, value in naive.items()})
     run.curves({f"by_lead/{prefix}/{name}": leads[name] for name in CURVES if name in leads})
-    around.tracker.log_files(run, lambda folder: write_evaluation(folder, evaluated))
+    context.tracker.log_files(run, lambda folder: write_evaluation(folder, evaluated))
 
 
 def _log_start(run: Run, options: EvaluateOptions, prepared: Prepared) -> None:

@@ -1,4 +1,4 @@
-"""Which windows an evaluation scores: those of a split, or of the last origins of a file."""
+"""The windows of an evaluation: those of a split, or of the last origins of a file."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,16 +21,14 @@ from forecaster.data.splits import Part
 from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Scoring
-from forecaster.inference.predictor import check_form, in_model_order
+from forecaster.inference.predictor import check_schema, in_model_order
 from forecaster.inference.saved_model import SavedModel
 from forecaster.workflows.evaluate_report import Prepared
 
 
 @dataclass(frozen=True)
 class Rolling:
-    """The last ``origins`` of a file in place of a split, ``stride`` steps apart (None: the
-    horizon).
-    """
+    """The last ``origins`` of a file, ``stride`` steps apart (None: the horizon)."""
 
     origins: int
     stride: int | None
@@ -55,36 +53,38 @@ class EvaluateOptions:
     trust_code: bool = False
 
 
-def prepare(saved: SavedModel, options: EvaluateOptions, say: Callable[[str], object]) -> Prepared:
-    """Read and split the data; ``say`` gets what people should know of them."""
+def prepare(
+    saved: SavedModel, options: EvaluateOptions, notify: Callable[[str], object]
+) -> Prepared:
+    """Read and split the data; ``notify`` receives remarks about them."""
     if options.conformal and options.split == "validation":
-        say(
+        notify(
             "--conformal: the intervals come from the errors on these very windows, so their "
             "coverage here is that of the "
             "calibration and says nothing about new data; see --split test"
         )
     source = _source(saved.config.data, options)
-    table = _read(source, options, say)
-    check_form(saved, table)
+    table = _read(source, options, notify)
+    check_schema(saved, table)
     problem, scoring, which = _problem(saved, in_model_order(saved, table), source, options)
-    _tell_unknown_series(saved, problem, say)
+    _notify_unknown_series(saved, problem, notify)
     part: Part = "validation" if options.split == "validation" else "test"
     windows = problem.windows(part)
     if part == "test":
-        _tell_what_was_seen(saved, problem, options.rolling is not None, say)
+        _notify_training_rows(saved, problem, options.rolling is not None, notify)
     return Prepared(saved, problem, windows, part, scoring, which)
 
 
 def _problem(
     saved: SavedModel, table: Table, source: DataConfig, options: EvaluateOptions
 ) -> tuple[Problem, Scoring, str]:
-    """The split or the rolling origins, which of its windows are scored, and that in words."""
+    """The problem, its scoring with the stride of the origins, and a description of the windows."""
     if options.rolling is None:
         try:
             problem = load_problem(source, table, saved.scaling)
         except TooShortError as error:
             raise UserError(
-                f"{error.what}; give --origins in place of --split, or more rows"
+                f"{error.fault}; give --origins in place of --split, or more rows"
             ) from error
         return problem, options.scoring, f"the {options.split} split"
     origins, stride = options.rolling.origins, options.rolling.stride or source.horizon
@@ -93,21 +93,23 @@ def _problem(
     return problem, replace(options.scoring, stride=stride), which
 
 
-def _tell_unknown_series(saved: SavedModel, problem: Problem, say: Callable[[str], object]) -> None:
+def _notify_unknown_series(
+    saved: SavedModel, problem: Problem, notify: Callable[[str], object]
+) -> None:
     names = [series.item_id or "" for series in problem.table.series]
     unknown = [name for name in names if name not in saved.scaling]
     if unknown:
-        say(
+        notify(
             f"{len(unknown)} series, such as '{unknown[0]}', were not in the training: scaled by "
             "their own values before "
             "those scored"
         )
 
 
-def _tell_what_was_seen(
-    saved: SavedModel, problem: Problem, rolling: bool, say: Callable[[str], object]
+def _notify_training_rows(
+    saved: SavedModel, problem: Problem, rolling: bool, notify: Callable[[str], object]
 ) -> None:
-    """Windows in the rows that the model was trained on or chosen by flatter it."""
+    """Notify if windows lie in the rows that the model was trained or selected on."""
     table, seen = problem.table, False
     try:
         until = {
@@ -120,8 +122,8 @@ def _tell_what_was_seen(
         ) from error
     for series, border in zip(table.series, problem.borders, strict=True):
         first = table.interval.stamps(series.first, border.part("test")[0] + 1)[-1]
-        known = until.get(series.item_id or "")
-        seen |= known is not None and first <= known
+        last_seen = until.get(series.item_id or "")
+        seen |= last_seen is not None and first <= last_seen
     if seen:
         other = "" if table.digest == saved.metadata.get("digest") else ", if these are its series"
         which, remedy = "--origins: the earliest", "give fewer origins or a smaller --stride"
@@ -130,7 +132,7 @@ def _tell_what_was_seen(
                 "the test split: its first windows",
                 "give --origins that lie after those rows",
             )
-        say(
+        notify(
             f"{which} lie in the rows that this model was trained on or chosen by{other}, which "
             f"flatters it; {remedy}"
         )
@@ -139,18 +141,18 @@ def _tell_what_was_seen(
 def _source(trained: DataConfig, options: EvaluateOptions) -> DataConfig:
     if options.csv is None and options.dataset is None:
         return trained
-    given = {name: value for name, value in options.roles.items() if value is not None}
-    # the training file's interval is the model's affair: it is compared, not imposed
-    given = given if options.csv is None else {"freq": None, **given}
+    roles = {name: value for name, value in options.roles.items() if value is not None}
+    # the training file's interval is not imposed: it is compared later
+    roles = roles if options.csv is None else {"freq": None, **roles}
     file = str(options.csv) if isinstance(options.csv, Path) else None
-    places = {"csv": file, "dataset": options.dataset}
-    return trained.model_copy(update={**given, **places})
+    sources = {"csv": file, "dataset": options.dataset}
+    return trained.model_copy(update={**roles, **sources})
 
 
-def _read(source: DataConfig, options: EvaluateOptions, say: Callable[[str], object]) -> Table:
+def _read(source: DataConfig, options: EvaluateOptions, notify: Callable[[str], object]) -> Table:
     if options.csv is None or options.dataset is not None:
         return load_table(source)
     table = read_table(options.csv, source.columns, IntakeReport())
     for decision in table.report.decisions:
-        say(decision)
+        notify(decision)
     return table

@@ -1,4 +1,4 @@
-"""``forecast``: from a reference to a saved model and a file to what is written."""
+"""``forecast``: forecast a file with a saved model, and write the result."""
 
 import hashlib
 import json
@@ -19,12 +19,12 @@ from forecaster.inference.predictor import (
     PredictionRequest,
     TableForecast,
     columns_of,
+    default_mode,
     forecast_series,
-    own_mode,
 )
 from forecaster.inference.saved_model import SavedModel, digest
 from forecaster.io.atomic import check_folder, write_together
-from forecaster.io.tables import kind_of, renamed, table_bytes
+from forecaster.io.output_tables import kind_of, renamed_items, table_bytes
 from forecaster.reporting.plots import plot_forecast
 from forecaster.tracking.provenance import versions
 
@@ -50,14 +50,14 @@ class ForecastOptions:
 
     @property
     def settings(self) -> "ForecastSettings":
-        """Those of them that do not say where anything lies."""
+        """The options without references and paths."""
         names = ForecastSettings.__dataclass_fields__
         return ForecastSettings(**{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
 class ForecastSettings:
-    """What is asked of a forecast, whichever the model and the data."""
+    """Forecast options that do not depend on the model's and the data's location."""
 
     mode: str | None
     samples: int
@@ -71,7 +71,7 @@ class ForecastSettings:
 
 @dataclass(frozen=True)
 class ForecastResult:
-    """What was written: where, the number of rows and the content of the ``.meta.json``."""
+    """The output file, its number of rows, and the content of its ``.meta.json``."""
 
     output: Path
     rows: int
@@ -79,8 +79,8 @@ class ForecastResult:
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """The model, the file and what is wanted of them."""
+class _Inputs:
+    """A loaded model, a table, and the request."""
 
     saved: SavedModel
     table: Table
@@ -88,8 +88,8 @@ class _Prepared:
     fill: bool
 
 
-def _prepared(options: ForecastOptions) -> _Prepared:
-    """The options' model and file; places that cannot be written are refused."""
+def _load_inputs(options: ForecastOptions) -> _Inputs:
+    """Load model and file. Raises UserError, too, if an output path cannot be written."""
     _check(options.settings)
     saved = open_model(options.reference, options.accelerator, options.trust_code)
     for path in (options.output, options.plot):
@@ -103,25 +103,25 @@ def _check(settings: ForecastSettings) -> None:
         raise UserError("--conformal gives intervals, --mode point has none; leave one of them out")
 
 
-def _prepare(saved: SavedModel, source: Path | RawTable, settings: ForecastSettings) -> _Prepared:
+def _prepare(saved: SavedModel, source: Path | RawTable, settings: ForecastSettings) -> _Inputs:
     saved = saved.resampled(settings.resample_rate) if settings.resample_rate > 1 else saved
     saved = saved.conformal() if settings.conformal else saved
     columns = columns_of(saved, settings.roles)
     table = read_table(source, columns, IntakeReport())
     request = PredictionRequest(
-        settings.mode or own_mode(saved),  # type: ignore[arg-type]
+        settings.mode or default_mode(saved),  # type: ignore[arg-type]
         settings.samples,
         settings.steps,
         settings.quantiles,
         settings.seed,
     )
-    return _Prepared(saved, table, request, columns.on_gap == "fill")
+    return _Inputs(saved, table, request, columns.on_gap == "fill")
 
 
 def forecast_with(
     saved: SavedModel, source: Path | RawTable, settings: ForecastSettings
 ) -> TableForecast:
-    """The forecast by a model that is loaded; nothing is written."""
+    """Forecast with a loaded model; nothing is written."""
     _check(settings)
     prepared = _prepare(saved, source, settings)
     return forecast_series(prepared.saved, prepared.table, prepared.request)
@@ -129,9 +129,7 @@ def forecast_with(
 
 @dataclass(frozen=True)
 class PreparedForecast:
-    """A forecast before it is written: the table, the content of its file and of its
-    ``.meta.json``.
-    """
+    """A forecast before it is written, with the contents of its file and ``.meta.json``."""
 
     table: Table
     frame: pd.DataFrame
@@ -140,26 +138,25 @@ class PreparedForecast:
     horizon: int
 
 
-def make(options: ForecastOptions, output: Path) -> PreparedForecast:
-    """The forecast that is asked for, as the file ``output`` would hold it; nothing is written."""
-    prepared = _prepared(options)
-    made = forecast_series(prepared.saved, prepared.table, prepared.request)
-    frame, decisions = made.frame, made.decisions
+def prepare_forecast(options: ForecastOptions, output: Path) -> PreparedForecast:
+    """Forecast, with the content for the file ``output``; nothing is written."""
+    inputs = _load_inputs(options)
+    result = forecast_series(inputs.saved, inputs.table, inputs.request)
+    frame, decisions = result.frame, result.decisions
     kind = kind_of(output)
     content = table_bytes(frame, kind)
     meta = _meta(
-        options, prepared, output, decisions + (renamed(frame["item_id"]) if kind == ".csv" else [])
+        options,
+        inputs,
+        output,
+        decisions + (renamed_items(frame["item_id"]) if kind == ".csv" else []),
     )
     meta["output_sha256"] = hashlib.sha256(content).hexdigest()
-    return PreparedForecast(
-        prepared.table, frame, content, meta, prepared.saved.config.data.horizon
-    )
+    return PreparedForecast(inputs.table, frame, content, meta, inputs.saved.config.data.horizon)
 
 
 def forecast(options: ForecastOptions) -> ForecastResult:
-    """Forecast and write the table, its ``.meta.json`` and, if asked for, the picture; all of them
-    or none.
-    """
+    """Forecast, and write the table, its ``.meta.json`` and the plot, if any, atomically."""
     output, plot = (
         options.output if options.output is not None else Path("forecast.csv"),
         options.plot,
@@ -168,21 +165,21 @@ def forecast(options: ForecastOptions) -> ForecastResult:
         raise UserError(
             f"--plot {plot}: cannot draw that kind of file; end the name in .png, .svg or .pdf"
         )
-    made = make(options, output)
-    files = files_of(made, output)
+    prepared = prepare_forecast(options, output)
+    files = files_of(prepared, output)
     if plot is not None:
         files[plot] = lambda path: plot_forecast(
-            path, made.table, made.frame, history=3 * made.horizon
+            path, prepared.table, prepared.frame, history=3 * prepared.horizon
         )
     write_together(files)
-    return ForecastResult(output, len(made.frame), made.meta)
+    return ForecastResult(output, len(prepared.frame), prepared.meta)
 
 
-def files_of(made: PreparedForecast, output: Path) -> dict[Path, Callable[[Path], object]]:
-    """What writes a forecast's table to ``output`` and its ``.meta.json`` beside it."""
+def files_of(prepared: PreparedForecast, output: Path) -> dict[Path, Callable[[Path], object]]:
+    """The writers of a forecast's table and its ``.meta.json``, by path."""
     return {
-        output: lambda path: path.write_bytes(made.content),
-        _meta_path(output): lambda path: _write_meta(path, made.meta),
+        output: lambda path: path.write_bytes(prepared.content),
+        _meta_path(output): lambda path: _write_meta(path, prepared.meta),
     }
 
 
@@ -190,27 +187,28 @@ def stream(
     options: ForecastOptions,
     lines: Iterable[str],
     out: Callable[[str], object],
-    say: Callable[[str], object],
+    notify: Callable[[str], object],
     as_json: bool,
 ) -> None:
-    """Forecast after each of ``lines``, to ``out`` or to the output, each row's forecast whole;
-    ``say`` gets decisions.
+    """Forecast after each of ``lines``, written to ``out`` or to the output file.
+
+    ``notify`` receives decisions.
     """
     if options.output is not None and options.output.suffix.lower() == ".parquet":
         raise UserError(
             f"{options.output}: --stream writes text, row after row; end the name in .csv or .json"
         )
-    made = _prepared(options)
-    take, decisions = streaming.follow(made.saved, made.table, made.request, made.fill)
-    decisions += [] if as_json else renamed(made.table.labels)
-    for decision in made.table.report.decisions + decisions:
-        say(decision)
+    inputs = _load_inputs(options)
+    take, decisions = streaming.follow(inputs.saved, inputs.table, inputs.request, inputs.fill)
+    decisions += [] if as_json else renamed_items(inputs.table.labels)
+    for decision in inputs.table.report.decisions + decisions:
+        notify(decision)
     texts = streaming.forecasts(take, lines, streaming.as_json if as_json else streaming.as_csv)
     if options.output is None:
         for text in texts:
             out(text)
     else:
-        meta = _meta(options, made, options.output, decisions, stream=True)
+        meta = _meta(options, inputs, options.output, decisions, stream=True)
         write_together({_meta_path(options.output): lambda path: _write_meta(path, meta)})
         with options.output.open("w", encoding="utf-8") as file:
             for text in texts:
@@ -228,15 +226,15 @@ def _write_meta(path: Path, meta: Mapping[str, Any]) -> None:
 
 def _meta(
     options: ForecastOptions,
-    made: _Prepared,
+    inputs: _Inputs,
     output: Path,
     decisions: list[str],
     stream: bool = False,
 ) -> dict[str, Any]:
-    saved, request = made.saved, made.request
+    saved, request = inputs.saved, inputs.request
     sampled = request.mode == "probabilistic" and saved.model.distribution == "samples"
     sampler = getattr(saved.config.model, "sampler", None)
-    own_steps = getattr(sampler, "steps" if sampled else "point_steps", None)
+    default_steps = getattr(sampler, "steps" if sampled else "point_steps", None)
     return {
         "command": command_of(options, output, request.mode, stream),
         "folder": str(Path.cwd()),
@@ -246,16 +244,16 @@ def _meta(
         "run_id": saved.metadata.get("run_id"),
         "trained_on": saved.metadata.get("digest"),
         "input": str(options.csv),
-        "input_sha256": made.table.digest,
+        "input_sha256": inputs.table.digest,
         "seed": request.seed,
         "mode": request.mode,
         "conformal": options.conformal,
         "horizon": saved.config.data.horizon,
-        "steps": request.steps if request.steps is not None else own_steps,
+        "steps": request.steps if request.steps is not None else default_steps,
         "samples": request.samples if sampled else None,
         "quantiles": list(request.quantiles) if request.mode == "probabilistic" else None,
         "resample_rate": options.resample_rate,
-        "decisions": made.table.report.decisions + decisions,
+        "decisions": inputs.table.report.decisions + decisions,
         "device": saved.model.device.type,
         "versions": versions(),
     }
@@ -264,9 +262,7 @@ def _meta(
 def command_of(
     options: ForecastOptions, output: Path, mode: str, stream: bool = False
 ) -> list[str]:
-    """The arguments of the command line that makes this forecast again, every setting that matters
-    written out.
-    """
+    """Command-line arguments that reproduce this forecast, with all relevant options."""
     values: dict[str, Any] = {
         "model": options.reference,
         "csv": options.csv,
@@ -280,9 +276,9 @@ def command_of(
         "accelerator": options.accelerator,
         **options.roles,
     }
-    found = ["forecast"]
+    arguments = ["forecast"]
     for name, value in values.items():
         if value is not None:
             text = ",".join(value) if isinstance(value, tuple) else str(value)
-            found += [f"--{name.replace('_', '-')}", text]
-    return found + ["--conformal"] * options.conformal + ["--stream"] * stream
+            arguments += [f"--{name.replace('_', '-')}", text]
+    return arguments + ["--conformal"] * options.conformal + ["--stream"] * stream

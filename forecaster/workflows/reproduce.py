@@ -15,10 +15,15 @@ from forecaster.errors import UserError
 from forecaster.inference.locate import find_model
 from forecaster.inference.saved_model import FILES, digest
 from forecaster.io.atomic import write_together
-from forecaster.io.tables import kind_of, read_table_bytes
+from forecaster.io.output_tables import kind_of, read_table_bytes
 from forecaster.tracking import store
 from forecaster.tracking.provenance import versions
-from forecaster.workflows.forecast import ForecastOptions, PreparedForecast, files_of, make
+from forecaster.workflows.forecast import (
+    ForecastOptions,
+    PreparedForecast,
+    files_of,
+    prepare_forecast,
+)
 
 SUFFIX = ".meta.json"
 
@@ -85,7 +90,7 @@ def reproduce(
         plot=None,
         trust_code=trust_code,
     )
-    forecast = make(resolved, output or original)
+    forecast = prepare_forecast(resolved, output or original)
     if output is not None:
         write_together(files_of(forecast, output))
     sha256 = forecast.meta["output_sha256"]

@@ -1,4 +1,4 @@
-"""``train``: one training from the data to the saved model, as one tracked run."""
+"""``train``: train, evaluate and save a model, as one tracked run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from forecaster.config.load import check_config
-from forecaster.config.parts import Trust, own_names
+from forecaster.config.parts import Trust, custom_names
 from forecaster.config.schema import Config, TrainerConfig
 from forecaster.data.problem import Problem, load_problem
 from forecaster.data.reading import RawTable
@@ -16,21 +16,21 @@ from forecaster.errors import UserError
 from forecaster.io.atomic import check_model_folder
 from forecaster.serving import registry
 from forecaster.training.fit import on_cuda
-from forecaster.workflows.surroundings import COMMAND_LINE, Surroundings
-from forecaster.workflows.tracker import Run
+from forecaster.workflows.run_context import COMMAND_LINE, RunContext
+from forecaster.workflows.tracking_target import Run
 from forecaster.workflows.train_job import FILE, Job, find_job
-from forecaster.workflows.train_steps import Site, TrainingResult, carry_out, log_start
+from forecaster.workflows.train_steps import Site, TrainingResult, log_start, run_steps
 
 __all__ = ["TrainOptions", "TrainingResult", "check_devices", "resume", "train"]
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What is trained, as the run ``run_name`` of ``experiment``, and where its model is saved.
+    """The options of a training.
 
-    ``parent``: the run that this is a part of; ``tags``: further ones; ``registered_name``: a name
-    of which the model becomes a version. ``source``: cells in memory, in place of the
-    configuration's file.
+    ``output``: the folder of the saved model. ``parent``: the id of a parent run; ``tags``:
+    additional ones; ``registered_name``: the name to register the model by. ``source``: cells in
+    memory instead of the configuration's file.
     """
 
     config: Config
@@ -43,8 +43,8 @@ class TrainOptions:
     source: RawTable | None = None
 
 
-def train(options: TrainOptions, around: Surroundings = COMMAND_LINE) -> TrainingResult:
-    """Train, evaluate, save and track."""
+def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> TrainingResult:
+    """Train, evaluate, save and track a model."""
     config = options.config
     if options.registered_name is not None:
         registry.check_name(options.registered_name)
@@ -53,42 +53,40 @@ def train(options: TrainOptions, around: Surroundings = COMMAND_LINE) -> Trainin
     check_devices(config.trainer)
     _check_parts(config)
     problem = _problem(config, options.source)
-    around.tracker.check()
-    with around.tracker.open(options.experiment, options.run_name, parent=options.parent) as run:
+    context.tracker.check()
+    with context.tracker.open(options.experiment, options.run_name, parent=options.parent) as run:
         run.tags(options.tags)
         job = _job(options, problem, run.run_id)
-        run.save_unsent_beside(job.folder(around.tracker))
-        with around.tracker.checkpoints(run.run_id) as checkpoints:
+        run.save_unsent_beside(job.folder(context.tracker))
+        with context.tracker.checkpoints(run.run_id) as checkpoints:
             (checkpoints / FILE).write_text(job.model_dump_json(indent=1), encoding="utf-8")
-            site = _site(around, run, checkpoints, job)
+            site = _site(context, run, checkpoints, job)
             log_start(site, config, problem)
-            return carry_out(site, config, problem)
+            return run_steps(site, config, problem)
 
 
 def resume(
-    reference: str, csv: str | None = None, around: Surroundings = COMMAND_LINE
+    reference: str, csv: str | None = None, context: RunContext = COMMAND_LINE
 ) -> TrainingResult:
-    """Go on with an interrupted training, in its own run; ``csv``: where its file is by now, if it
-    was moved.
-    """
+    """Continue an interrupted training in its run; ``csv``: the new path of its file if moved."""
     job = find_job(reference)
     config = check_config(job.config, f"run {job.run_id}", Trust(code=True))
     if csv is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"csv": csv})})
     check_devices(config.trainer)
     problem = _same_problem(job, config)
-    tracker = around.tracker
+    tracker = context.tracker
     with (
         tracker.checkpoints(job.run_id) as checkpoints,
         tracker.open(job.experiment, job.run_name, job.run_id) as run,
     ):
         run.save_unsent_beside(job.folder(tracker))
-        return carry_out(_site(around, run, checkpoints, job), config, problem)
+        return run_steps(_site(context, run, checkpoints, job), config, problem)
 
 
 def _check_parts(config: Config) -> None:
-    """Other processes find a class by its module's name, and a file has none."""
-    names = own_names(config.model.model_dump(mode="json"))
+    """Raise UserError for custom parts in files, which several processes cannot import."""
+    names = custom_names(config.model.model_dump(mode="json"))
     files = [name for name in names if ".py:" in name]
     if files and config.trainer.devices > 1:
         raise UserError(
@@ -104,7 +102,7 @@ def _problem(config: Config, source: RawTable | None) -> Problem:
 
 
 def _same_problem(job: Job, config: Config) -> Problem:
-    """The data that an interrupted training began with."""
+    """The unchanged data of an interrupted training."""
     if config.data.csv is None and config.data.dataset is None:
         raise UserError(
             f"--resume {job.run_id}: it was training on a frame in memory, which is gone; train "
@@ -132,19 +130,19 @@ def _job(options: TrainOptions, problem: Problem, run_id: str) -> Job:
     )
 
 
-def _site(around: Surroundings, run: Run, checkpoints: Path, job: Job) -> Site:
-    folder = job.folder(around.tracker)
-    return Site(around, run, checkpoints, folder, job.registered_name)
+def _site(context: RunContext, run: Run, checkpoints: Path, job: Job) -> Site:
+    folder = job.folder(context.tracker)
+    return Site(context, run, checkpoints, folder, job.registered_name)
 
 
 def check_devices(settings: TrainerConfig) -> None:
-    """Refuse devices that are not here; processes on the CPU may be more than it has cores."""
+    """Raise UserError for devices that are not available."""
     if settings.accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError("--accelerator gpu: no CUDA device is available here; use cpu or auto")
     if on_cuda(settings) and settings.devices > torch.cuda.device_count():
-        there = torch.cuda.device_count()
+        count = torch.cuda.device_count()
         raise UserError(
-            f"--devices {settings.devices}: the number of CUDA devices here is {there}; give "
-            f"{there} at most, "
+            f"--devices {settings.devices}: the number of CUDA devices here is {count}; give "
+            f"{count} at most, "
             "or --accelerator cpu"
         )

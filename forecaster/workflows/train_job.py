@@ -1,4 +1,4 @@
-"""What an interrupted training leaves beside its checkpoints, to be gone on with."""
+"""The job file beside a training's checkpoints, by which it can be resumed."""
 
 from pathlib import Path
 from typing import Any
@@ -8,13 +8,13 @@ from pydantic import ValidationError
 from forecaster.config.sections import Section
 from forecaster.errors import UserError
 from forecaster.tracking import store
-from forecaster.workflows.tracker import Tracker
+from forecaster.workflows.tracking_target import Tracker
 
 FILE = "job.json"
 
 
 class Job(Section):
-    """What has to be known to go on with an interrupted training, beside its checkpoints."""
+    """The options and the run of a training, stored so that it can be resumed."""
 
     config: dict[str, Any]
     digest: str
@@ -25,23 +25,23 @@ class Job(Section):
     registered_name: str | None = None
 
     def folder(self, tracker: Tracker) -> Path:
-        """Where the model is to be saved."""
+        """The folder of the saved model."""
         return Path(self.output) if self.output else tracker.model_folder(self.run_id)
 
 
 def find_job(reference: str) -> Job:
-    """The interrupted training of a run id, ``runs:/ID``, its checkpoint folder, or ``latest``."""
-    known = sorted(store.CHECKPOINTS.glob(f"*/{FILE}"), key=lambda p: p.stat().st_mtime)
+    """The job of a run id, ``runs:/ID``, a checkpoint folder, or ``latest``."""
+    jobs = sorted(store.CHECKPOINTS.glob(f"*/{FILE}"), key=lambda p: p.stat().st_mtime)
     if reference == "latest":
-        if not known:
+        if not jobs:
             raise UserError(
                 "--resume latest: no interrupted training; give the id of a run that did not end"
             )
-        path = known[-1]
+        path = jobs[-1]
     else:
         name = reference.removeprefix("runs:/").split("/")[0]
         path = next(
-            (p for p in known if p.parent.name == name or p.parent == Path(reference).resolve()),
+            (p for p in jobs if p.parent.name == name or p.parent == Path(reference).resolve()),
             Path(),
         )
     if not path.is_file():

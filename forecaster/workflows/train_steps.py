@@ -1,6 +1,4 @@
-"""The steps of a training, a chain of values: problem → fitted model → evaluation → saved model →
-logged run.
-"""
+"""The steps of a training: problem → fitted model → evaluation → saved model → logged run."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +16,7 @@ from forecaster.evaluation.score import Mode, Scoring, score_seasonal_naive, sco
 from forecaster.inference.predictor import PredictionRequest, forecast_table
 from forecaster.inference.saved_model import SavedModel, load_model, save_model
 from forecaster.io.atomic import whole_folder
-from forecaster.io.tables import table_bytes
+from forecaster.io.output_tables import table_bytes
 from forecaster.models.base import Forecaster
 from forecaster.models.conformal import validation_errors
 from forecaster.reporting.plots import plot_forecast, recent_history
@@ -27,14 +25,15 @@ from forecaster.tracking import labels
 from forecaster.tracking.provenance import code_version, versions
 from forecaster.training.fit import fit, new_model, on_cuda, window_data
 from forecaster.training.progress import Stopwatch
-from forecaster.workflows.surroundings import Surroundings
-from forecaster.workflows.tracker import Run
+from forecaster.workflows.run_context import RunContext
+from forecaster.workflows.tracking_target import Run
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The end of a training. ``baseline``: seasonal naive's metrics on the same windows;
-    ``version``: if registered.
+    """The result of a training, with the metrics of seasonal naive as ``baseline``.
+
+    ``version``: of the registered model, if any.
     """
 
     run_id: str
@@ -46,9 +45,9 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class Site:
-    """Where one training goes on: its run, its checkpoints, the folder its model is saved in."""
+    """The outputs of a training: its run, checkpoints and the folder of its model."""
 
-    around: Surroundings
+    context: RunContext
     run: Run
     checkpoints: Path
     folder: Path
@@ -57,7 +56,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model and what it learnt from; ``seconds`` it took."""
+    """A trained model with its problem; ``seconds``: the training time."""
 
     config: Config
     problem: Problem
@@ -67,7 +66,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A fitted model's metrics, those of the test by lead time (H), and seasonal naive's."""
+    """The metrics of a model, the test metrics by lead time (H), and those of seasonal naive."""
 
     fitted: Fitted
     metrics: dict[str, float]
@@ -77,14 +76,14 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Stored:
-    """An evaluated model as it is read back from its folder."""
+    """An evaluated model, reloaded from its folder."""
 
     evaluated: Evaluated
     saved: SavedModel
 
 
-def carry_out(site: Site, config: Config, problem: Problem) -> TrainingResult:
-    """The chain; each step logs what it has found, so that a later one that fails loses nothing."""
+def run_steps(site: Site, config: Config, problem: Problem) -> TrainingResult:
+    """Run all steps; each logs its result, so that a failure of a later one loses nothing."""
     fitted = _fit(site, config, problem)
     evaluated = _evaluate(site, fitted)
     stored = _store(site, evaluated)
@@ -101,7 +100,7 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
         site.run.metrics(losses, epoch)
         stopwatch.save()
 
-    windows, progress = window_data(config, problem), site.around.progress
+    windows, progress = window_data(config, problem), site.context.progress
     fit(model, windows, config.trainer, site.checkpoints, report, progress)
     seconds = stopwatch.seconds()
     if on_cuda(config.trainer):
@@ -110,9 +109,7 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
 
 
 def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
-    """Validation and test metrics: the point forecast and the samples, on as many windows as the
-    configuration says; seasonal naive's on the same test windows.
-    """
+    """Validation and test metrics of the model, and test metrics of seasonal naive."""
     validation, _ = _scores(fitted, "validation")
     test, leads = _scores(fitted, "test")
     metrics = {
@@ -126,25 +123,26 @@ def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
 
 
 def _scores(fitted: Fitted, part: Part) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """The metrics of a part, pooled and by lead time (H)."""
+    """The metrics of a split, pooled and by lead time (H)."""
     model, problem, settings = fitted.model, fitted.problem, fitted.config.trainer
     windows = problem.windows(part)
     point = score_windows(model, problem, windows, Scoring("point", limit=settings.point_windows))
     if model.distribution == "none" or not settings.score_windows:
         return point.pooled(), point.totals.by_lead()
-    # quantiles cost one pass, so there all windows are scored
+    # quantiles need one pass only, so all windows are scored
     limit = settings.score_windows if model.distribution == "samples" else None
     scoring = Scoring("probabilistic", settings.score_samples, limit=limit, seed=settings.seed)
-    drawn = score_windows(model, problem, windows, scoring)
-    found, pooled = point.pooled(), drawn.pooled()
-    counts = {"windows": found["windows"], "probabilistic_windows": pooled["windows"]}
-    return {**found, **pooled, **counts}, {**point.totals.by_lead(), **drawn.totals.by_lead()}
+    samples = score_windows(model, problem, windows, scoring)
+    metrics, sample_metrics = point.pooled(), samples.pooled()
+    counts = {"windows": metrics["windows"], "probabilistic_windows": sample_metrics["windows"]}
+    leads = {**point.totals.by_lead(), **samples.totals.by_lead()}
+    return {**metrics, **sample_metrics, **counts}, leads
 
 
 def _baseline(fitted: Fitted) -> dict[str, float]:
     scoring = Scoring("point", limit=fitted.config.trainer.point_windows)
-    found = score_seasonal_naive(fitted.problem, "test", scoring).pooled()
-    return {f"test/{name}": value for name, value in found.items() if name != "windows"}
+    metrics = score_seasonal_naive(fitted.problem, "test", scoring).pooled()
+    return {f"test/{name}": value for name, value in metrics.items() if name != "windows"}
 
 
 def _log_evaluation(site: Site, evaluated: Evaluated) -> None:
@@ -161,11 +159,11 @@ def _log_evaluation(site: Site, evaluated: Evaluated) -> None:
         (folder / "evaluation").mkdir()
         frame.to_csv(folder / "evaluation" / "by_lead.csv", index=False, float_format="%.8g")
 
-    site.around.tracker.log_files(site.run, write)
+    site.context.tracker.log_files(site.run, write)
 
 
 def _store(site: Site, evaluated: Evaluated) -> Stored:
-    """The model in its folder, and read back from there."""
+    """Save the model in its folder, and reload it."""
     fitted = evaluated.fitted
     config, model, problem = fitted.config, fitted.model, fitted.problem
     metadata = {
@@ -184,11 +182,9 @@ def _store(site: Site, evaluated: Evaluated) -> Stored:
 
 
 def _log(site: Site, stored: Stored) -> TrainingResult:
-    """The model with the run, and registered if that was asked for, and a picture of its forecast
-    past the end of the data.
-    """
+    """Log the model and a forecast past the end of the data; register the model if requested."""
     model_id = _log_model(site, stored)
-    site.around.tracker.log_files(site.run, lambda folder: _write_forecast(site, stored, folder))
+    site.context.tracker.log_files(site.run, lambda folder: _write_forecast(site, stored, folder))
     version = _register(site.registered_name, model_id, site.run.run_id)
     evaluated = stored.evaluated
     return TrainingResult(
@@ -197,19 +193,20 @@ def _log(site: Site, stored: Stored) -> TrainingResult:
 
 
 def _log_model(site: Site, stored: Stored) -> str | None:
-    """The logged model's id; None where the store is away: the folder is then kept with what else
-    is to be logged.
+    """Log the model and return its id.
+
+    If the store is unreachable, the folder is added to the unsent files, and None returned.
     """
     try:
-        return site.around.tracker.log_model(stored.saved, stored.evaluated.fitted.problem.table)
+        return site.context.tracker.log_model(stored.saved, stored.evaluated.fitted.problem.table)
     except UserError as error:
-        site.around.say(f"note: {error}; the model is saved, and logged as plain files")
+        site.context.notify(f"note: {error}; the model is saved, and logged as plain files")
         site.run.folder(site.folder, "model")
         return None
 
 
 def _write_forecast(site: Site, stored: Stored, folder: Path) -> None:
-    """The forecast past the end of the data, its picture, and the history in it."""
+    """Write the forecast past the end of the data, its plot, and the recent history."""
     fitted, saved = stored.evaluated.fitted, stored.saved
     table, history = fitted.problem.table, 3 * fitted.config.data.horizon
     mode: Mode = "point" if fitted.model.distribution == "none" else "probabilistic"
@@ -218,7 +215,7 @@ def _write_forecast(site: Site, stored: Stored, folder: Path) -> None:
     try:
         forecast, _ = forecast_table(saved, table, request)
     except UserError as error:
-        site.around.say(f"no forecast plot: {error}")
+        site.context.notify(f"no forecast plot: {error}")
         return
     for name in ("plots", "forecasts"):
         (folder / name).mkdir()
@@ -239,7 +236,7 @@ def _register(name: str | None, model_id: str | None, run_id: str) -> int | None
 
 
 def log_start(site: Site, config: Config, problem: Problem) -> None:
-    """What is known before the training: parameters, data, versions."""
+    """Log parameters, data and versions before the training."""
     run, table = site.run, problem.table
     run.parameters({**labels.parameters(config, table.digest), "season": table.interval.season})
     name, source = labels.dataset_name(problem), labels.data_source(problem)
@@ -254,4 +251,4 @@ def log_start(site: Site, config: Config, problem: Problem) -> None:
         for name, content in contents.items():
             (folder / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
-    site.around.tracker.log_files(run, write)
+    site.context.tracker.log_files(run, write)

@@ -40,11 +40,11 @@ def test_other_files_are_checked_before_they_are_shown(cli: Cli, write) -> None:
 def test_parts_are_listed_with_their_settings_and_defaults(cli: Cli) -> None:
     lines = cli("models", "parts", "--kind", "condition").stdout.splitlines()
     assert lines == [
-        "condition history: The last steps values of the history stand in the network's input "
-        "before the path, with their mask (CSDI).",
+        "condition history: The last steps values of the history and their mask, before the path "
+        "(CSDI).",
         "    steps = 96  (int > 0)",
-        "condition linear: E(x): one linear layer from the lookback to the path's length, shared "
-        "by the channels (S²DBM).",
+        "condition linear: E(x): a linear layer from lookback to path length, shared by the channels "
+        "(S²DBM).",
         "condition mixup: E(x), mixed elementwise with the true future in training (TimeDiff's "
         "future mixup).",
     ]

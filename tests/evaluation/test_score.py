@@ -18,10 +18,10 @@ from forecaster.evaluation.metrics import QUANTILES
 from forecaster.evaluation.score import (
     Scoring,
     WindowScores,
-    chosen,
     evaluate,
     interval_ends,
     score_windows,
+    selected_windows,
     worst_windows,
 )
 from forecaster.evaluation.units import Units
@@ -173,7 +173,7 @@ def test_batches_are_as_large_as_memory_allows(
 
     windows = bounded.windows("test")
     with pytest.raises(Enough, match=f"^{size}$"):
-        score_windows(Fixed(torch.zeros(1, K, H)), bounded, windows, scoring, watch=watch)
+        score_windows(Fixed(torch.zeros(1, K, H)), bounded, windows, scoring, progress=watch)
 
 
 def test_quantile_models_are_scored_by_their_quantiles(bounded: Problem) -> None:
@@ -215,12 +215,12 @@ def test_every_so_many_th_window_is_scored_the_last_among_them(
     bounded: Problem, stride: int
 ) -> None:
     windows = bounded.windows("test")
-    numbers = chosen(windows, Scoring(stride=stride))
+    numbers = selected_windows(windows, Scoring(stride=stride))
     for owner, series in enumerate(bounded.table.series):
         rows = windows.rows[numbers[windows.owners[numbers] == owner]].tolist()
         first = int(windows.rows[windows.owners == owner].min())
         assert rows == list(range(len(series.values) - H, first - 1, -stride))[::-1]
-    few = chosen(windows, Scoring(stride=stride, limit=3))
+    few = selected_windows(windows, Scoring(stride=stride, limit=3))
     assert few.tolist() == numbers[[0, round((len(numbers) - 1) / 2), -1]].tolist()
 
 

@@ -17,7 +17,7 @@ from forecaster.models.diffusion.config import DiffusionConfig
 from forecaster.models.linear import LinearConfig
 from forecaster.models.state_space import StateSpace
 from forecaster.models.state_space.config import StateSpaceConfig
-from forecaster.networks import running
+from forecaster.networks import running_norm
 
 B, K, L, H = 3, 2, 40, 12
 LAYERS = ["lssl", "lssl-fixed", "s4", "s4d", "s5", "s4-ptd", "s5-ptd"]
@@ -64,7 +64,7 @@ def test_a_split_anywhere_gives_the_same(mix: bool, split: int) -> None:
     memory = None
     for part in (slice(0, split), slice(split, L)):
         memory = model.read(batch.past[..., part], batch.past_mask[..., part], memory)
-    found = model.head.predict(model.emit(memory.features, memory.frame))
+    found = model.head.predict(model.emit(memory.features, memory.window_scale))
     torch.testing.assert_close(found, model.predict(batch), rtol=1e-9, atol=1e-9)
 
 
@@ -82,8 +82,8 @@ def test_memory_does_not_grow() -> None:
 
 def test_running_moments_are_those_of_a_loop() -> None:
     batch, decay = windows(), 0.9
-    found = running.run(batch.past, batch.past_mask, decay, running.at_rest(batch.past))
-    level, scale = running.level_scale(found, batch.past.double())
+    found = running_norm.run(batch.past, batch.past_mask, decay, running_norm.at_rest(batch.past))
+    level, scale = running_norm.level_scale(found, batch.past.double())
     x, m = batch.past[1, 0].double().numpy(), batch.past_mask[1, 0].numpy()
     for t in (0, 5, L - 1):
         weight = m[: t + 1] * decay ** np.arange(t, -1, -1)
@@ -93,9 +93,9 @@ def test_running_moments_are_those_of_a_loop() -> None:
         variance = np.average((x[: t + 1] - mean) ** 2, weights=weight)
         assert float(level[1, 0, t]) == pytest.approx(mean, rel=1e-9, abs=1e-9)
         assert float(scale[1, 0, t]) == pytest.approx((variance + 1e-5) ** 0.5, rel=1e-9)
-    moments = running.at_rest(batch.past)
+    moments = running_norm.at_rest(batch.past)
     for t in range(L):
-        moments = running.step(batch.past[..., t], batch.past_mask[..., t], decay, moments)
+        moments = running_norm.step(batch.past[..., t], batch.past_mask[..., t], decay, moments)
         torch.testing.assert_close(moments, found[..., t], rtol=1e-12, atol=1e-12)
 
 
@@ -157,7 +157,7 @@ def test_quantiles_do_not_cross_and_the_median_is_the_point() -> None:
 @torch.no_grad()
 def test_student_t_samples_have_its_quantiles() -> None:
     model, batch = make(output="student-t"), windows()
-    loc, scale, df = (each[0].double().numpy() for each in model._numbers(batch).unbind(1))
+    loc, scale, df = (each[0].double().numpy() for each in model._head_parameters(batch).unbind(1))
     drawn = model.sample(batch, Draws(20_000, [1, 2, 3]))[0].numpy()
     for level in (0.05, 0.5, 0.9):
         expected = stats.t.ppf(level, df, loc, scale)

@@ -11,7 +11,7 @@ from forecaster.networks.conditions import ConditionShape, HistoryConfig, MixupC
 from forecaster.networks.convolution import ConvolutionConfig
 from forecaster.networks.layers import TransformerLayer
 from forecaster.networks.mixer import MixerConfig
-from forecaster.networks.norms import frame
+from forecaster.networks.norms import window_scale
 from forecaster.networks.perceptron import PerceptronConfig
 from forecaster.networks.residual import ResidualNetworkConfig, StateSpaceLayer
 
@@ -119,18 +119,20 @@ def test_frames_invert_and_ignore_the_missing(norm: str) -> None:
     torch.manual_seed(0)
     past, mask = torch.randn(2, 3, 9) * 5 + 3, torch.ones(2, 3, 9)
     mask[0, 1, 4:] = 0
-    window = frame(past, mask, norm)
+    window = window_scale(past, mask, norm)
     torch.testing.assert_close(window.invert(window.apply(past)), past)
-    other = frame(torch.where(mask > 0, past, -99.0), mask, norm)
+    other = window_scale(torch.where(mask > 0, past, -99.0), mask, norm)
     torch.testing.assert_close(other.level, window.level)
     torch.testing.assert_close(other.scale, window.scale)
 
 
 def test_frames_are_what_they_are_named() -> None:
     past, mask = torch.tensor([[[1.0, 2.0, 6.0, 7.0]]]), torch.tensor([[[1.0, 1.0, 1.0, 0.0]]])
-    assert frame(past, mask, "last").level.item() == 6
-    assert frame(past, mask, "mean").level.item() == 3
-    assert frame(past, mask, "standard").scale.item() == pytest.approx((14 / 3 + 1e-5) ** 0.5)
-    nothing = frame(past, torch.zeros_like(mask), "standard")
+    assert window_scale(past, mask, "last").level.item() == 6
+    assert window_scale(past, mask, "mean").level.item() == 3
+    assert window_scale(past, mask, "standard").scale.item() == pytest.approx(
+        (14 / 3 + 1e-5) ** 0.5
+    )
+    nothing = window_scale(past, torch.zeros_like(mask), "standard")
     assert nothing.level.item() == 0
     assert nothing.scale.isfinite().all()

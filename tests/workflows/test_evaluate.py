@@ -21,10 +21,10 @@ from forecaster.diffusion.schedules import BridgeConfig
 from forecaster.errors import UserError
 from forecaster.evaluation.score import (
     Scoring,
-    chosen,
     evaluate,
     score_seasonal_naive,
     score_windows,
+    selected_windows,
     worst_windows,
 )
 from forecaster.evaluation.units import Units
@@ -181,7 +181,7 @@ def test_the_worst_windows_do_not_overlap(shops: Problem) -> None:
 def test_rolling_origins_end_with_the_file(shops: Problem) -> None:
     problem = rolling_problem(shops.config, shops.table, origins=3, stride=5)
     windows = problem.windows("test")
-    numbers = chosen(windows, Scoring(stride=5))
+    numbers = selected_windows(windows, Scoring(stride=5))
     assert windows.owners[numbers].tolist() == [0, 0, 0, 1, 1, 1]
     assert windows.rows[numbers].tolist() == [113, 118, 123, 83, 88, 93]
     with pytest.raises(
@@ -224,7 +224,7 @@ def test_the_protocols_z_scores_do_not_depend_on_the_origins(
     split = load_problem(config, shops.table)
     rolling = rolling_problem(config, shops.table, origins=2, stride=5)
     known = {"ark": Scaling(np.array([1.0, 2.0]), np.array([3.0, 4.0]))}
-    foreign = rolling_problem(config, shops.table, origins=2, stride=5, known=known)
+    foreign = rolling_problem(config, shops.table, origins=2, stride=5, stored=known)
     assert foreign.scaling[0] is known["ark"]
     for number, series in enumerate(shops.table.series):
         rows = series.values[: len(series.values) // 2]

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from conftest import SAMPLE, inside
 
 from cli import main
-from forecaster.io.tables import csv_text, read_table_bytes, spreadsheet_safe, table_bytes
+from forecaster.io.output_tables import csv_text, read_table_bytes, spreadsheet_safe, table_bytes
 from forecaster.workflows.reproduce import largest_difference
 
 SMALL = ["--horizon", 14, "--lookback", 56, "--accelerator", "cpu"]

@@ -1,7 +1,6 @@
-"""Any point model with its own residuals: the honest baseline of every sampler, and a start for
-bridges that has a spread.
+"""Residual bootstrap of a point model: a probabilistic baseline, and a prior with a spread.
 
-``bank`` holds the residuals, ``calibrator`` selects how they are widened, ``forecaster`` draws.
+``bank`` stores the residuals, ``calibrator`` selects their scaling, ``forecaster`` draws.
 """
 
 from forecaster.models.bootstrap.forecaster import ResidualBootstrap, ResidualBootstrapConfig

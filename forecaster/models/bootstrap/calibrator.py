@@ -1,6 +1,4 @@
-"""How strongly residuals grow with the scale of a window, and by how much they all are widened:
-selected by the score of the samples on validation.
-"""
+"""Selection of the residuals' scaling and widening by validation score."""
 
 import itertools
 from typing import NamedTuple
@@ -15,16 +13,14 @@ from forecaster.models.bootstrap.bank import ResidualBank
 from forecaster.models.prior import Prior
 from forecaster.models.scoring_rules import sample_score
 
-# what is selected from; never less than the residuals were, since too narrow intervals cost more
+# the grid; no spread below 1, since too narrow intervals cost more
 POWERS, SPREADS = (0.0, 0.25, 0.5, 0.75, 1.0), (1.0, 1.1, 1.2, 1.35, 1.5)
-# validation windows, evenly spaced, and draws of each
+# number of validation windows, evenly spaced, and of draws a window
 _WINDOWS, _DRAWS = 256, 32
 
 
 class Widening(NamedTuple):
-    """Residuals are multiplied by ratio^``power`` · ``spread``, the ratio that of the scales of the
-    window and of the path's own.
-    """
+    """Residuals are multiplied by ratio^``power`` · ``spread`` (the ratio of scales)."""
 
     power: float
     spread: float
@@ -32,12 +28,12 @@ class Widening(NamedTuple):
     def apply(
         self, residuals: Float[Tensor, "B S K M"], ratio: Float[Tensor, "B S K 1"]
     ) -> Float[Tensor, "B S K M"]:
-        """The residuals as they are added to a forecast."""
+        """The widened residuals."""
         return residuals * ratio**self.power * self.spread
 
 
 def candidates(power: float | str, spread: float | str) -> list[Widening]:
-    """All pairs of what is configured, or of what ``auto`` selects from."""
+    """All pairs of the configured values; ``auto`` stands for the whole grid."""
     powers = POWERS if isinstance(power, str) else (power,)
     spreads = SPREADS if isinstance(spread, str) else (spread,)
     return [Widening(*pair) for pair in itertools.product(powers, spreads)]
@@ -46,14 +42,14 @@ def candidates(power: float | str, spread: float | str) -> list[Widening]:
 def best_widening(
     pairs: list[Widening], base: Prior, bank: ResidualBank, label: int, validation: Windows
 ) -> Widening:
-    """The pair that scores best on evenly spaced validation windows, the same draws for all."""
+    """The pair with the best score on evenly spaced validation windows, with common draws."""
     totals = dict.fromkeys(pairs, 0.0)
     for cpu_batch in ordered_loader(validation, 64, _WINDOWS):
         batch = cpu_batch.to(bank.residuals.device)
         target, mask = with_label(batch, label)
-        middle = base.predict_with_label(batch)[:, None]
+        point = base.predict_with_label(batch)[:, None]
         residuals, ratio = bank.draw(batch, Draws(_DRAWS, batch.index.tolist()))
         for pair in pairs:
-            paths = middle + pair.apply(residuals, ratio)
+            paths = point + pair.apply(residuals, ratio)
             totals[pair] += float(sample_score(paths, target, mask)) * len(batch)
     return min(totals, key=lambda pair: totals[pair])

@@ -14,21 +14,20 @@ from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster, Shape, with_label
 from forecaster.models.bootstrap.bank import ResidualBank
 from forecaster.models.bootstrap.calibrator import best_widening, candidates
+from forecaster.models.legacy_weights import load_legacy_names
 from forecaster.models.linear import LinearConfig
 from forecaster.models.prior import PointForecaster, check_prior
-from forecaster.models.renamed import rename_saved
 
 
 class ResidualBootstrapConfig(PartConfig):
-    """A point model plus whole residual paths of one split or of both; ``paths`` stored with the
-    model at most.
+    """A point model plus whole residual paths of the training or validation windows, or of both.
 
-    ``phase_window``: draw only paths whose place in the season is at most so many steps from the
-    window's (None: any). ``scale``: that of a window is the ``deviation`` of its history, or
-    ``learnt`` from how the residuals grew with four measures of the history. ``scale_power``:
-    residuals grow with the ratio of the two windows' scales to this power: 0 not at all, 1 in
-    proportion. ``spread``: all residuals are multiplied by it. ``auto``: selected by validation
-    score.
+    ``paths``: the largest number of stored paths. ``phase_window``: draw only paths whose phase in
+    the season differs from the window's by at most this number of steps (None: any). ``scale`` of a
+    window: the ``deviation`` of its history, or ``learnt`` by regression of the residuals on four
+    statistics of the history. ``scale_power``: residuals grow with the ratio of the two windows'
+    scales to this power: 0 not at all, 1 in proportion. ``spread``: a factor of all residuals.
+    ``auto``: selected by validation score.
     """
 
     name: Literal["residual-bootstrap"] = "residual-bootstrap"
@@ -49,7 +48,7 @@ class ResidualBootstrapConfig(PartConfig):
 
 @register("forecaster", ResidualBootstrapConfig)
 class ResidualBootstrap(Forecaster):
-    """The base's path with residual paths added, all channels of one window together."""
+    """The base's point forecast plus residual paths, all channels of one window together."""
 
     distribution = "samples"
     power: Tensor
@@ -61,11 +60,11 @@ class ResidualBootstrap(Forecaster):
         assert isinstance(base, PointForecaster)
         self.config, self.base, self.label = config, base, shape.label
         self.bank = ResidualBank(config.scale, config.phase_window, shape)
-        first = candidates(config.scale_power, config.spread)[0]
-        self.register_buffer("power", torch.tensor(first.power))
-        self.register_buffer("spread", torch.tensor(first.spread))
+        initial = candidates(config.scale_power, config.spread)[0]
+        self.register_buffer("power", torch.tensor(initial.power))
+        self.register_buffer("spread", torch.tensor(initial.spread))
         names = ("residuals", "times", "validated", "scales", "exponents")
-        rename_saved(self, {name: f"bank.{name}" for name in names})
+        load_legacy_names(self, {name: f"bank.{name}" for name in names})
 
     def stages(self) -> list[Forecaster]:
         return [*self.base.stages(), self.base]
@@ -77,7 +76,6 @@ class ResidualBootstrap(Forecaster):
         return self.base.score(batch)
 
     def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
-        """The base's forecast."""
         return self.base.predict_with_label(batch)
 
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
@@ -85,9 +83,7 @@ class ResidualBootstrap(Forecaster):
 
     @torch.no_grad()
     def calibrate(self, train: Windows, validation: Windows) -> None:
-        """Store evenly spaced residual paths of the configured splits, and select how they are
-        widened on validation.
-        """
+        """Store evenly spaced residual paths, and select their widening on validation windows."""
         self._fill_bank(train, validation)
         pairs = candidates(self.config.scale_power, self.config.spread)
         if len(pairs) > 1:
@@ -101,8 +97,8 @@ class ResidualBootstrap(Forecaster):
         total = sum(map(len, used))
         paths, times, validated, logs = [], [], [], []
         for windows in used:
-            share = max(round(min(self.config.paths / total, 1) * len(windows)), 1)
-            for cpu_batch in ordered_loader(windows, 256, share):
+            count = max(round(min(self.config.paths / total, 1) * len(windows)), 1)
+            for cpu_batch in ordered_loader(windows, 256, count):
                 batch = cpu_batch.to(device)
                 target, mask = with_label(batch, self.label)
                 residual = target - self.predict_with_label(batch)
@@ -114,7 +110,6 @@ class ResidualBootstrap(Forecaster):
         self.bank.fill(torch.cat(paths), torch.cat(times), flags, torch.cat(logs))
 
     def sample_with_label(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
-        """The base's path with residual paths added."""
         residuals, ratio = self.bank.draw(batch, draws)
         widened = residuals * ratio**self.power * self.spread
         return self.predict_with_label(batch)[:, None] + widened

@@ -1,4 +1,4 @@
-"""The settings of a diffusion forecaster, and the combinations that make no sense."""
+"""The settings of a diffusion forecaster, and validation of their combinations."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -28,11 +28,11 @@ from forecaster.networks.residual import ResidualNetworkConfig
 
 
 class SamplerConfig(Section):
-    """How the path is walked back.
+    """Reverse sampling.
 
-    ``s``: the variance dial of all members, 0 (deterministic) to 2 (the exact posterior; η = 1 in
-    DDIM's terms); ``steps``: the number of network calls for samples, evenly spaced, or the steps
-    themselves, falling from T; ``point_steps``: likewise for the point forecast. ``first_step``:
+    ``s``: the variance parameter, 0 (deterministic) to 2 (the exact posterior; η = 1 in DDIM's
+    terms); ``steps``: the number of network calls for samples, evenly spaced, or the steps
+    themselves, descending from T; ``point_steps``: likewise for the point forecast. ``first_step``:
     inject the full b_u at the step out of a pinned end y_T, or σ alone.
     """
 
@@ -43,14 +43,13 @@ class SamplerConfig(Section):
 
 
 class DiffusionConfig(PartConfig):
-    """A diffusion forecaster: schedule × prior × condition × network × what it predicts × objective
-    × sampler.
+    """A diffusion forecaster: schedule, prior, condition, network, objective and sampler.
 
     The defaults are S²DBM's as published (arXiv 2411.04491). ``label``: P, the last steps of the
     history that the path spans too. ``norm``: window normalisation, inverted on y, h and samples
-    alike. ``given_prior``: the network sees h. ``predicts``: ``data`` ŷ_0, ``correction`` ŷ_0 − h,
-    or ``noise`` ε̂. ``prior_training``: the prior is trained ``joint``-ly, through the network's
-    loss, or ``first``, by itself, and then frozen.
+    alike. ``given_prior``: h is an input of the network. ``predicts``, the network's target:
+    ``data`` ŷ_0, ``correction`` ŷ_0 − h, or ``noise`` ε̂. ``prior_training``: the prior is trained
+    ``joint``-ly, through the network's loss, or ``first``, by itself, and then frozen.
     """
 
     name: Literal["diffusion"] = "diffusion"
@@ -67,21 +66,17 @@ class DiffusionConfig(PartConfig):
     sampler: SamplerConfig = SamplerConfig()
 
     def process(self) -> Process:
-        """The path of the schedule. Raises UserError where the schedule leaves nothing of the
-        data.
-        """
+        """The diffusion process. Raises UserError if the schedule leaves nothing of the data."""
         try:
             return Process(build(self.schedule))
         except ValueError as error:
             raise UserError(f"model.schedule: {error}; lower steps or last") from error
 
     def has_spread(self, process: Process, steps: int | Sequence[int]) -> bool:
-        """Whether samples of so many steps differ: by noise at the start or on the way, or by draws
-        of the prior.
-        """
-        on_the_way = self.sampler.s > 0 and len(step_grid(process.steps, steps)) > 2
-        drawn = _trait(self.prior, "distribution", "none") != "none"
-        return float(process.b[-1]) > 0 or on_the_way or drawn
+        """Whether samples differ: by noise at y_T or in the steps, or by draws from the prior."""
+        step_noise = self.sampler.s > 0 and len(step_grid(process.steps, steps)) > 2
+        prior_draws = _trait(self.prior, "distribution", "none") != "none"
+        return float(process.b[-1]) > 0 or step_noise or prior_draws
 
     @model_validator(mode="after")
     def _check(self) -> "DiffusionConfig":
@@ -99,7 +94,7 @@ class DiffusionConfig(PartConfig):
 
 
 def _trait(part: PartConfig | None, name: str, default: Any) -> Any:
-    """What the implementation of a part says of itself."""
+    """A class attribute of a part's implementation."""
     return default if part is None else getattr(implementation(part), name, default)
 
 

@@ -1,4 +1,4 @@
-"""The diffusion forecaster: schedule, prior, condition and network put together."""
+"""The diffusion forecaster, composed of schedule, prior, condition and network."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,12 +20,12 @@ from forecaster.models.diffusion.objectives import PathObjective, SamplesObjecti
 from forecaster.models.prior import Prior
 from forecaster.networks.base import NetworkShape
 from forecaster.networks.conditions import Condition, ConditionShape, Nothing
-from forecaster.networks.norms import Frame, frame
+from forecaster.networks.norms import WindowScale, window_scale
 
 
 @register("forecaster", DiffusionConfig)
 class Diffusion(Forecaster):
-    """Any member of the framework. ``prior`` gives h; without one h is 0."""
+    """A diffusion forecaster; h is the prior's forecast, or 0 without a prior."""
 
     distribution: Distribution = "samples"
 
@@ -41,7 +41,7 @@ class Diffusion(Forecaster):
         prior = _build_prior(config, shape)
         self.process, self.prior = config.process(), prior
         if not config.has_spread(self.process, config.sampler.steps):
-            self.distribution = "none"  # the walk is deterministic
+            self.distribution = "none"  # reverse sampling is deterministic
         self.condition = _build_condition(config, ConditionShape(shape.lookback, self.length))
         features = 1 + self.condition.features + config.given_prior
         size = NetworkShape(self.steps, shape.channels, self.condition.length, features)
@@ -52,33 +52,32 @@ class Diffusion(Forecaster):
 
     @property
     def steps(self) -> int:
-        """T."""
+        """The number of diffusion steps T."""
         return self.process.steps
 
     def stages(self) -> list[Forecaster]:
-        """The prior alone, where it is to be a forecast of its own."""
+        """The prior and its stages, unless it is trained jointly."""
         if not isinstance(self.prior, Forecaster) or self.config.prior_training == "joint":
             return []
         return [*self.prior.stages(), self.prior]
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
-        """The configured objective, with random draws."""
+        """The loss of the configured objective, with random draws."""
         return self.objective.loss(self, batch)
 
     def score(self, batch: Batch) -> Float[Tensor, ""]:
-        """The objective with the same draws in every epoch."""
+        """The score of the objective, with the same draws in every epoch."""
         return self.objective.score(self, batch)
 
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
-        """s = 0 from the mean of the start: no random number is drawn."""
-        return self.walk_point(batch, steps)[..., self.label :]
+        """Reverse sampling with s = 0 from the mean of y_T: deterministic."""
+        return self.reverse_point(batch, steps)[..., self.label :]
 
     def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
-        """s > 0, or a prior with a spread of its own."""
-        return self.walk_samples(batch, draws)[..., self.label :]
+        return self.reverse_samples(batch, draws)[..., self.label :]
 
     def check_steps(self, steps: int | None) -> None:
-        """1 ≤ steps ≤ T."""
+        """Raise UserError unless 1 ≤ steps ≤ T."""
         if steps is not None and not 1 <= steps <= self.steps:
             raise UserError(
                 f"--steps {steps}: has to lie between 1 and the model's {self.steps} diffusion "
@@ -86,52 +85,52 @@ class Diffusion(Forecaster):
             )
 
     def has_spread(self, steps: int | None) -> bool:
-        own = self.config.sampler.steps
-        return self.config.has_spread(self.process, own if steps is None else steps)
+        default = self.config.sampler.steps
+        return self.config.has_spread(self.process, default if steps is None else steps)
 
-    def sampled_grids(self) -> tuple[list[int], list[int]]:
-        """The steps that the point sampler and the sampler visit."""
+    def step_grids(self) -> tuple[list[int], list[int]]:
+        """The step grids of the point forecast and of samples, each from T down to 0."""
         sampler = self.config.sampler
         return step_grid(self.steps, sampler.point_steps), step_grid(self.steps, sampler.steps)
 
     def step_errors(
         self, batch: Batch, t: Int[Tensor, " B"], noise: Float[Tensor, "B K M"], seeds: list[int]
     ) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:
-        """What the network predicts at steps t, what it should, and the mask; data in z-scores."""
+        """Prediction and target of the network at steps t, and the mask; data in z-scores."""
         window, past = self._normalise(batch)
         target, mask = with_label(batch, self.label)
         y_0 = window.apply(target) * mask
-        h = self._drawn_prior(batch, window, Draws(1, seeds))[:, 0]
-        given = self._given(self.condition(past, batch.past_mask, y_0), h)
+        h = self._prior_samples(batch, window, Draws(1, seeds))[:, 0]
+        given = self._inputs(self.condition(past, batch.past_mask, y_0), h)
         out = self.denoiser.output(self.process.mix(y_0, h, noise, t), given, t)
-        want = self.denoiser.target(y_0, h, noise)
+        wanted = self.denoiser.target(y_0, h, noise)
         unit = 1.0 if self.config.predicts == "noise" else window.scale
-        return out * unit, want * unit, mask
+        return out * unit, wanted * unit, mask
 
-    def walk_point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K M"]:
-        """The walk without noise from the prior's point forecast, in z-scores."""
+    def reverse_point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K M"]:
+        """Reverse sampling without noise from the prior's point forecast, in z-scores."""
         window, past = self._normalise(batch)
         h = self._point_prior(batch, window)
-        given = self._given(self.condition(past, batch.past_mask, None), h)
+        given = self._inputs(self.condition(past, batch.past_mask, None), h)
         count = self.config.sampler.point_steps if steps is None else steps
-        return window.invert(self._walk(h, given, lambda step: torch.zeros_like(h), count, s=0.0))
+        return window.invert(
+            self._reverse(h, given, lambda step: torch.zeros_like(h), count, s=0.0)
+        )
 
-    def walk_samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
-        """All samples and channels of as many windows together as the memory allows, in
-        z-scores.
-        """
+    def reverse_samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
+        """Reverse sampling with noise, in z-scores, in chunks that fit the memory."""
         window, past = self._normalise(batch)
         condition, sampler = self.condition(past, batch.past_mask, None), self.config.sampler
         steps = sampler.steps if draws.steps is None else draws.steps
 
-        def walk(of: Tensor, h: Tensor, noise: WindowNoise) -> Tensor:
-            return self._walk(h, self._given(condition[of], h), noise, steps, sampler.s)
+        def reverse(rows: Tensor, h: Tensor, noise: WindowNoise) -> Tensor:
+            return self._reverse(h, self._inputs(condition[rows], h), noise, steps, sampler.s)
 
-        drawn = self._drawn_prior(batch, window, draws)
-        paths = draw_in_chunks(draws, drawn, self.row_bytes, walk)
+        h_samples = self._prior_samples(batch, window, draws)
+        paths = draw_in_chunks(draws, h_samples, self.row_bytes, reverse)
         return paths * window.scale[:, None] + window.level[:, None]
 
-    def _walk(
+    def _reverse(
         self,
         h: Float[Tensor, "n K M"],
         given: Float[Tensor, "n K S G"],
@@ -149,34 +148,36 @@ class Diffusion(Forecaster):
             full_first=self.config.sampler.first_step == "full",
         )
 
-    def _normalise(self, batch: Batch) -> tuple[Frame, Float[Tensor, "B K L"]]:
-        """The window's level and scale, and the history in them, 0 where it is missing."""
-        window = frame(batch.past, batch.past_mask, self.config.norm)
+    def _normalise(self, batch: Batch) -> tuple[WindowScale, Float[Tensor, "B K L"]]:
+        """The window's level and scale, and the normalised history, 0 where missing."""
+        window = window_scale(batch.past, batch.past_mask, self.config.norm)
         return window, window.apply(batch.past) * batch.past_mask
 
-    def _point_prior(self, batch: Batch, window: Frame) -> Float[Tensor, "B K M"]:
-        """h, in the window's units."""
+    def _point_prior(self, batch: Batch, window: WindowScale) -> Float[Tensor, "B K M"]:
+        """h, the prior's point forecast, in the window's units."""
         if self.prior is None:
             return batch.past.new_zeros(*batch.past.shape[:2], self.length)
         h = window.apply(self.prior.predict_with_label(batch))
         return h.detach() if self.config.prior_training == "first" else h
 
-    def _drawn_prior(self, batch: Batch, window: Frame, draws: Draws) -> Float[Tensor, "B S K M"]:
-        """h as often as samples are drawn: of the prior's own distribution, where it has one."""
+    def _prior_samples(
+        self, batch: Batch, window: WindowScale, draws: Draws
+    ) -> Float[Tensor, "B S K M"]:
+        """One h a sample: paths of a probabilistic prior, else its point forecast repeated."""
         if self.prior is None:
             return self._point_prior(batch, window)[:, None].expand(-1, draws.samples, -1, -1)
         paths = self.prior.sample_with_label(batch, draws)
         h = (paths - window.level[:, None]) / window.scale[:, None]
         return h.detach() if self.config.prior_training == "first" else h
 
-    def _given(
+    def _inputs(
         self, condition: Float[Tensor, "n K S C"], h: Float[Tensor, "n K M"]
     ) -> Float[Tensor, "n K S G"]:
-        """What the network is given beside y_t: the condition, and h where it may see it."""
+        """The network's inputs besides y_t: the condition, and h if configured."""
         if not self.config.given_prior:
             return condition
-        placed = F.pad(h, (condition.shape[2] - h.shape[2], 0))
-        return torch.cat([condition, placed[..., None]], dim=3)
+        aligned = F.pad(h, (condition.shape[2] - h.shape[2], 0))
+        return torch.cat([condition, aligned[..., None]], dim=3)
 
 
 def _build_prior(config: DiffusionConfig, shape: Shape) -> Prior | None:

@@ -1,5 +1,7 @@
-"""What a diffusion forecaster is trained on. An objective has a ``loss``, with random draws, and a
-``score`` that early stopping watches, with the same draws in every epoch.
+"""Training objectives of diffusion forecasters.
+
+An objective has a ``loss``, with random draws, and a ``score`` for early stopping, with the same
+draws in every epoch.
 """
 
 from collections.abc import Sequence
@@ -17,39 +19,37 @@ from forecaster.diffusion.drawing import Draws, generator
 from forecaster.models.base import Loss, masked_mean, path_errors, with_label
 from forecaster.models.scoring_rules import sample_score
 
-# draws a window for the score: enough that it ranks epochs, few enough to be cheap
-_SCORED_DRAWS = 16
+# draws a window for the score: enough to rank epochs, few enough to be cheap
+_SCORE_DRAWS = 16
 
 
 @runtime_checkable
 class PathModel(Protocol):
-    """What an objective uses of a model: one step of the path, and the sampler's walks."""
+    """The interface of models that objectives need: one diffusion step, and reverse sampling."""
 
     label: int
 
     @property
     def steps(self) -> int:
-        """T."""
+        """The number of diffusion steps T."""
 
-    def sampled_grids(self) -> tuple[list[int], list[int]]:
-        """The steps that the point sampler and the sampler visit, each from T down to 0."""
+    def step_grids(self) -> tuple[list[int], list[int]]:
+        """The step grids of the point forecast and of samples, each from T down to 0."""
 
     def step_errors(
         self, batch: Batch, t: Int[Tensor, " B"], noise: Float[Tensor, "B K M"], seeds: list[int]
     ) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:
-        """What the network predicts at steps t, what it should, and the mask; data in z-scores."""
+        """Prediction and target of the network at steps t, and the mask; data in z-scores."""
 
-    def walk_samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
-        """The sampler's draws, in z-scores."""
+    def reverse_samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
+        """Sample paths by reverse sampling, in z-scores."""
 
-    def walk_point(self, batch: Batch) -> Float[Tensor, "B K M"]:
-        """The deterministic walk's forecast, in z-scores."""
+    def reverse_point(self, batch: Batch) -> Float[Tensor, "B K M"]:
+        """The point forecast by reverse sampling without noise, in z-scores."""
 
 
 class PathObjectiveConfig(PartConfig):
-    """The error of what the network predicts, at a random step of the path (S²DBM: L1; the others:
-    squared).
-    """
+    """The error of the network at a random step of the path (S²DBM: L1; the others: squared)."""
 
     name: Literal["path"] = "path"
     loss: Loss = "l1"
@@ -57,7 +57,7 @@ class PathObjectiveConfig(PartConfig):
 
 @register("objective", PathObjectiveConfig)
 class PathObjective:
-    """The masked mean error at one step t of the path for each window."""
+    """The masked mean error at one diffusion step t for each window."""
 
     needs_spread = False
     shows_future = True
@@ -66,7 +66,7 @@ class PathObjective:
         self.config = config
 
     def loss(self, model: PathModel, batch: Batch) -> Float[Tensor, ""]:
-        """At t ~ U{1…T}."""
+        """The error at t ~ U{1…T}."""
         seeds = torch.randint(0, 2**62, (len(batch),)).tolist()
         t = torch.randint(1, model.steps + 1, (len(batch),), device=batch.past.device)
         past = batch.past
@@ -74,13 +74,13 @@ class PathObjective:
         return self._error(model, batch, t, noise, seeds)
 
     def score(self, model: PathModel, batch: Batch) -> Float[Tensor, ""]:
-        """At the steps that the two samplers visit, in turn.
+        """The error at the steps of the two step grids, in turn.
 
-        The point sampler's steps alone would stop at a network that still copies h, whose samples
+        The point forecast's steps alone would select a network that still copies h, whose samples
         hardly spread.
         """
-        visited = [t for grid in model.sampled_grids() for t in grid[:-1]]
-        steps = torch.tensor(visited, device=batch.index.device)
+        grid_steps = [t for grid in model.step_grids() for t in grid[:-1]]
+        steps = torch.tensor(grid_steps, device=batch.index.device)
         t = steps[torch.arange(len(batch), device=steps.device) % len(steps)]
         source = generator(int(batch.index[0]), "score")
         noise = torch.randn(_path_shape(model, batch), generator=source).to(batch.past)
@@ -104,11 +104,11 @@ def _path_shape(model: PathModel, batch: Batch) -> tuple[int, int, int]:
 
 
 class SamplesObjectiveConfig(PartConfig):
-    """The score of the sampler's own draws: it is trained as it is used, ``draws`` paths a window.
+    """Proper scores of ``draws`` reverse-sampled paths a window, as in forecasting.
 
-    ``energy``, ``crps``, ``crps_sum`` weigh the energy score of whole windows, the CRPS of the
-    marginals and that of the sum over the channels; ``point`` weighs the absolute error of the
-    deterministic forecast.
+    ``energy``, ``crps``, ``crps_sum``: the weights of the energy score of whole windows, the CRPS
+    of the marginals and that of the sum over the channels; ``point``: the weight of the absolute
+    error of the point forecast.
     """
 
     name: Literal["samples"] = "samples"
@@ -129,7 +129,7 @@ class SamplesObjectiveConfig(PartConfig):
 
 @register("objective", SamplesObjectiveConfig)
 class SamplesObjective:
-    """Proper scores of the sampler's draws, and the error of the deterministic walk."""
+    """Proper scores of sample paths, and the absolute error of the point forecast."""
 
     needs_spread = True
     shows_future = False
@@ -138,21 +138,21 @@ class SamplesObjective:
         self.config = config
 
     def loss(self, model: PathModel, batch: Batch) -> Float[Tensor, ""]:
-        """Of ``draws`` random draws a window."""
+        """The score of ``draws`` random draws a window."""
         seeds = torch.randint(0, 2**62, (len(batch),)).tolist()
         return self._score(model, batch, self.config.draws, seeds)
 
     def score(self, model: PathModel, batch: Batch) -> Float[Tensor, ""]:
-        """Of 16 draws a window, by the window's number."""
-        return self._score(model, batch, _SCORED_DRAWS, batch.index.tolist())
+        """The score of 16 draws a window, seeded by the window's number."""
+        return self._score(model, batch, _SCORE_DRAWS, batch.index.tolist())
 
     def _score(
         self, model: PathModel, batch: Batch, count: int, seeds: Sequence[int]
     ) -> Float[Tensor, ""]:
         config, (target, mask) = self.config, with_label(batch, model.label)
-        paths = model.walk_samples(batch, Draws(count, seeds))
+        paths = model.reverse_samples(batch, Draws(count, seeds))
         loss = sample_score(paths, target, mask, config.energy, config.crps, config.crps_sum)
         if config.point > 0:
-            error = (model.walk_point(batch) - target).abs()
+            error = (model.reverse_point(batch) - target).abs()
             loss = loss + config.point * masked_mean(error, mask)
         return loss

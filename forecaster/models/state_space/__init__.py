@@ -1,5 +1,6 @@
-"""Deep state-space forecasters (Gu et al., 2021 and 2022; Smith et al., 2023; Yu et al., 2024): a
-residual stack that is read once and then streamed.
+"""Deep state-space forecasters, which can be streamed.
+
+Gu et al. (2021, 2022), Smith et al. (2023), Yu et al. (2024).
 """
 
 from forecaster.models.state_space.config import StateSpaceConfig

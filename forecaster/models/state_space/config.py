@@ -10,15 +10,14 @@ from forecaster.models.levels import LEVELS, Levels
 
 
 class StateSpaceConfig(PartConfig):
-    """A residual stack of state-space layers over the lookback; a head on the last position emits
-    all steps at once.
+    """A residual stack of state-space layers; a head on its last position forecasts all steps.
 
-    ``layer``: one of LSSL, S4, S4D and S5, with their perturbed starts; ``width`` features with
-    ``state`` numbers each. ``output``: a ``point`` forecast trained by ``loss``, ``quantiles`` at
-    ``levels``, or ``student-t``. ``mix``: all channels enter together; else they share one
-    channel's model. ``norm``: ``running`` level and scale, with a time constant of ``memory``
-    lookbacks, can be streamed; ``standard``, over the whole window, cannot. ``dt_min``, ``dt_max``:
-    the steps Δ at the start.
+    ``layer``: LSSL, S4, S4D or S5, or one of the perturbed initialisations (``-ptd``); ``width``
+    features with states of size ``state``. ``output``: a ``point`` forecast trained by ``loss``,
+    ``quantiles`` at ``levels``, or ``student-t``. ``mix``: one model of all channels together; else
+    the channels share a univariate model. ``norm``: ``running`` level and scale, with a time
+    constant of ``memory`` lookbacks, can be streamed; ``standard``, over the whole window, cannot.
+    ``dt_min``, ``dt_max``: the range of the initial steps Δ.
     """
 
     name: Literal["state-space"] = "state-space"

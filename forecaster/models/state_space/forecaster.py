@@ -12,21 +12,21 @@ from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
 from forecaster.models.base import Distribution, Shape, masked_mean, with_label
+from forecaster.models.legacy_weights import load_legacy_names
 from forecaster.models.prior import PointForecaster
-from forecaster.models.renamed import rename_saved
 from forecaster.models.state_space.config import StateSpaceConfig
 from forecaster.models.state_space.heads import make_head
 from forecaster.models.state_space.stack import Stack
 from forecaster.models.state_space.streaming import Memory, RecurrentState
-from forecaster.networks import running
-from forecaster.networks.norms import Frame, frame
+from forecaster.networks import running_norm
+from forecaster.networks.norms import WindowScale, window_scale
 
 
 @register("forecaster", StateSpaceConfig)
 class StateSpace(PointForecaster):
     """Normalised values and their mask → stack → the head, at the last position.
 
-    ``rate``: how many of the training's intervals lie between two rows.
+    ``rate``: the sampling interval in units of the training data's.
     """
 
     distribution: Distribution = "none"
@@ -38,53 +38,51 @@ class StateSpace(PointForecaster):
         self.distribution = self.head.distribution
         self.decay = math.exp(-1 / (config.memory * shape.lookback))
         self.stack = Stack(config, shape.channels)
-        numbers = self.head.size * (shape.label + shape.horizon)
+        outputs = self.head.size * (shape.label + shape.horizon)
         self.out = nn.Sequential(
             nn.LayerNorm(config.width),
             nn.Dropout(config.dropout),
-            nn.Linear(config.width, (shape.channels if config.mix else 1) * numbers),
+            nn.Linear(config.width, (shape.channels if config.mix else 1) * outputs),
         )
-        rename_saved(self, {"embed": "stack.embed", "blocks": "stack.blocks"})
+        load_legacy_names(self, {"embed": "stack.embed", "blocks": "stack.blocks"})
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
-        """The head's, over label and horizon."""
+        """The head's mean error over label and horizon."""
         target, mask = with_label(batch, self.label)
-        errors = self.head.errors(self._numbers(batch), target)
+        errors = self.head.errors(self._head_parameters(batch), target)
         return masked_mean(errors, mask[:, None].expand_as(errors))
 
     def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
-        return self.head.predict(self._numbers(batch))
+        return self.head.predict(self._head_parameters(batch))
 
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
-        """The H rows after the history: at once, or block after block at another interval."""
+        """The forecast: at once, or autoregressively at another sampling interval."""
         if self.rate == 1:
             return super().predict(batch)
         return self.roll(self.read(batch.past, batch.past_mask))
 
     def quantiles(self, batch: Batch, levels: Sequence[float]) -> Float[Tensor, "B Q K H"]:
-        """Any levels between the lowest and the highest trained one, interpolated linearly."""
-        return self.head.quantiles(self._numbers(batch), levels)
+        return self.head.quantiles(self._head_parameters(batch), levels)
 
     def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
-        """Draws from the marginals, independent in time and channel."""
-        return self.head.sample(self._numbers(batch), draws)
+        return self.head.sample(self._head_parameters(batch), draws)
 
-    def _numbers(self, batch: Batch) -> Float[Tensor, "B P K M"]:
+    def _head_parameters(self, batch: Batch) -> Float[Tensor, "B P K M"]:
         z, window = self._normalise(batch)
         return self.emit(self.stack(z, batch.past_mask, self.rate), window)
 
-    def _normalise(self, batch: Batch) -> tuple[Float[Tensor, "B K L"], Frame]:
-        """The history in its normalisation, and level and scale at its end."""
+    def _normalise(self, batch: Batch) -> tuple[Float[Tensor, "B K L"], WindowScale]:
+        """The normalised history, and level and scale at its end."""
         past, mask = batch.past, batch.past_mask
         if self.config.norm == "standard":
-            window = frame(past, mask, self.config.norm)
+            window = window_scale(past, mask, self.config.norm)
             return window.apply(past), window
-        moments = running.run(past, mask, self.decay**self.rate, running.at_rest(past))
-        level, scale = running.level_scale(moments, past)
-        return (past - level) / scale, Frame(level[..., -1:], scale[..., -1:])
+        moments = running_norm.run(past, mask, self.decay**self.rate, running_norm.at_rest(past))
+        level, scale = running_norm.level_scale(moments, past)
+        return (past - level) / scale, WindowScale(level[..., -1:], scale[..., -1:])
 
-    def emit(self, features: Float[Tensor, "N W"], window: Frame) -> Float[Tensor, "B P K M"]:
-        """The head's numbers, P for each channel, label and horizon step, in z-scores."""
+    def emit(self, features: Float[Tensor, "N W"], window: WindowScale) -> Float[Tensor, "B P K M"]:
+        """The head's P parameters for each channel and step, in z-scores."""
         raw = self.out(features).view(*window.level.shape[:2], self.head.size, -1)  # (B, K, P, M)
         return self.head.invert(raw.transpose(1, 2), window)
 
@@ -95,16 +93,14 @@ class StateSpace(PointForecaster):
         return RecurrentState(self, self.read(past, past_mask))
 
     def resample(self, rate: int) -> None:
-        """Δ' = rate·Δ in every layer; the normalisation's time constant is so many times fewer
-        rows.
-        """
+        """Δ' = rate·Δ in every layer, and the normalisation's time constant over ``rate``."""
         self._check_causal("--resample-rate")
         if rate > self.horizon:
             raise UserError(
                 f"--resample-rate {rate}: more than the horizon of {self.horizon} steps; give a "
                 "smaller one"
             )
-        # what lies beyond the head's reach follows from a path, which has no distribution
+        # later blocks are conditioned on a point forecast, which has no distribution
         self.rate, self.distribution = float(rate), "none"
 
     def _check_causal(self, option: str) -> None:
@@ -120,10 +116,10 @@ class StateSpace(PointForecaster):
         mask: Float[Tensor, "B K L"],
         memory: Memory | None = None,
     ) -> Memory:
-        """Read on from ``memory``, or from rest, any number of rows at once."""
-        start = running.at_rest(past) if memory is None else memory.moments
-        moments = running.run(past, mask, self.decay**self.rate, start)
-        level, scale = running.level_scale(moments, past)
+        """The memory after further rows, from ``memory`` or from rest."""
+        start = running_norm.at_rest(past) if memory is None else memory.moments
+        moments = running_norm.run(past, mask, self.decay**self.rate, start)
+        level, scale = running_norm.level_scale(moments, past)
         before = None if memory is None else memory.states
         features, states = self.stack.run((past - level) / scale, mask, before, self.rate)
         return Memory(states, features, moments[..., -1])
@@ -132,21 +128,22 @@ class StateSpace(PointForecaster):
         self, values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"], memory: Memory
     ) -> Memory:
         """The memory after one more row."""
-        moments = running.step(values, mask, self.decay**self.rate, memory.moments)
-        level, scale = running.level_scale(moments, values)
+        moments = running_norm.step(values, mask, self.decay**self.rate, memory.moments)
+        level, scale = running_norm.level_scale(moments, values)
         z = (values - level) / scale
         features, states = self.stack.step(z, mask, memory.states, self.rate)
         return Memory(states, features, moments)
 
     def roll(self, memory: Memory) -> Float[Tensor, "B K H"]:
-        """H rows at ``rate``: the head's steps are the training's, so every rate-th is a row; those
-        are read, and so on.
+        """The next H rows, block by block, each conditioned on the forecast rows before it.
+
+        The head's steps are those of the training data, so a row is every ``rate``-th of them.
         """
         rows: list[Tensor] = []
         stride = int(self.rate)
         while sum(block.shape[2] for block in rows) < self.horizon:
             if rows:
                 memory = self.read(rows[-1], torch.ones_like(rows[-1]), memory)
-            path = self.head.predict(self.emit(memory.features, memory.frame))
+            path = self.head.predict(self.emit(memory.features, memory.window_scale))
             rows.append(path[..., self.label + stride - 1 :: stride])
         return torch.cat(rows, dim=2)[..., : self.horizon]

@@ -15,12 +15,13 @@ from forecaster.models.base import Distribution, Loss, path_errors
 from forecaster.models.levels import between, draw
 from forecaster.models.scoring_rules import pinball
 from forecaster.models.state_space.config import StateSpaceConfig
-from forecaster.networks.norms import Frame
+from forecaster.networks.norms import WindowScale
 
 
 class Head:
-    """One path (``size`` P = 1). Raw numbers (B, P, K, M) are in the window's own units, all others
-    in z-scores.
+    """A point forecast (``size`` P = 1).
+
+    Raw parameters (B, P, K, M) are in the window's own units, all others in z-scores.
     """
 
     distribution: Distribution = "none"
@@ -29,71 +30,75 @@ class Head:
     def __init__(self, loss: Loss) -> None:
         self.loss = loss
 
-    def invert(self, raw: Float[Tensor, "B P K M"], window: Frame) -> Float[Tensor, "B P K M"]:
-        """The forecast's numbers from the network's."""
+    def invert(
+        self, raw: Float[Tensor, "B P K M"], window: WindowScale
+    ) -> Float[Tensor, "B P K M"]:
+        """Parameters in z-scores from raw ones."""
         return raw * window.scale[:, None] + window.level[:, None]
 
     def errors(
-        self, numbers: Float[Tensor, "B P K M"], target: Float[Tensor, "B K M"]
+        self, parameters: Float[Tensor, "B P K M"], target: Float[Tensor, "B K M"]
     ) -> Float[Tensor, "B E K M"]:
-        """What training makes small: the absolute or the squared error."""
-        return path_errors(self.loss, numbers, target[:, None])
+        """The elementwise training loss: absolute or squared error."""
+        return path_errors(self.loss, parameters, target[:, None])
 
-    def predict(self, numbers: Float[Tensor, "B P K M"]) -> Float[Tensor, "B K M"]:
+    def predict(self, parameters: Float[Tensor, "B P K M"]) -> Float[Tensor, "B K M"]:
         """The deterministic forecast."""
-        return numbers[:, 0]
+        return parameters[:, 0]
 
     def quantiles(
-        self, numbers: Float[Tensor, "B P K M"], levels: Sequence[float]
+        self, parameters: Float[Tensor, "B P K M"], levels: Sequence[float]
     ) -> Float[Tensor, "B Q K M"]:
-        """Where ``distribution`` is ``quantiles``."""
+        """Quantiles, if ``distribution`` is ``quantiles``."""
         raise NotImplementedError
 
-    def sample(self, numbers: Float[Tensor, "B P K M"], draws: Draws) -> Float[Tensor, "B S K M"]:
-        """Where there is a distribution."""
+    def sample(
+        self, parameters: Float[Tensor, "B P K M"], draws: Draws
+    ) -> Float[Tensor, "B S K M"]:
+        """Sample paths, if there is a distribution."""
         raise NotImplementedError
 
 
 class Quantiles(Head):
-    """The quantiles at ``levels``, sorted, so that they never cross (see ``QuantileLinear``)."""
+    """Quantiles at ``levels``, sorted so that they never cross (see ``QuantileLinear``)."""
 
     distribution = "quantiles"
 
     def __init__(self, levels: Sequence[float]) -> None:
         self.levels, self.size = levels, len(levels)
 
-    def invert(self, raw: Float[Tensor, "B P K M"], window: Frame) -> Float[Tensor, "B P K M"]:
-        """Around a normal distribution's quantiles, in the window's own units; then sorted."""
+    def invert(
+        self, raw: Float[Tensor, "B P K M"], window: WindowScale
+    ) -> Float[Tensor, "B P K M"]:
+        """Offsets from a normal distribution's quantiles, in the window's units, sorted."""
         normal = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(self.levels)).to(raw)
-        found = super().invert(raw + normal[:, None, None], window)
+        quantiles = super().invert(raw + normal[:, None, None], window)
         # sorting is faster where the levels lie side by side
-        return found.movedim(1, -1).sort(dim=-1).values.movedim(-1, 1)
+        return quantiles.movedim(1, -1).sort(dim=-1).values.movedim(-1, 1)
 
     def errors(
-        self, numbers: Float[Tensor, "B P K M"], target: Float[Tensor, "B K M"]
+        self, parameters: Float[Tensor, "B P K M"], target: Float[Tensor, "B K M"]
     ) -> Float[Tensor, "B E K M"]:
         """Twice the pinball loss."""
-        return pinball(numbers, target, self.levels)
+        return pinball(parameters, target, self.levels)
 
-    def predict(self, numbers: Float[Tensor, "B P K M"]) -> Float[Tensor, "B K M"]:
+    def predict(self, parameters: Float[Tensor, "B P K M"]) -> Float[Tensor, "B K M"]:
         """The median."""
-        return between(numbers, self.levels, [0.5])[:, 0]
+        return between(parameters, self.levels, [0.5])[:, 0]
 
     def quantiles(
-        self, numbers: Float[Tensor, "B P K M"], levels: Sequence[float]
+        self, parameters: Float[Tensor, "B P K M"], levels: Sequence[float]
     ) -> Float[Tensor, "B Q K M"]:
-        """Interpolated between the levels."""
-        return between(numbers, self.levels, levels)
+        return between(parameters, self.levels, levels)
 
-    def sample(self, numbers: Float[Tensor, "B P K M"], draws: Draws) -> Float[Tensor, "B S K M"]:
-        """Independent in time and channel."""
-        return draw(numbers, self.levels, draws)
+    def sample(
+        self, parameters: Float[Tensor, "B P K M"], draws: Draws
+    ) -> Float[Tensor, "B S K M"]:
+        return draw(parameters, self.levels, draws)
 
 
 class StudentT(Head):
-    """Location, scale and degrees of freedom (more than 2, so that there is a variance) of every
-    step and channel.
-    """
+    """Student's t of every step and channel: location, scale, degrees of freedom above 2."""
 
     distribution = "samples"
     size = 3
@@ -101,23 +106,27 @@ class StudentT(Head):
     def __init__(self) -> None:
         pass
 
-    def invert(self, raw: Float[Tensor, "B P K M"], window: Frame) -> Float[Tensor, "B P K M"]:
-        """The location as a path; the scale grows with the window's."""
+    def invert(
+        self, raw: Float[Tensor, "B P K M"], window: WindowScale
+    ) -> Float[Tensor, "B P K M"]:
+        """The location is normalised like values, the scale by the window's scale alone."""
         loc = raw[:, 0] * window.scale + window.level
         scale = (F.softplus(raw[:, 1]) + 1e-3) * window.scale
         return torch.stack([loc, scale, 2 + 1e-3 + F.softplus(raw[:, 2])], dim=1)
 
     def errors(
-        self, numbers: Float[Tensor, "B P K M"], target: Float[Tensor, "B K M"]
+        self, parameters: Float[Tensor, "B P K M"], target: Float[Tensor, "B K M"]
     ) -> Float[Tensor, "B E K M"]:
         """The negative log-likelihood."""
-        loc, scale, df = numbers.unbind(1)
+        loc, scale, df = parameters.unbind(1)
         return -torch.distributions.StudentT(df, loc, scale).log_prob(target)[:, None]
 
-    def sample(self, numbers: Float[Tensor, "B P K M"], draws: Draws) -> Float[Tensor, "B S K M"]:
+    def sample(
+        self, parameters: Float[Tensor, "B P K M"], draws: Draws
+    ) -> Float[Tensor, "B S K M"]:
         """Independent in time and channel, a seed for each window."""
         drawn = []
-        for row, seed in zip(numbers, draws.seeds, strict=True):
+        for row, seed in zip(parameters, draws.seeds, strict=True):
             loc, scale, df = row.unbind(0)
             shape = (draws.samples, *df.shape)
             t = np.random.default_rng(seed).standard_t(df.double().cpu().numpy(), size=shape)
@@ -126,7 +135,7 @@ class StudentT(Head):
 
 
 def make_head(config: StateSpaceConfig) -> Head:
-    """The head of a configuration."""
+    """The head for the configured ``output``."""
     if config.output == "quantiles":
         return Quantiles(config.levels)
     return StudentT() if config.output == "student-t" else Head(config.loss)

@@ -32,7 +32,7 @@ _LAYERS: dict[str, Callable[..., Any]] = {
 
 
 class Block(nn.Module):
-    """x + mix(GELU(layer(norm(x)))), each position mixed by itself."""
+    """x + mix(GELU(layer(norm(x)))), with a pointwise mix."""
 
     layer: Layer
 
@@ -49,9 +49,9 @@ class Block(nn.Module):
     def forward(
         self, x: Float[Tensor, "N L W"], rate: float, last: bool
     ) -> Float[Tensor, "N *n W"]:
-        """From rest, by convolution; ``last``: the last position alone."""
+        """From rest, by convolution; ``last``: return the last position only."""
         u = self.norm(x).transpose(1, 2).to(self.norm.weight.dtype)
-        # its kernel is complex, which half precision is not
+        # the kernel is complex, and half precision has no complex type
         with torch.autocast(u.device.type, enabled=False):
             y = self.layer(u, rate)
         return self._add(x[:, -1], y[..., -1]) if last else self._add(x, y.transpose(1, 2))
@@ -59,14 +59,14 @@ class Block(nn.Module):
     def run(
         self, x: Float[Tensor, "N L W"], state: Tensor | None, rate: float
     ) -> tuple[Float[Tensor, "N L W"], Tensor]:
-        """From ``state``, and the state after the last position."""
+        """Outputs from ``state`` on, and the state after the last position."""
         y, state = self.layer.run(self.norm(x).transpose(1, 2), state, rate)
         return self._add(x, y.transpose(1, 2)), state
 
     def step(
         self, x: Float[Tensor, "N W"], state: Tensor, rate: float
     ) -> tuple[Float[Tensor, "N W"], Tensor]:
-        """One position."""
+        """One position, recurrently."""
         y, state = self.layer.step(self.norm(x), state, rate)
         return self._add(x, y), state
 
@@ -74,8 +74,8 @@ class Block(nn.Module):
 class Stack(nn.Module):
     """Normalised values and their mask → ``width`` features a position → blocks.
 
-    Channels share the stack (N = B·K sequences), or enter ``together`` (N = B). ``rate``: how many
-    of the training's intervals lie between two positions.
+    Channels are separate sequences (N = B·K), or, with ``mix``, one sequence (N = B). ``rate``: the
+    sampling interval in units of the training data's.
     """
 
     def __init__(self, config: StateSpaceConfig, channels: int) -> None:
@@ -87,10 +87,10 @@ class Stack(nn.Module):
     def _blocks(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]
 
-    def _enter(
+    def _embed(
         self, z: Float[Tensor, "B K L"], mask: Float[Tensor, "B K L"]
     ) -> Float[Tensor, "N L W"]:
-        """A missing value is 0, and its mask says so."""
+        """Embed values and mask; missing values are 0."""
         both = torch.stack([z * mask, mask], dim=-1)  # (B, K, L, 2)
         features = both.transpose(1, 2).flatten(2) if self.mix else both.flatten(0, 1)
         embedded: Tensor = self.embed(features)
@@ -99,8 +99,8 @@ class Stack(nn.Module):
     def forward(
         self, z: Float[Tensor, "B K L"], mask: Float[Tensor, "B K L"], rate: float
     ) -> Float[Tensor, "N W"]:
-        """The last position's features, by the layers' training path, which stores no states."""
-        x = self._enter(z, mask)
+        """Features of the last position, in the convolutional mode, which stores no states."""
+        x = self._embed(z, mask)
         for block in self._blocks():
             x = block(x, rate, block is self.blocks[-1])
         return x
@@ -112,8 +112,8 @@ class Stack(nn.Module):
         states: Sequence[Tensor] | None,
         rate: float,
     ) -> tuple[Float[Tensor, "N W"], tuple[Tensor, ...]]:
-        """On from ``states``, or from rest: the last position's features, and the states there."""
-        x, after = self._enter(z, mask), []
+        """Features and states of the last position, from ``states`` or from rest."""
+        x, after = self._embed(z, mask), []
         for number, block in enumerate(self._blocks()):
             x, state = block.run(x, None if states is None else states[number], rate)
             after.append(state)
@@ -126,8 +126,8 @@ class Stack(nn.Module):
         states: Sequence[Tensor],
         rate: float,
     ) -> tuple[Float[Tensor, "N W"], tuple[Tensor, ...]]:
-        """One position more, in time and memory that do not depend on how many there were."""
-        x, after = self._enter(z[..., None], mask[..., None])[:, 0], []
+        """One more position, in constant time and memory."""
+        x, after = self._embed(z[..., None], mask[..., None])[:, 0], []
         for block, state in zip(self._blocks(), states, strict=True):
             x, new = block.step(x, state, rate)
             after.append(new)

@@ -1,4 +1,4 @@
-"""A state-space model and what it remembers of a history."""
+"""The recurrent state of a state-space model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,30 +11,28 @@ from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Distribution, StreamingState
 from forecaster.models.state_space.heads import Head
-from forecaster.networks import running
-from forecaster.networks.norms import Frame
+from forecaster.networks import running_norm
+from forecaster.networks.norms import WindowScale
 
 
 @dataclass(frozen=True)
 class Memory:
-    """All that is known of B histories: the layers' states, the last position's features, and the
-    running moments.
-    """
+    """The state after B histories: layer states, features of the last position, running moments."""
 
     states: tuple[Tensor, ...]
     features: Float[Tensor, "N W"]
     moments: Float64[Tensor, "3 B K"]
 
     @property
-    def frame(self) -> Frame:
+    def window_scale(self) -> WindowScale:
         """Level and scale at the last position."""
-        level, scale = running.level_scale(self.moments, self.features)
-        return Frame(level[..., None], scale[..., None])
+        level, scale = running_norm.level_scale(self.moments, self.features)
+        return WindowScale(level[..., None], scale[..., None])
 
 
 @runtime_checkable
 class Recurrent(Protocol):
-    """What a memory is read on with."""
+    """A model that updates a memory and forecasts from it."""
 
     head: Head
     distribution: Distribution
@@ -44,15 +42,15 @@ class Recurrent(Protocol):
     ) -> Memory:
         """The memory after one more row."""
 
-    def emit(self, features: Float[Tensor, "N W"], window: Frame) -> Float[Tensor, "B P K M"]:
-        """The head's numbers at the position of these features."""
+    def emit(self, features: Float[Tensor, "N W"], window: WindowScale) -> Float[Tensor, "B P K M"]:
+        """The head's parameters at the position of these features, in z-scores."""
 
     def roll(self, memory: Memory) -> Float[Tensor, "B K H"]:
-        """The H rows that follow."""
+        """The forecast of the next H rows."""
 
 
 class RecurrentState(StreamingState):
-    """A memory that is read on with, row after row; its forecasts are those of the history."""
+    """A memory updated row by row; its forecasts equal those from the whole history."""
 
     distribution: Distribution = "none"
 
@@ -63,14 +61,14 @@ class RecurrentState(StreamingState):
     def update(self, values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"]) -> None:
         self.memory = self.model.update(values, mask, self.memory)
 
-    def _numbers(self) -> Float[Tensor, "B P K M"]:
-        return self.model.emit(self.memory.features, self.memory.frame)
+    def _head_parameters(self) -> Float[Tensor, "B P K M"]:
+        return self.model.emit(self.memory.features, self.memory.window_scale)
 
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         return self.model.roll(self.memory)
 
     def quantiles(self, batch: Batch, levels: Sequence[float]) -> Float[Tensor, "B Q K H"]:
-        return self.model.head.quantiles(self._numbers(), levels)
+        return self.model.head.quantiles(self._head_parameters(), levels)
 
     def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
-        return self.model.head.sample(self._numbers(), draws)
+        return self.model.head.sample(self._head_parameters(), draws)

@@ -1,4 +1,4 @@
-"""Weights of models saved before a part of them was moved."""
+"""Load weights that were saved under former names."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -7,9 +7,10 @@ from typing import Any
 from torch import nn
 
 
-def rename_saved(module: nn.Module, names: Mapping[str, str]) -> None:
-    """Load what was saved as ``names``' keys, relative to ``module``, into its values: a tensor, or
-    a module with all that is in it.
+def load_legacy_names(module: nn.Module, names: Mapping[str, str]) -> None:
+    """Load saved weights under new names: ``names`` maps old to new, relative to ``module``.
+
+    A name is that of a tensor, or of a module with all its tensors.
     """
     module.register_load_state_dict_pre_hook(partial(_rename, dict(names)))
 

@@ -1,5 +1,4 @@
-"""Running normalisation: at every step the level and the scale of what has been seen by then, the
-newest counting most.
+"""Running normalisation: level and scale of the values up to each step, exponentially weighted.
 
 symbol   code      in
 a        decay     e^{−1/τ} a step, τ the time constant
@@ -8,7 +7,7 @@ m_t      mask      1 where observed, else 0
 μ_t      level     s_t/w_t: the division corrects the bias of the start at rest
 σ_t      scale     √(q_t/w_t − μ_t² + 1e-5)
 
-It is causal, so reading on from the moments gives what reading everything again would. The moments
+It is causal: continuing from the moments equals processing the whole history again. The moments
 are in double precision.
 """
 
@@ -22,7 +21,7 @@ Moments = Float64[Tensor, "3 B K"]
 
 
 def _sums(values: Tensor, mask: Tensor) -> Tensor:
-    """What a step adds to w, s and q."""
+    """The increments of w, s and q."""
     m, x = mask.double(), (values * mask).double()
     return torch.stack([m, x, x * x])
 

@@ -1,4 +1,4 @@
-"""Where a workflow's runs and models go: to the tracking store, or nowhere."""
+"""Tracking targets of workflows: the tracking store, or none."""
 
 import shutil
 import tempfile
@@ -16,14 +16,12 @@ from forecaster.tracking import store
 
 
 class Run(Protocol):
-    """What a workflow tells of itself; see ``tracking.run.Run``. ``run_id`` is '' where there is
-    no store.
-    """
+    """A run to log to; see ``tracking.run.Run``. ``run_id`` is '' without tracking."""
 
     run_id: str
 
     def save_unsent_beside(self, folder: Path) -> None:
-        """What cannot be logged is left beside ``folder``."""
+        """Save what cannot be logged beside ``folder``."""
 
     def parameters(self, values: Mapping[str, Any]) -> None:
         """Log flat parameters."""
@@ -40,14 +38,14 @@ class Run(Protocol):
     def dataset(
         self, name: str, digest: str, source: str, columns: Sequence[str], use: str
     ) -> None:
-        """Log which data the run works on."""
+        """Log the data of the run."""
 
     def folder(self, path: Path, name: str) -> None:
         """Log a folder's files under ``name``."""
 
 
 class Tracker(Protocol):
-    """Opens runs, and has a place for what a training leaves while it goes on and at its end."""
+    """Opens runs, and determines the folders of checkpoints and models."""
 
     def open(
         self,
@@ -56,28 +54,26 @@ class Tracker(Protocol):
         run_id: str | None = None,
         parent: str | None = None,
     ) -> AbstractContextManager[Run]:
-        """A new run, or ``run_id`` again; as a part of ``parent`` if there is one."""
+        """A new run, or ``run_id`` resumed; a child of ``parent`` if given."""
 
     def check(self) -> None:
-        """Refuse, before any work is done, a place that cannot be written."""
+        """Raise UserError early if the target cannot be written."""
 
     def model_folder(self, run_id: str) -> Path:
-        """Where a run's model is saved if no other place is named."""
+        """The default folder of a run's model."""
 
     def checkpoints(self, run_id: str) -> AbstractContextManager[Path]:
-        """The folder of a training's checkpoints, for one process at a time; removed once the
-        training has ended well.
-        """
+        """The folder of a training's checkpoints, locked, and removed after success."""
 
     def log_files(self, run: Run, write: Callable[[Path], object]) -> None:
-        """Log the files and folders that ``write`` puts into the folder it is given."""
+        """Log the files that ``write`` writes into the folder it is called with."""
 
     def log_model(self, saved: SavedModel, table: Table) -> str | None:
-        """Log a saved model with the open run; its id, None where models are not logged."""
+        """Log a saved model with the active run, and return its id; None without tracking."""
 
 
 class Store:
-    """The tracking store, as the command line uses it."""
+    """The tracking store, the target of the command line."""
 
     def open(
         self,
@@ -86,21 +82,17 @@ class Store:
         run_id: str | None = None,
         parent: str | None = None,
     ) -> AbstractContextManager[Run]:
-        """A run of MLflow."""
         return tracking.open_run(experiment, name, run_id, parent)
 
     def check(self) -> None:
-        """The folders of models and checkpoints."""
         for folder in (store.MODELS, store.CHECKPOINTS):
             check_folder(folder)
 
     def model_folder(self, run_id: str) -> Path:
-        """Beside the store."""
         return store.MODELS / run_id
 
     @contextmanager
     def checkpoints(self, run_id: str) -> Iterator[Path]:
-        """Beside the store, where an interrupted training is found again."""
         folder = store.CHECKPOINTS / run_id
         folder.mkdir(exist_ok=True)
         refusal = (
@@ -111,13 +103,11 @@ class Store:
             shutil.rmtree(folder)
 
     def log_files(self, run: Run, write: Callable[[Path], object]) -> None:
-        """As artifacts under the names that they have there."""
         with tempfile.TemporaryDirectory() as folder:
             write(Path(folder))
             run.folder(Path(folder), "")
 
     def log_model(self, saved: SavedModel, table: Table) -> str | None:
-        """A logged model, that can be registered and served."""
         return registry.log_model(saved, table)
 
 
@@ -127,31 +117,31 @@ class NoRun:
     run_id = ""
 
     def save_unsent_beside(self, folder: Path) -> None:
-        """Nothing is left."""
+        pass
 
     def parameters(self, values: Mapping[str, Any]) -> None:
-        """Log nothing."""
+        pass
 
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
-        """Log nothing."""
+        pass
 
     def curves(self, values: Mapping[str, Sequence[float]]) -> None:
-        """Log nothing."""
+        pass
 
     def tags(self, values: Mapping[str, str]) -> None:
-        """Set none."""
+        pass
 
     def dataset(
         self, name: str, digest: str, source: str, columns: Sequence[str], use: str
     ) -> None:
-        """Log nothing."""
+        pass
 
     def folder(self, path: Path, name: str) -> None:
-        """Log nothing."""
+        pass
 
 
 class Untracked:
-    """No store: a model is saved where the caller says, checkpoints lie in a temporary folder."""
+    """No tracking: models are saved in a given folder, checkpoints in a temporary one."""
 
     @contextmanager
     def open(
@@ -161,27 +151,23 @@ class Untracked:
         run_id: str | None = None,
         parent: str | None = None,
     ) -> Iterator[Run]:
-        """A run that logs nothing."""
         yield NoRun()
 
     def check(self) -> None:
-        """There is no place of its own."""
+        pass
 
     def model_folder(self, run_id: str) -> Path:
-        """There is none: the caller names one."""
         raise ValueError("a training that is not tracked needs an output")
 
     @contextmanager
     def checkpoints(self, run_id: str) -> Iterator[Path]:
-        """Removed at the end."""
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder)
 
     def log_files(self, run: Run, write: Callable[[Path], object]) -> None:
-        """They are not even made."""
+        pass
 
     def log_model(self, saved: SavedModel, table: Table) -> str | None:
-        """Log nothing."""
         return None
 
 
@@ -190,5 +176,5 @@ UNTRACKED: Tracker = Untracked()
 
 
 def tracker_of(tracking: bool) -> Tracker:
-    """The store, or none."""
+    """The store if ``tracking``, else no target."""
     return STORE if tracking else UNTRACKED

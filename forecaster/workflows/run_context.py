@@ -1,4 +1,4 @@
-"""Where a workflow's runs go, and to whom it tells how far it is."""
+"""The context of a workflow: tracking target, progress display and messages."""
 
 import sys
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from forecaster.training.fit import TERMINAL
 from forecaster.training.progress import Monitor
-from forecaster.workflows.tracker import STORE, Tracker
+from forecaster.workflows.tracking_target import STORE, Tracker
 
 
 def _to_stderr(text: str) -> None:
@@ -14,12 +14,12 @@ def _to_stderr(text: str) -> None:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """Where a workflow's runs go, and to whom it tells its progress and what people should know."""
+class RunContext:
+    """Where a workflow's runs are logged, and who receives its progress and its messages."""
 
     tracker: Tracker = STORE
     progress: Monitor = TERMINAL
-    say: Callable[[str], object] = _to_stderr
+    notify: Callable[[str], object] = _to_stderr
 
 
-COMMAND_LINE = Surroundings()
+COMMAND_LINE = RunContext()

@@ -67,7 +67,7 @@ def kind_of(path: Path) -> str:
     return ".parquet" if path.suffix.lower() == ".parquet" else ".csv"
 
 
-def renamed(names: Iterable[str]) -> list[str]:
+def renamed_items(names: Iterable[str]) -> list[str]:
     """A decision, in words, for each name that CSV holds with a ``'`` before it."""
     return [
         f"series {name!r} is written as {spreadsheet_safe(name)!r}: a spreadsheet would take its "
