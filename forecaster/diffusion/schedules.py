@@ -37,10 +37,9 @@ def ddpm(betas: Float64[Tensor, " T"], pull_to_prior: bool = False) -> Schedule:
     1 − √ᾱ_t, else 0.
     """
     alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), (1 - betas).cumprod(0)])
-    if float(alpha_bar[-1]) < torch.finfo(torch.float64).tiny:
-        raise ValueError(
-            f"nothing is left of the data after {int((alpha_bar > 0).sum())} of {len(betas)} steps"
-        )
+    left = int((alpha_bar >= torch.finfo(torch.float64).tiny).sum())
+    if left < len(alpha_bar):
+        raise ValueError(f"nothing is left of the data after {left} of {len(betas)} steps")
     a = alpha_bar.sqrt()
     return Schedule(a, 1 - a if pull_to_prior else torch.zeros_like(a), (1 - alpha_bar).sqrt())
 
