@@ -70,10 +70,9 @@ def of_rates(rates: Float64[Tensor, " T"], pull_to_prior: bool = False) -> Sched
     Raises ValueError if nothing is left of the data, ᾱ_T = 0.
     """
     alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), (1 - rates).cumprod(0)])
-    if float(alpha_bar[-1]) < torch.finfo(torch.float64).tiny:
-        raise ValueError(
-            f"nothing is left of the data after {int((alpha_bar > 0).sum())} of {len(rates)} steps"
-        )
+    left = int((alpha_bar >= torch.finfo(torch.float64).tiny).sum())
+    if left < len(alpha_bar):
+        raise ValueError(f"nothing is left of the data after {left} of {len(rates)} steps")
     a, b = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
     return Schedule(a, 1 - a if pull_to_prior else torch.zeros_like(a), b)
 

@@ -169,9 +169,32 @@ def test_posterior_agrees_with_conditioning_the_joint_gaussian(member: str) -> N
     assert worst < 1e-12
 
 
-def test_a_schedule_that_leaves_nothing_of_the_data_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"nothing is left of the data after \d+ of 2000 steps"):
-        ddpm(DDPMConfig(steps=2000, last=0.9))
+@pytest.mark.parametrize(
+    ("rates", "after"),
+    [
+        (torch.tensor([0.1, 1.0]), "2 of 2"),  # none
+        (torch.tensor([0.1, 1.0, 0.5]), "2 of 3"),
+        (
+            torch.tensor([1 - 1e-15] * 20 + [1 - 1e-10, 0.5], dtype=torch.float64),
+            "21 of 22",
+        ),  # 1e-310, no ratio of it
+    ],
+)
+def test_a_schedule_that_leaves_nothing_of_the_data_is_refused(
+    rates: torch.Tensor, after: str
+) -> None:
+    with pytest.raises(ValueError, match=f"nothing is left of the data after {after} steps"):
+        of_rates(rates.double())
+
+
+def test_rates_are_the_papers_and_pull_to_nothing_by_default() -> None:
+    """CSDI's from 1e-4 to .5; TMDM's from 1e-4 to .1."""
+    linear = DDPMConfig(steps=100, betas="linear", last=0.1)
+    for config, last in ((DDPMConfig(), 0.5), (linear, 0.1)):
+        schedule = ddpm(config)
+        rates = 1 - (schedule.a[1:] / schedule.a[:-1]) ** 2
+        assert (float(rates[0]), float(rates[-1])) == pytest.approx((1e-4, last))
+        assert not schedule.g.any()
 
 
 def test_coefficients_follow_the_module_and_stay_float64() -> None:

@@ -178,6 +178,24 @@ def test_batches_change_nothing() -> None:
         assert other.histogram("rank") == pytest.approx(one.histogram("rank"))
 
 
+def test_one_series_is_summed_as_one_of_several_is() -> None:
+    truth, samples = made()
+    whole = Truth(truth.y, truth.mask, torch.zeros(B, dtype=torch.long))
+    found = []
+    for totals in (Accumulator(), Accumulator(N)):  # the second of two has no windows
+        totals.add_truth(whole)
+        add_point(totals, whole, samples.mean(1))
+        add_samples(totals, whole, samples, full=True)
+        found.append(totals)
+    one, two = found
+    assert one.pooled() == pytest.approx(two.pooled(), rel=1e-12)
+    for name, sums in one.sums.items():
+        torch.testing.assert_close(sums, two.sums[name][:1], rtol=1e-12, atol=0)
+        assert not two.sums[name][1:].any()
+    assert "mase" not in one.pooled()
+    assert len(one.histogram("pit")) == 20
+
+
 def test_what_is_missing_changes_nothing() -> None:
     truth, samples = made()
     results = []
