@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from forecaster.config.parts import NO_TRUST, Kind, Trust, find, kind_held
+from forecaster.config.parts import NO_TRUST, Kind, Trust, find, part_kind_of
 from forecaster.config.paths import CONFIGS
 from forecaster.config.schema import Config
 from forecaster.config.sections import Section, nearest
@@ -123,7 +123,7 @@ def _locate(
             if inside is None:  # the rest names an alternative of the field's type
                 break
             section, field = inside, inside.model_fields.get(step)
-            kind = None if field is None else kind_held(field)
+            kind = None if field is None else part_kind_of(field)
             inside = None if field is None else _section(field.annotation)
         keys.append(str(step))
         value = _item(value, step)

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from forecaster.config.load import load_config, read_yaml
-from forecaster.config.parts import KINDS, Kind, PartOf, kind_held, parts
+from forecaster.config.parts import KINDS, Kind, PartOf, part_kind_of, parts
 from forecaster.config.paths import CONFIGS
 from forecaster.config.schema import DataConfig, TrainerConfig
 from forecaster.config.sections import Section, nearest
@@ -56,9 +56,9 @@ def _settings(section: type[Section], kind: Kind | None = None) -> dict[str, Any
 
 def _setting(field: FieldInfo, default: Any) -> dict[str, Any]:
     """``type`` and ``default``; also the ``kind`` of a part, or the ``settings`` of a section."""
-    held = kind_held(field)
-    if held is not None:
-        return {"type": held, "default": default, "kind": held}
+    part_kind = part_kind_of(field)
+    if part_kind is not None:
+        return {"type": part_kind, "default": default, "kind": part_kind}
     if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
         return {"type": "section", "settings": _settings(field.annotation)}
     return {"type": _type(field.annotation) + _limits(field.metadata), "default": default}

@@ -242,7 +242,7 @@ class PartOf:
     kind: Kind
 
 
-def kind_held(field: FieldInfo) -> Kind | None:
+def part_kind_of(field: FieldInfo) -> Kind | None:
     """The kind of the part, or parts, in a field of a section; None for other fields."""
     marks = [*field.metadata, *_metadata(field.annotation)]
     return next((mark.kind for mark in marks if isinstance(mark, PartOf)), None)
