@@ -195,7 +195,6 @@ print(len(model.predict(pandas.read_csv("sample.csv"), params={{"mode": "point"}
     assert done.stdout.split() == [str(logged / "code" / "forecaster" / "__init__.py"), "56"]
 
 
-@pytest.mark.xfail(strict=False, reason="forecaster.train is not there yet")
 def test_four_lines_of_python(installed: Installed, trained: dict) -> None:
     code = """
 import forecaster

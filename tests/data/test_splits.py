@@ -29,7 +29,9 @@ def test_first_training_target(train: int, first: int) -> None:
     """A full history where at least one window has one, else half of what there is, a row at
     least.
     """
-    assert target_rows(Borders(train, train + 3, train + 6), "train", 8, 3) == (first, train)
+    start, end = target_rows(Borders(train, train + 3, train + 6), "train", 8, 3)
+    assert (max(start, 1), end) == (first, train)
+    assert first_targets(start, end, 3) == range(first, train - 2)
 
 
 def test_first_targets_have_a_row_before_them_and_end_with_the_part() -> None:
