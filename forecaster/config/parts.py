@@ -3,7 +3,7 @@
 A part is an implementation, built as ``implementation(config, *shape)``, and the section of the
 configuration with its settings. Both are in one file, and a decorator registers them:
 
-    class MixerConfig(Section):
+    class MixerConfig(PartConfig):
         name: Literal["mixer"] = "mixer"
         width: Positive = 128
 
