@@ -35,13 +35,14 @@ def models_list(as_json: bool) -> None:
 
 @models.command("show")
 @click.argument("name")
+@trust_option
 @json_option
-def models_show(name: str, as_json: bool) -> None:
+def models_show(name: str, trust_code: bool, as_json: bool) -> None:
     """A configuration in full, with every default."""
     from forecaster.config.load import dump_content, find_config
     from forecaster.config.part_index import full_configuration
 
-    content = full_configuration(find_config(name))
+    content = full_configuration(find_config(name), trust_code)
     if as_json:
         print_json(content)
     else:

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from forecaster.config.load import load_config, read_yaml
-from forecaster.config.parts import KINDS, Kind, PartOf, part_kind_of, parts
+from forecaster.config.load import check_config, read_yaml
+from forecaster.config.parts import KINDS, Kind, PartOf, Trust, part_kind_of, parts
 from forecaster.config.paths import CONFIGS
 from forecaster.config.schema import DataConfig, TrainerConfig
 from forecaster.config.sections import Section, nearest
@@ -129,14 +129,15 @@ def setting_lines(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str
             yield f"{prefix}{name} = {default}  ({about['type']})"
 
 
-def full_configuration(path: Path) -> dict[str, Any]:
+def full_configuration(path: Path, trust_code: bool = False) -> dict[str, Any]:
     """A configuration with all defaults, as plain values. Raises UserError for an invalid one.
 
-    A preset is completed from the index; any other file is loaded as for a training.
+    A preset is completed from the index; any other file is validated, with ``trust_code`` also by
+    the code of its custom parts.
     """
-    if path.parent != CONFIGS:
-        return load_config(path).model_dump(mode="json")
     content = read_yaml(path)
+    if path.parent != CONFIGS:
+        return check_config(content, str(path), Trust(trust_code)).model_dump(mode="json")
     return {
         "title": content.get("title"),
         "data": DataConfig.model_validate(content.get("data", {})).model_dump(mode="json"),

@@ -15,11 +15,8 @@ settings is its attribute ``Config``. Such code runs only if the configuration t
 trusted: the user's, and that of a saved model with ``--trust-code``.
 """
 
-import hashlib
 import importlib
-import importlib.util
 import pkgutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -30,6 +27,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import BeforeValidator, SerializeAsAny, ValidationInfo, create_model
 from pydantic.fields import FieldInfo
 
+from forecaster.config.custom_modules import import_source
 from forecaster.config.sections import PartConfig, Section, nearest
 from forecaster.errors import UserError
 
@@ -39,6 +37,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 PACKAGES = ("forecaster.models", "forecaster.networks", "forecaster.diffusion")
 
 Built = TypeVar("Built", bound=Callable[..., Any])
+Base = TypeVar("Base")
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,7 @@ class Trust:
 NO_TRUST = Trust(code=False)
 _parts: dict[Kind, dict[str, Part]] = {kind: {} for kind in KINDS}
 _by_config: dict[type[Section], Part] = {}
+_bases: dict[Kind, type] = {}
 
 
 def register(kind: Kind, config: type[Section]) -> Callable[[Built], Built]:
@@ -76,6 +76,16 @@ def register(kind: Kind, config: type[Section]) -> Callable[[Built], Built]:
             part = Part(kind, config.model_fields["name"].default, config, implementation)
             _parts[kind][part.name] = _by_config[config] = part
         return implementation
+
+    return decorate
+
+
+def base_of(kind: Kind) -> Callable[[type[Base]], type[Base]]:
+    """Make the decorated class the one that all parts of a kind, custom ones too, derive from."""
+
+    def decorate(base: type[Base]) -> type[Base]:
+        _bases[kind] = base
+        return base
 
     return decorate
 
@@ -143,10 +153,15 @@ def _custom(kind: Kind, reference: str, trust: Trust) -> Part:
             f"{reference}: this model runs code of its own, which may do anything; if you know who "
             "wrote it, give --trust-code (in Python: trust_code=True)"
         )
-    module = _module(source, trust.folder)
-    custom = _attribute(module, qualified)
-    if not callable(custom):
+    custom = _attribute(import_source(source, trust.folder), qualified)
+    if custom is None and source == "__main__":
+        raise UserError(
+            f"{reference}: was defined in a program or notebook that has ended; put it into a "
+            "module, import it from there, and train again"
+        )
+    if custom is None:
         raise UserError(f"{reference}: there is no '{qualified}' in {source}; correct the name")
+    _check_kind(kind, reference, custom)
     return _custom_part(kind, reference, custom)
 
 
@@ -155,6 +170,18 @@ def _attribute(module: ModuleType, qualified: str) -> Any:
     for name in qualified.split("."):
         value = getattr(value, name, None)
     return value
+
+
+def _check_kind(kind: Kind, reference: str, custom: Any) -> None:
+    """Refuse what is no part of the kind; a schedule is a function that is registered."""
+    _import_packages()
+    base = _bases.get(kind)
+    if base is None and not (callable(custom) and hasattr(custom, "Config")):
+        raise UserError(f"{reference}: not a {kind}; decorate it with forecaster.register")
+    if base is not None and not (isinstance(custom, type) and issubclass(custom, base)):
+        raise UserError(
+            f"{reference}: not a {kind}; derive it from {base.__module__}.{base.__qualname__}"
+        )
 
 
 class CustomConfig(PartConfig):
@@ -180,47 +207,16 @@ def _with_name(reference: str, settings: Any) -> type[PartConfig]:
     """The settings of a custom part, with its reference as the field ``name``."""
     if not (isinstance(settings, type) and issubclass(settings, Section)):
         raise UserError(f"{reference}: its Config is not a forecaster.Section; derive it from that")
+    bases = (CustomConfig,) if issubclass(CustomConfig, settings) else (settings, CustomConfig)
     fields: dict[str, Any] = {"name": (Literal[reference], reference)}
     create: Any = create_model
-    return create(
-        settings.__name__, __base__=(settings, CustomConfig), __doc__=settings.__doc__, **fields
-    )
-
-
-def _module(source: str, folder: Path | None) -> ModuleType:
-    """Import a module from a file, or by its name."""
-    if source.endswith(".py"):
-        return _file_module((folder or Path.cwd()).joinpath(source).resolve())
-    if source in sys.modules:
-        return sys.modules[source]
-    try:
-        return importlib.import_module(source)
-    except ImportError as error:
-        raise UserError(f"{source}: cannot be imported ({error}); correct its name") from error
-
-
-def _file_module(path: Path) -> ModuleType:
-    """Import a file, once for each content."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; name your own part as FILE.py:Class")
-    content = path.read_bytes()
-    name = f"own_{path.stem}_{hashlib.sha256(str(path).encode() + content).hexdigest()[:16]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+    return create(settings.__name__, __base__=bases, __doc__=settings.__doc__, **fields)
 
 
 def reference_of(custom: type) -> str:
-    """The reference of a custom class in a configuration."""
+    """The reference of a custom class in a configuration. Raises UserError within a function."""
+    if "<locals>" in custom.__qualname__:
+        raise UserError(f"{custom.__name__}: defined in a function; define it in a module itself")
     return f"{custom.__module__}:{custom.__qualname__}"
 
 

@@ -1,6 +1,8 @@
 """The code of custom parts: stored with the model, and run only where it is trusted."""
 
 import shutil
+import sys
+import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,21 +17,33 @@ FOLDER = "code"
 def store_custom_code(content: Any, folder: Path) -> Any:
     """Copy the files of custom parts into ``folder``; the configuration with their new references.
 
-    Parts of an importable module stay as they are.
+    Parts of an installed module, or of a package, stay as they are.
     """
 
     def store_file(reference: str) -> str:
         source, _, name = reference.rpartition(":")
-        if not source.endswith(".py"):
+        file = _file_of(source)
+        if file is None:
             return reference
-        target = folder / FOLDER / Path(source).name
+        target = folder / FOLDER / file.name
         target.parent.mkdir(exist_ok=True)
-        if target.exists() and target.read_bytes() != Path(source).read_bytes():
+        if target.exists() and target.read_bytes() != file.read_bytes():
             raise UserError(f"{source}: another part's file has the same name; rename one of them")
-        shutil.copyfile(source, target)
+        shutil.copyfile(file, target)
         return f"{target.name}:{name}"
 
     return _with_references(content, store_file)
+
+
+def _file_of(source: str) -> Path | None:
+    """The file of a custom part: a file itself, or a module that is one and is not installed."""
+    if source.endswith(".py"):
+        return Path(source)
+    file = getattr(sys.modules.get(source), "__file__", None)
+    if file is None or source == "__main__" or "." in source or not file.endswith(".py"):
+        return None
+    installed = map(Path, {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+    return None if any(Path(file).is_relative_to(place) for place in installed) else Path(file)
 
 
 def _with_references(content: Any, rename: Callable[[str], str]) -> Any:

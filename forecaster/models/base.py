@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from forecaster.config.parts import base_of
 from forecaster.data.windows import Batch, Windows
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
@@ -32,6 +33,7 @@ class Shape:
     label: int = 0
 
 
+@base_of("forecaster")
 class Forecaster(nn.Module):
     """Base of all models, built from settings and a ``Shape``.
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from forecaster.config.parts import base_of
+
 
 @dataclass(frozen=True)
 class NetworkShape:
@@ -18,6 +20,7 @@ class NetworkShape:
     features: int
 
 
+@base_of("network")
 class DenoisingNetwork(nn.Module):
     """A network from features (B, K, S, F) and steps t (B,) to (B, K, S).
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from forecaster.config.parts import register
+from forecaster.config.parts import base_of, register
 from forecaster.config.sections import PartConfig, Positive, Section
 
 
@@ -20,6 +20,7 @@ class ConditionShape:
     length: int
 
 
+@base_of("condition")
 class Condition(nn.Module):
     """Maps a history to ``features`` G at ``length`` S positions, the last M of them the path's.
 

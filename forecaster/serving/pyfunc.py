@@ -12,6 +12,7 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
 
 from forecaster.errors import UserError
+from forecaster.inference.custom_code import custom_code
 from forecaster.inference.saved_model import SavedModel, load_model
 from forecaster.serving.request import forecast_request
 
@@ -72,7 +73,13 @@ class SavedPyfunc(PythonModel):
     """The logged model: a saved model's folder is among its artifacts."""
 
     def load_context(self, context: Any) -> None:
-        self._handle = RequestHandler(load_model(Path(context.artifacts["saved"])), _log.info)
+        folder = Path(context.artifacts["saved"])
+        if any(custom_code(folder)):
+            raise UserError(
+                "this model runs code of its own, which MLflow's pyfunc does not; serve it with: "
+                "forecaster serve --trust-code"
+            )
+        self._handle = RequestHandler(load_model(folder), _log.info)
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from forecaster.config.parts import custom_names
 from forecaster.config.program import program
 from forecaster.data.problem import load_problem
 from forecaster.errors import UserError
@@ -182,7 +183,8 @@ def _run(
 
 def _score(suite: Suite, cell: Cell, model: str, steps: int) -> dict[str, float]:
     """The metrics of a cell's saved model on the test windows at a number of network calls."""
-    saved, seed = open_model(model, None, trust_code=True), cell.config.trainer.seed
+    custom = any(custom_names(cell.config.model.model_dump(mode="json")))
+    saved, seed = open_model(model, None, trust_code=custom), cell.config.trainer.seed
     problem = load_problem(cell.config.data)
     scores: dict[str, float] = {}
     modes: tuple[Mode, ...] = ("point", "probabilistic")

@@ -19,6 +19,7 @@ import optuna
 import yaml
 
 from forecaster.config.load import check_config, dump_config
+from forecaster.config.parts import Trust
 from forecaster.config.schema import Config
 from forecaster.data.problem import Problem, load_problem
 from forecaster.errors import UserError
@@ -323,7 +324,7 @@ def _with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
         if not isinstance(part, dict):
             raise UserError(f"--space {key}: no such section in the configuration")
         part[last] = value
-    return check_config(content, "--space")
+    return check_config(content, "--space", Trust(code=True))
 
 
 def _best(study: optuna.Study, options: TuneOptions, run: tracking.Run) -> TuningResult:

@@ -16,7 +16,7 @@ from forecaster.diffusion.sampler import sample, step_grid
 from forecaster.errors import UserError
 from forecaster.models.base import Distribution, Forecaster, Shape, with_label
 from forecaster.models.diffusion.config import DiffusionConfig
-from forecaster.models.diffusion.objectives import PathObjective, SamplesObjective
+from forecaster.models.diffusion.objectives import Objective
 from forecaster.models.prior import Prior
 from forecaster.networks.base import NetworkShape
 from forecaster.networks.conditions import Condition, ConditionShape, Nothing
@@ -48,7 +48,7 @@ class Diffusion(Forecaster):
         network = build(config.network, size)
         self.row_bytes = 4 * network.memory * shape.channels * self.condition.length
         self.denoiser = Denoiser(network, config.predicts, self.process)
-        self.objective: PathObjective | SamplesObjective = build(config.objective)
+        self.objective: Objective = build(config.objective)
 
     @property
     def steps(self) -> int:

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from forecaster.config.parts import register
+from forecaster.config.parts import base_of, register
 from forecaster.config.sections import PartConfig, Weight
 from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws, generator
@@ -48,6 +48,26 @@ class PathModel(Protocol):
         """The point forecast by reverse sampling without noise, in z-scores."""
 
 
+@base_of("objective")
+class Objective:
+    """What is minimised, built from its settings.
+
+    ``needs_spread``: the sampler's draws have to differ. ``shows_future``: in training the
+    condition is shown the truth.
+    """
+
+    needs_spread = False
+    shows_future = True
+
+    def loss(self, model: PathModel, batch: Batch) -> Float[Tensor, ""]:
+        """The training loss, with random draws."""
+        raise NotImplementedError
+
+    def score(self, model: PathModel, batch: Batch) -> Float[Tensor, ""]:
+        """The early-stopping metric, with the same draws in every epoch."""
+        raise NotImplementedError
+
+
 class PathObjectiveConfig(PartConfig):
     """The error of the network at a random step of the path (S²DBM: L1; the others: squared)."""
 
@@ -56,11 +76,8 @@ class PathObjectiveConfig(PartConfig):
 
 
 @register("objective", PathObjectiveConfig)
-class PathObjective:
+class PathObjective(Objective):
     """The masked mean error at one diffusion step t for each window."""
-
-    needs_spread = False
-    shows_future = True
 
     def __init__(self, config: PathObjectiveConfig) -> None:
         self.config = config
@@ -128,7 +145,7 @@ class SamplesObjectiveConfig(PartConfig):
 
 
 @register("objective", SamplesObjectiveConfig)
-class SamplesObjective:
+class SamplesObjective(Objective):
     """Proper scores of sample paths, and the absolute error of the point forecast."""
 
     needs_spread = True
