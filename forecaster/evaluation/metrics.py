@@ -69,7 +69,7 @@ def quantiles_of_ranked(
 ) -> Float[Tensor, "B Q *n"]:
     """Quantiles of samples in rising order, interpolated linearly as numpy does it."""
     place = torch.tensor(levels, dtype=torch.float64, device=ranked.device) * (ranked.shape[1] - 1)
-    below = place.floor().long().clamp(max=max(ranked.shape[1] - 2, 0))
+    below = place.floor().long()
     share = (place - below).to(ranked.dtype).view(1, -1, *[1] * (ranked.ndim - 2))
     return torch.lerp(
         ranked[:, below], ranked[:, (below + 1).clamp(max=ranked.shape[1] - 1)], share

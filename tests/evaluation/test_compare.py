@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from forecaster.evaluation.compare import against_best, compare, in_words
+from forecaster.evaluation.compare import Comparison, against_best, compare, in_words
 
 
 def test_without_overlap_it_is_the_paired_t_test() -> None:
@@ -54,6 +54,31 @@ def test_a_constant_difference_is_certain() -> None:
         worse.sentence("MAE")
         == "b is worse than a by 25.0 % (95 % interval -25.0 to -25.0 %) in MAE"
     )
+
+
+def test_a_small_certain_difference_is_one() -> None:
+    losses = np.arange(1.0, 10.0)
+    better = compare("a", losses - 0.02, "b", losses, 1)
+    assert better.told_apart
+    assert better.sentence("MAE").startswith("a is better than b by 0.4 %")
+    worse = compare("a", losses + 0.02, "b", losses, 1)
+    assert worse.told_apart
+    assert worse.sentence("MAE").startswith("a is worse than b by 0.4 %")
+
+
+def test_an_interval_that_ends_at_0_leaves_it_in() -> None:
+    for low, high in ((0.0, 2.0), (-2.0, 0.0)):
+        found = Comparison("a", "b", (low + high) / 2, low, high, 0.05)
+        assert not found.told_apart
+        assert "cannot be told apart" in found.sentence("MAE")
+        assert found.pairs == 1
+
+
+@pytest.mark.parametrize("others", [np.zeros(5), np.array([-1.0, 0, 0, 0, 1]), -np.ones(5)])
+def test_a_difference_is_no_share_of_nothing(others: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="no share of them"):
+        compare("a", np.arange(5.0), "b", others, 1)
+    assert compare("a", others, "b", others, 1).p == 1
 
 
 @pytest.mark.parametrize(
