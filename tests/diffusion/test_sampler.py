@@ -47,7 +47,7 @@ def test_a_grid_may_be_any_that_falls_from_the_end() -> None:
         with pytest.raises(ValueError, match="the steps fall from 50"):
             step_grid(50, wrong or [0])
     h = torch.zeros(1, 1, 1)
-    for grid in ([25, 0], [50, 25]):
+    for grid in ([25, 0], [50, 25], [50, 40, 25]):
         told = f"the walk goes from 50 to 0, not from {grid[0]} to {grid[-1]}"
         with pytest.raises(ValueError, match=told):
             sample(Process(bridge(50)), lambda y, t: y, h, lambda step: h, grid, s=1.0)

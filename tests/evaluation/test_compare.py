@@ -66,6 +66,13 @@ def test_a_small_certain_difference_is_one() -> None:
     assert worse.sentence("MAE").startswith("a is worse than b by 0.4 %")
 
 
+def test_a_p_value_is_1_at_most_however_many_pairs() -> None:
+    generator = np.random.default_rng(0)
+    first, second = generator.gamma(2, size=(2, 15))
+    assert compare("a", first, "b", second, 1).p > 0.02
+    assert compare("a", first, "b", second, 1, pairs=100).p == 1.0
+
+
 def test_an_interval_that_ends_at_0_leaves_it_in() -> None:
     for low, high in ((0.0, 2.0), (-2.0, 0.0)):
         found = Comparison("a", "b", (low + high) / 2, low, high, 0.05)
