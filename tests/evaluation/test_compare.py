@@ -132,6 +132,10 @@ def test_the_best_is_held_against_each_other_one() -> None:
         "b": np.array([2.0, 2.1, 2.2]),
     }
     assert [(c.first, c.second) for c in against_best(losses, 1)] == [("a", "b"), ("a", "c")]
+    for found in against_best(losses, 2):
+        expected = compare("a", losses["a"], found.second, losses[found.second], 2, pairs=3)
+        assert found == expected
+        assert found.percent > 0
     two, three = ({name: losses[name] for name in names} for names in ("ab", "abc"))
     assert len(in_words(against_best(two, 1), "mae")) == 1
     assert in_words(against_best(three, 1), "mae")[2].startswith(
