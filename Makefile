@@ -46,9 +46,10 @@ bench: .venv/installed
 docs: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
-# Which single mistakes in the mathematics no test notices (an hour or more).
+# Mutation testing: which single mistakes in the mathematics no test notices (half an hour or more;
+# make mutate ROOMS="bank score").
 mutate: .venv/installed
-	$(BIN)/python tests/mutation/mutate.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/mutate.py $(ROOMS)
 
 # What `models parts` and `models show` read, anew from the registry.
 parts: .venv/installed

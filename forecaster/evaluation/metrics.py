@@ -49,7 +49,7 @@ def quantiles_of_ranked(
     position = torch.tensor(levels, dtype=torch.float64, device=ranked.device) * (
         ranked.shape[1] - 1
     )
-    below = position.floor().long().clamp(max=max(ranked.shape[1] - 2, 0))
+    below = position.floor().long()
     weight = (position - below).to(ranked.dtype).view(1, -1, *[1] * (ranked.ndim - 2))
     return torch.lerp(
         ranked[:, below], ranked[:, (below + 1).clamp(max=ranked.shape[1] - 1)], weight

@@ -11,6 +11,7 @@ from torch import Tensor
 from forecaster.evaluation.accumulate import (
     Accumulator,
     Truth,
+    add_pit_of_quantiles,
     add_point,
     add_quantiles,
     add_samples,
@@ -212,9 +213,9 @@ def test_lead_times_and_series_are_the_pooled_metrics_of_their_part() -> None:
     truth, samples = made()
     whole = summed(truth, samples, WHOLE)
     by_lead, by_series = whole.by_lead(), whole.by_series()
-    assert "energy" not in by_lead
-    assert "crps_sum" in by_lead
-    assert not {"energy", "crps_sum", "variogram"} & set(by_series)
+    known, of_sums = set(whole.pooled()), {"crps_sum", "wql_sum", "variogram"}
+    assert set(by_lead) == known - {"energy"}
+    assert set(by_series) == known - {"energy"} - of_sums
     for h in range(H):
         part = Truth(truth.y[..., [h]], truth.mask[..., [h]], truth.series)
         alone = summed(part, samples[..., [h]], WHOLE).pooled()
@@ -244,6 +245,78 @@ def test_a_series_that_never_moved_has_no_part_in_mase() -> None:
     errors = (samples.mean(1) - truth.y).abs()[truth.series == 0]
     expected = (errors[:, 0] / scale[0, 0] + errors[:, 2] / scale[0, 2]).mean() / 2
     assert totals.pooled()["mase"] == pytest.approx(float(expected))
+
+
+def scored(y: Tensor, samples: Tensor, full: bool = False) -> Accumulator:
+    """Everything observed, one series."""
+    truth = Truth(y, torch.ones_like(y), torch.zeros(len(y), dtype=torch.long))
+    totals = Accumulator()
+    totals.add_truth(truth)
+    add_point(totals, truth, samples.mean(1))
+    add_samples(totals, truth, samples, full)
+    return totals
+
+
+def test_a_world_upside_down_has_the_same_scores() -> None:
+    truth, samples = made(missing=0)
+    plain, turned = (scored(sign * truth.y, sign * samples).pooled() for sign in (1, -1))
+    assert turned == pytest.approx(plain, rel=1e-9)
+
+
+def test_one_small_value_is_enough() -> None:
+    """|0.2 − 0.3| over |0.2|; the symmetric error is 2·0.1/0.5."""
+    y, samples = torch.full((1, 1, 1), 0.2), torch.tensor([0.28, 0.32]).view(1, 2, 1, 1)
+    found = scored(y.double(), samples.double()).pooled()
+    for name, value in {"mae": 0.1, "nd": 0.5, "smape": 0.4, "mse": 0.01, "rmse": 0.1}.items():
+        assert found[name] == pytest.approx(value, rel=1e-6), name
+    assert found["crps"] == pytest.approx(0.1 - 0.04 / 2, rel=1e-5)
+
+
+def test_no_error_is_a_share_of_nothing() -> None:
+    zeros, samples = torch.zeros(2, 1, 3).double(), torch.randn(2, 5, 1, 3).double()
+    found = scored(zeros, samples).pooled()
+    assert not {"nd", "wql", "wql_9", "wql_sum"} & set(found)
+    assert found["mae"] > 0
+
+
+def test_mase_needs_point_forecasts_and_seasonal_errors() -> None:
+    truth, samples = made()
+    totals = Accumulator(N, SCALE)
+    totals.add_truth(truth)
+    add_samples(totals, truth, samples)
+    assert not {"mase", "mae"} & set(totals.pooled())
+    assert "mase" not in scored(truth.y, samples).pooled()
+    assert not {"pit", "rank", "variogram"} & set(totals.sums)  # unless they are asked for
+
+
+def test_pairs_of_channels_need_two_of_them() -> None:
+    truth, samples = made(missing=0)
+    for channels, there in ((1, False), (2, True), (3, True)):
+        totals = scored(truth.y[:, :channels], samples[:, :, :channels], full=True)
+        assert ("variogram" in totals.by_lead()) == there
+
+
+def test_the_ends_of_an_interval_are_inside() -> None:
+    """A dry day in an interval that begins at 0; and the other end."""
+    y = torch.tensor([0.0, 1.0, -0.1, 1.1], dtype=torch.float64).view(1, 1, 4)
+    rising = torch.linspace(0, 1, len(QUANTILES), dtype=torch.float64).view(1, -1, 1, 1)
+    constant = rising.clamp(0.2, 0.8).sub(0.2).div(0.6).round().expand(1, -1, 1, 4)
+    truth, totals = Truth(y, torch.ones_like(y), torch.zeros(1, dtype=torch.long)), Accumulator()
+    totals.add_truth(truth)
+    add_quantiles(totals, truth, constant.contiguous())  # 0 below the middle, 1 above it
+    assert totals.pooled()["coverage/50"] == 0.5
+    assert totals.pooled()["coverage/95"] == 0.5
+
+
+def test_pit_of_the_true_quantiles_is_even_over_what_is_observed() -> None:
+    uniform = torch.tensor(QUANTILES, dtype=torch.float64).view(1, -1, 1, 1).expand(1, -1, 2, 1000)
+    y = ((torch.arange(1000, dtype=torch.float64) + 0.5) / 1000).expand(1, 2, -1)
+    mask = torch.ones_like(y)
+    mask[:, 1, :500] = 0  # so that the upper half has two entries where the lower has one
+    truth, totals = Truth(y, mask, torch.zeros(1, dtype=torch.long)), Accumulator()
+    add_pit_of_quantiles(totals, truth, uniform.contiguous())
+    expected = [1 / 30] * 10 + [2 / 30] * 10
+    assert totals.histogram("pit") == pytest.approx(expected, abs=2e-3)
 
 
 def test_coverage_and_width_of_known_intervals() -> None:

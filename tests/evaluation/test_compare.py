@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from forecaster.evaluation.compare import against_best, compare, in_words
+from forecaster.evaluation.compare import Comparison, against_best, compare, in_words
 
 
 def test_without_overlap_it_is_the_paired_t_test() -> None:
@@ -56,6 +56,38 @@ def test_a_constant_difference_is_certain() -> None:
     )
 
 
+def test_a_small_certain_difference_is_one() -> None:
+    losses = np.arange(1.0, 10.0)
+    better = compare("a", losses - 0.02, "b", losses, 1)
+    assert better.significant
+    assert better.sentence("MAE").startswith("a is better than b by 0.4 %")
+    worse = compare("a", losses + 0.02, "b", losses, 1)
+    assert worse.significant
+    assert worse.sentence("MAE").startswith("a is worse than b by 0.4 %")
+
+
+def test_a_p_value_is_1_at_most_however_many_pairs() -> None:
+    generator = np.random.default_rng(0)
+    first, second = generator.gamma(2, size=(2, 15))
+    assert compare("a", first, "b", second, 1).p > 0.02
+    assert compare("a", first, "b", second, 1, pairs=100).p == 1.0
+
+
+def test_an_interval_that_ends_at_0_leaves_it_in() -> None:
+    for low, high in ((0.0, 2.0), (-2.0, 0.0)):
+        found = Comparison("a", "b", (low + high) / 2, low, high, 0.05)
+        assert not found.significant
+        assert "cannot be told apart" in found.sentence("MAE")
+        assert found.pairs == 1
+
+
+@pytest.mark.parametrize("others", [np.zeros(5), np.array([-1.0, 0, 0, 0, 1]), -np.ones(5)])
+def test_no_difference_is_relative_to_losses_of_0(others: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="no relative difference"):
+        compare("a", np.arange(5.0), "b", others, 1)
+    assert compare("a", others, "b", others, 1).p == 1
+
+
 @pytest.mark.parametrize(
     ("origins", "overlap"), [(10, 1), (10, 2), (40, 4), (40, 14), (10, 14), (4, 14), (10, 28)]
 )
@@ -100,6 +132,10 @@ def test_the_best_is_held_against_each_other_one() -> None:
         "b": np.array([2.0, 2.1, 2.2]),
     }
     assert [(c.first, c.second) for c in against_best(losses, 1)] == [("a", "b"), ("a", "c")]
+    for found in against_best(losses, 2):
+        expected = compare("a", losses["a"], found.second, losses[found.second], 2, pairs=3)
+        assert found == expected
+        assert found.percent > 0
     two, three = ({name: losses[name] for name in names} for names in ("ab", "abc"))
     assert len(in_words(against_best(two, 1), "mae")) == 1
     assert in_words(against_best(three, 1), "mae")[2].startswith(

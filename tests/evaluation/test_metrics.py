@@ -8,6 +8,7 @@ import scoringrules
 import torch
 
 from forecaster.evaluation.metrics import (
+    LEVELS_9,
     LEVELS_19,
     QUANTILES,
     interval_score,
@@ -116,6 +117,40 @@ def test_quantiles_of_samples_are_those_of_numpy() -> None:
     np.testing.assert_allclose(
         ours, np.quantile(samples, QUANTILES, axis=1).swapaxes(0, 1), rtol=1e-12
     )
+
+
+def test_levels_are_those_of_the_competitions() -> None:
+    """Every twentieth and every tenth; the ends of the central 95 % beside them."""
+    assert LEVELS_9 == (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    halves = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95)
+    assert sorted((*LEVELS_9, *halves)) == list(LEVELS_19)
+    assert sorted((*LEVELS_19, 0.025, 0.975)) == list(QUANTILES)
+
+
+def test_quantiles_reach_from_the_least_sample_to_the_greatest() -> None:
+    ranked = torch.tensor([1.0, 2.0, 4.0, 8.0], dtype=torch.float64).view(1, 4, 1)
+    assert quantiles_of_ranked(ranked, (0.0, 0.5, 1.0)).flatten().tolist() == [1, 3, 8]
+    assert quantiles_of_ranked(ranked[:, 2:], (0.0, 0.5, 1.0)).flatten().tolist() == [4, 6, 8]
+    assert quantiles_of_ranked(ranked[:, 3:], (0.0, 0.3, 1.0)).flatten().tolist() == [8, 8, 8]
+
+
+def test_energy_score_is_that_of_what_is_observed() -> None:
+    samples, y = torch.randn(4, 6, 2, 3).double(), torch.randn(4, 2, 3).double()
+    mask = torch.ones_like(y)
+    mask[:, 1, 1:] = 0
+    kept = [0, 1, 2, 3]
+    expected = energy_score(
+        samples.flatten(2)[:, :, kept], y.flatten(1)[:, kept], torch.ones(4, 4).double()
+    )
+    torch.testing.assert_close(energy_score(samples, y, mask), expected)
+
+
+def test_one_pair_gives_a_seasonal_error_and_none_that_of_neighbours() -> None:
+    values = np.array([[1.0], [2.0], [4.0], [9.0]])
+    assert seasonal_errors(values, 3).tolist() == [8.0]
+    assert seasonal_errors(values, 4).tolist() == [8 / 3]
+    values[1] = np.nan
+    assert seasonal_errors(values, 2).tolist() == [3.0]
 
 
 def test_seasonal_error_is_the_one_of_gluonts_and_leaves_out_what_is_missing() -> None:
