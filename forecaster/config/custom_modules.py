@@ -57,7 +57,7 @@ def _import_file(path: Path) -> ModuleType:
 
 def _reason(error: BaseException, path: Path | None) -> str:
     """The error, and the line of the file where it came from."""
-    line = error.lineno if isinstance(error, SyntaxError) else None
+    line = None
     for frame in traceback.extract_tb(error.__traceback__):
         if path is not None and frame.filename == str(path):
             line = frame.lineno

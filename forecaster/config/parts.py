@@ -177,10 +177,10 @@ def _check_kind(kind: Kind, reference: str, custom: Any) -> None:
     _import_packages()
     base = _bases.get(kind)
     if base is None and not (callable(custom) and hasattr(custom, "Config")):
-        raise UserError(f"{reference}: not a {kind}; decorate it with forecaster.register")
+        raise UserError(f"{reference}: no {kind}; decorate it with forecaster.register")
     if base is not None and not (isinstance(custom, type) and issubclass(custom, base)):
         raise UserError(
-            f"{reference}: not a {kind}; derive it from {base.__module__}.{base.__qualname__}"
+            f"{reference}: no {kind}; derive it from {base.__module__}.{base.__qualname__}"
         )
 
 
