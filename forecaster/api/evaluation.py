@@ -51,7 +51,7 @@ class Evaluation:
     run_id: str | None
 
     def __repr__(self) -> str:
-        return f"Evaluation({len(self.by_series)} series, mae={self.metrics['mae']:.4g})"
+        return f"Evaluation({len(self.by_series)} series, {len(self.frame)} scored values)"
 
 
 def evaluation_of(

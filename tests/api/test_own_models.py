@@ -56,6 +56,10 @@ def test_a_class_is_trained_saved_and_evaluated(tmp_path: Path) -> None:
     with pytest.raises(forecaster.UserError, match="--trust-code"):
         forecaster.load(tmp_path / "own")
     loaded = forecaster.load(tmp_path / "own", trust_code=True)
+    board = forecaster.backtest(
+        frame(), loaded, **ASKED, origins=2, settings={"trainer.max_steps": 1}
+    )
+    assert len(board.frame) == 2
     pd.testing.assert_frame_equal(loaded.forecast(frame()).frame, model.forecast(frame()).frame)
 
 
@@ -102,7 +106,7 @@ class Last(forecaster.Forecaster):
         return batch.past[..., -1:].expand(-1, -1, self.horizon)
 
 class NoModel:
-    pass
+    Config = Last.Config
 """
 
 

@@ -69,7 +69,7 @@ def test_results_are_one_line() -> None:
     forecast = model.forecast()
     assert repr(forecast) == "Forecast('seasonal naive', 2 rows, 2024-03-01 to 2024-03-02)"
     scores = model.evaluate(origins=2)
-    assert repr(scores) == "Evaluation(1 series, mae=0)"
+    assert repr(scores) == "Evaluation(1 series, 4 scored values)"
     assert repr(forecaster.check(pd.DataFrame())) == "CheckReport(1 problem(s), 0 facts)"
     assert repr(samples()) == "Samples(item: 2, step: 3)"
     ranking = pd.DataFrame({"model": ["b", "a"]})
