@@ -5,8 +5,10 @@ from typing import Any, Unpack
 
 import pandas as pd
 
+from forecaster.api.arguments import whole
 from forecaster.api.roles import Roles, read_roles
 from forecaster.data.frames import read_source
+from forecaster.errors import UserError
 from forecaster.workflows.check import check_file
 
 
@@ -29,6 +31,10 @@ class CheckReport:
     problems: tuple[str, ...]
     suggestions: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        found = "ok" if self.ok else f"{len(self.problems)} problem(s)"
+        return f"CheckReport({found}, {len(self.facts)} facts)"
+
     @property
     def ok(self) -> bool:
         """Whether a model can be trained."""
@@ -47,6 +53,8 @@ def check(
 ) -> CheckReport:
     """Check a table before a training; its faults are reported, not raised.
 
+    A source that cannot be read is a fault, too. Raises UserError for other arguments only.
+
     ``source``: the path of a CSV or Parquet file, a pandas or polars frame, wide or long, or a
     GluonTS data set. ``horizon``, ``lookback``: those of the training, in steps.
     ``roles``: see ``forecaster.api.roles.Roles``.
@@ -62,8 +70,12 @@ def check(
     >>> forecaster.check(frame, horizon=1, lookback=2, on_gap="fill").ok
     True
     """
-    data = read_source(source)
-    outcome = check_file(data, horizon, lookback, read_roles(roles, "check"))
+    steps = whole("horizon", horizon, 1), whole("lookback", lookback, 1)
+    columns = read_roles(roles, "check")
+    try:
+        outcome = check_file(read_source(source), *steps, columns)
+    except UserError as error:
+        outcome = {"refused": str(error)}
     refused = outcome.pop("refused")
     decisions = tuple(outcome.pop("decisions", ()))
     facts = {name: value for name, value in outcome.items() if value is not None}

@@ -1,23 +1,38 @@
 """``forecaster.backtest``: compare several models on a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, Literal, Unpack
 
 import pandas as pd
 
-from forecaster.api.configs import Accelerator, Bounds, config_of, model_name, overrides_of
+from forecaster.api.arguments import choice, whole, whole_or_none
+from forecaster.api.configs import (
+    Accelerator,
+    Bounds,
+    config_of,
+    is_reference,
+    model_name,
+    overrides_of,
+)
+from forecaster.api.model import Model
 from forecaster.api.roles import Roles, read_roles
 from forecaster.config.schema import Config
 from forecaster.data.frames import read_source
 from forecaster.data.tables import read_table
 from forecaster.errors import UserError
 from forecaster.models.base import Forecaster
+from forecaster.tracking.labels import title
 from forecaster.training.progress import Silent
-from forecaster.workflows.backtest import BASELINE, BacktestOptions, compete, load_configs
+from forecaster.workflows.backtest import BacktestOptions, compete, load_configs
 from forecaster.workflows.run_context import RunContext
 from forecaster.workflows.tracking_target import tracker_of
+
+Candidate = str | Path | type[Forecaster] | Model
+_TYPES = (str, Path, type, Model)
+_KINDS = "give a preset, a YAML file or a class"
 
 
 @dataclass(frozen=True)
@@ -44,10 +59,14 @@ class Leaderboard:
     notes: tuple[str, ...]
     run_id: str | None
 
+    def __repr__(self) -> str:
+        names = ", ".join(self.frame["model"])
+        return f"Leaderboard({names}; {len(self.origins)} origins)"
+
 
 def backtest(
     source: object,
-    models: Sequence[str | Path | type[Forecaster]],
+    models: Candidate | Sequence[Candidate],
     *,
     horizon: int | None = None,
     lookback: int | None = None,
@@ -68,7 +87,8 @@ def backtest(
 ) -> Leaderboard:
     """Backtest several models on a table from rolling origins, with retraining.
 
-    ``models``: names of presets, YAML files or custom classes; ``settings`` apply to all.
+    ``models``: names of presets, YAML files, custom classes or their references ``FILE.py:Class``,
+    or trained models, which are trained anew with their settings. ``settings`` apply to all.
     ``origins``: the number of forecast origins, ``stride`` steps apart (None: the horizon);
     ``refit_every``: the number of origins that share a training. ``by``: the metric of the ranking.
     For the rest see ``train``.
@@ -79,6 +99,7 @@ def backtest(
     >>> board.frame.model.tolist(), [f"{time:.10}" for time in board.origins]
     (['seasonal-naive'], ['2015-12-11', '2015-12-18', '2015-12-25'])
     """
+    choice("by", by, ("mae", "crps"))
     data, columns = read_source(source), read_roles(roles, "backtest")
     overrides = overrides_of(
         data, horizon, lookback, seed, accelerator, lower, upper, columns, settings
@@ -87,13 +108,13 @@ def backtest(
     table = read_table(data, next(iter(configs.values())).data.columns)
     options = BacktestOptions(
         models=tuple(configs),
-        origins=_at_least("origins", origins, 2),
-        stride=None if stride is None else _at_least("stride", stride, 1),
-        refit_every=_at_least("refit_every", refit_every, 1),
+        origins=whole("origins", origins, 2),
+        stride=whole_or_none("stride", stride, 1),
+        refit_every=whole("refit_every", refit_every, 1),
         overrides=overrides,
         settings=(),
         by=by,
-        samples=_at_least("samples", samples, 2),
+        samples=whole("samples", samples, 2),
         experiment=experiment,
         run_name=run_name,
         output=None,
@@ -112,21 +133,44 @@ def backtest(
     )
 
 
-def _configs(
-    models: Sequence[str | Path | type[Forecaster]], overrides: Mapping[str, Any]
-) -> dict[str, Config]:
-    """The configurations by name: custom classes first, the baseline last."""
-    classes = [model for model in models if isinstance(model, type)]
-    named = [str(model) for model in models if not isinstance(model, type)]
-    custom = {model_name(model): config_of(model, overrides) for model in classes}
-    presets = load_configs(named, (), overrides)
-    duplicate = [*(custom.keys() & presets.keys()), BASELINE][0]
-    if duplicate in custom:
-        raise UserError(f"two models are called '{duplicate}'; rename your class")
+def _configs(models: object, overrides: Mapping[str, Any]) -> dict[str, Config]:
+    """The configurations by name: custom ones first, the baseline last."""
+    field = _field(models)
+    custom: dict[str, Config] = {}
+    for model in field:
+        if not _is_preset(model):
+            name, config = _custom(model, overrides)
+            _check_new(name, custom)
+            custom[name] = config
+    presets = load_configs([str(model) for model in field if _is_preset(model)], (), overrides)
+    for name in presets:
+        _check_new(name, custom)
     return {**custom, **presets}
 
 
-def _at_least(name: str, value: int, minimum: int) -> int:
-    if value < minimum:
-        raise UserError(f"{name}: {value} is too few; give {minimum} at least")
-    return value
+def _field(models: object) -> list[Candidate]:
+    """The models as a list; a single one is a list of one."""
+    single = isinstance(models, _TYPES)
+    if not single and not isinstance(models, Iterable):
+        raise UserError(f"models: {short(models)} is none; {_KINDS}")
+    field: list[Any] = [models] if single else list(models)  # type: ignore[call-overload]
+    for model in field:
+        if not isinstance(model, _TYPES):
+            raise UserError(f"models: {short(model)} is none; {_KINDS}")
+    return field
+
+
+def _is_preset(model: Candidate) -> bool:
+    return isinstance(model, str | Path) and not is_reference(model)
+
+
+def _custom(model: Candidate, overrides: Mapping[str, Any]) -> tuple[str, Config]:
+    if isinstance(model, Model):
+        config = model._config(overrides)
+        return title(config), config
+    return model_name(model), config_of(model, overrides)
+
+
+def _check_new(name: str, custom: Mapping[str, Config]) -> None:
+    if name in custom:
+        raise UserError(f"models: two are called '{name}'; leave one out, or rename your class")

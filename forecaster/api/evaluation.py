@@ -50,6 +50,9 @@ class Evaluation:
     notes: tuple[str, ...]
     run_id: str | None
 
+    def __repr__(self) -> str:
+        return f"Evaluation({len(self.by_series)} series, {len(self.frame)} scored values)"
+
 
 def evaluation_of(
     saved: SavedModel, options: EvaluateOptions, tracker: Tracker, levels: tuple[float, ...]

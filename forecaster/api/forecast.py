@@ -1,7 +1,9 @@
 """The result of ``Model.forecast``: a table, sample paths and a plot."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as short
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,10 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecaster.data.clock import Clock
+from forecaster.errors import UserError
 from forecaster.inference.predictor import TableForecast
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.io.output_tables import renamed_items, table_bytes
-from forecaster.reporting.plots import draw_forecast
+from forecaster.reporting.plots import PICTURES, draw_forecast
 
 if TYPE_CHECKING:
     from forecaster.reporting.plots import Figure
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Samples:
-    """Sample paths in the data's units, with the attributes of an xarray.DataArray.
+    """Sample paths in the data's units, labelled as in an xarray.DataArray.
 
     ``values`` (item, sample, step, channel); ``coords``: for each of ``dims``. The columns of a
     wide table are channels of a single item ''.
@@ -38,6 +41,27 @@ class Samples:
     def shape(self) -> tuple[int, ...]:
         """The length of each dimension."""
         return self.values.shape
+
+    def __repr__(self) -> str:
+        sizes = (f"{name}: {size}" for name, size in zip(self.dims, self.shape, strict=True))
+        return f"Samples({', '.join(sizes)})"
+
+    def sel(self, **labels: Any) -> "Samples":
+        """The paths at a label of each given dimension, which is dropped, such as ``step=1``."""
+        values, coords = self.values, dict(self.coords)
+        for name, label in labels.items():
+            axis = list(coords).index(_known("dimension", name, coords))
+            place = coords[name].tolist().index(_known(name, label, coords.pop(name)))
+            values = np.take(values, np.intp(place), axis=axis)
+        return Samples(values, coords)
+
+    def to_xarray(self) -> Any:
+        """An xarray.DataArray; xarray is not among the dependencies."""
+        try:
+            import xarray  # type: ignore[import-not-found,unused-ignore]
+        except ImportError as error:
+            raise UserError("to_xarray: xarray is missing; pip install xarray") from error
+        return xarray.DataArray(self.values, self.coords, self.dims)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.values, dtype=dtype, copy=copy)
@@ -60,6 +84,12 @@ class Forecast:
     _forecast: TableForecast
     _channels: tuple[str, ...]
     _history: int
+    _name: str
+
+    def __repr__(self) -> str:
+        days = self._forecast.frame["timestamp"]
+        ends = "" if days.empty else f", {days.iloc[0]} to {days.iloc[-1]}"
+        return f"Forecast('{self._name}', {len(days)} rows{ends})"
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -99,9 +129,10 @@ class Forecast:
 
         ``path``: also write it (PNG, SVG or PDF).
         """
+        if path is not None:
+            _check_file("plot", Path(path), PICTURES)
         figure = draw_forecast(self._forecast.table, self._forecast.frame, self._history)
         if path is not None:
-            check_folder(Path(path).parent)
             write_together({Path(path): lambda partial: figure.savefig(partial, dpi=110)})
         return figure
 
@@ -110,10 +141,28 @@ class Forecast:
 
         Returns the decisions about names that a spreadsheet would interpret as formulas.
         """
-        check_folder(Path(path).parent)
+        _check_file("to_csv", Path(path))
         content = table_bytes(self._forecast.frame, ".csv")
         write_together({Path(path): lambda partial: partial.write_bytes(content)})
         return renamed_items(self._forecast.frame["item_id"])
+
+
+def _known(kind: str, value: Any, among: Iterable[Any]) -> Any:
+    labels = among.tolist() if isinstance(among, np.ndarray) else list(among)
+    if value not in labels:
+        raise UserError(f"sel: no {kind} {short(value)}; there are {short(labels)}")
+    return value
+
+
+def _check_file(method: str, path: Path, endings: Sequence[str] = ()) -> None:
+    """Create the file's folder. Raises UserError for a folder, or an ending not in ``endings``."""
+    if endings and path.suffix.lower() not in endings:
+        raise UserError(
+            f"{method}: {path}: cannot draw that kind of file; end the name in .png, .svg or .pdf"
+        )
+    if path.is_dir():
+        raise UserError(f"{method}: {path}: a folder; give the name of a file in it")
+    check_folder(path.parent)
 
 
 def read_times(clock: Clock, texts: pd.Series) -> pd.DatetimeIndex:

@@ -1,20 +1,24 @@
 """A trained model, to forecast with, evaluate and save; and ``forecaster.load``."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from gluonts.model.predictor import Predictor
 
-from forecaster.api.configs import Accelerator
+from forecaster.api.arguments import choice, levels, seed_of, whole, whole_or_none
+from forecaster.api.configs import ACCELERATORS, Accelerator, nested
 from forecaster.api.evaluation import Evaluation, evaluation_of
 from forecaster.api.forecast import Forecast
 from forecaster.api.roles import Roles, read_roles
+from forecaster.config.load import check_config
+from forecaster.config.schema import Columns, Config
 from forecaster.data.frames import read_source
 from forecaster.data.reading import RawTable
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode, Scoring
+from forecaster.inference.custom_code import trust_of
 from forecaster.inference.locate import open_model
 from forecaster.inference.predictor import PredictionRequest, SavedPredictor, default_mode
 from forecaster.inference.saved_model import SavedModel, load_model
@@ -70,6 +74,14 @@ class Model:
         """The training's metrics on held-out windows (``val/…``, ``test/…``), in data units."""
         return dict(self._saved.metadata.get("metrics", {}))
 
+    def _config(self, overrides: Mapping[str, Any]) -> Config:
+        """The configuration of a new training of this model, on other data."""
+        content = self._saved.config.model_dump(mode="json")
+        for name in ("csv", "dataset", *Columns.model_fields):
+            content["data"].pop(name)
+        trust = trust_of(self.folder, True)
+        return check_config(nested(overrides, content), str(self.folder), trust)
+
     def save(self, path: str | Path) -> "Model":
         """Save a copy in the folder ``path``, replacing an older saved model there.
 
@@ -116,19 +128,19 @@ class Model:
         [1.5, 2.5]
         """
         _check_mode(mode)
-        levels = tuple(sorted({float(level) for level in quantiles}))
         settings = ForecastSettings(
             mode,
-            samples,
-            steps,
-            levels,
-            seed,
+            whole("samples", samples, 1),
+            whole_or_none("steps", steps, 1),
+            levels(quantiles),
+            seed_of(seed),
             conformal,
-            resample_rate,
+            whole("resample_rate", resample_rate, 1),
             read_roles(roles, "forecast"),
         )
         forecast = forecast_with(self._saved, self._data(source), settings)
-        return Forecast(forecast, self._saved.schema.names, 3 * self._saved.config.data.horizon)
+        config = self._saved.config
+        return Forecast(forecast, self._saved.schema.names, 3 * config.data.horizon, title(config))
 
     def evaluate(
         self,
@@ -155,7 +167,8 @@ class Model:
         ``origins``: the number of rolling origins at the end of the table, ``stride`` steps apart
         (None: the horizon); without them, the windows of ``split`` (``test``: the last fifth of the
         rows, or ``validation``: the tenth before it), all or ``limit`` evenly spaced ones.
-        ``quantiles``: their levels in the result's frame. ``tracking``: by default that of the
+        ``quantiles``: their levels in the result's frame, of those that are scored: 0.025, 0.05,
+        0.1, … in steps of 0.05, 0.95, 0.975. ``tracking``: by default that of the
         training. For the rest see ``forecast``.
 
         >>> import forecaster
@@ -167,32 +180,35 @@ class Model:
 (0 % closer, 95 % interval 0 to 0 %).'
         """
         _check_mode(mode)
-        if split not in ("test", "validation"):
-            raise UserError(f"split: '{split}' is none; give test or validation")
-        counts = {"origins": origins, "stride": stride, "limit": limit, "steps": steps}
-        for name, minimum in {**dict.fromkeys(counts, 1), "samples": 2}.items():
-            value = {**counts, "samples": samples}[name]
-            if value is not None and value < minimum:
-                raise UserError(f"{name}: {value} is too few; give {minimum} at least")
+        choice("split", split, ("test", "validation"))
+        distance = whole_or_none("stride", stride, 1)
         if origins is None and stride is not None:
-            raise UserError("stride is the distance between origins; give both")
+            raise UserError("stride needs origins; give both")
+        scored = levels(quantiles)
         effective: Mode = mode or ("probabilistic" if conformal else default_mode(self._saved))
         options = EvaluateOptions(
             reference=str(self.folder),
             csv=self._source_or_default(source),
             dataset=None,
             split=split,
-            rolling=None if origins is None else Rolling(origins, stride),
-            scoring=Scoring(effective, samples, steps, limit, seed, full=True),
+            rolling=None if origins is None else Rolling(whole("origins", origins, 1), distance),
+            scoring=Scoring(
+                effective,
+                whole("samples", samples, 2),
+                whole_or_none("steps", steps, 1),
+                whole_or_none("limit", limit, 1),
+                seed_of(seed),
+                full=True,
+            ),
             conformal=conformal,
-            resample_rate=resample_rate,
+            resample_rate=whole("resample_rate", resample_rate, 1),
             accelerator=None,
             experiment=experiment,
             run_name=run_name,
             roles=read_roles(roles, "evaluate"),
         )
         tracker = self._tracker if tracking is None else tracker_of(tracking)
-        return evaluation_of(self._saved, options, tracker, tuple(sorted(set(quantiles))))
+        return evaluation_of(self._saved, options, tracker, scored)
 
     def gluonts(
         self,
@@ -216,8 +232,13 @@ class Model:
         ([13.0, 14.0], '2024-01-21')
         """
         _check_mode(mode)
-        levels = tuple(sorted(set(quantiles)))
-        request = PredictionRequest(mode or default_mode(self._saved), samples, steps, levels, seed)
+        request = PredictionRequest(
+            mode or default_mode(self._saved),
+            whole("samples", samples, 1),
+            whole_or_none("steps", steps, 1),
+            levels(quantiles),
+            seed_of(seed),
+        )
         return SavedPredictor(self._saved, request)
 
     def _source_or_default(self, source: object) -> Path | RawTable | None:
@@ -234,11 +255,16 @@ class Model:
 
 
 def load(
-    reference: str | Path, *, accelerator: Accelerator | None = None, trust_code: bool = False
+    reference: str | Path,
+    *,
+    accelerator: Accelerator | None = None,
+    trust_code: bool = False,
+    tracking: bool | None = None,
 ) -> Model:
     """Load a saved model: a folder, ``models:/NAME@ALIAS``, ``runs:/ID/model``, or ``latest``.
 
-    ``trust_code``: run the code of its custom parts, which may do anything.
+    ``trust_code``: run the code of its custom parts, which may do anything. ``tracking``:
+    whether the model's evaluations are tracked, by default as its training was.
 
     Raises UserError for a missing or damaged model.
 
@@ -249,9 +275,13 @@ def load(
     ...     print(error)
     nowhere: no such saved model; give the folder that training printed, a run, or 'latest'
     """
-    return Model(open_model(str(reference), accelerator, trust_code))
+    if accelerator is not None:
+        choice("accelerator", accelerator, ACCELERATORS)
+    saved = open_model(str(reference), accelerator, trust_code)
+    tracked = saved.metadata.get("run_id") is not None if tracking is None else tracking
+    return Model(saved, tracker_of(tracked))
 
 
 def _check_mode(mode: str | None) -> None:
-    if mode is not None and mode not in MODES:
-        raise UserError(f"mode: '{mode}' is none; give point or probabilistic")
+    if mode is not None:
+        choice("mode", mode, MODES)

@@ -44,8 +44,9 @@ def train(
     ``source``: the path of a CSV or Parquet file, a pandas or polars frame, wide (a column for each
     series) or long (with a column of series names), whose index may be the times, or a GluonTS data
     set. ``preset``: a configuration by its name (None: ``s2dbm``); or ``model``: a preset's name, a
-    YAML file, or a custom subclass of ``forecaster.Forecaster``. ``horizon``, ``lookback``: steps
-    to forecast, and steps of history that the model reads. ``settings``: any configuration keys.
+    YAML file, a custom subclass of ``forecaster.Forecaster``, or its reference ``FILE.py:Class``.
+    ``horizon``, ``lookback``: steps to forecast, and steps of history that the model reads.
+    ``settings``: any configuration keys.
     ``lower``, ``upper``: bounds of all columns or by column; forecasts are clipped to them.
     ``output``: the saved model's folder. ``tracking=False`` writes nothing but that folder, by
     default a temporary one. ``roles``: see ``forecaster.api.roles.Roles``.

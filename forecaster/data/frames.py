@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from forecaster.data.reading import RawTable, read_frame
+from forecaster.data.timestamps import looks_like_time
 from forecaster.errors import UserError
 
 # the names of sources in messages
@@ -20,20 +21,30 @@ DATASET = "the data set"
 def read_source(source: object) -> Path | RawTable:
     """A path, or the cells of a pandas or polars frame or of a GluonTS data set.
 
-    The levels of an index of times, or of items and times, become columns. Raises UserError for
-    other objects.
+    The levels of an index of times (also as texts), or of items and times, become columns. Raises
+    UserError for other objects.
     """
     if isinstance(source, str | Path):
         return Path(source)
     if isinstance(source, RawTable):
         return source
     if _is_polars(source):
-        return _cells(source.to_pandas(), FRAME)  # type: ignore[attr-defined]
+        source = source.to_pandas()  # type: ignore[attr-defined]
+        return _cells(_no_series(source), FRAME)
     if isinstance(source, pd.DataFrame):
         return _cells(_with_index(source), FRAME)
-    if isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
-        return _cells(_from_entries(list(source)), DATASET)
+    _no_series(source)
+    if isinstance(source, Iterable) and not isinstance(source, Mapping | bytes | np.ndarray):
+        entries = list(source)
+        if any(isinstance(entry, Mapping) for entry in entries):
+            return _cells(_from_entries(entries), DATASET)
     raise UserError(f"{_kind(source)} is no data: {_REMEDY}")
+
+
+def _no_series(source: Any) -> Any:
+    if isinstance(source, pd.Series):
+        raise UserError("a Series has no column names; give series.to_frame()")
+    return source
 
 
 _REMEDY = "give a path, a pandas or polars frame, or a GluonTS data set"
@@ -51,7 +62,9 @@ def _is_polars(source: object) -> bool:
 def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with the levels of its index as first columns, unless they are row numbers."""
     index = frame.index
-    if isinstance(index, pd.DatetimeIndex | pd.PeriodIndex) and index.name is None:
+    if _is_text_of_times(index):
+        index = index.rename(index.name or "timestamp")
+    elif isinstance(index, pd.DatetimeIndex | pd.PeriodIndex) and index.name is None:
         index = index.rename("timestamp")
     elif not isinstance(index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex):
         return _as_times(frame)
@@ -63,6 +76,13 @@ def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
     return _as_times(frame.set_axis(index).reset_index())
 
 
+def _is_text_of_times(index: pd.Index) -> bool:
+    if isinstance(index, pd.MultiIndex) or not pd.api.types.is_string_dtype(index.dtype):
+        return False
+    texts = ["" if pd.isna(value) else str(value) for value in index]
+    return looks_like_time(str(index.name or "timestamp"), texts)
+
+
 def _as_times(frame: pd.DataFrame) -> pd.DataFrame:
     """Convert periods to their start times."""
     periods = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.PeriodDtype)]
@@ -70,6 +90,8 @@ def _as_times(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cells(frame: pd.DataFrame, name: str) -> RawTable:
+    if frame.columns.empty:
+        raise UserError(f"{name}: there are no columns and no rows; give a table")
     raw = read_frame(frame, name)
     return dataclasses.replace(raw, digest=_digest(frame))
 

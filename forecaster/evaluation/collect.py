@@ -13,21 +13,28 @@ from forecaster.errors import UserError
 from forecaster.evaluation.metrics import QUANTILES, quantiles_of_ranked
 from forecaster.evaluation.score import ScoredBatch
 
+_ROUNDING = 1e-9
 
-def check_levels(levels: Sequence[float]) -> None:
-    """Raise UserError for levels that are not among the scored quantiles."""
-    unknown = [level for level in levels if level not in QUANTILES]
-    if unknown:
-        known = ", ".join(f"{level:g}" for level in QUANTILES)
-        raise UserError(f"quantile {unknown[0]:g} is not among those that are scored: {known}")
+
+def scored_level(level: float) -> float:
+    """The scored quantile level that equals ``level`` but for rounding; UserError for others."""
+    if not 0 < level < 1:
+        raise UserError(f"quantile {level:g} is not between 0 and 1; give levels such as 0.9")
+    near = sorted(sorted(QUANTILES, key=lambda known: abs(known - level))[:2])
+    for known in near:
+        if abs(known - level) < _ROUNDING:
+            return known
+    raise UserError(
+        f"quantile {level:g} is not among those that are scored (0.025, 0.05, 0.1, … 0.95, 0.975); "
+        f"the nearest are {near[0]:g} and {near[1]:g}"
+    )
 
 
 class Forecasts:
     """A callback of an evaluation that stores the forecasts, with quantiles at ``levels``."""
 
     def __init__(self, levels: Sequence[float]) -> None:
-        check_levels(levels)
-        self.levels = tuple(levels)
+        self.levels = tuple(scored_level(level) for level in levels)
         self._index: list[torch.Tensor] = []
         self._values: list[dict[str, torch.Tensor]] = []  # each (B, K, H)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Figure
 
 _MAX_PANELS = 8
+PICTURES = (".png", ".svg", ".pdf")
 
 
 def recent_history(table: Table, forecast: pd.DataFrame, history: int) -> pd.DataFrame:

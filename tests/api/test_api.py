@@ -234,7 +234,7 @@ def test_mistakes_in_the_arguments_are_exceptions_that_name_them(model) -> None:
     assert "mode: 'both' is none" in refused(model.forecast, frame, mode="both")
     assert "origins: 0 is too few" in refused(model.evaluate, frame, origins=0)
     assert "samples: 1 is too few" in refused(model.evaluate, frame, samples=1)
-    assert "stride is the distance between origins" in refused(model.evaluate, frame, stride=2)
+    assert refused(model.evaluate, frame, stride=2) == "stride needs origins; give both"
     assert "quantile 0.123 is not among" in refused(model.evaluate, frame, quantiles=[0.123])
     assert "conformal gives intervals" in refused(
         model.forecast, frame, mode="point", conformal=True

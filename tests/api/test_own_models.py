@@ -56,6 +56,10 @@ def test_a_class_is_trained_saved_and_evaluated(tmp_path: Path) -> None:
     with pytest.raises(forecaster.UserError, match="--trust-code"):
         forecaster.load(tmp_path / "own")
     loaded = forecaster.load(tmp_path / "own", trust_code=True)
+    board = forecaster.backtest(
+        frame(), loaded, **ASKED, origins=2, settings={"trainer.max_steps": 1}
+    )
+    assert len(board.frame) == 2
     pd.testing.assert_frame_equal(loaded.forecast(frame()).frame, model.forecast(frame()).frame)
 
 
@@ -82,3 +86,46 @@ def test_models_are_called_by_class_or_file() -> None:
         "s2dbm",
         "my",
     ]
+
+
+OWN = """
+import forecaster
+
+class Last(forecaster.Forecaster):
+    class Config(forecaster.Section):
+        start: float = 0.5
+
+    def __init__(self, config, shape):
+        super().__init__()
+        self.horizon = shape.horizon
+
+    def loss(self, batch):
+        return self.predict(batch).sum()
+
+    def predict(self, batch, steps=None):
+        return batch.past[..., -1:].expand(-1, -1, self.horizon)
+
+class NoModel:
+    Config = Last.Config
+"""
+
+
+def test_a_reference_of_a_class_is_accepted(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    reference = f"{tmp_path}/own.py:Last"
+    config = config_of(reference, {"data.horizon": 2})
+    assert (config.model.name, config.data.horizon, model_name(reference)) == (reference, 2, "Last")
+    with pytest.raises(forecaster.UserError, match=r"^NoModel: not a forecaster; derive"):
+        config_of(f"{tmp_path}/own.py:NoModel", {})
+
+
+def test_a_class_is_compared_once_by_reference_too(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN.replace("Last", "LastPlus"))
+    for field in ([LastPlus, LastPlus], [LastPlus, f"{tmp_path}/own.py:LastPlus"]):
+        with pytest.raises(forecaster.UserError, match="two are called 'LastPlus'; leave one out"):
+            forecaster.backtest(frame(), field, **ASKED, origins=2)
+
+
+def test_a_setting_inside_a_value_is_refused() -> None:
+    with pytest.raises(forecaster.UserError, match="'trainer' is a value; give a section"):
+        config_of(LastPlus, {"trainer": 3, "trainer.max_steps": 1})
