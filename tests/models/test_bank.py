@@ -6,6 +6,7 @@ import torch
 from forecaster.config.parts import build
 from forecaster.data.windows import Batch, Windows
 from forecaster.diffusion.drawing import Draws
+from forecaster.errors import UserError
 from forecaster.models.base import Forecaster, Shape
 from forecaster.models.bootstrap.forecaster import ResidualBootstrapConfig
 from forecaster.models.diffusion.config import DiffusionConfig
@@ -322,3 +323,38 @@ def test_a_bank_that_is_not_whole_is_not_loaded(name: str) -> None:
         model.load_state_dict(saved)
     with pytest.raises(RuntimeError, match=f"size mismatch for {name}"):
         model.load_state_dict({**saved, name: held[None]})
+
+
+@pytest.mark.parametrize(
+    ("base", "problem"),
+    [
+        ({"name": "diffusion"}, "model.base: diffusion gives no label, so nothing is built on it"),
+        ({"name": "residual-bootstrap"}, "model.base: residual-bootstrap gives samples; name a"),
+        (
+            {"name": "state-space", "output": "quantiles"},
+            "model.base.output: quantiles cannot be buil",
+        ),
+    ],
+)
+def test_a_base_gives_points_and_a_label(base: dict[str, str], problem: str) -> None:
+    with pytest.raises(UserError) as refused:
+        ResidualBootstrapConfig.model_validate({"base": base})
+    assert str(refused.value).startswith(problem)
+
+
+def test_banks_of_earlier_models_are_loaded_by_their_old_names() -> None:
+    """They were the forecaster's own: no bank within it."""
+    model = bank(cut(noise(60)), scale="learnt", scale_power="auto")
+    old = {name.replace("bank.", ""): value for name, value in model.state_dict().items()}
+    other = build(model.config, Shape(K, L, H, SEASON, P))
+    other.load_state_dict(old)
+    batch = everything(cut(noise(40, 5), 500))
+    assert torch.equal(added(other.eval(), batch), added(model, batch))
+
+
+def test_the_spread_is_chosen_for_the_errors_around_the_forecast() -> None:
+    """Training errors are those of validation: no wider, however far the values are from 0."""
+    base = {"name": "seasonal-naive"}
+    validation = cut(noise(400, 1) + 50, 1000)
+    model = bank(cut(noise(400) + 50), validation, label=0, base=base, spread="auto")
+    assert model.spread == 1

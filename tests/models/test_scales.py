@@ -7,6 +7,7 @@ from forecaster.data.windows import Batch, Windows
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Shape, empty_future
 from forecaster.models.bootstrap import ResidualBootstrap
+from forecaster.models.bootstrap.bank import ResidualBank
 from forecaster.models.bootstrap.forecaster import ResidualBootstrapConfig
 from forecaster.models.naive import SeasonalNaiveConfig
 from forecaster.models.scales import exponents, log_scales
@@ -60,6 +61,13 @@ def test_measures_that_say_nothing_get_no_weight() -> None:
     """A constant measure, or four of them, cannot be told from the factor common to all."""
     found = exponents(torch.ones(50, K, 4), noise(50, K, H))
     torch.testing.assert_close(found, torch.zeros(K, 4))
+
+
+def test_a_learnt_scale_is_a_product_of_powers_of_the_measures() -> None:
+    bank, logs = ResidualBank("learnt", None, Shape(K, L, H, SEASON)), noise(50, K, 4)
+    bank.fill(logs[..., :1].exp() * noise(50, K, H), torch.arange(50), torch.zeros(50), logs)
+    assert bank.exponents[:, 0].min() > 0.5
+    torch.testing.assert_close(bank.scales, logs.exp().pow(bank.exponents).prod(2, keepdim=True))
 
 
 def swinging(rows: int, seed: int) -> Windows:

@@ -149,13 +149,14 @@ def _passes_anew(tests: tuple[str, ...], stale: set[str]) -> bool:
     return passes(tests)
 
 
-def _tests_loaded() -> set[str]:
-    """Test modules and ``conftest``: run again in every fork."""
+def _always_anew() -> set[str]:
+    """Test modules and ``conftest``, and beartype, which knows classes by their names."""
     tests = Path.cwd() / "tests"
     return {
         name
         for name, module in sys.modules.items()
-        if _is_ours(module) and Path(str(module.__file__)).is_relative_to(tests)
+        if name.partition(".")[0] == "beartype"
+        or (_is_ours(module) and Path(str(module.__file__)).is_relative_to(tests))
     }
 
 
@@ -177,10 +178,12 @@ def run_room(name: str, known: set[str], only: set[str] | None) -> bool:
 def _fates(
     path: Path, room: Room, known: set[str], only: set[str] | None, limit: float
 ) -> Iterator[str]:
-    """Of each mutant of a file: killed, equivalent or survived."""
-    source, stale = path.read_text(), dependents(path) | _tests_loaded()
+    """Of each mutant of a file: killed, equivalent or survived; only if the file itself passes."""
+    source, stale = path.read_text(), dependents(path) | _always_anew()
     for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
         compiled.unlink()
+    if not survives(room.tests, stale, limit):
+        sys.exit(f"{path}: imported anew, unchanged, it fails the tests")
     for mutant in mutants(source):
         if only is None or mutant.name in only:
             path.write_text(mutant.source)
