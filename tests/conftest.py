@@ -148,6 +148,7 @@ def new_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from forecaster.tracking import store
 
     place = tmp_path / "home"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it: undone with the rest
     for name, path in {
         "HOME": place,
         "MODELS": place / "models",

@@ -53,7 +53,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """
     home = tmp_path_factory.mktemp("serving")
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it: undone with the rest
         for name, path in {
             "HOME": home,
             "MODELS": home / "models",
@@ -220,7 +220,7 @@ BAD_NAMES = [
         ["models", "promote", "weather", 9],
         "no version 9 of model 'weather'; see: models versions weather",
     ),
-    (["models", "versions", "nothing"], "no registered model 'nothing' (did you mean '"),
+    (["models", "versions", "zzz"], "no registered model 'zzz'; there are "),
     (
         ["train", "nlinear", "--csv", str(SAMPLE), "--register", ".."],
         "--register ..: not a name for a model; leave out",

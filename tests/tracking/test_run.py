@@ -11,7 +11,7 @@ from forecaster.tracking import store as place
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it: undone with the rest
     monkeypatch.setattr(place, "HOME", tmp_path)
 
 
