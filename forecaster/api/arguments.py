@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
+from pathlib import Path
 from reprlib import repr as short
 from typing import Any
 
@@ -53,6 +54,13 @@ def choice(name: str, value: object, known: tuple[str, ...]) -> None:
     if not isinstance(value, str) or value not in known:
         listed = f"{', '.join(known[:-1])} or {known[-1]}"
         raise UserError(f"{name}: {short(value)} is none; give {listed}")
+
+
+def folder_of(name: str, value: object) -> Path:
+    """The path of a folder."""
+    if not isinstance(value, str | Path) or not str(value):
+        raise UserError(f"{name}: {short(value)} is no folder; give its path")
+    return Path(value)
 
 
 def settings_of(value: object) -> dict[str, Any]:

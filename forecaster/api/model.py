@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 from gluonts.model.predictor import Predictor
 
-from forecaster.api.arguments import choice, levels, seed_of, whole, whole_or_none
+from forecaster.api.arguments import choice, folder_of, levels, seed_of, whole, whole_or_none
 from forecaster.api.configs import ACCELERATORS, Accelerator, nested
 from forecaster.api.evaluation import Evaluation, evaluation_of
 from forecaster.api.forecast import Forecast
@@ -92,7 +92,7 @@ class Model:
         ...     forecaster.load(model.save(f"{folder}/weather").folder)
         Model('seasonal naive', horizon=3)
         """
-        folder = Path(path)
+        folder = folder_of("path", path)
         check_model_folder(folder)
         with whole_folder(folder) as partial:
             shutil.copytree(self.folder, partial, dirs_exist_ok=True)
@@ -242,16 +242,22 @@ class Model:
         return SavedPredictor(self._saved, request)
 
     def _source_or_default(self, source: object) -> Path | RawTable | None:
-        """The source, by default the frame of the training; None for the training's file."""
-        return self._source if source is None else read_source(source)
+        """The source, by default the training's frame; None for its file or named data set."""
+        if source is not None:
+            return read_source(source)
+        data = self._saved.config.data
+        if self._source is None and data.csv is None and data.dataset is None:
+            raise UserError("the model does not know where its data lie; give the table")
+        return self._source
 
     def _data(self, source: object) -> Path | RawTable:
         data = self._source_or_default(source)
         if data is not None:
             return data
-        if self._saved.config.data.csv is None:
-            raise UserError("the model does not know where its data lie; give the table")
-        return Path(self._saved.config.data.csv)
+        trained_on = self._saved.config.data
+        if trained_on.csv is None:
+            raise UserError(f"the model was trained on '{trained_on.dataset}'; give the table")
+        return Path(trained_on.csv)
 
 
 def load(

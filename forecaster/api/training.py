@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
+from forecaster.api.arguments import folder_of
 from forecaster.api.configs import Accelerator, Bounds, config_of, model_name, overrides_of
 from forecaster.api.model import Model
 from forecaster.api.roles import Roles, read_roles
@@ -63,7 +64,8 @@ def train(
     """
     if preset is not None and model is not None:
         raise UserError("give preset or model, not both")
-    data, selected = read_source(source), model or preset or "s2dbm"
+    given = preset if model is None else model
+    data, selected = read_source(source), "s2dbm" if given is None else given
     config = config_of(
         selected,
         overrides_of(
@@ -80,7 +82,7 @@ def train(
     )
     stem = data.stem if isinstance(data, Path) else data.path
     name = run_name or f"{model_name(selected)} {stem} {config.data.horizon}"
-    target = None if output is None else Path(output)
+    target = None if output is None else folder_of("output", output)
     frame = None if isinstance(data, Path) else data
     notes: list[str] = []
     context = RunContext(tracker_of(tracking), Silent(), notes.append)

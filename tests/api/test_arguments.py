@@ -144,3 +144,28 @@ def test_a_single_model_is_a_field_of_one(model: forecaster.Model) -> None:
     assert refusal(forecaster.backtest, table(), [model, model], **asked) == (
         "models: two are called 'seasonal naive'; leave one out, or rename your class"
     )
+
+
+@pytest.mark.parametrize("name", ["model", "preset"])
+def test_an_empty_name_is_not_the_default(name: str) -> None:
+    refusal(forecaster.train, table(), **{name: ""}, horizon=2, lookback=7, tracking=False)
+
+
+@pytest.mark.parametrize("folder", [3, ""])
+def test_a_folder_is_a_path(model: forecaster.Model, folder: object) -> None:
+    asked = {"model": "seasonal-naive", "horizon": 2, "lookback": 7, "tracking": False}
+    problem = f"{folder!r} is no folder; give its path"
+    assert refusal(forecaster.train, table(), output=folder, **asked) == f"output: {problem}"
+    assert refusal(model.save, folder) == f"path: {problem}"
+
+
+def test_a_loaded_model_of_a_frame_asks_for_the_table(
+    model: forecaster.Model, tmp_path: Path
+) -> None:
+    """And the remedy works."""
+    loaded = forecaster.load(model.save(tmp_path / "saved").folder)
+    message = "the model does not know where its data lie; give the table"
+    assert refusal(loaded.forecast) == message
+    assert refusal(loaded.evaluate, origins=2) == message
+    assert len(loaded.evaluate(table(), origins=2).frame) > 0
+    assert len(loaded.forecast(table()).frame) == 2
