@@ -70,13 +70,14 @@ def train(
     """Train a model: CONFIG is a YAML file or a name in configs/ (see: models list)."""
     if config is not None and model is not None:
         raise click.UsageError("give CONFIG or --model, not both")
+    selected = model if config is None else config
     from forecaster.training.fit import quiet_libraries
     from forecaster.workflows import train as training
 
     quiet_libraries()
     if resume is not None:
         others = [n for n, v in given.items() if v is not None] + [
-            n for n, v in {"CONFIG": config or model}.items() if v
+            n for n, v in {"CONFIG": selected}.items() if v is not None
         ]
         if others or settings or output or register:
             raise click.UsageError(
@@ -84,7 +85,7 @@ def train(
             )
         trained = training.resume(resume)
     else:
-        chosen = config or model or "s2dbm"
+        chosen = "s2dbm" if selected is None else selected
         loaded = train_config(chosen, given, settings)
         data = loaded.data.dataset or Path(loaded.data.csv or "").stem
         name = run_name or " ".join(

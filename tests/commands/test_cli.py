@@ -501,6 +501,7 @@ BAD_TRAININGS = [
         "model.label: 500 is more than the lookback of 336; lower it",
     ),
     (["--csv", SAMPLE, "--model", "arima"], "no model 'arima'"),
+    (["--csv", SAMPLE, "--model", ""], "no model ''; there are "),
     (["--csv", SAMPLE, "--output", "/proc/nothing/here"], "cannot be written"),
     (
         ["--csv", SAMPLE, "--devices", 0],
