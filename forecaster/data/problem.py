@@ -34,6 +34,7 @@ class Problem:
 
     ``scaling``: of the model's inputs and outputs. ``protocol``: of the z-scores that metrics of a
     benchmark data set are reported on; None for a user's file, whose metrics are in its units.
+    ``numbers``: the number of each series among those of the training, -1 for another one.
     """
 
     config: DataConfig
@@ -41,6 +42,7 @@ class Problem:
     borders: tuple[Borders, ...]
     scaling: tuple[Scaling, ...]
     protocol: tuple[Scaling, ...] | None
+    numbers: tuple[int, ...]
 
     @property
     def channels(self) -> int:
@@ -61,9 +63,8 @@ class Problem:
             scale.apply(s.values) for scale, s in zip(self.scaling, self.table.series, strict=True)
         ]
         starts = [step_number(self.table.start(s)) for s in self.table.series]
-        return cut_windows(
-            scaled, self.borders, part, self.config.lookback, self.config.horizon, starts
-        )
+        lookback, horizon = self.config.lookback, self.config.horizon
+        return cut_windows(scaled, self.borders, part, lookback, horizon, starts, self.numbers)
 
     def learnt_until(self) -> dict[str, str]:
         """The last time of the training and validation rows of each series, by item id."""
@@ -166,8 +167,15 @@ def scaled_problem(
                 : find_dataset(config.dataset).split(len(series.values)).train
             ]
             protocol.append(Scaling.fit(protocol_rows, name, table.names))
+    places = {item: number for number, item in enumerate(stored)}
+    numbers = [places.get(s.item_id or "", -1) for s in table.series]
     return Problem(
-        config, table, tuple(borders), tuple(scaling), tuple(protocol) if protocol else None
+        config,
+        table,
+        tuple(borders),
+        tuple(scaling),
+        tuple(protocol) if protocol else None,
+        tuple(numbers if stored else range(len(table.series))),
     )
 
 

@@ -26,7 +26,8 @@ class Batch:
 
     ``past`` (B, K, L) and ``future`` (B, K, H) are z-scores, 0 where missing; masks are 1 where
     observed. ``index`` (B,): the windows' numbers; ``time`` (B,): the period of the first target,
-    in steps since 1970.
+    in steps since 1970; ``series`` (B,): the number of a window's series among those of the
+    training, -1 for another one.
     """
 
     past: Float[Tensor, "B K L"]
@@ -35,6 +36,7 @@ class Batch:
     future_mask: Float[Tensor, "B K H"]
     index: Int[Tensor, " B"]
     time: Int[Tensor, " B"]
+    series: Int[Tensor, " B"]
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "Batch":
         """The batch on another device, in another precision."""
@@ -45,6 +47,7 @@ class Batch:
             self.future_mask.to(device, dtype),
             self.index.to(device),
             self.time.to(device),
+            self.series.to(device),
         )
 
     def __len__(self) -> int:
@@ -61,13 +64,16 @@ class Windows(Dataset[Batch]):
         lookback: int,
         horizon: int,
         starts: Sequence[int],
+        numbers: Sequence[int] | None = None,
     ) -> None:
         """Cut the windows of ``series``, arrays (n, K) of z-scores with nan for missing.
 
         ``parts``: first row and end of the targets. ``starts``: the first period of each series, in
-        steps since 1970. ``owners`` and ``rows``: the series of each window, and the row of its
-        first target there.
+        steps since 1970. ``numbers``: the number of each series among those of the training, -1
+        for another one (None: these are those). ``owners`` and ``rows``: the series of each
+        window, and the row of its first target there.
         """
+        self._numbers = torch.tensor(list(range(len(series)) if numbers is None else numbers))
         self.lookback, self.horizon = lookback, horizon
         padding = np.full((lookback, series[0].shape[1]), np.nan, dtype=np.float32)
         chunks, origins, rows, times, begin = [], [], [], [], 0
@@ -117,7 +123,8 @@ class Windows(Dataset[Batch]):
         )  # (B, K, L+H)
         past, future = values.split([self.lookback, self.horizon], dim=2)
         past_mask, future_mask = mask.split([self.lookback, self.horizon], dim=2)
-        return Batch(past, past_mask, future, future_mask, index, self.times[index])
+        times, series = self.times[index], self._numbers[self.owners[index]]
+        return Batch(past, past_mask, future, future_mask, index, times, series)
 
 
 def cut_windows(
@@ -127,10 +134,11 @@ def cut_windows(
     lookback: int,
     horizon: int,
     starts: Sequence[int],
+    numbers: Sequence[int] | None = None,
 ) -> Windows:
-    """The windows of a split, whose targets are its ``target_rows``."""
+    """The windows of a split, whose targets are its ``target_rows``; see ``Windows``."""
     spans = [target_rows(border, part, lookback, horizon) for border in borders]
-    return Windows(series, spans, lookback, horizon, starts)
+    return Windows(series, spans, lookback, horizon, starts, numbers)
 
 
 class _Ordered:

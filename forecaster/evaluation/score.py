@@ -147,7 +147,9 @@ def score_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> Wind
     """The seasonal naive baseline on the same windows, with a lookback of a season at least."""
     widened = replace(problem, config=with_season_lookback(problem.config, problem.table))
     data, season = widened.config, problem.table.interval.season
-    shape = Shape(problem.channels, data.lookback, data.horizon, season)
+    shape = Shape(
+        problem.channels, data.lookback, data.horizon, season, series=len(problem.table.series)
+    )
     naive = SeasonalNaive(SeasonalNaiveConfig(), shape)
     return score_windows(
         naive,

@@ -91,7 +91,9 @@ class SavedPredictor(Predictor):
         device = model.device
         past, mask = observed(histories)
         times = torch.tensor([step_number(origin.start) for origin in origins])
-        windows = empty_future(past, mask, self.prediction_length, times).to(device)
+        numbers = {item: number for number, item in enumerate(self.saved.scaling)}
+        series = torch.tensor([numbers.get(origin.item_id or "", -1) for origin in origins])
+        windows = empty_future(past, mask, self.prediction_length, times, series).to(device)
         if request.mode == "point":
             values = model.predict(windows, request.steps)[:, None]
         elif model.distribution == "quantiles":

@@ -233,7 +233,13 @@ def load_model(
         if errors.shape[1:] != (len(schema.names), config.data.horizon):
             raise RuntimeError(f"errors of shape {tuple(errors.shape)}")
     with _as_damaged(folder / "weights.safetensors") as path:
-        shape = Shape(len(schema.names), config.data.lookback, config.data.horizon, season)
+        shape = Shape(
+            len(schema.names),
+            config.data.lookback,
+            config.data.horizon,
+            season,
+            series=len(scaling),
+        )
         model = build(config.model, shape)
         model.load_state_dict(safetensors.torch.load_file(path, device="cpu"))
         if not all(bool(p.isfinite().all()) for p in model.parameters()):

@@ -24,6 +24,8 @@ class Shape:
     """Sizes of a forecaster: ``channels`` K, ``lookback`` L, ``horizon`` H, ``season`` in steps.
 
     ``label``: P, the last steps of the history that a bridge's prior forecasts, too (M = P + H).
+    ``seasons``: all seasons in steps, ascending (empty: ``season`` alone). ``series``: the number
+    of series that are learnt from.
     """
 
     channels: int
@@ -31,6 +33,8 @@ class Shape:
     horizon: int
     season: int
     label: int = 0
+    seasons: tuple[int, ...] = ()
+    series: int = 1
 
 
 @base_of("forecaster")
@@ -147,10 +151,16 @@ def empty_future(
     past_mask: Float[Tensor, "B K L"],
     horizon: int,
     time: Int[Tensor, " B"],
+    series: Int[Tensor, " B"] | None = None,
 ) -> Batch:
-    """A batch of windows whose future is unknown: all zeros, and masked."""
+    """A batch of windows whose future is unknown: all zeros, and masked.
+
+    ``series``: see ``Batch`` (None: series that were not in the training).
+    """
     future = past.new_zeros((*past.shape[:2], horizon))
-    return Batch(past, past_mask, future, future, torch.arange(len(past), device=past.device), time)
+    index = torch.arange(len(past), device=past.device)
+    known = torch.full_like(index, -1) if series is None else series
+    return Batch(past, past_mask, future, future, index, time, known)
 
 
 def with_label(batch: Batch, label: int) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:

@@ -122,7 +122,12 @@ def new_model(config: Config, problem: Problem) -> Forecaster:
     """The configured model for this data, its weights initialised from ``trainer.seed``."""
     torch.manual_seed(config.trainer.seed)
     data, season = config.data, problem.table.interval.season
-    model = build(config.model, Shape(problem.channels, data.lookback, data.horizon, season))
+    model = build(
+        config.model,
+        Shape(
+            problem.channels, data.lookback, data.horizon, season, series=len(problem.table.series)
+        ),
+    )
     assert isinstance(model, Forecaster)
     return model
 

@@ -46,7 +46,7 @@ def talkative(model: Forecaster) -> Forecaster:
 def batch(count: int = B) -> Batch:
     past, future = torch.randn(count, K, L), torch.randn(count, K, H)
     masks, numbers = (torch.ones_like(past), torch.ones_like(future)), torch.arange(count)
-    return Batch(past, masks[0], future, masks[1], numbers, 100 * numbers)
+    return Batch(past, masks[0], future, masks[1], numbers, 100 * numbers, 0 * numbers)
 
 
 def with_holes(seen: Batch) -> Batch:

@@ -54,6 +54,7 @@ def windows(seed: int = 0) -> Batch:
         torch.ones_like(future),
         torch.arange(B),
         100 * torch.arange(B),
+        torch.zeros(B, dtype=torch.int64),
     )
 
 
@@ -72,7 +73,7 @@ def diffusion_model(config: DiffusionConfig = SMALL) -> Diffusion:
     return model
 
 
-FIELDS = ("past", "past_mask", "future", "future_mask", "index", "time")
+FIELDS = ("past", "past_mask", "future", "future_mask", "index", "time", "series")
 
 
 def take(batch: Batch, rows: list[int]) -> Batch:
@@ -97,7 +98,13 @@ def test_seasonal_naive_repeats_the_last_season() -> None:
 def test_normalised_linear_layer_moves_with_the_level(norm: str) -> None:
     model, batch = Linear(LinearConfig(norm=norm), Shape(K, L, H, 6)), windows()
     lifted = Batch(
-        batch.past + 7, batch.past_mask, batch.future, batch.future_mask, batch.index, batch.time
+        batch.past + 7,
+        batch.past_mask,
+        batch.future,
+        batch.future_mask,
+        batch.index,
+        batch.time,
+        batch.series,
     )
     torch.testing.assert_close(model.predict(lifted), model.predict(batch) + 7)
     if norm == "standard":
@@ -108,6 +115,7 @@ def test_normalised_linear_layer_moves_with_the_level(norm: str) -> None:
             batch.future_mask,
             batch.index,
             batch.time,
+            batch.series,
         )
         torch.testing.assert_close(
             model.predict(wide), model.predict(batch) * 10, rtol=1e-4, atol=1e-4
@@ -242,7 +250,13 @@ def test_validation_paths_are_for_what_comes_after_validation() -> None:
 def test_residuals_grow_with_the_deviation_of_the_window() -> None:
     batch = windows()
     wide = Batch(
-        3 * batch.past, batch.past_mask, batch.future, batch.future_mask, batch.index, batch.time
+        3 * batch.past,
+        batch.past_mask,
+        batch.future,
+        batch.future_mask,
+        batch.index,
+        batch.time,
+        batch.series,
     )
     for power in (0.0, 0.5, 1.0):
         model, draws = bootstrap(scale_power=power), Draws(5, [1, 2, 3, 4])
@@ -349,7 +363,7 @@ def test_what_is_missing_has_no_say(name: str) -> None:
     for filler in (0.0, 1e3):
         past = torch.where(past_mask > 0, batch.past, filler)
         future = torch.where(future_mask > 0, batch.future, filler)
-        seen = Batch(past, past_mask, future, future_mask, batch.index, batch.time)
+        seen = Batch(past, past_mask, future, future_mask, batch.index, batch.time, batch.series)
         torch.manual_seed(5)
         results.append((model.loss(seen), model.predict(seen)))
     torch.testing.assert_close(results[0], results[1])

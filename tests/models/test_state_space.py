@@ -38,7 +38,13 @@ def windows(length: int = L, dtype: torch.dtype = torch.float32) -> Batch:
     mask = (torch.rand(B, K, length, generator=generator) > 0.2).to(dtype)
     future = torch.randn(B, K, H, generator=generator, dtype=dtype)
     return Batch(
-        past * mask, mask, future, torch.ones_like(future), torch.arange(B), torch.arange(B)
+        past * mask,
+        mask,
+        future,
+        torch.ones_like(future),
+        torch.arange(B),
+        torch.arange(B),
+        torch.zeros(B, dtype=torch.int64),
     )
 
 
@@ -109,6 +115,7 @@ def test_forecasts_move_with_level_and_scale() -> None:
         batch.future_mask,
         batch.index,
         batch.time,
+        batch.series,
     )
     torch.testing.assert_close(
         model.predict(lifted), 1000 * model.predict(batch) + 7, rtol=1e-3, atol=1e-3
@@ -127,7 +134,9 @@ def test_what_is_missing_has_no_say(settings: dict[str, object]) -> None:
     for filler in (0.0, 1e3):
         past = torch.where(batch.past_mask > 0, batch.past, filler)
         future = torch.where(future_mask > 0, batch.future, filler)
-        seen = Batch(past, batch.past_mask, future, future_mask, batch.index, batch.time)
+        seen = Batch(
+            past, batch.past_mask, future, future_mask, batch.index, batch.time, batch.series
+        )
         results.append((model.loss(seen), model.predict(seen)))
     torch.testing.assert_close(results[0], results[1])
     assert results[0][0].isfinite()
@@ -166,7 +175,7 @@ def test_student_t_samples_have_its_quantiles() -> None:
     one = Batch(
         *(
             getattr(batch, n)[:1]
-            for n in ("past", "past_mask", "future", "future_mask", "index", "time")
+            for n in ("past", "past_mask", "future", "future_mask", "index", "time", "series")
         )
     )
     assert float(model.loss(one)) == pytest.approx(loss.mean(), rel=1e-5)
