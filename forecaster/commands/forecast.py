@@ -153,6 +153,13 @@ def forecast(
 @click.option(
     "--limit", type=click.IntRange(1), help="Score this many evenly spaced windows instead of all."
 )
+@click.option(
+    "--windows",
+    type=click.Choice(["all", "published"]),
+    default="all",
+    show_default=True,
+    help="Of a named data set: those of published figures leave out the last incomplete batch.",
+)
 @conformal_option
 @resample_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -175,6 +182,7 @@ def evaluate(
     samples: int,
     steps: int | None,
     limit: int | None,
+    windows: Literal["all", "published"],
     conformal: bool,
     resample_rate: int,
     seed: int,
@@ -199,7 +207,7 @@ def evaluate(
     from forecaster.evaluation.score import Scoring
     from forecaster.workflows import evaluate as evaluating
 
-    scoring = Scoring(mode, samples, steps, limit, seed, full=True)
+    scoring = Scoring(mode, samples, steps, limit, seed, full=True, windows=windows)
     rolling = None if origins is None else evaluating.Rolling(origins, stride)
     options = evaluating.EvaluateOptions(
         reference,

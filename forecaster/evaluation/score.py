@@ -28,6 +28,9 @@ from forecaster.models.base import Forecaster, Shape
 from forecaster.models.naive import SeasonalNaive, SeasonalNaiveConfig
 
 Mode = Literal["point", "probabilistic"]
+WindowChoice = Literal["all", "published"]
+# the batch size of the public code whose last, incomplete test batch was left out
+_PUBLISHED_BATCH = 32
 # the largest size of an array of sample paths, in numbers
 _MAX_PATH_VALUES = 2**23
 
@@ -39,6 +42,7 @@ class Scoring:
     ``stride``: the distance of scored windows in each series, counted from its last one; ``limit``:
     the number of evenly spaced ones among those (None: all). ``full`` adds to a probabilistic
     evaluation the metrics of the point forecast, the variogram score, PIT and rank histograms.
+    ``windows``: all, or those of published figures (``published_count``).
     """
 
     mode: Mode = "point"
@@ -48,6 +52,7 @@ class Scoring:
     seed: int = 0
     stride: int = 1
     full: bool = False
+    windows: WindowChoice = "all"
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,38 @@ def selected_windows(windows: Windows, scoring: Scoring) -> Int[Tensor, " W"]:
     last = torch.zeros(int(windows.owners.max()) + 1, dtype=torch.long)
     last.scatter_reduce_(0, windows.owners, windows.rows, "amax")
     numbers = torch.nonzero((last[windows.owners] - windows.rows) % scoring.stride == 0)[:, 0]
+    if scoring.windows == "published":
+        numbers = numbers[: published_count(len(numbers))]
     return numbers[evenly_spaced(len(numbers), scoring.limit)]
+
+
+def published_count(windows: int) -> int:
+    """How many of a test split's windows, from the first one, published figures are means of.
+
+    The public code of long-term forecasting leaves out the last, incomplete batch of 32.
+    """
+    return windows - windows % _PUBLISHED_BATCH
+
+
+class PublishedErrors:
+    """A batch callback: the squared and absolute errors of a point forecast on the windows of
+    published figures, of ``windows`` in all.
+    """
+
+    def __init__(self, windows: int) -> None:
+        self.count, self.totals = published_count(windows), Accumulator()
+
+    def __call__(self, scored: "ScoredBatch") -> None:
+        assert scored.point is not None
+        rows = scored.index < self.count
+        truth = Truth(scored.y[rows], scored.mask[rows], torch.zeros_like(scored.index[rows]))
+        self.totals.add_truth(truth)
+        add_point(self.totals, truth, scored.point[rows])
+
+    def metrics(self) -> dict[str, float]:
+        """``published/mse`` and ``published/mae``; none without a whole batch of windows."""
+        pooled = self.totals.pooled() if self.count else {}
+        return {f"published/{name}": pooled[name] for name in ("mse", "mae") if name in pooled}
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,11 @@ def prepare(
             "calibration and says nothing about new data; see --split test"
         )
     source = _source(saved.config.data, options)
+    if options.scoring.windows == "published" and source.dataset is None:
+        raise UserError(
+            "--windows published: figures are published of the named data sets only; give "
+            "--dataset, or --windows all"
+        )
     table = _read(source, options, notify)
     check_schema(saved, table)
     problem, scoring, which = _problem(saved, in_model_order(saved, table), source, options)
@@ -86,7 +91,9 @@ def _problem(
             raise UserError(
                 f"{error.fault}; give --origins in place of --split, or more rows"
             ) from error
-        return problem, options.scoring, f"the {options.split} split"
+        published = ", without its last incomplete batch of 32"
+        which = published if options.scoring.windows == "published" else ""
+        return problem, options.scoring, f"the {options.split} split{which}"
     origins, stride = options.rolling.origins, options.rolling.stride or source.horizon
     problem = rolling_problem(source, table, origins, stride, saved.scaling)
     which = f"the last {origins} origins, {stride} steps apart"

@@ -12,7 +12,14 @@ from forecaster.config.schema import Config
 from forecaster.data.problem import Problem
 from forecaster.data.splits import Part
 from forecaster.errors import UserError
-from forecaster.evaluation.score import Mode, Scoring, score_seasonal_naive, score_windows
+from forecaster.evaluation.score import (
+    Mode,
+    PublishedErrors,
+    Scoring,
+    no_callback,
+    score_seasonal_naive,
+    score_windows,
+)
 from forecaster.inference.predictor import PredictionRequest, forecast_table
 from forecaster.inference.saved_model import SavedModel, load_model, save_model
 from forecaster.io.atomic import whole_folder
@@ -126,17 +133,26 @@ def _scores(fitted: Fitted, part: Part) -> tuple[dict[str, float], dict[str, lis
     """The metrics of a split, pooled and by lead time (H)."""
     model, problem, settings = fitted.model, fitted.problem, fitted.config.trainer
     windows = problem.windows(part)
-    point = score_windows(model, problem, windows, Scoring("point", limit=settings.point_windows))
+    published = _published(fitted, part, len(windows))
+    scoring = Scoring("point", limit=settings.point_windows)
+    point = score_windows(model, problem, windows, scoring, on_batch=published or no_callback)
+    further = published.metrics() if published else {}
     if model.distribution == "none" or not settings.score_windows:
-        return point.pooled(), point.totals.by_lead()
+        return point.pooled() | further, point.totals.by_lead()
     # quantiles need one pass only, so all windows are scored
     limit = settings.score_windows if model.distribution == "samples" else None
     scoring = Scoring("probabilistic", settings.score_samples, limit=limit, seed=settings.seed)
     samples = score_windows(model, problem, windows, scoring)
-    metrics, sample_metrics = point.pooled(), samples.pooled()
+    metrics, sample_metrics = point.pooled() | further, samples.pooled()
     counts = {"windows": metrics["windows"], "probabilistic_windows": sample_metrics["windows"]}
     leads = {**point.totals.by_lead(), **samples.totals.by_lead()}
     return {**metrics, **sample_metrics, **counts}, leads
+
+
+def _published(fitted: Fitted, part: Part, windows: int) -> PublishedErrors | None:
+    """What a named data set's test errors are collected by, where all its windows are scored."""
+    named = fitted.config.data.dataset is not None and part == "test"
+    return PublishedErrors(windows) if named and not fitted.config.trainer.point_windows else None
 
 
 def _baseline(fitted: Fitted) -> dict[str, float]:

@@ -688,6 +688,27 @@ def test_nlinear_reaches_the_published_figures(cli: Cli, name: str) -> None:
 
 
 @needs_shared
+def test_errors_on_the_published_windows_stand_beside_those_on_all(cli: Cli) -> None:
+    cli("datasets", "fetch", "ili", "--from", SHARED)
+    found = json.loads(cli("train", "seasonal-naive", "--dataset", "ili", "--json").stdout)
+    trained = found["metrics"]
+    assert trained["test/windows"] == 170
+    evaluated = json.loads(
+        cli("evaluate", "--model", found["model_dir"], "--windows", "published", "--json").stdout
+    )["metrics"]
+    assert evaluated["test/windows"] == 160
+    for name in ("mse", "mae"):
+        assert trained[f"test/published/{name}"] == pytest.approx(evaluated[f"test/{name}"])
+        assert trained[f"test/published/{name}"] < trained[f"test/{name}"]
+    refused = cli(
+        *("evaluate", "--model", found["model_dir"], "--csv", SHARED / "national_illness.csv"),
+        *("--windows", "published"),
+        status=1,
+    )
+    assert "figures are published of the named data sets only; give --dataset" in refused.stderr
+
+
+@needs_shared
 @pytest.mark.parametrize("name", ["etth1", "etth2", "ettm1", "ettm2", "weather", "exchange", "ili"])
 def test_bridge_trains_on_every_benchmark_file(cli: Cli, tmp_path, name: str) -> None:
     cli("datasets", "fetch", name, "--from", SHARED)

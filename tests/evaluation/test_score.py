@@ -16,10 +16,12 @@ from forecaster.diffusion.drawing import Draws
 from forecaster.evaluation.accumulate import Accumulator
 from forecaster.evaluation.metrics import QUANTILES
 from forecaster.evaluation.score import (
+    PublishedErrors,
     Scoring,
     WindowScores,
     evaluate,
     interval_ends,
+    published_count,
     score_windows,
     selected_windows,
     worst_windows,
@@ -268,3 +270,20 @@ def test_six_of_the_worst_windows_are_given_unless_told_otherwise(bounded: Probl
     errors = torch.arange(40.0, 0.0, -1.0).double()
     found = WindowScores(Accumulator(), torch.arange(40), errors)
     assert worst_windows(found, windows).tolist() == [0, 4, 8, 12, 16, 20]
+
+
+def test_published_windows_leave_out_the_last_incomplete_batch(bounded: Problem) -> None:
+    assert [published_count(windows) for windows in (0, 31, 32, 33, 170)] == [0, 0, 32, 32, 160]
+    windows, model = bounded.windows("train"), Fixed(torch.zeros(1, K, H))
+    assert len(windows) > 32 and len(windows) % 32  # a whole batch and an incomplete one
+    numbers = selected_windows(windows, Scoring(windows="published"))
+    assert numbers.tolist() == list(range(published_count(len(windows))))
+    errors = PublishedErrors(len(windows))
+    score_windows(model, bounded, windows, Scoring(), batch_size=20, on_batch=errors)
+    expected = score_windows(model, bounded, windows, Scoring(windows="published")).pooled()
+    assert errors.metrics() == pytest.approx(
+        {"published/mse": expected["mse"], "published/mae": expected["mae"]}
+    )
+    few = PublishedErrors(31)
+    score_windows(model, bounded, windows, Scoring(limit=31), on_batch=few)
+    assert few.metrics() == {}
