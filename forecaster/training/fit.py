@@ -12,9 +12,11 @@ import copy
 import logging
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import lightning.pytorch as pl
 import torch
@@ -158,57 +160,124 @@ def fit(
     data, for example with residuals. ``folder`` is where the checkpoints are stored; a fit that it
     holds is resumed exactly. ``report`` gets the losses of each epoch.
     """
-    quiet_libraries()
-    if config.devices > 1 and any(p.requires_grad for p in model.parameters()):
-        receive = report if report is not None else (lambda losses, epoch: None)
-        backend = "nccl" if on_cuda(config) else "gloo"
-        try:
-            share = (model, data, config, folder, progress)
-            run_in_group(config.devices, backend, _fit_share, share, receive)
-        except BaseException:
-            tidy_terminal()
-            raise
-    _fit_stages(model, data, config, folder, report, progress)
-    model.eval()
+    train_stages(model, _Validated(data), config, folder, report, progress)
 
 
-def _fit_share(
-    rank: int,
-    send: EpochMetrics,
+@dataclass(frozen=True)
+class Stage:
+    """A part of a model that is trained by itself: its ``number``, settings and checkpoints."""
+
+    model: Forecaster
+    number: int
+    config: TrainerConfig
+    folder: Path
+    title: str
+
+    @property
+    def done(self) -> Path:
+        """The checkpoint of the trained weights."""
+        return self.folder / "done.ckpt"
+
+    def load(self) -> None:
+        """Load the trained weights."""
+        weights = torch.load(self.done, map_location="cpu", weights_only=True)["state_dict"]
+        self.model.load_state_dict(
+            {name.removeprefix("model."): value for name, value in weights.items()}
+        )
+
+
+class Course(Protocol):
+    """How each stage is trained on ``data``, and completed with what it needs besides weights."""
+
+    @property
+    def data(self) -> WindowData:
+        """The windows that the stages are trained on."""
+
+    def train(self, stage: Stage, callbacks: list[pl.Callback], progress: Monitor) -> None:
+        """Train a stage up to its checkpoint ``done``."""
+
+    def complete(self, model: Forecaster, number: int) -> None:
+        """Complete a trained stage, for example with residuals."""
+
+
+def train_stages(
     model: Forecaster,
-    data: WindowData,
-    config: TrainerConfig,
-    folder: Path,
-    progress: Monitor,
-) -> None:
-    """One device's share of the fit, in a separate process."""
-    quiet_libraries()
-    data.use_share(Share(rank, config.devices))
-    replica = copy.deepcopy(model)  # the processes share the memory of the one they are given
-    _fit_stages(replica, data, config, folder, send, progress)
-
-
-def _fit_stages(
-    model: Forecaster,
-    data: WindowData,
+    course: Course,
     config: TrainerConfig,
     folder: Path,
     report: EpochMetrics | None,
     progress: Monitor,
 ) -> None:
-    """Fit and calibrate each stage; those that a checkpoint completes are only loaded.
+    """Train and complete the stages of a model, on several devices if configured."""
+    quiet_libraries()
+    if config.devices > 1 and any(p.requires_grad for p in model.parameters()):
+        receive = report if report is not None else (lambda losses, epoch: None)
+        backend = "nccl" if on_cuda(config) else "gloo"
+        try:
+            share = (model, course, config, folder, progress)
+            run_in_group(config.devices, backend, _train_share, share, receive)
+        except BaseException:
+            tidy_terminal()
+            raise
+    _train_stages(model, course, config, folder, report, progress)
+    model.eval()
+
+
+def _train_share(
+    rank: int,
+    send: EpochMetrics,
+    model: Forecaster,
+    course: Course,
+    config: TrainerConfig,
+    folder: Path,
+    progress: Monitor,
+) -> None:
+    """One device's share of the training, in a separate process."""
+    quiet_libraries()
+    course.data.use_share(Share(rank, config.devices))
+    replica = copy.deepcopy(model)  # the processes share the memory of the one they are given
+    _train_stages(replica, course, config, folder, send, progress)
+
+
+def _train_stages(
+    model: Forecaster,
+    course: Course,
+    config: TrainerConfig,
+    folder: Path,
+    report: EpochMetrics | None,
+    progress: Monitor,
+) -> None:
+    """Train and complete each stage; those that a checkpoint completes are only loaded.
 
     For the parent of several processes these are all.
     """
-    stages = [*model.stages(), model]
-    for number, stage in enumerate(stages):
-        if any(p.requires_grad for p in stage.parameters()):
-            prefix = "" if stage is model else f"prior{number + 1}/"
-            settings = config if stage is model else _stage_settings(config)
-            _fit_stage(stage, data, settings, folder / f"stage{number}", report, progress, prefix)
-            stage.requires_grad_(False)
-        stage.eval()
-        stage.calibrate(data.train, data.validation)
+    for stage in stages_of(model, config, folder):
+        if any(p.requires_grad for p in stage.model.parameters()):
+            if not stage.done.is_file():
+                callbacks: list[pl.Callback] = [StepSeed(config.seed)]
+                if course.data.share.rank == 0:
+                    callbacks += progress.callbacks(stage.title or "model")
+                    callbacks += [_EpochLosses(report, stage.title)] if report is not None else []
+                course.train(stage, callbacks, progress)
+            stage.load()
+            stage.model.requires_grad_(False)
+        stage.model.eval()
+        course.complete(stage.model, stage.number)
+
+
+def stages_of(model: Forecaster, config: TrainerConfig, folder: Path) -> list[Stage]:
+    """The stages of a model with their settings; ``title`` is '' for the last, the model itself."""
+    parts = [*model.stages(), model]
+    return [
+        Stage(
+            part,
+            number,
+            config if part is model else _stage_settings(config),
+            folder / f"stage{number}",
+            "" if part is model else f"prior{number + 1}",
+        )
+        for number, part in enumerate(parts)
+    ]
 
 
 def _stage_settings(config: TrainerConfig) -> TrainerConfig:
@@ -260,18 +329,16 @@ def make_trainer(
     )
 
 
-def _fit_stage(
-    model: Forecaster,
-    data: WindowData,
-    config: TrainerConfig,
-    folder: Path,
-    report: EpochMetrics | None,
-    progress: Monitor,
-    prefix: str,
-) -> None:
-    done = folder / "done.ckpt"
-    if not done.is_file():
-        start = {name: value.detach().clone() for name, value in model.state_dict().items()}
+@dataclass(frozen=True)
+class _Validated:
+    """Each stage ends with the weights of its best validation score, and is then calibrated."""
+
+    data: WindowData
+
+    def train(self, stage: Stage, callbacks: list[pl.Callback], progress: Monitor) -> None:
+        """Train until the validation score no longer improves, and select the best weights."""
+        folder, data = stage.folder, self.data
+        start = {name: value.detach().clone() for name, value in stage.model.state_dict().items()}
         checkpoints = ModelCheckpoint(
             folder,
             "best",
@@ -281,35 +348,46 @@ def _fit_stage(
             auto_insert_metric_name=False,
             save_on_train_epoch_end=False,
         )
-        callbacks: list[pl.Callback] = [
-            StepSeed(config.seed),
-            EarlyStopping("val/loss", patience=config.patience, check_on_train_epoch_end=False),
-            checkpoints,
-        ]
-        if data.share.rank == 0:
-            callbacks += progress.callbacks(prefix.rstrip("/") or "model")
-            callbacks += [_EpochLosses(report, prefix.rstrip("/"))] if report is not None else []
-        trainer = make_trainer(config, folder, len(data.train_dataloader()), callbacks)
-        last, training = folder / "last.ckpt", Training(model, config)
-        try:
+        stopping = EarlyStopping(
+            "val/loss", patience=stage.config.patience, check_on_train_epoch_end=False
+        )
+        trainer = make_trainer(
+            stage.config, folder, len(data.train_dataloader()), [stopping, checkpoints, *callbacks]
+        )
+        training = Training(stage.model, stage.config)
+        with interruptible():
             [initial] = trainer.validate(training, data, verbose=False)
-            trainer.fit(
-                training, data, ckpt_path=last if last.is_file() else None, weights_only=True
-            )
-        except SystemExit as stop:  # raised by Lightning on Ctrl-C
-            raise KeyboardInterrupt from stop
+            trainer.fit(training, data, ckpt_path=last_of(folder), weights_only=True)
         best, score = folder / "best.ckpt", checkpoints.best_model_score
         if trainer.is_global_zero and score is not None and score.isfinite():
             if initial["val/loss"] <= float(score):
+                prefix = f"{stage.title}/" if stage.title else ""
                 progress.say(
                     f"{prefix}validation: no epoch is better than the initial weights; using these"
                 )
                 torch.save({"state_dict": start}, best)
-            best.replace(done)
+            best.replace(stage.done)
         trainer.strategy.barrier()
-        if not done.is_file():
+        if not stage.done.is_file():
             raise UserError(
                 "training diverged: no finite validation loss; lower trainer.learning_rate"
             )
-    weights = torch.load(done, map_location="cpu", weights_only=True)["state_dict"]
-    model.load_state_dict({name.removeprefix("model."): value for name, value in weights.items()})
+
+    def complete(self, model: Forecaster, number: int) -> None:
+        """Calibrate the stage on the data."""
+        model.calibrate(self.data.train, self.data.validation)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C in a fit of Lightning, which raises SystemExit for it, raises KeyboardInterrupt."""
+    try:
+        yield
+    except SystemExit as stop:
+        raise KeyboardInterrupt from stop
+
+
+def last_of(folder: Path) -> Path | None:
+    """The checkpoint of the last epoch's end in ``folder``, if any."""
+    last = folder / "last.ckpt"
+    return last if last.is_file() else None
