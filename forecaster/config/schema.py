@@ -27,7 +27,10 @@ class DataConfig(Columns):
     """The training data: a file or a named data set, and the windows cut from it.
 
     ``on_short``: for a series shorter than lookback + 3·horizon, an error, or padded windows with a
-    mask. ``lower``, ``upper``: bounds of all columns or by column (0 for counts), to which
+    mask. ``seasons``: in steps, the main one, which seasonal naive repeats, first (1: none; None:
+    found in a file's training rows, or of a named data set its interval's). ``horizon`` and
+    ``lookback`` of a file are chosen by its interval and length unless they are given. ``lower``,
+    ``upper``: bounds of all columns or by column (0 for counts), to which
     forecasts are clipped.
     """
 
@@ -35,6 +38,7 @@ class DataConfig(Columns):
     dataset: str | None = None
     horizon: Positive = 96
     lookback: Positive = 336
+    seasons: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
     on_short: Literal["error", "pad"] = "error"
     lower: float | dict[str, float] | None = None
     upper: float | dict[str, float] | None = None

@@ -10,6 +10,7 @@ from forecaster.config.schema import DataConfig
 from forecaster.data.catalog import find_dataset, read_dataset
 from forecaster.data.intervals import step_number
 from forecaster.data.report import IntakeReport
+from forecaster.data.seasons import seasons_of
 from forecaster.data.splits import Borders, Part, Scaling, first_targets, tail_borders, target_rows
 from forecaster.data.tables import Series, Table, read_table
 from forecaster.errors import UserError
@@ -43,6 +44,16 @@ class Problem:
     scaling: tuple[Scaling, ...]
     protocol: tuple[Scaling, ...] | None
     numbers: tuple[int, ...]
+
+    @property
+    def seasons(self) -> tuple[int, ...]:
+        """The seasons in steps, the main one first."""
+        return seasons_of(self.config, self.table.interval)
+
+    @property
+    def season(self) -> int:
+        """The main season in steps, which seasonal naive repeats."""
+        return self.seasons[0]
 
     @property
     def channels(self) -> int:
@@ -140,7 +151,8 @@ def rolling_problem(
 
 def with_season_lookback(config: DataConfig, table: Table) -> DataConfig:
     """The configuration with a lookback of a season at least, which seasonal naive needs."""
-    return config.model_copy(update={"lookback": max(config.lookback, table.interval.season)})
+    season = seasons_of(config, table.interval)[0]
+    return config.model_copy(update={"lookback": max(config.lookback, season)})
 
 
 def scaled_problem(

@@ -24,7 +24,7 @@ from forecaster.evaluation.accumulate import (
 )
 from forecaster.evaluation.metrics import QUANTILES, quantiles_of_ranked
 from forecaster.evaluation.units import Units
-from forecaster.models.base import Forecaster, Shape
+from forecaster.models.base import Forecaster, shape_of
 from forecaster.models.naive import SeasonalNaive, SeasonalNaiveConfig
 
 Mode = Literal["point", "probabilistic"]
@@ -182,10 +182,8 @@ def score_windows(
 def score_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> WindowScores:
     """The seasonal naive baseline on the same windows, with a lookback of a season at least."""
     widened = replace(problem, config=with_season_lookback(problem.config, problem.table))
-    data, season = widened.config, problem.table.interval.season
-    shape = Shape(
-        problem.channels, data.lookback, data.horizon, season, series=len(problem.table.series)
-    )
+    table = problem.table
+    shape = shape_of(widened.config, table.interval, problem.channels, len(table.series))
     naive = SeasonalNaive(SeasonalNaiveConfig(), shape)
     return score_windows(
         naive,

@@ -22,7 +22,7 @@ class Units:
         values = [series.values for series in problem.table.series]
         scale = np.stack(
             [
-                seasonal_errors(rows[: border.train], problem.table.interval.season)
+                seasonal_errors(rows[: border.train], problem.season)
                 for rows, border in zip(values, problem.borders, strict=True)
             ]
         )

@@ -23,10 +23,11 @@ from forecaster.config.parts import build
 from forecaster.config.schema import Config, DataConfig
 from forecaster.data.intervals import Interval
 from forecaster.data.problem import Problem
+from forecaster.data.seasons import slower
 from forecaster.data.splits import Scaling
 from forecaster.errors import UserError
 from forecaster.inference.custom_code import custom_code, store_custom_code, trust_of
-from forecaster.models.base import Forecaster, Shape, Streamable
+from forecaster.models.base import Forecaster, Streamable, shape_of
 from forecaster.models.conformal import Conformal
 from forecaster.tracking.provenance import versions
 
@@ -87,7 +88,9 @@ class SavedModel:
             )
         self.model.resample(rate)
         coarse = Interval(pd.tseries.frequencies.to_offset(rate * step).freqstr)  # type: ignore[call-overload]
-        data = data.model_copy(update={"lookback": -(-data.lookback // rate)})
+        data = data.model_copy(
+            update={"lookback": -(-data.lookback // rate), "seasons": slower(data.seasons, rate)}
+        )
         config = self.config.model_copy(update={"data": data})
         return replace(self, config=config, schema=replace(self.schema, interval=coarse), rate=rate)
 
@@ -216,7 +219,6 @@ def load_model(
         scaling = {
             item: Scaling.from_json(s) for item, s in _read_json(folder / "scaling.json").items()
         }
-        season = schema.interval.season
         for item, scale in scaling.items():
             valid = (
                 scale.mean.shape == scale.std.shape == (len(schema.names),)
@@ -233,13 +235,7 @@ def load_model(
         if errors.shape[1:] != (len(schema.names), config.data.horizon):
             raise RuntimeError(f"errors of shape {tuple(errors.shape)}")
     with _as_damaged(folder / "weights.safetensors") as path:
-        shape = Shape(
-            len(schema.names),
-            config.data.lookback,
-            config.data.horizon,
-            season,
-            series=len(scaling),
-        )
+        shape = shape_of(config.data, schema.interval, len(schema.names), len(scaling))
         model = build(config.model, shape)
         model.load_state_dict(safetensors.torch.load_file(path, device="cpu"))
         if not all(bool(p.isfinite().all()) for p in model.parameters()):

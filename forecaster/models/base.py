@@ -10,6 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from forecaster.config.parts import base_of
+from forecaster.config.schema import DataConfig
+from forecaster.data.intervals import Interval
+from forecaster.data.seasons import seasons_of
 from forecaster.data.windows import Batch, Windows
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
@@ -35,6 +38,19 @@ class Shape:
     label: int = 0
     seasons: tuple[int, ...] = ()
     series: int = 1
+
+
+def shape_of(data: DataConfig, interval: Interval, channels: int, series: int) -> Shape:
+    """The shape of a forecaster for this data, without label."""
+    seasons = seasons_of(data, interval)
+    return Shape(
+        channels,
+        data.lookback,
+        data.horizon,
+        seasons[0],
+        seasons=tuple(sorted(seasons)),
+        series=series,
+    )
 
 
 @base_of("forecaster")

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecaster.data.intervals import Interval
+from forecaster.data.periods import repeated
 from forecaster.evaluation.compare import Comparison, compare
 from forecaster.evaluation.score import WindowScores
 
@@ -53,9 +54,13 @@ def _known_mean(errors: NDArray[np.float64]) -> NDArray[np.float64]:
     return errors[:, known].mean(1) if known.any() else np.full(2, np.nan)
 
 
-def verdict(pairs: Paired, interval: Interval, held: float | None = None) -> str:
-    """The sentence. ``held``: the share of values that the 90 % intervals covered."""
-    sentence = _finding(pairs, repeating(interval))
+def verdict(
+    pairs: Paired, interval: Interval, held: float | None = None, season: int | None = None
+) -> str:
+    """The sentence. ``held``: the share of values that the 90 % intervals covered; ``season``: what
+    seasonal naive repeats (None: the interval's own).
+    """
+    sentence = _finding(pairs, repeating(interval, season or interval.season))
     return sentence + ("." if held is None else f"; 90 % intervals held {100 * held:.0f} %.")
 
 
@@ -93,11 +98,6 @@ def _compared(found: Comparison, naive: str) -> str:
     return f"the forecasts cannot be told apart from {naive} ({percent} % closer, {interval})"
 
 
-def repeating(interval: Interval) -> str:
-    """Seasonal naive in words: ``repeating the last week`` for days."""
-    season, tick = interval.season, interval.tick
-    if season == 1:
-        return "repeating the last value"
-    if tick is not None:
-        return "repeating the last week" if tick.days == 1 else "repeating the last day"
-    return "repeating the last week" if interval.offset.name == "B" else "repeating the last year"
+def repeating(interval: Interval, season: int) -> str:
+    """Seasonal naive in words: ``repeating the last week``."""
+    return f"repeating the {repeated(interval, season)}"

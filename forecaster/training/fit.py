@@ -31,7 +31,7 @@ from forecaster.config.schema import Config, TrainerConfig
 from forecaster.data.problem import Problem
 from forecaster.data.windows import Batch
 from forecaster.errors import UserError
-from forecaster.models.base import Forecaster, Shape
+from forecaster.models.base import Forecaster, shape_of
 from forecaster.training.data_module import Share, WindowData
 from forecaster.training.distributed import run_in_group
 from forecaster.training.progress import Monitor, Terminal, tidy_terminal
@@ -123,13 +123,9 @@ def quiet_libraries() -> None:
 def new_model(config: Config, problem: Problem) -> Forecaster:
     """The configured model for this data, its weights initialised from ``trainer.seed``."""
     torch.manual_seed(config.trainer.seed)
-    data, season = config.data, problem.table.interval.season
-    model = build(
-        config.model,
-        Shape(
-            problem.channels, data.lookback, data.horizon, season, series=len(problem.table.series)
-        ),
-    )
+    table = problem.table
+    shape = shape_of(config.data, table.interval, problem.channels, len(table.series))
+    model = build(config.model, shape)
     assert isinstance(model, Forecaster)
     return model
 

@@ -39,8 +39,8 @@ class Prepared:
 
     @property
     def season(self) -> int:
-        """The season of the interval, in steps."""
-        return self.problem.table.interval.season
+        """The main season, in steps."""
+        return self.problem.season
 
     @property
     def data_name(self) -> str:
@@ -85,7 +85,8 @@ class Evaluated:
         owners = windows.owners[self.scores.numbers].numpy()
         ends = lengths[owners] - windows.rows[self.scores.numbers].numpy()
         pairs = paired(self.scores, self.naive, owners, ends, windows.horizon)
-        return verdict(pairs, table.interval, self.scores.pooled().get("coverage/90"))
+        held = self.scores.pooled().get("coverage/90")
+        return verdict(pairs, table.interval, held, self.prepared.season)
 
 
 def write_evaluation(folder: Path, evaluated: Evaluated) -> None:

@@ -254,7 +254,8 @@ def _register(name: str | None, model_id: str | None, run_id: str) -> int | None
 def log_start(site: Site, config: Config, problem: Problem) -> None:
     """Log parameters, data and versions before the training."""
     run, table = site.run, problem.table
-    run.parameters({**labels.parameters(config, table.digest), "season": table.interval.season})
+    seasons = {"season": problem.season, "seasons": ", ".join(map(str, problem.seasons))}
+    run.parameters({**labels.parameters(config, table.digest), **seasons})
     name, source = labels.dataset_name(problem), labels.data_source(problem)
     run.dataset(name, table.digest, source, table.names, "training")
     contents = {

@@ -72,7 +72,14 @@ def test_too_few_windows_and_an_exact_baseline_are_said() -> None:
     ],
 )
 def test_the_season_has_a_name(alias: str, words: str) -> None:
-    assert repeating(Interval(alias)) == f"repeating the last {words}"
+    interval = Interval(alias)
+    assert repeating(interval, interval.season) == f"repeating the last {words}"
+
+
+def test_the_baseline_is_what_was_found_in_the_file() -> None:
+    pairs = Paired(NAIVE / 2, NAIVE, 1)
+    assert "closer than repeating the last week" in verdict(pairs, Interval("h"), season=168)
+    assert "closer than repeating the last 11 steps" in verdict(pairs, Interval("MS"), season=11)
 
 
 def scores(errors: list[float], absolute: list[float] | None = None) -> WindowScores:
