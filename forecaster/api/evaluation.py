@@ -7,6 +7,7 @@ import pandas as pd
 from forecaster.api.forecast import read_times
 from forecaster.evaluation.collect import Forecasts
 from forecaster.inference.saved_model import SavedModel
+from forecaster.reporting.verdict import Skill
 from forecaster.training.progress import Silent
 from forecaster.workflows.evaluate import evaluate
 from forecaster.workflows.evaluate_report import tables_of
@@ -21,7 +22,8 @@ class Evaluation:
 
     ``metrics`` and ``baseline`` (seasonal naive on the same windows) by name, such as ``mae``,
     ``crps``, ``coverage/90``; ``by_lead``, ``by_series``: the same by lead time and by series, in
-    the data's units. ``verdict``: a comparison of the point forecasts with seasonal naive.
+    the data's units. ``verdict``: a comparison of the point forecasts with seasonal naive, and
+    ``skill`` its figures: ``percent`` closer, ``low``, ``high`` (the 95 % interval), ``windows``.
 
     ``frame``: the scored forecasts, a row for each series, origin and step: ``item_id, cutoff``
     (the last time of the history), ``timestamp, y, mean`` and quantiles. ``mean`` is the point
@@ -47,6 +49,7 @@ class Evaluation:
     by_series: pd.DataFrame
     frame: pd.DataFrame
     verdict: str
+    skill: Skill
     notes: tuple[str, ...]
     run_id: str | None
 
@@ -70,7 +73,8 @@ def evaluation_of(
         tables["by_lead"],
         tables["by_series"],
         frame.assign(**times),
-        evaluated.verdict,
+        evaluated.verdict.text,
+        evaluated.verdict.skill,
         tuple(notes),
         result.run_id or None,
     )

@@ -87,14 +87,19 @@ def _standard_error(values: NDArray[np.float64], overlap: int) -> tuple[float, f
     overlap it is the t-test's s²/n with n − 1.
     """
     n = len(values)
-    apart = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
-    correlation = np.maximum(1 - apart / overlap, 0)
-    centred = correlation - correlation.mean(0)  # M·R
-    trace = float(np.trace(centred))
+    apart = np.arange(min(overlap, n))
+    part = 1 - apart / overlap  # R as far from its diagonal
+    both = np.where(apart == 0, 1, 2) * (n - apart)  # how often it stands there
+    sums = np.concatenate([[0], np.cumsum(part[1:])])
+    near = np.minimum(np.arange(n), len(part) - 1)
+    rows = 1 + sums[near] + sums[near[::-1]]  # R·1
+    total = float(rows.sum())
+    trace = n - total / n
     squares = float(((values - values.mean()) ** 2).sum())
-    return (squares / trace * float(correlation.sum())) ** 0.5 / n, trace**2 / float(
-        (centred * centred.T).sum()
+    freedom = trace**2 / (
+        float((both * part**2).sum()) - 2 * float((rows**2).sum()) / n + (total / n) ** 2
     )
+    return (squares / trace * total) ** 0.5 / n, freedom
 
 
 def against_best(losses: dict[str, NDArray[np.float64]], overlap: int) -> list[Comparison]:

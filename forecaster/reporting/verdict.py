@@ -7,23 +7,74 @@ from numpy.typing import NDArray
 
 from forecaster.data.intervals import Interval
 from forecaster.data.periods import repeated
+from forecaster.data.problem import Problem
+from forecaster.data.windows import Windows
 from forecaster.evaluation.compare import Comparison, compare
 from forecaster.evaluation.score import WindowScores
 
-# as many origins as are compared at most, evenly thinned out
-_MOST = 1000
+# the names of the two that are compared
+_MODEL = "the forecasts"
 
 
 @dataclass(frozen=True)
 class Paired:
-    """Mean absolute errors by origin (n,), the forecasts' and seasonal naive's, of ``series``
-    series; the targets of an origin overlap those of ``overlap`` − 1 origins after it.
+    """Mean absolute errors by origin (n,), the forecasts' and seasonal naive's, of ``windows``
+    windows of ``series`` series; the targets of an origin overlap those of ``overlap`` − 1 origins
+    after it.
     """
 
     losses: NDArray[np.float64]
     baseline: NDArray[np.float64]
     overlap: int
+    windows: int
     series: int = 1
+
+
+@dataclass(frozen=True)
+class Held:
+    """The share of values that the 90 % intervals covered, and the number of windows of these."""
+
+    share: float
+    windows: int
+
+
+@dataclass(frozen=True)
+class Skill:
+    """How much closer than seasonal naive the forecasts were, in percent of its mean absolute
+    error, with the 95 % interval; None where it cannot be told. ``windows``: how many were scored
+    and have a value.
+    """
+
+    percent: float | None
+    low: float | None
+    high: float | None
+    windows: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The sentence, and the figures in it."""
+
+    text: str
+    skill: Skill
+
+
+def judge(
+    problem: Problem, windows: Windows, found: WindowScores, naive: WindowScores, held: Held | None
+) -> Verdict:
+    """The verdict on a model's point forecasts of these windows."""
+    lengths = np.array([len(series.values) for series in problem.table.series])
+    owners = windows.owners[found.numbers].numpy()
+    ends = lengths[owners] - windows.rows[found.numbers].numpy()
+    pairs = paired(found, naive, owners, ends, windows.horizon)
+    naive_name = repeating(problem.table.interval, problem.season)
+    return Verdict(verdict(pairs, naive_name, held), skill_of(pairs))
+
+
+def held_by(scores: WindowScores) -> Held | None:
+    """What the intervals of a probabilistic evaluation held; None of a point forecast's."""
+    share = scores.pooled().get("coverage/90")
+    return None if share is None else Held(share, int(scores.errors.isfinite().sum()))
 
 
 def paired(
@@ -39,45 +90,59 @@ def paired(
     ``owners`` (W,) number the windows' series, ``ends`` (W,) tell how many steps before its series'
     end a window's first target lies: origins are counted back from there.
     """
-    absolute = found.errors if found.absolute is None else found.absolute
-    both = np.stack([absolute.numpy(), naive.errors.numpy()])  # (2, W)
-    places = np.unique(ends)[:: -(-len(np.unique(ends)) // _MOST)]
-    means = np.array([_known_mean(both[:, ends == place]) for place in places[::-1]])
-    means = means[np.isfinite(means).all(1)]
+    both = np.stack([_point_errors(found), _point_errors(naive)])  # (2, W)
+    known = np.isfinite(both).all(0)
+    places, origin = np.unique(-ends[known], return_inverse=True)  # the oldest first
+    sums = np.stack([np.bincount(origin, errors, len(places)) for errors in both[:, known]])
+    means = sums / np.bincount(origin, minlength=len(places))
     gap = int(np.diff(places).min()) if len(places) > 1 else horizon
-    return Paired(means[:, 0], means[:, 1], -(-horizon // gap), len(np.unique(owners)))
+    count, series = int(known.sum()), len(np.unique(owners))
+    return Paired(means[0], means[1], -(-horizon // gap), count, series)
 
 
-def _known_mean(errors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(2, w) → (2,), over the windows where both are known; nan where none is."""
-    known = np.isfinite(errors).all(0)
-    return errors[:, known].mean(1) if known.any() else np.full(2, np.nan)
+def _point_errors(scores: WindowScores) -> NDArray[np.float64]:
+    return np.asarray(scores.errors if scores.absolute is None else scores.absolute)
 
 
-def verdict(
-    pairs: Paired, interval: Interval, held: float | None = None, season: int | None = None
-) -> str:
-    """The sentence. ``held``: the share of values that the 90 % intervals covered; ``season``: what
-    seasonal naive repeats (None: the interval's own).
-    """
-    sentence = _finding(pairs, repeating(interval, season or interval.season))
-    return sentence + ("." if held is None else f"; 90 % intervals held {100 * held:.0f} %.")
+def skill_of(pairs: Paired) -> Skill:
+    """The figures of the verdict."""
+    found = _comparison(pairs, "seasonal naive")
+    if found is None:
+        return Skill(None, None, None, pairs.windows)
+    return Skill(found.percent, found.low, found.high, pairs.windows)
+
+
+def _comparison(pairs: Paired, naive: str) -> Comparison | None:
+    """None of fewer than two origins, and of errors relative to a baseline that was exact."""
+    if len(pairs.losses) < 2 or (pairs.losses.any() and not pairs.baseline.any()):
+        return None
+    return compare(_MODEL, pairs.losses, naive, pairs.baseline, pairs.overlap)
+
+
+def verdict(pairs: Paired, naive: str, held: Held | None = None) -> str:
+    """The sentence; ``naive``: what seasonal naive does, in words."""
+    sentence = _finding(pairs, naive)
+    if held is None:
+        return f"{sentence}."
+    only = "" if held.windows == pairs.windows else f" on {_count(held.windows, 'window')}"
+    return f"{sentence}; 90 % intervals held {100 * held.share:.0f} %{only}."
 
 
 def _finding(pairs: Paired, naive: str) -> str:
-    count = len(pairs.losses)
-    if count == 0:
+    found = _comparison(pairs, naive)
+    if found is not None:
+        return f"{_where(pairs)} {_compared(found, naive)}"
+    if len(pairs.losses) == 0:
         return "No past window has a value to judge the forecasts by"
-    if count == 1:
+    if len(pairs.losses) == 1:
+        what = "window" if pairs.series == 1 else f"origin of {pairs.series} series"
         return (
-            "There is one past window only: too few to tell whether the forecasts are closer than "
+            f"There is one past {what} only: too few to tell whether {_MODEL} are closer than "
             f"{naive}"
         )
-    if not pairs.baseline.any() and pairs.losses.any():
-        further = f"THE FORECASTS WERE FURTHER OFF THAN {naive.upper()}"
-        return f"{_where(pairs)} {further}, which was exact"
-    found = compare("the forecasts", pairs.losses, naive, pairs.baseline, pairs.overlap)
-    return f"{_where(pairs)} {_compared(found, naive)}"
+    return (
+        f"{_where(pairs)} {_MODEL.upper()} WERE FURTHER OFF THAN {naive.upper()}, WHICH WAS EXACT"
+    )
 
 
 def _where(pairs: Paired) -> str:
@@ -86,16 +151,26 @@ def _where(pairs: Paired) -> str:
     return f"From {len(pairs.losses)} past origins of {pairs.series} series"
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _compared(found: Comparison, naive: str) -> str:
-    percent, low, high = (round(value) for value in (found.percent, found.low, found.high))
     if found.low > 0:
-        interval = f"95 % interval {low} to {high} %"
-        return f"the forecasts were {percent} % closer than {naive} ({interval})"
+        interval = f"95 % interval {_whole(found.low)} to {_whole(found.high)} %"
+        return f"{_MODEL} were {_whole(found.percent)} % closer than {naive} ({interval})"
     if found.high < 0:
-        interval = f"95 % interval {-high} to {-low} %"
-        return f"THE FORECASTS WERE {-percent} % FURTHER OFF THAN {naive.upper()} ({interval})"
-    interval = f"95 % interval {low} to {high} %"
-    return f"the forecasts cannot be told apart from {naive} ({percent} % closer, {interval})"
+        interval = f"95 % interval {_whole(-found.high)} to {_whole(-found.low)} %"
+        further = f"{_MODEL.upper()} WERE {_whole(-found.percent)} % FURTHER OFF"
+        return f"{further} THAN {naive.upper()} ({interval})"
+    interval = f"95 % interval {_whole(found.low)} to {_whole(found.high)} %"
+    shift = f"{_whole(abs(found.percent))} % {'closer' if found.percent >= 0 else 'further off'}"
+    return f"{_MODEL} cannot be told apart from {naive} ({shift}, {interval})"
+
+
+def _whole(percent: float) -> str:
+    """A percentage without its fraction; what would read 0 and is not keeps a digit."""
+    return f"{percent:.1g}" if 0 < abs(percent) < 0.5 else f"{round(percent)}"
 
 
 def repeating(interval: Interval, season: int) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from forecaster.evaluation.units import Units
 from forecaster.inference.saved_model import SavedModel
 from forecaster.io.output_tables import table_bytes
 from forecaster.reporting.plots import Panel, plot_leads, plot_pit, plot_reliability, plot_windows
-from forecaster.reporting.verdict import paired, verdict
+from forecaster.reporting.verdict import Verdict, held_by, judge
 from forecaster.tracking import labels
 from forecaster.tracking.provenance import versions
 
@@ -77,16 +78,11 @@ class Evaluated:
         """A description of the scored windows."""
         return self.prepared.about(len(self.scores.numbers))
 
-    @property
-    def verdict(self) -> str:
+    @cached_property
+    def verdict(self) -> Verdict:
         """A comparison of the point forecasts with seasonal naive, in one sentence."""
-        windows, table = self.prepared.windows, self.prepared.problem.table
-        lengths = np.array([len(series.values) for series in table.series])
-        owners = windows.owners[self.scores.numbers].numpy()
-        ends = lengths[owners] - windows.rows[self.scores.numbers].numpy()
-        pairs = paired(self.scores, self.naive, owners, ends, windows.horizon)
-        held = self.scores.pooled().get("coverage/90")
-        return verdict(pairs, table.interval, held, self.prepared.season)
+        prepared, held = self.prepared, held_by(self.scores)
+        return judge(prepared.problem, prepared.windows, self.scores, self.naive, held)
 
 
 def write_evaluation(folder: Path, evaluated: Evaluated) -> None:

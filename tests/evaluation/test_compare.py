@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from forecaster.evaluation.compare import Comparison, against_best, compare, in_words
+from forecaster.evaluation.compare import (
+    Comparison,
+    _standard_error,
+    against_best,
+    compare,
+    in_words,
+)
 
 
 def test_without_overlap_it_is_the_paired_t_test() -> None:
@@ -142,3 +148,17 @@ def test_the_best_is_held_against_each_other_one() -> None:
         "the intervals hold for all pairs of these models at once"
     )
     assert [found.pairs for found in against_best(three, 1)] == [3, 3]
+
+
+@pytest.mark.parametrize(("origins", "overlap"), [(2, 1), (2, 9), (7, 7), (9, 4), (30, 3)])
+def test_the_standard_error_is_that_of_the_whole_correlation_matrix(
+    origins: int, overlap: int
+) -> None:
+    values = np.random.default_rng(0).normal(size=origins)
+    apart = np.abs(np.subtract.outer(np.arange(origins), np.arange(origins)))
+    correlation = np.maximum(1 - apart / overlap, 0)
+    centred = correlation - correlation.mean(0)
+    variance = values.var() * origins / np.trace(centred) * correlation.sum() / origins**2
+    error, freedom = _standard_error(values, overlap)
+    assert error == pytest.approx(variance**0.5)
+    assert freedom == pytest.approx(np.trace(centred) ** 2 / np.trace(centred @ centred))

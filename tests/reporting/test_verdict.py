@@ -5,19 +5,35 @@ import pytest
 import torch
 
 from forecaster.data.intervals import Interval
-from forecaster.evaluation.accumulate import Accumulator
+from forecaster.evaluation.accumulate import Accumulator, Truth, add_quantiles
 from forecaster.evaluation.compare import compare
+from forecaster.evaluation.metrics import QUANTILES
 from forecaster.evaluation.score import WindowScores
-from forecaster.reporting.verdict import Paired, paired, repeating, verdict
+from forecaster.reporting.verdict import (
+    Held,
+    Paired,
+    Skill,
+    held_by,
+    paired,
+    repeating,
+    skill_of,
+    verdict,
+)
 
-DAYS = Interval("D")
+WEEK = "repeating the last week"
 NAIVE = np.array([10.0, 12.0, 9.0, 11.0, 10.0, 8.0])
+
+
+def pairs(
+    losses: np.ndarray, baseline: np.ndarray = NAIVE, overlap: int = 1, series: int = 1
+) -> Paired:
+    return Paired(losses, baseline, overlap, series * len(losses), series)
 
 
 def test_a_clear_gain_is_told_with_its_interval_and_the_coverage() -> None:
     losses = NAIVE - np.array([5.0, 6.0, 4.0, 5.0, 6.0, 4.0])
     found = compare("a", losses, "b", NAIVE, 1)
-    assert verdict(Paired(losses, NAIVE, 1), DAYS, 0.934) == (
+    assert verdict(pairs(losses), WEEK, Held(0.934, 6)) == (
         "On 6 past windows the forecasts were 50 % closer than repeating the last week "
         f"(95 % interval {found.low:.0f} to {found.high:.0f} %); 90 % intervals held 93 %."
     )
@@ -27,33 +43,67 @@ def test_a_clear_gain_is_told_with_its_interval_and_the_coverage() -> None:
 def test_a_clear_loss_is_told_in_capitals_and_from_the_other_side() -> None:
     losses = NAIVE + np.array([5.0, 6.0, 4.0, 5.0, 6.0, 4.0])
     found = compare("a", losses, "b", NAIVE, 1)
-    assert verdict(Paired(losses, NAIVE, 1, series=3), Interval("h")) == (
+    assert verdict(pairs(losses, series=3), "repeating the last day") == (
         "From 6 past origins of 3 series THE FORECASTS WERE 50 % FURTHER OFF THAN REPEATING THE "
         f"LAST DAY (95 % interval {-found.high:.0f} to {-found.low:.0f} %)."
     )
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_what_cannot_be_told_apart_is_not_called_better_or_worse(sign: int) -> None:
+@pytest.mark.parametrize(("sign", "side"), [(1, "closer"), (-1, "further off")])
+def test_what_cannot_be_told_apart_is_not_called_better_or_worse(sign: int, side: str) -> None:
     losses = NAIVE - sign * np.array([3.0, -2.0, 1.0, -1.0, 2.0, -1.0])
-    text = verdict(Paired(losses, NAIVE, 1), Interval("MS"))
+    text = verdict(pairs(losses), "repeating the last year")
     assert "the forecasts cannot be told apart from repeating the last year" in text
-    assert f"({3 * sign} % closer, 95 % interval " in text
+    assert f"(3 % {side}, 95 % interval " in text
+    skill = skill_of(pairs(losses))
+    assert skill.low < 0 < skill.high
 
 
 def test_overlap_widens_the_interval_until_nothing_can_be_told() -> None:
     losses = NAIVE - np.array([2.0, 4.0, 1.0, 3.0, 2.0, 1.0])
-    assert "% closer than" in verdict(Paired(losses, NAIVE, 1), DAYS)
-    assert "cannot be told apart" in verdict(Paired(losses, NAIVE, 6), DAYS)
+    assert "% closer than" in verdict(pairs(losses), WEEK)
+    assert "cannot be told apart" in verdict(pairs(losses, overlap=6), WEEK)
 
 
-def test_too_few_windows_and_an_exact_baseline_are_said() -> None:
-    one, none, zero = np.ones(1), np.ones(0), np.zeros(3)
-    assert "one past window only: too few" in verdict(Paired(one, 2 * one, 1), DAYS)
-    assert verdict(Paired(none, none, 1), DAYS).startswith("No past window has a value")
-    exact = verdict(Paired(zero + 1, zero, 1), DAYS)
-    assert "THE FORECASTS WERE FURTHER OFF THAN REPEATING THE LAST WEEK, which was exact" in exact
-    assert "cannot be told apart" in verdict(Paired(zero, zero, 1), DAYS)
+def test_too_few_windows_are_said_and_have_no_skill() -> None:
+    one, none = np.ones(1), np.ones(0)
+    assert verdict(pairs(one, 2 * one), WEEK) == (
+        "There is one past window only: too few to tell whether the forecasts are closer than "
+        "repeating the last week."
+    )
+    several = verdict(pairs(one, 2 * one, series=3), WEEK)
+    assert several.startswith("There is one past origin of 3 series only: too few to tell")
+    assert verdict(pairs(none, none), WEEK).startswith("No past window has a value")
+    assert skill_of(pairs(one, 2 * one, series=3)) == Skill(None, None, None, 3)
+    assert skill_of(pairs(none, none)) == Skill(None, None, None, 0)
+
+
+def test_a_baseline_without_an_error_is_lost_to_or_equalled() -> None:
+    zero = np.zeros(3)
+    assert verdict(pairs(zero + 1, zero), WEEK) == (
+        "On 3 past windows THE FORECASTS WERE FURTHER OFF THAN REPEATING THE LAST WEEK, WHICH WAS "
+        "EXACT."
+    )
+    assert skill_of(pairs(zero + 1, zero)) == Skill(None, None, None, 3)
+    assert "cannot be told apart" in verdict(pairs(zero, zero), WEEK)
+    assert skill_of(pairs(zero, zero)) == Skill(0, 0, 0, 3)
+    assert skill_of(pairs(zero, zero + 1)) == Skill(100, 100, 100, 3)
+
+
+def test_intervals_that_were_scored_on_other_windows_say_on_how_many() -> None:
+    def end(windows: int) -> str:
+        return verdict(pairs(NAIVE / 2, series=2), WEEK, Held(0.9, windows)).partition("; ")[2]
+
+    assert end(12) == "90 % intervals held 90 %."
+    assert end(6) == "90 % intervals held 90 % on 6 windows."
+    assert end(1) == "90 % intervals held 90 % on 1 window."
+
+
+@pytest.mark.parametrize(("gain", "text"), [(0.004, "0.4 %"), (0.0003, "0.03 %"), (0.006, "1 %")])
+def test_a_small_gain_is_not_told_as_none(gain: float, text: str) -> None:
+    better = verdict(pairs(NAIVE * (1 - gain)), WEEK)
+    assert f"were {text} closer than" in better
+    assert f"WERE {text} FURTHER OFF" in verdict(pairs(NAIVE * (1 + gain)), WEEK)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +127,8 @@ def test_the_season_has_a_name(alias: str, words: str) -> None:
 
 
 def test_the_baseline_is_what_was_found_in_the_file() -> None:
-    pairs = Paired(NAIVE / 2, NAIVE, 1)
-    assert "closer than repeating the last week" in verdict(pairs, Interval("h"), season=168)
-    assert "closer than repeating the last 11 steps" in verdict(pairs, Interval("MS"), season=11)
+    assert repeating(Interval("h"), 168) == "repeating the last week"
+    assert repeating(Interval("MS"), 11) == "repeating the last 11 steps"
 
 
 def scores(errors: list[float], absolute: list[float] | None = None) -> WindowScores:
@@ -98,7 +147,7 @@ def test_windows_of_one_origin_are_averaged_and_the_oldest_comes_first() -> None
         7.0,
     ]  # where one of both is not known, neither counts
     assert found.baseline.tolist() == [2.0, 3.0, 3.0]
-    assert (found.overlap, found.series) == (2, 2)
+    assert (found.overlap, found.series, found.windows) == (2, 2, 5)
 
 
 def test_the_point_forecasts_errors_count_not_the_crps() -> None:
@@ -108,11 +157,30 @@ def test_the_point_forecasts_errors_count_not_the_crps() -> None:
     assert found.overlap == 1
 
 
-def test_many_origins_are_thinned_out_evenly() -> None:
+def test_every_origin_counts_and_overlaps_those_a_horizon_after_it() -> None:
     count = 2500
     errors = scores(list(range(count)))
-    ends = np.arange(count, 0, -1)
+    ends = np.arange(2 * count, 0, -2)
     found = paired(errors, errors, np.zeros(count, int), ends, horizon=7)
-    assert len(found.losses) == 834
-    assert set(np.diff(found.losses)) == {3.0}
-    assert found.overlap == 3
+    assert found.losses.tolist() == list(range(count))
+    assert (found.overlap, found.windows) == (4, count)
+
+
+def test_windows_without_a_value_are_not_counted() -> None:
+    naive = scores([1.0, np.nan, 3.0])
+    found = paired(naive, naive, np.zeros(3, int), np.array([3, 2, 1]), horizon=2)
+    assert found.losses.tolist() == [1.0, 3.0]
+    assert found.windows == 2
+    assert found.overlap == 1
+
+
+def test_only_samples_have_intervals() -> None:
+    samples = scores([1.0, np.nan, 3.0])
+    assert held_by(samples) is None
+    truth = Truth(
+        torch.ones(1, 1, 1, dtype=torch.float64), torch.ones(1, 1, 1), torch.zeros(1).long()
+    )
+    samples.totals.add_truth(truth)
+    quantiles = torch.tensor(QUANTILES, dtype=torch.float64)[None, :, None, None]
+    add_quantiles(samples.totals, truth, quantiles + 0.5)
+    assert held_by(samples) == Held(1.0, 2)
