@@ -74,6 +74,27 @@ class Model:
         """The training's metrics on held-out windows (``val/…``, ``test/…``), in data units."""
         return dict(self._saved.metadata.get("metrics", {}))
 
+    @property
+    def verdict(self) -> str | None:
+        """The training's comparison with seasonal naive on the test windows, in one sentence; None
+        of a model that was saved before there was one.
+
+        >>> import forecaster
+        >>> model = forecaster.train("datasets/seattle_weather.csv", model="seasonal-naive",
+        ...     horizon=3, lookback=14, tracking=False)
+        >>> model.verdict.partition(" the forecasts ")[0], model.skill["percent"]
+        ('On 290 past windows', 0.0)
+        """
+        found = self._saved.metadata.get("verdict")
+        return None if found is None else str(found)
+
+    @property
+    def skill(self) -> dict[str, float | None]:
+        """The figures of the verdict: ``percent`` closer than seasonal naive, ``low`` and ``high``
+        of the 95 % interval, ``windows``.
+        """
+        return dict(self._saved.metadata.get("skill", {}))
+
     def _config(self, overrides: Mapping[str, Any]) -> Config:
         """The configuration of a new training of this model, on other data."""
         content = self._saved.config.model_dump(mode="json")

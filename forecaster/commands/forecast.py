@@ -2,6 +2,7 @@
 
 import io
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from forecaster.commands.options import (
     conformal_option,
     json_option,
     levels,
+    metrics_option,
     note,
     print_json,
     print_table,
@@ -169,6 +171,7 @@ def forecast(
 @click.option("--run-name", help="The MLflow run's name (default: model, data and split).")
 @accelerator_option
 @trust_option
+@metrics_option
 @column_options
 @json_option
 def evaluate(
@@ -190,6 +193,7 @@ def evaluate(
     run_name: str | None,
     accelerator: str | None,
     trust_code: bool,
+    metrics: str,
     as_json: bool,
     **roles: Any,
 ) -> None:
@@ -205,6 +209,7 @@ def evaluate(
             "the options about columns and times are for a file: give --csv, too"
         )
     from forecaster.evaluation.score import Scoring
+    from forecaster.reporting.summary import metric_rows, of_split
     from forecaster.workflows import evaluate as evaluating
 
     scoring = Scoring(mode, samples, steps, limit, seed, full=True, windows=windows)
@@ -232,12 +237,15 @@ def evaluate(
                 "metrics": result.metrics,
                 "seasonal_naive": result.baseline,
                 "season": result.season,
+                "verdict": result.verdict.text,
+                "skill": asdict(result.verdict.skill),
             }
         )
         return
-    rows = [
-        [name, f"{value:.6g}", f"{result.baseline[name]:.6g}" if name in result.baseline else ""]
-        for name, value in result.metrics.items()
-    ]
-    print_table(["metric", "value", "seasonal naive"], rows)
-    click.echo(f"{result.about}; season {result.season}\nrun    {result.run_id}")
+    prefix = "val" if split == "validation" else "test"
+    columns = [of_split(each, prefix) for each in (result.metrics, result.baseline)]
+    print_table(
+        ["metric", split or "test", "seasonal naive"], metric_rows(columns, metrics == "all")
+    )
+    click.echo(f"{result.about}; season {result.season}\n{result.verdict.text}")
+    click.echo(f"run    {result.run_id}")

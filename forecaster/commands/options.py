@@ -82,6 +82,13 @@ settings_option = click.option(
     "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any configuration key."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+metrics_option = click.option(
+    "--metrics",
+    type=click.Choice(["few", "all"]),
+    default="few",
+    show_default=True,
+    help="The metrics to print; the run and --json have all.",
+)
 conformal_option = click.option(
     "--conformal",
     is_flag=True,

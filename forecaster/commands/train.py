@@ -1,6 +1,7 @@
 """The command ``train``."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from forecaster.commands.options import (
     bounds_option,
     column_options,
     json_option,
+    metrics_option,
     print_json,
     print_table,
     settings_option,
@@ -53,6 +55,7 @@ from forecaster.errors import UserError
 @click.option(
     "--resume", metavar="REF", help="Resume an interrupted training: its run id, or latest."
 )
+@metrics_option
 @column_options
 @json_option
 def train(
@@ -64,6 +67,7 @@ def train(
     output: Path | None,
     register: str | None,
     resume: str | None,
+    metrics: str,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -101,11 +105,15 @@ def train(
                 "run_id": trained.run_id,
                 "model_dir": str(trained.folder),
                 "metrics": trained.metrics,
+                "seasonal_naive": trained.baseline,
+                "verdict": trained.verdict.text,
+                "skill": asdict(trained.verdict.skill),
                 **version,
             }
         )
         return
-    _print_metrics(trained.metrics, trained.baseline)
+    _print_metrics(trained.metrics, trained.baseline, metrics == "all")
+    click.echo(trained.verdict.text)
     if trained.version is not None:
         click.echo(f"version {trained.version} of the registered model; see: models versions")
     click.echo(f"run    {trained.run_id}\nmodel  {trained.folder}")
@@ -141,19 +149,14 @@ def overrides(given: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> None:
-    names = dict.fromkeys(
-        name.partition("/")[2] for name in metrics if name.startswith(("val/", "test/"))
-    )
-    rows = []
-    for name in names:
-        values = (
-            metrics.get(f"val/{name}"),
-            metrics.get(f"test/{name}"),
-            baseline.get(f"test/{name}"),
-        )
-        rows.append([name, *("" if v is None else f"{v:.5g}" for v in values)])
-    print_table(["metric", "val", "test", "seasonal naive, test"], rows)
+def _print_metrics(
+    metrics: Mapping[str, float], baseline: Mapping[str, float], every: bool
+) -> None:
+    from forecaster.reporting.summary import metric_rows, of_split
+
+    columns = [of_split(metrics, "val"), of_split(metrics, "test"), of_split(baseline, "test")]
+    head = ["metric", "validation", "test", "seasonal naive, test"]
+    print_table(head, metric_rows(columns, every))
 
 
 @click.command()

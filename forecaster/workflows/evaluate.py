@@ -16,6 +16,7 @@ from forecaster.evaluation.score import (
 )
 from forecaster.inference.locate import open_model
 from forecaster.inference.saved_model import SavedModel
+from forecaster.reporting.verdict import Verdict
 from forecaster.tracking import labels
 from forecaster.tracking.provenance import code_version
 from forecaster.workflows.evaluate_report import Evaluated, Prepared, write_evaluation
@@ -33,7 +34,7 @@ CURVES = ("mse", "mae", "crps", "wql", "coverage/90", "width/90")
 class EvaluationResult:
     """The metrics, ``test/…`` or ``val/…``, of the model and of seasonal naive on the same windows.
 
-    ``about``: a text about the evaluated windows.
+    ``about``: a text about the evaluated windows; ``verdict``: a comparison of the two.
     """
 
     run_id: str
@@ -41,6 +42,7 @@ class EvaluationResult:
     baseline: dict[str, float]
     season: int
     about: str
+    verdict: Verdict
 
 
 def evaluate_saved(options: EvaluateOptions, notify: Callable[[str], object]) -> EvaluationResult:
@@ -65,7 +67,9 @@ def evaluate(
         evaluated = _score(prepared, context, on_batch)
         _log(run, evaluated, context)
     metrics, baseline = evaluated.metrics, evaluated.baseline
-    result = EvaluationResult(run.run_id, metrics, baseline, prepared.season, evaluated.about)
+    result = EvaluationResult(
+        run.run_id, metrics, baseline, prepared.season, evaluated.about, evaluated.verdict
+    )
     return result, evaluated
 
 

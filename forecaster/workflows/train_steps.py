@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -12,14 +12,7 @@ from forecaster.config.schema import Config
 from forecaster.data.problem import Problem
 from forecaster.data.splits import Part
 from forecaster.errors import UserError
-from forecaster.evaluation.score import (
-    Mode,
-    PublishedErrors,
-    Scoring,
-    no_callback,
-    score_seasonal_naive,
-    score_windows,
-)
+from forecaster.evaluation.score import Mode
 from forecaster.inference.predictor import PredictionRequest, forecast_table
 from forecaster.inference.saved_model import SavedModel, load_model, save_model
 from forecaster.io.atomic import whole_folder
@@ -27,6 +20,7 @@ from forecaster.io.output_tables import table_bytes
 from forecaster.models.base import Forecaster
 from forecaster.models.conformal import validation_errors
 from forecaster.reporting.plots import plot_forecast, recent_history
+from forecaster.reporting.verdict import Verdict, held_by, judge
 from forecaster.serving import registry
 from forecaster.tracking import labels
 from forecaster.tracking.provenance import code_version, versions
@@ -34,19 +28,23 @@ from forecaster.training.fit import fit, new_model, on_cuda, window_data
 from forecaster.training.progress import Stopwatch
 from forecaster.workflows.run_context import RunContext
 from forecaster.workflows.tracking_target import Run
+from forecaster.workflows.train_scores import score_naive, score_split
+
+_HELD_OUT: tuple[Part, Part] = ("validation", "test")
 
 
 @dataclass(frozen=True)
 class TrainingResult:
     """The result of a training, with the metrics of seasonal naive as ``baseline``.
 
-    ``version``: of the registered model, if any.
+    ``verdict``: a comparison of the two. ``version``: of the registered model, if any.
     """
 
     run_id: str
     folder: Path
     metrics: dict[str, float]
     baseline: dict[str, float]
+    verdict: Verdict
     version: int | None = None
 
 
@@ -73,12 +71,15 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The metrics of a model, the test metrics by lead time (H), and those of seasonal naive."""
+    """The metrics of a model, the test metrics by lead time (H), those of seasonal naive, and a
+    comparison with it.
+    """
 
     fitted: Fitted
     metrics: dict[str, float]
     leads: dict[str, list[float]]
     baseline: dict[str, float]
+    verdict: Verdict
 
 
 @dataclass(frozen=True)
@@ -117,48 +118,20 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
 
 def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
     """Validation and test metrics of the model, and test metrics of seasonal naive."""
-    validation, _ = _scores(fitted, "validation")
-    test, leads = _scores(fitted, "test")
+    model, problem, config = fitted.model, fitted.problem, fitted.config
+    validation, test = (score_split(model, problem, config, part) for part in _HELD_OUT)
+    naive = score_naive(problem, config.trainer)
     metrics = {
-        **{f"val/{name}": value for name, value in validation.items()},
-        **{f"test/{name}": value for name, value in test.items()},
+        **{f"val/{name}": value for name, value in validation.pooled().items()},
+        **{f"test/{name}": value for name, value in test.pooled().items()},
         "train_seconds": fitted.seconds,
     }
-    evaluated = Evaluated(fitted, metrics, leads, _baseline(fitted))
+    baseline = {f"test/{k}": v for k, v in naive.pooled().items() if not k.endswith("windows")}
+    held = None if test.samples is None else held_by(test.samples)
+    found = judge(problem, problem.windows("test"), test.point, naive.point, held)
+    evaluated = Evaluated(fitted, metrics, test.by_lead(), baseline, found)
     _log_evaluation(site, evaluated)
     return evaluated
-
-
-def _scores(fitted: Fitted, part: Part) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """The metrics of a split, pooled and by lead time (H)."""
-    model, problem, settings = fitted.model, fitted.problem, fitted.config.trainer
-    windows = problem.windows(part)
-    published = _published(fitted, part, len(windows))
-    scoring = Scoring("point", limit=settings.point_windows)
-    point = score_windows(model, problem, windows, scoring, on_batch=published or no_callback)
-    further = published.metrics() if published else {}
-    if model.distribution == "none" or not settings.score_windows:
-        return point.pooled() | further, point.totals.by_lead()
-    # quantiles need one pass only, so all windows are scored
-    limit = settings.score_windows if model.distribution == "samples" else None
-    scoring = Scoring("probabilistic", settings.score_samples, limit=limit, seed=settings.seed)
-    samples = score_windows(model, problem, windows, scoring)
-    metrics, sample_metrics = point.pooled() | further, samples.pooled()
-    counts = {"windows": metrics["windows"], "probabilistic_windows": sample_metrics["windows"]}
-    leads = {**point.totals.by_lead(), **samples.totals.by_lead()}
-    return {**metrics, **sample_metrics, **counts}, leads
-
-
-def _published(fitted: Fitted, part: Part, windows: int) -> PublishedErrors | None:
-    """What a named data set's test errors are collected by, where all its windows are scored."""
-    named = fitted.config.data.dataset is not None and part == "test"
-    return PublishedErrors(windows) if named and not fitted.config.trainer.point_windows else None
-
-
-def _baseline(fitted: Fitted) -> dict[str, float]:
-    scoring = Scoring("point", limit=fitted.config.trainer.point_windows)
-    metrics = score_seasonal_naive(fitted.problem, "test", scoring).pooled()
-    return {f"test/{name}": value for name, value in metrics.items() if name != "windows"}
 
 
 def _log_evaluation(site: Site, evaluated: Evaluated) -> None:
@@ -187,6 +160,9 @@ def _store(site: Site, evaluated: Evaluated) -> Stored:
         "data": problem.table.path,
         "digest": problem.table.digest,
         "metrics": evaluated.metrics,
+        "seasonal_naive": evaluated.baseline,
+        "verdict": evaluated.verdict.text,
+        "skill": asdict(evaluated.verdict.skill),
         "decisions": problem.table.report.decisions,
         "code": code_version(),
         "learnt_until": problem.learnt_until(),
@@ -204,7 +180,12 @@ def _log(site: Site, stored: Stored) -> TrainingResult:
     version = _register(site.registered_name, model_id, site.run.run_id)
     evaluated = stored.evaluated
     return TrainingResult(
-        site.run.run_id, site.folder, evaluated.metrics, evaluated.baseline, version
+        site.run.run_id,
+        site.folder,
+        evaluated.metrics,
+        evaluated.baseline,
+        evaluated.verdict,
+        version,
     )
 
 

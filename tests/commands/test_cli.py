@@ -51,7 +51,7 @@ def bridge(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 
 def test_train_prints_one_object_and_nothing_else(bridge: dict) -> None:
-    assert set(bridge) == {"run_id", "model_dir", "metrics"}
+    assert set(bridge) == {"run_id", "model_dir", "metrics", "seasonal_naive", "verdict", "skill"}
     names = set(bridge["metrics"])
     assert {
         "val/mse",

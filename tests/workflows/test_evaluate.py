@@ -284,7 +284,7 @@ def test_evaluate_logs_a_run_with_tables_and_pictures(trained: dict) -> None:
         in done.stderr
     )
     found = json.loads(done.stdout)
-    assert set(found) == {"run_id", "metrics", "seasonal_naive", "season"}
+    assert set(found) == {"run_id", "metrics", "seasonal_naive", "season", "verdict", "skill"}
     assert found["season"] == 7
     expected = {
         "mse",
@@ -390,7 +390,13 @@ def test_rolling_origins_score_the_forecasts_that_would_have_been_made(
         "3 windows of seattle_weather.csv, the last 3 origins, 10 steps apart, 14 steps ahead, in the file's own units"
         in said
     )
-    assert said.splitlines()[0].split() == ["metric", "value", "seasonal", "naive"]
+    table, verdict, run = said.splitlines()[:-3], *said.splitlines()[-2:]
+    assert table[0].split() == ["metric", "test", "seasonal", "naive"]
+    assert [row.split()[0] for row in table[1:]] == ["mase", "mae", "rmse"]
+    assert verdict.startswith("On 3 past windows ")
+    assert run.startswith("run    ")
+    names = [line.split()[0] for line in inside(*args, "--metrics", "all").stdout.splitlines()]
+    assert {"mse", "smape", "nd", "windows"} <= set(names)
 
 
 def test_origins_that_the_model_has_seen_are_told(trained: dict) -> None:

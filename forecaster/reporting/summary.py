@@ -1,0 +1,32 @@
+"""Metrics in a table for people: the few that tell most, or all."""
+
+from collections.abc import Mapping, Sequence
+
+# scale-free errors first, then those in units, then the distribution and its intervals
+FEW = ("mase", "mae", "rmse", "wql", "crps", "coverage/80", "coverage/90", "width/90")
+
+
+def figure(value: float | None) -> str:
+    """As people write it: ``48,150``, ``12.35``, ``0.0312``; '' without a value."""
+    if value is None or value != value:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def metric_rows(columns: Sequence[Mapping[str, float]], every: bool = False) -> list[list[str]]:
+    """A row a metric, with its figure in each of the ``columns`` (metrics without their prefix).
+
+    ``every``: all of them instead of ``FEW``.
+    """
+    known = dict.fromkeys(name for column in columns for name in column)
+    names = known if every else [name for name in FEW if name in known]
+    return [[name, *(figure(column.get(name)) for column in columns)] for name in names]
+
+
+def of_split(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
+    """The metrics of a split, ``test`` or ``val``, without that prefix."""
+    return {
+        name.removeprefix(f"{prefix}/"): value
+        for name, value in metrics.items()
+        if name.startswith(f"{prefix}/")
+    }
