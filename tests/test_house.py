@@ -90,6 +90,7 @@ def test_every_config_makes_a_model_that_learns(path: Path) -> None:
         torch.ones_like(future),
         torch.arange(3),
         torch.arange(3),
+        torch.zeros(3, dtype=torch.int64),
     )
     assert model.predict(batch).shape == future.shape
     if any(p.requires_grad for p in model.parameters()):

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from forecaster.config.parts import ForecasterPart, build, register
 from forecaster.config.sections import PartConfig
 from forecaster.data.windows import Batch
-from forecaster.models.base import Shape, masked_mean
+from forecaster.models.base import Shape
 from forecaster.models.linear import LinearConfig
-from forecaster.models.prior import PointForecaster, check_prior
+from forecaster.models.prior import Composite, PointForecaster, check_prior
 
 
 class AverageConfig(PartConfig):
@@ -35,7 +35,7 @@ class AverageConfig(PartConfig):
 
 
 @register("forecaster", AverageConfig)
-class Average(PointForecaster):
+class Average(Composite):
     """The members' mean; each is a stage of the training."""
 
     def __init__(self, config: AverageConfig, shape: Shape) -> None:
@@ -43,13 +43,10 @@ class Average(PointForecaster):
         self.label = shape.label
         self.members = nn.ModuleList(build(member, shape) for member in config.members)
 
-    def stages(self) -> list[PointForecaster]:  # type: ignore[override]
+    @property
+    def parts(self) -> list[PointForecaster]:
         return [member for member in self.members if isinstance(member, PointForecaster)]
 
-    def score(self, batch: Batch) -> Float[Tensor, ""]:
-        """The mean absolute error of the average."""
-        return masked_mean((self.predict(batch) - batch.future).abs(), batch.future_mask)
-
     def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
-        forecasts = (member.predict_with_label(batch) for member in self.stages())
+        forecasts = (member.predict_with_label(batch) for member in self.parts)
         return sum(forecasts, torch.zeros(())) / len(self.members)

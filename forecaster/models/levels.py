@@ -1,4 +1,4 @@
-"""Quantile forecasts at fixed levels: validation, interpolation and draws."""
+"""Quantile forecasts at fixed levels: validation, a layer, interpolation and draws."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import torch
 from jaxtyping import Float
 from pydantic import AfterValidator
-from torch import Tensor
+from torch import Tensor, nn
 
 from forecaster.diffusion.drawing import Draws, generator
 from forecaster.errors import UserError
@@ -25,6 +25,27 @@ def check_levels(levels: tuple[float, ...]) -> tuple[float, ...]:
 
 
 Levels = Annotated[tuple[float, ...], AfterValidator(check_levels)]
+
+
+class SortedLayers(nn.Linear):
+    """A linear map over time, L → M, for each of Q levels, its outputs sorted over the levels.
+
+    Sorting is the monotone rearrangement of Chernozhukov, Fernández-Val and Galichon (2010): it
+    never raises the pinball loss.
+    """
+
+    def __init__(self, lookback: int, steps: int, levels: Sequence[float]) -> None:
+        super().__init__(lookback, steps * len(levels))
+        self.steps = steps
+        nn.init.constant_(self.weight, 1 / lookback)
+        # initialised with the quantiles of a normal distribution, in the window's units
+        self.bias.data = torch.distributions.Normal(0.0, 1.0).icdf(
+            torch.tensor(levels).repeat(steps)
+        )
+
+    def forward(self, past: Float[Tensor, "B K L"]) -> Float[Tensor, "B K M Q"]:
+        """The sorted outputs; sorting is faster where the levels lie side by side."""
+        return super().forward(past).unflatten(2, (self.steps, -1)).sort(dim=-1).values
 
 
 def between(

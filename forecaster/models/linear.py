@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -12,7 +11,7 @@ from forecaster.config.sections import PartConfig
 from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster, Loss, Shape, masked_mean
-from forecaster.models.levels import LEVELS, Levels, between, draw
+from forecaster.models.levels import LEVELS, Levels, SortedLayers, between, draw
 from forecaster.models.point import NormalisedForecaster
 from forecaster.models.scoring_rules import pinball
 from forecaster.networks.norms import Norm, window_scale
@@ -54,28 +53,19 @@ class QuantileLinearConfig(PartConfig):
 
 @register("forecaster", QuantileLinearConfig)
 class QuantileLinear(Forecaster):
-    """A linear layer for each quantile level, sorted over the levels so that quantiles never cross.
-
-    Sorting is the monotone rearrangement of Chernozhukov, Fernández-Val and Galichon (2010): it
-    never raises the loss.
-    """
+    """A linear layer for each quantile level, sorted over them so that quantiles never cross."""
 
     distribution = "quantiles"
 
     def __init__(self, config: QuantileLinearConfig, shape: Shape) -> None:
         super().__init__()
-        self.config, self.horizon = config, shape.horizon
-        self.layer = nn.Linear(shape.lookback, len(config.levels) * shape.horizon)
-        nn.init.constant_(self.layer.weight, 1 / shape.lookback)
-        # initialised with the quantiles of a normal distribution, in the window's units
-        levels = torch.tensor(config.levels).repeat(shape.horizon)
-        self.layer.bias.data = torch.distributions.Normal(0.0, 1.0).icdf(levels)
+        self.config = config
+        self.layer = SortedLayers(shape.lookback, shape.horizon, config.levels)
 
     def _trained_quantiles(self, batch: Batch) -> Float[Tensor, "B Q K H"]:
         window = window_scale(batch.past, batch.past_mask, self.config.norm)
-        out = window.invert(self.layer(window.apply(batch.past) * batch.past_mask))
-        # (B, K, H, Q): sorting is faster where the levels lie side by side
-        return out.unflatten(2, (self.horizon, -1)).sort(dim=-1).values.permute(0, 3, 1, 2)
+        levels = self.layer(window.apply(batch.past) * batch.past_mask).movedim(3, 1)
+        return levels * window.scale[:, None] + window.level[:, None]
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Twice the pinball loss, averaged over the levels."""

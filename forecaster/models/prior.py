@@ -10,7 +10,7 @@ from forecaster.config.sections import PartConfig
 from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
-from forecaster.models.base import Forecaster
+from forecaster.models.base import Forecaster, masked_mean
 
 
 @runtime_checkable
@@ -39,6 +39,22 @@ class PointForecaster(Forecaster):
 
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         return self.predict_with_label(batch)[..., self.label :]
+
+
+class Composite(PointForecaster):
+    """A point forecaster made of others, its ``parts``, each of them a stage of the training."""
+
+    @property
+    def parts(self) -> list[PointForecaster]:
+        """The point forecasters that it is made of."""
+        raise NotImplementedError
+
+    def stages(self) -> list[Forecaster]:
+        return [stage for part in self.parts for stage in (*part.stages(), part)]
+
+    def score(self, batch: Batch) -> Float[Tensor, ""]:
+        """The mean absolute error of the forecast."""
+        return masked_mean((self.predict(batch) - batch.future).abs(), batch.future_mask)
 
 
 def check_prior(config: PartConfig, key: str, point: bool) -> None:

@@ -19,6 +19,7 @@ from forecaster.io.atomic import whole_folder
 from forecaster.io.output_tables import table_bytes
 from forecaster.models.base import Forecaster
 from forecaster.models.conformal import validation_errors
+from forecaster.models.selected import choices
 from forecaster.reporting.plots import plot_forecast, recent_history
 from forecaster.reporting.verdict import Verdict, held_by, judge
 from forecaster.serving import registry
@@ -111,6 +112,9 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
     windows, progress = window_data(config, problem), site.context.progress
     fit(model, windows, config.trainer, site.checkpoints, report, progress)
     seconds = stopwatch.seconds()
+    for key, name in choices(model):
+        site.run.parameters({f"{key}.chosen": name})
+        progress.say(f"{key}: best on validation is {name}")
     if on_cuda(config.trainer):
         model.to("cuda")
     return Fitted(config, problem, model, seconds)

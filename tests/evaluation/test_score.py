@@ -275,7 +275,8 @@ def test_six_of_the_worst_windows_are_given_unless_told_otherwise(bounded: Probl
 def test_published_windows_leave_out_the_last_incomplete_batch(bounded: Problem) -> None:
     assert [published_count(windows) for windows in (0, 31, 32, 33, 170)] == [0, 0, 32, 32, 160]
     windows, model = bounded.windows("train"), Fixed(torch.zeros(1, K, H))
-    assert len(windows) > 32 and len(windows) % 32  # a whole batch and an incomplete one
+    assert len(windows) > 32
+    assert len(windows) % 32  # a whole batch and an incomplete one
     numbers = selected_windows(windows, Scoring(windows="published"))
     assert numbers.tolist() == list(range(published_count(len(windows))))
     errors = PublishedErrors(len(windows))
