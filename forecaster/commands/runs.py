@@ -29,6 +29,7 @@ def runs_list(experiment: str | None, limit: int, as_json: bool) -> None:
     for run in selected:
         data = run["params"].get("data.dataset") or Path(run["params"].get("data.csv", "-")).name
         metrics = [f"{run['metrics'][m]:.4g}" if m in run["metrics"] else "" for m in shown]
+        closer = run["metrics"].get("skill/percent")
         rows.append(
             [
                 run["run_id"],
@@ -37,9 +38,11 @@ def runs_list(experiment: str | None, limit: int, as_json: bool) -> None:
                 run["params"].get("model.name", "-"),
                 data,
                 *metrics,
+                "" if closer is None else f"{closer:.0f} %",
             ]
         )
-    print_table(["run", "name", "status", "model", "data", *shown], rows)
+    head = ["run", "name", "status", "model", "data", *shown, "closer than seasonal naive"]
+    print_table(head, rows)
 
 
 @runs.command("compare")

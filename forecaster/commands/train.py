@@ -152,11 +152,9 @@ def overrides(given: Mapping[str, Any]) -> dict[str, Any]:
 def _print_metrics(
     metrics: Mapping[str, float], baseline: Mapping[str, float], every: bool
 ) -> None:
-    from forecaster.reporting.summary import metric_rows, of_split
+    from forecaster.reporting.summary import TRAINING, metric_rows, training_columns
 
-    columns = [of_split(metrics, "val"), of_split(metrics, "test"), of_split(baseline, "test")]
-    head = ["metric", "validation", "test", "seasonal naive, test"]
-    print_table(head, metric_rows(columns, every))
+    print_table(TRAINING, metric_rows(training_columns(metrics, baseline), every))
 
 
 @click.command()

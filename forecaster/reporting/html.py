@@ -63,9 +63,10 @@ class Row:
 
 @dataclass(frozen=True)
 class RunSection:
-    """The section of the page about one run."""
+    """The section of the page about one run; ``verdict``: its sentence, which begins the page."""
 
     name: str
+    verdict: str | None
     summary: list[tuple[str, str]]
     notes: list[str]
     fans: list[Chart]
@@ -186,6 +187,7 @@ def _run_section(name: str, record: Record) -> RunSection:
         )
     return RunSection(
         name,
+        record.verdict,
         summary,
         notes,
         _fans(record),

@@ -1,5 +1,6 @@
 """Tables as Markdown, and their place in a document."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,25 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |"
         for line in lines
     )
+
+
+def code_span(text: str) -> str:
+    """Text in which no character means anything, within a line."""
+    line = " ".join(text.splitlines())
+    fence = "`" * (_longest_run(line) + 1)
+    space = " " if line[:1] in {"`", " ", ""} or line[-1:] in {"`", " "} else ""
+    return f"{fence}{space}{line}{space}{fence}"
+
+
+def code_block(lines: Sequence[str]) -> str:
+    """Lines in which no character means anything."""
+    text = "\n".join(lines)
+    fence = "`" * max(_longest_run(text) + 1, 3)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _longest_run(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)
 
 
 def number(value: float, digits: int) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+# the head of a training's table
+TRAINING = ("metric", "validation", "test", "seasonal naive, test")
 # scale-free errors first, then those in units, then the distribution and its intervals
 FEW = ("mase", "mae", "rmse", "wql", "crps", "coverage/80", "coverage/90", "width/90")
 
@@ -30,3 +32,10 @@ def of_split(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
         for name, value in metrics.items()
         if name.startswith(f"{prefix}/")
     }
+
+
+def training_columns(
+    metrics: Mapping[str, float], baseline: Mapping[str, float]
+) -> list[dict[str, float]]:
+    """The columns of a training's table: validation, test, and seasonal naive on test."""
+    return [of_split(metrics, "val"), of_split(metrics, "test"), of_split(baseline, "test")]

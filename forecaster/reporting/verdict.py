@@ -58,6 +58,12 @@ class Verdict:
     text: str
     skill: Skill
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The figures as metrics of a run."""
+        figures = {"percent": self.skill.percent, "low": self.skill.low, "high": self.skill.high}
+        return {f"skill/{name}": value for name, value in figures.items() if value is not None}
+
 
 def judge(
     problem: Problem, windows: Windows, found: WindowScores, naive: WindowScores, held: Held | None

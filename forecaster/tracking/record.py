@@ -33,6 +33,7 @@ class Record:
 
     ``files``: contents of artifacts by path, those of the evaluation in place of the run's own.
     ``scores``: the evaluation's metrics, or else the run's. ``evaluation``: its run id.
+    ``verdict``: the run's own sentence, else the evaluation's; None of older ones.
     """
 
     run_id: str
@@ -45,6 +46,7 @@ class Record:
     scores: dict[str, float]
     files: dict[str, bytes]
     evaluation: str | None
+    verdict: str | None = None
 
     def json(self, path: str) -> dict[str, Any]:
         """An artifact that is a JSON object; empty where there is none."""
@@ -111,6 +113,7 @@ def read_run(run_id: str) -> Record:
         metrics if best is None else dict(best["metrics"]),
         files,
         None if best is None else best["run_id"],
+        run["tags"].get("verdict", best and best["tags"].get("verdict")),
     )
 
 

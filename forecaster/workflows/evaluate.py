@@ -16,6 +16,7 @@ from forecaster.evaluation.score import (
 )
 from forecaster.inference.locate import open_model
 from forecaster.inference.saved_model import SavedModel
+from forecaster.reporting.description import TAG as NOTE
 from forecaster.reporting.verdict import Verdict
 from forecaster.tracking import labels
 from forecaster.tracking.provenance import code_version
@@ -121,6 +122,8 @@ def _log(run: Run, evaluated: Evaluated, context: RunContext) -> None:
     naive = evaluated.naive.pooled()
     run.metrics(evaluated.metrics)
     run.metrics({f"{prefix}/seasonal_naive/{name}": value for name, value in naive.items()})
+    run.metrics(evaluated.verdict.metrics)
+    run.tags({"verdict": evaluated.verdict.text, NOTE: evaluated.verdict.text})
     run.curves({f"by_lead/{prefix}/{name}": leads[name] for name in CURVES if name in leads})
     context.tracker.log_files(run, lambda folder: write_evaluation(folder, evaluated))
 

@@ -20,6 +20,7 @@ from forecaster.io.output_tables import table_bytes
 from forecaster.models.base import Forecaster
 from forecaster.models.conformal import validation_errors
 from forecaster.models.selected import choices
+from forecaster.reporting import description, summary
 from forecaster.reporting.plots import plot_forecast, recent_history
 from forecaster.reporting.verdict import Verdict, held_by, judge
 from forecaster.serving import registry
@@ -144,7 +145,8 @@ def _log_evaluation(site: Site, evaluated: Evaluated) -> None:
         for name, value in evaluated.baseline.items()
     }
     site.run.metrics(evaluated.metrics)
-    site.run.metrics(baseline)
+    site.run.metrics({**baseline, **evaluated.verdict.metrics})
+    site.run.tags({"verdict": evaluated.verdict.text})
     horizon = evaluated.fitted.config.data.horizon
     frame = pd.DataFrame({"lead": range(1, horizon + 1), **evaluated.leads})
 
@@ -181,8 +183,9 @@ def _log(site: Site, stored: Stored) -> TrainingResult:
     """Log the model and a forecast past the end of the data; register the model if requested."""
     model_id = _log_model(site, stored)
     site.context.tracker.log_files(site.run, lambda folder: _write_forecast(site, stored, folder))
-    version = _register(site.registered_name, model_id, site.run.run_id)
     evaluated = stored.evaluated
+    site.run.tags({description.TAG: _described(site, evaluated)})
+    version = _register(site.registered_name, model_id, site.run.run_id)
     return TrainingResult(
         site.run.run_id,
         site.folder,
@@ -191,6 +194,15 @@ def _log(site: Site, stored: Stored) -> TrainingResult:
         evaluated.verdict,
         version,
     )
+
+
+def _described(site: Site, evaluated: Evaluated) -> str:
+    problem, text = evaluated.fitted.problem, evaluated.verdict.text
+    columns = summary.training_columns(evaluated.metrics, evaluated.baseline)
+    learnt = max(problem.learnt_until().values()).removesuffix(" 00:00:00")
+    fitted = f"trained and chosen on the rows until {learnt}, scored on those after that"
+    rows = summary.metric_rows(columns)
+    return description.describe(problem, site.run.run_id, text, rows, fitted)
 
 
 def _log_model(site: Site, stored: Stored) -> str | None:

@@ -147,6 +147,30 @@ def test_a_report_of_one_run() -> None:
     assert "/home/someone" not in page.text
 
 
+def paragraphs(text: str) -> list[str]:
+    return [re.sub("<[^>]*>", "", each) for each in re.findall("<p[ >].*?</p>", text, re.DOTALL)]
+
+
+def test_the_page_begins_with_the_verdict_of_each_run() -> None:
+    text = render(build([record(verdict="On 3 past windows …")]))
+    read_safely(text)
+    assert paragraphs(text)[0] == "On 3 past windows …"
+    several = [record(verdict="good"), record("second"), record("third", verdict=EVIL)]
+    text = render(build(several))
+    assert EVIL in read_safely(text).text
+    assert paragraphs(text)[0] == "first: good"
+    assert paragraphs(text)[1].startswith("third: &lt;script&gt;")
+    assert "second" not in paragraphs(text)[2]
+    assert text.index("third:") < text.index("<table>")
+
+
+def test_runs_of_before_there_were_verdicts_have_none() -> None:
+    text = render(build([record()]))
+    read_safely(text)
+    assert '<p class="verdict">' not in text
+    assert paragraphs(text)[0] == "data.csv, 2 steps ahead"
+
+
 def test_runs_side_by_side_mark_the_best_and_say_what_differs() -> None:
     other = record(
         "second",

@@ -309,6 +309,9 @@ def test_evaluate_logs_a_run_with_tables_and_pictures(trained: dict) -> None:
     assert found["metrics"]["test/windows"] == found["seasonal_naive"]["test/windows"] == 40
     run = get_run(found["run_id"])
     assert run["name"] == "scored"
+    assert run["tags"]["verdict"] == run["tags"]["mlflow.note.content"] == found["verdict"]
+    assert found["verdict"].startswith("On 40 past windows ")
+    assert run["metrics"]["skill/low"] == pytest.approx(found["skill"]["low"])
     assert run["metrics"]["test/mae"] == pytest.approx(found["metrics"]["test/mae"])
     assert run["metrics"]["test/seasonal_naive/mae"] == pytest.approx(
         found["seasonal_naive"]["test/mae"]

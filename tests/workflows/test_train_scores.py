@@ -1,6 +1,7 @@
 """What a training says of its model at the end, on files whose errors are known."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 import forecaster
 from forecaster.evaluation.compare import compare
+from forecaster.tracking.query import get_run
 
 WEEK, HORIZON, LOOKBACK = 7, 3, 14
 # the model repeats the last value, the baseline the last week
@@ -100,21 +102,31 @@ def test_a_better_model_says_by_how_much(tmp_path: Path, cli: Cli) -> None:
 def test_a_worse_model_says_so_in_capitals_and_is_saved(tmp_path: Path, cli: Cli) -> None:
     y = ripples()
     found = compare("a", errors(y, 1), "b", errors(y, WEEK), HORIZON)
-    command = [
-        "train",
-        "seasonal-naive",
-        "--set",
-        "model.season=1",
-        "--csv",
-        file_of(tmp_path, y=y),
-    ]
+    path = file_of(tmp_path, y=y).rename(tmp_path / "it's `a` *file*.csv")
+    command = ["train", "seasonal-naive", "--set", "model.season=1", "--csv", path]
     command += ["--horizon", HORIZON, "--lookback", LOOKBACK, "--output", tmp_path / "model"]
     lines = cli(*command, status=0).stdout.splitlines()
-    assert lines[-3].partition(";")[0].rstrip(".") == (
+    verdict = lines[-3]
+    assert verdict.partition(";")[0].rstrip(".") == (
         f"On {len(errors(y, 1))} past windows THE FORECASTS WERE {-found.percent:.0f} % FURTHER OFF "
         f"THAN REPEATING THE LAST WEEK (95 % interval {-found.high:.0f} to {-found.low:.0f} %)"
     )
     assert (tmp_path / "model" / "metadata.json").is_file()
+    run = get_run(lines[-2].split()[1])
+    assert run["tags"]["verdict"] == verdict
+    assert run["metrics"]["skill/percent"] == pytest.approx(found.percent)
+    note = run["tags"]["mlflow.note.content"]
+    assert note.startswith(f"{verdict}\n\n")
+    assert "- horizon: 3 steps (3 days); lookback: 14 steps (2 weeks)" in note
+    assert "- seasons: a week (7 steps)" in note
+    for line in note.split("```")[1].strip().splitlines():
+        words = shlex.split(line.removeprefix("python cli.py ").replace(" OTHER_RUN", ""))
+        cli(*words, cwd=tmp_path)
+    assert len(pd.read_csv(tmp_path / "forecast.csv")) == HORIZON
+    assert verdict in (tmp_path / "report.html").read_text()
+    listed = cli("runs", "list", "--limit", 1).stdout.splitlines()
+    assert listed[0].endswith("closer than seasonal naive")
+    assert listed[1].endswith(f" {found.percent:.0f} %")
 
 
 def test_the_baseline_cannot_be_told_from_itself(tmp_path: Path) -> None:
