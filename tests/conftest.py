@@ -134,6 +134,18 @@ def wait_for(address: str, seconds: float) -> None:
         return
 
 
+def wait_for_epoch(
+    process: subprocess.Popen[str], home: Path, stage: int = 0, epoch: int = 2
+) -> None:
+    """Until the checkpoint of the end of an epoch of a stage is written."""
+    while process.poll() is None:
+        for path in home.glob(f"checkpoints/*/stage{stage}/last.ckpt"):
+            if torch.load(path, weights_only=True)["epoch"] >= epoch - 1:
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"the training ended before epoch {epoch} of stage {stage}")
+
+
 inside = Inside(Path(os.environ["FORECASTER_HOME"]))
 
 

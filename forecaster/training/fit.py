@@ -6,6 +6,9 @@ atomically.
 
 On several devices the fit, and nothing else, runs in one process a device. Gradients and losses are
 averaged over them; the parent loads the resulting checkpoints.
+
+A limit of time is shared out among the stages. A stage that it stops is validated and ends, as any
+other, with the best weights so far.
 """
 
 import copy
@@ -14,7 +17,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,10 +37,14 @@ from forecaster.errors import UserError
 from forecaster.models.base import Forecaster, shape_of
 from forecaster.training.data_module import Share, WindowData
 from forecaster.training.distributed import run_in_group
-from forecaster.training.progress import Monitor, Terminal, tidy_terminal
+from forecaster.training.limit import Limit, in_words
+from forecaster.training.plan import Part
+from forecaster.training.progress import Monitor, Terminal, Watch, tidy_terminal
 
 EpochMetrics = Callable[[dict[str, float], int], None]
 TERMINAL: Monitor = Terminal()
+# the share of a limit of time that the model gets, in that of each stage before it
+_MODEL_WEIGHT = 2
 
 
 class Training(pl.LightningModule):
@@ -81,6 +88,55 @@ class StepSeed(pl.Callback):
         torch.manual_seed(
             self.seed * 1_000_003 + 7919 * trainer.global_step + 104_729 * trainer.global_rank
         )
+
+
+class OutOfTimeError(UserError):
+    """A training is suspended by a limit of time, and can be resumed."""
+
+
+class _Stop(pl.Callback):
+    """Stops a fit once no more time is left than its last validation took.
+
+    ``record`` is the file that then says so. A limit that suspends ends the fit with
+    ``OutOfTimeError``, after an epoch, whose checkpoint is written.
+    """
+
+    def __init__(self, limit: Limit, record: Path, title: str) -> None:
+        self.limit, self.record, self.title = limit, record, title
+        self._left, self._validation = limit.left(), 0.0
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._left = self.limit.left()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._validation = self._left - self.limit.left()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        if self.limit.suspends or self._at_end(trainer, batch_idx):
+            return
+        if trainer.strategy.broadcast(self.limit.over(self._validation)):
+            trainer.should_stop = True
+            where = f"{self.title} in epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
+            if trainer.is_global_zero:
+                self.record.parent.mkdir(parents=True, exist_ok=True)
+                self.record.write_text(where, encoding="utf-8")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self.limit.suspends or trainer.should_stop or self._at_end(trainer, -1):
+            return
+        if trainer.strategy.broadcast(self.limit.over()):
+            raise OutOfTimeError(f"time limit of {in_words(self.limit.seconds)}: suspended")
+
+    def _at_end(self, trainer: pl.Trainer, batch_idx: int) -> bool:
+        last_batch = batch_idx in {-1, int(trainer.num_training_batches) - 1}
+        return last_batch and trainer.current_epoch + 1 == trainer.max_epochs
 
 
 class _EpochLosses(pl.Callback):
@@ -149,25 +205,33 @@ def fit(
     folder: Path,
     report: EpochMetrics | None = None,
     progress: Monitor = TERMINAL,
-) -> None:
+    limit: Limit | None = None,
+) -> list[str]:
     """Train the model's stages in order, then its remaining weights; the model is changed in place.
 
     Each stage ends with the weights of its best validation score, and is then calibrated on the
     data, for example with residuals. ``folder`` is where the checkpoints are stored; a fit that it
-    holds is resumed exactly. ``report`` gets the losses of each epoch.
+    holds is resumed exactly. ``report`` gets the losses of each epoch. Returns the stages that
+    ``limit`` stopped, in words.
     """
-    train_stages(model, _Validated(data), config, folder, report, progress)
+    return train_stages(model, _Validated(data), config, folder, report, progress, limit)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a model that is trained by itself: its ``number``, settings and checkpoints."""
+    """A part of a model that is trained by itself: its ``number``, settings and checkpoints.
+
+    ``key`` is in the names of its losses ('' for the model itself); ``weight``: its share of a
+    limit of time, 0 if it has no weights of its own.
+    """
 
     model: Forecaster
     number: int
     config: TrainerConfig
     folder: Path
     title: str
+    key: str
+    weight: int
 
     @property
     def done(self) -> Path:
@@ -203,77 +267,122 @@ def train_stages(
     folder: Path,
     report: EpochMetrics | None,
     progress: Monitor,
-) -> None:
-    """Train and complete the stages of a model, on several devices if configured."""
+    limit: Limit | None = None,
+    name: str = "",
+) -> list[str]:
+    """Train and complete the stages of a model, on several devices if configured.
+
+    ``name`` goes before their titles in the progress. Returns the stages that ``limit`` stopped.
+    """
     quiet_libraries()
-    if config.devices > 1 and any(p.requires_grad for p in model.parameters()):
-        receive = report if report is not None else (lambda losses, epoch: None)
-        backend = "nccl" if on_cuda(config) else "gloo"
-        try:
-            share = (model, course, config, folder, progress)
-            run_in_group(config.devices, backend, _train_share, share, receive)
-        except BaseException:
-            tidy_terminal()
-            raise
-    _train_stages(model, course, config, folder, report, progress)
+    work = _Work(course, config, folder, report, progress, limit, name)
+    with progress.overall(parts_of(model, course.data, config, name), limit):
+        if config.devices > 1 and any(p.requires_grad for p in model.parameters()):
+            receive = report if report is not None else (lambda losses, epoch: None)
+            backend = "nccl" if on_cuda(config) else "gloo"
+            progress.hide()
+            try:
+                share = (model, replace(work, report=None))
+                run_in_group(config.devices, backend, _train_share, share, receive)
+            except BaseException:
+                tidy_terminal()
+                raise
+        _train_stages(model, work)
     model.eval()
+    return [path.read_text(encoding="utf-8") for path in sorted(folder.glob("stage*/stopped"))]
 
 
-def _train_share(
-    rank: int,
-    send: EpochMetrics,
-    model: Forecaster,
-    course: Course,
-    config: TrainerConfig,
-    folder: Path,
-    progress: Monitor,
-) -> None:
+@dataclass(frozen=True)
+class _Work:
+    """The arguments of ``train_stages``."""
+
+    course: Course
+    config: TrainerConfig
+    folder: Path
+    report: EpochMetrics | None
+    progress: Monitor
+    limit: Limit | None
+    name: str
+
+
+def _train_share(rank: int, send: EpochMetrics, model: Forecaster, work: _Work) -> None:
     """One device's share of the training, in a separate process."""
     quiet_libraries()
-    course.data.use_share(Share(rank, config.devices))
+    work.course.data.use_share(Share(rank, work.config.devices))
     replica = copy.deepcopy(model)  # the processes share the memory of the one they are given
-    _train_stages(replica, course, config, folder, send, progress)
+    with work.progress.overall([]):
+        _train_stages(replica, replace(work, report=send))
 
 
-def _train_stages(
-    model: Forecaster,
-    course: Course,
-    config: TrainerConfig,
-    folder: Path,
-    report: EpochMetrics | None,
-    progress: Monitor,
-) -> None:
+def _train_stages(model: Forecaster, work: _Work) -> None:
     """Train and complete each stage; those that a checkpoint completes are only loaded.
 
-    For the parent of several processes these are all.
+    For the parent of several processes these are all. A limit of time is shared out by the weights
+    of the stages to come, so that what one leaves over goes to the others.
     """
-    for stage in stages_of(model, config, folder):
-        if any(p.requires_grad for p in stage.model.parameters()):
+    stages = stages_of(model, work.config, work.folder)
+    for place, stage in enumerate(stages):
+        if stage.weight:
             if not stage.done.is_file():
-                callbacks: list[pl.Callback] = [StepSeed(config.seed)]
-                if course.data.share.rank == 0:
-                    callbacks += progress.callbacks(stage.title or "model")
-                    callbacks += [_EpochLosses(report, stage.title)] if report is not None else []
-                course.train(stage, callbacks, progress)
+                share = stage.weight / sum(other.weight for other in stages[place:])
+                limit = None if work.limit is None else work.limit.share(share)
+                callbacks = _callbacks(stage, replace(work, limit=limit))
+                work.course.train(stage, callbacks, work.progress)
+            work.progress.skip(work.name + stage.title)
             stage.load()
             stage.model.requires_grad_(False)
         stage.model.eval()
-        course.complete(stage.model, stage.number)
+        work.course.complete(stage.model, stage.number)
+
+
+def _callbacks(stage: Stage, work: _Work) -> list[pl.Callback]:
+    """The seed of each step, the limit of time, and, of one process, what is told."""
+    title = work.name + stage.title
+    callbacks: list[pl.Callback] = [StepSeed(work.config.seed)]
+    if work.limit is not None:
+        callbacks.append(_Stop(work.limit, stage.folder / "stopped", title))
+    if work.course.data.share.rank == 0:
+        callbacks.append(Watch(work.progress, title))
+        callbacks += [] if work.report is None else [_EpochLosses(work.report, stage.key)]
+    return callbacks
 
 
 def stages_of(model: Forecaster, config: TrainerConfig, folder: Path) -> list[Stage]:
-    """The stages of a model with their settings; ``title`` is '' for the last, the model itself."""
-    parts = [*model.stages(), model]
-    return [
-        Stage(
-            part,
-            number,
-            config if part is model else _stage_settings(config),
-            folder / f"stage{number}",
-            "" if part is model else f"prior{number + 1}",
+    """The stages of a model with their settings, the model itself last."""
+    parts, known = [*model.stages(), model], set[int]()
+    trained = []
+    for part in parts:
+        own = {id(p) for p in part.parameters() if p.requires_grad} - known
+        known |= own
+        trained.append(bool(own))
+    priors = sum(trained[:-1])
+    stages = []
+    for number, part in enumerate(parts):
+        last = part is model
+        prior = "prior" if priors == 1 else f"prior {sum(trained[: number + 1])} of {priors}"
+        stages.append(
+            Stage(
+                part,
+                number,
+                config if last else _stage_settings(config),
+                folder / f"stage{number}",
+                "model" if last else prior,
+                "" if last else f"prior{number + 1}",
+                (_MODEL_WEIGHT if last else 1) * trained[number],
+            )
         )
-        for number, part in enumerate(parts)
-    ]
+    return stages
+
+
+def parts_of(
+    model: Forecaster, data: WindowData, config: TrainerConfig, name: str = ""
+) -> list[Part]:
+    """The parts of a training for its progress, with the steps and epochs planned at most."""
+    parts, batches = [], len(data.train_dataloader())
+    for stage in stages_of(model, config, Path()):
+        size, epochs = _budget(stage.config, batches)
+        parts += [Part(name + stage.title, size * epochs, epochs)] if stage.weight else []
+    return parts
 
 
 def _stage_settings(config: TrainerConfig) -> TrainerConfig:
@@ -295,14 +404,20 @@ def on_cuda(config: TrainerConfig) -> bool:
     return config.accelerator != "cpu" and torch.cuda.is_available()
 
 
-def make_trainer(
-    config: TrainerConfig, folder: Path, batches: int, callbacks: Sequence[pl.Callback]
-) -> pl.Trainer:
-    """The Trainer, whose only files and output are those of ``callbacks``."""
+def _budget(config: TrainerConfig, batches: int) -> tuple[int, int]:
+    """The batches of an epoch and the most epochs."""
     batches, epochs = min(batches, config.epoch_batches or batches), config.max_epochs
     if config.max_steps is not None:
         batches = min(batches, config.max_steps)
         epochs = min(epochs, -(-config.max_steps // batches))  # validation is at an epoch's end
+    return batches, epochs
+
+
+def make_trainer(
+    config: TrainerConfig, folder: Path, batches: int, callbacks: Sequence[pl.Callback]
+) -> pl.Trainer:
+    """The Trainer, whose only files and output are those of ``callbacks``."""
+    batches, epochs = _budget(config, batches)
     return pl.Trainer(
         accelerator="cuda" if on_cuda(config) else "cpu",
         devices=config.devices,
@@ -357,9 +472,9 @@ class _Validated:
         best, score = folder / "best.ckpt", checkpoints.best_model_score
         if trainer.is_global_zero and score is not None and score.isfinite():
             if initial["val/loss"] <= float(score):
-                prefix = f"{stage.title}/" if stage.title else ""
                 progress.say(
-                    f"{prefix}validation: no epoch is better than the initial weights; using these"
+                    f"{stage.title}: no epoch is better than the initial weights on validation; "
+                    "using these"
                 )
                 torch.save({"state_dict": start}, best)
             best.replace(stage.done)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import SAMPLE, Cli
+from conftest import SAMPLE, Cli, wait_for_epoch
 from workflows.test_train import SHORT, assert_same_weights
 
 from forecaster.errors import UserError
@@ -208,7 +208,7 @@ def test_a_training_outlives_its_tracking_server(tmp_path: Path) -> None:
     cli.env["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{port}"
     args = [*LINEAR, "--output", model, "--set", "trainer.max_epochs=6"]
     with server(tmp_path / "server", port) as first, cli.start(*args) as process:
-        wait_for(process, "model epoch 2:")
+        wait_for_epoch(process, cli.home)
         kill(first)
         rest = process.communicate()[1]
     assert process.returncode == 0, rest
@@ -246,7 +246,7 @@ def test_pending_writes_are_logged_when_the_server_is_back(tmp_path: Path) -> No
     cli.env["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{port}"
     args = [*LINEAR, "--set", "trainer.max_epochs=100000", "--set", "trainer.patience=100000"]
     with server(tmp_path / "server", port) as first, cli.start(*args) as process:
-        wait_for(process, "model epoch 2:")
+        wait_for_epoch(process, cli.home)
         kill(first)
         wait_for(process, "note: the tracking store")
         with server(tmp_path / "server", port):
@@ -273,7 +273,7 @@ def test_sigterm_interrupts_and_the_training_goes_on_later(tmp_path: Path, devic
     cli = Cli(tmp_path / "home")
     args = [*SHORT, "--devices", devices, "--set", "trainer.point_windows=4", "--output"]
     with cli.start(*args, tmp_path / "found", start_new_session=True) as process:
-        wait_for(process, "model epoch 2")
+        wait_for_epoch(process, cli.home, stage=4)
         os.killpg(process.pid, signal.SIGTERM)  # as a service manager does: to every process
         rest = process.communicate()[1]
     assert process.returncode == 128 + signal.SIGTERM

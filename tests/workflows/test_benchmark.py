@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SAMPLE, Cli
+from conftest import SAMPLE, Cli, wait_for_epoch
 
 from forecaster.config.parts import build
 from forecaster.data.splits import Borders
@@ -46,12 +46,14 @@ def test_an_interrupted_benchmark_ends_with_the_same_table(cli: Cli, tmp_path: P
     assert (done["done"], done["cells"], done["failures"]) == (2, 2, [])
     with parted.start("benchmark", suite) as process:
         for line in process.stderr:  # type: ignore[union-attr]
-            if line.startswith("prior1 epoch 2"):  # in the middle of the second cell
-                process.kill()
+            if line.startswith("[2/2]"):
                 break
+        wait_for_epoch(process, parted.home)  # in the middle of the second cell
+        process.kill()
+    (checkpoint,) = parted.home.glob("checkpoints/*/stage0/last.ckpt")
     text = parted("benchmark", suite)
     assert "[1/1] residual sample 7 seed 0" in text.stderr
-    assert "prior1 epoch 1" not in text.stderr  # it went on
+    assert not checkpoint.exists()  # it went on
     tables = [
         pd.read_csv(home / "benchmarks" / "both.csv")
         for home in (tmp_path / "whole", tmp_path / "parted")
@@ -155,9 +157,11 @@ def test_a_suite_finds_its_files_from_its_folder_and_knows_them_by_their_content
     suite.write_text(text)
     with cli.start("benchmark", suite) as process:
         for line in process.stderr:  # type: ignore[union-attr]
-            if line.startswith("prior1 epoch 2"):
-                process.kill()
+            if line.startswith("[2/2]"):
                 break
+        wait_for_epoch(process, cli.home)
+        process.kill()
+    (checkpoint,) = cli.home.glob("checkpoints/*/stage0/last.ckpt")
     (tmp_path / "day.csv").rename(tmp_path / "days.csv")
     (tmp_path / "day.csv").write_text(
         SAMPLE.read_text().replace("2012-01-01,0.0", "2012-01-01,50.0")
@@ -166,7 +170,7 @@ def test_a_suite_finds_its_files_from_its_folder_and_knows_them_by_their_content
     told = cli("benchmark", suite)
     assert "2 of 2 cells done" in told.stdout
     assert "[1/1] residual sample 7 seed 0" in told.stderr
-    assert "prior1 epoch 1:" not in told.stderr
+    assert not checkpoint.exists()  # it went on
     (tmp_path / "days.csv").unlink()
     refused = cli("benchmark", suite, "--model", "rlinear", status=1).stderr
     assert (
