@@ -1,5 +1,7 @@
 """The bank of residual paths: which may be drawn for a window, how they are scaled, what is stored."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from forecaster.data.windows import Batch, Windows
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
 from forecaster.models.base import Forecaster, Shape
+from forecaster.models.bootstrap.calibrator import Calibrator, Choices
 from forecaster.models.bootstrap.forecaster import ResidualBootstrapConfig
 from forecaster.models.diffusion.config import DiffusionConfig
 
@@ -31,7 +34,8 @@ def bank(
     train: Windows, validation: Windows | None = None, label: int = P, **settings: object
 ) -> Forecaster:
     """A straight line from the history, and its residuals."""
-    given = {"base": {"name": "linear", "norm": "none"}, "residuals": "train", **settings}
+    base = {"name": "linear", "norm": "none"}
+    given = {"base": base, "residuals": "train", "bias": 1.0, **settings}
     torch.manual_seed(0)
     config = ResidualBootstrapConfig.model_validate(given)
     model = build(config, Shape(K, L, H, SEASON, label)).eval()
@@ -42,13 +46,13 @@ def bank(
 def errors(model: Forecaster, batch: Batch, label: int = P) -> torch.Tensor:
     """The residual path of each window, label and horizon."""
     target = torch.cat([batch.past[..., L - label :], batch.future], 2)
-    return target - model.predict_with_label(batch)
+    return target - model.base.predict_with_label(batch)
 
 
 def added(model: Forecaster, batch: Batch, count: int = 8) -> torch.Tensor:
-    """What the draws add to the forecast of the label and the horizon."""
+    """What the draws add to the base's forecast of the label and the horizon."""
     draws = Draws(count, list(range(len(batch))))
-    return model.sample_with_label(batch, draws) - model.predict_with_label(batch)[:, None]
+    return model.sample_with_label(batch, draws) - model.base.predict_with_label(batch)[:, None]
 
 
 @pytest.mark.parametrize("label", [0, P])
@@ -124,8 +128,9 @@ def test_residuals_are_scaled_by_the_window_s_deviation_over_the_path_s(power: f
 
 def test_all_residuals_are_multiplied_by_the_spread() -> None:
     train, batch = cut(noise(60)), everything(cut(noise(L + H, 2), 500))
-    once, wider = (added(bank(train, spread=spread), batch) for spread in (1.0, 1.5))
-    torch.testing.assert_close(wider, 1.5 * once)
+    once, wider = (bank(train, spread=spread) for spread in (1.0, 1.5))
+    mean = once.bank.mean(batch)[:, None]
+    torch.testing.assert_close(added(wider, batch) - mean, 1.5 * (added(once, batch) - mean))
 
 
 def test_each_path_is_drawn_as_often_as_any_other() -> None:
@@ -212,25 +217,26 @@ def far_apart(power: float, lacks: torch.Tensor, start: int) -> Windows:
     count = len(lacks)
     deviations = torch.exp(torch.rand(count, generator=generator) * 2 - 1)  # 0.4 to 2.7
     signs = torch.tensor([1.0, -1.0]).repeat(L // 2)[:, None].expand(L, K)
-    futures = torch.randn(count, H, K, generator=generator).abs()  # all on one side
+    futures = torch.randn(count, H, K, generator=generator)
     rows = [
         torch.cat([d * signs, lack * d**power * future]).numpy()
         for d, lack, future in zip(deviations, lacks, futures, strict=True)
     ]
     begins = [start + 100 * n for n in range(count)]
-    return Windows(rows, [(L, L + H)] * count, L, H, begins)
+    return Windows(rows, [(L, L + H)] * count, L, H, begins, [-1] * count)
 
 
 def chosen_for(power: float, lacks: torch.Tensor, **settings: object) -> tuple[float, float]:
     """What is chosen for a forecast of 0 whose errors are ``lacks`` times as large on
     validation.
     """
-    given = {"base": {"name": "linear", "norm": "none"}, "residuals": "train", **settings}
+    base = {"name": "linear", "norm": "none"}
+    given = {"base": base, "residuals": "train", "bias": 0.0, **settings}
     model = build(ResidualBootstrapConfig.model_validate(given), Shape(K, L, H, SEASON))
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
     model.calibrate(far_apart(power, torch.ones(250), 0), far_apart(power, lacks, 10**6))
-    return float(model.power), float(model.spread)
+    return float(model.bank.power), float(model.spread)
 
 
 @pytest.mark.parametrize("power", [0.0, 0.25, 0.5, 0.75, 1.0])
@@ -345,7 +351,9 @@ def test_a_base_gives_points_and_a_label(base: dict[str, str], problem: str) -> 
 def test_banks_of_earlier_models_are_loaded_by_their_old_names() -> None:
     """They were the forecaster's own: no bank within it."""
     model = bank(cut(noise(60)), scale="learnt", scale_power="auto")
-    old = {name.replace("bank.", ""): value for name, value in model.state_dict().items()}
+    new = ("bias", "bank.owners", "bank.windows", "bank.factors")
+    saved = {name: value for name, value in model.state_dict().items() if name not in new}
+    old = {name.replace("bank.", ""): value for name, value in saved.items()}
     other = build(model.config, Shape(K, L, H, SEASON, P))
     other.load_state_dict(old)
     batch = everything(cut(noise(40, 5), 500))
@@ -358,3 +366,151 @@ def test_the_spread_is_chosen_for_the_errors_around_the_forecast() -> None:
     validation = cut(noise(400, 1) + 50, 1000)
     model = bank(cut(noise(400) + 50), validation, label=0, base=base, spread="auto")
     assert model.spread == 1
+
+
+def zeros(train: Windows, validation: Windows, series: int = 1, **settings: object) -> Forecaster:
+    """A forecast of 0, whose residuals are the values themselves."""
+    given = {"base": {"name": "linear", "norm": "none"}, "residuals": "train", **settings}
+    model = build(
+        ResidualBootstrapConfig.model_validate(given), Shape(K, L, H, SEASON, series=series)
+    )
+    for parameter in model.parameters():
+        torch.nn.init.zeros_(parameter)
+    model.calibrate(train, validation)
+    return model.eval()
+
+
+@pytest.mark.parametrize("chunk", [1, 500, 2**22])
+def test_the_centre_is_the_mean_of_all_samples_that_there_may_be(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are drawn in turn in place of at random, with histories from next to none to a hundred
+    times those of the paths, so that the bounds of the ratio count.
+    """
+    monkeypatch.setattr("forecaster.models.bootstrap.bank._MAX_FACTORS", chunk)
+    wild = torch.logspace(-3, 2, 40)[:, None]
+    train, batch = cut(noise(60)), everything(cut(noise(40, 2) * wild, 500))
+    given = {"phase_window": 1, "scale_power": 0.7, "spread": 1.35, "bias": 0.4}
+    model = bank(train, **given)
+    every = torch.arange(len(train))
+    monkeypatch.setattr(torch, "multinomial", lambda *_, **__: every)
+    samples = model.sample_with_label(batch, Draws(len(every), list(range(len(batch)))))
+    weights = model.bank.eligible(batch.time)[..., None, None]
+    centre = (samples * weights).sum(1) / weights.sum(1)
+    torch.testing.assert_close(centre, model.predict_with_label(batch), rtol=1e-4, atol=1e-4)
+    mean = model.bank.mean(batch)
+    shift = model.predict_with_label(batch) - model.base.predict_with_label(batch)
+    torch.testing.assert_close(shift, 0.4 * mean, rtol=1e-4, atol=1e-5)
+    assert mean.abs().amax() > 0.1
+
+
+def wave(rows: int, seed: int, size: float) -> torch.Tensor:
+    """A season that the history does not show, and noise of half its size."""
+    season = torch.tensor([2.0, -1.0, 0.0, 3.0, -2.0, 1.0]).repeat(rows // SEASON)
+    return size * season[:, None] + noise(rows, seed)
+
+
+def test_a_bias_by_the_place_in_the_season_is_put_right() -> None:
+    train, validation = cut(wave(600, 1, 1.0)), cut(wave(240, 2, 1.0), 600)
+    model = zeros(train, validation, phase_window=0, bias="auto")
+    assert model.bias == 1
+    expected = everything(cut(wave(600, 3, 1e6) / 1e6, 900)).future
+    found = model.predict(everything(cut(wave(600, 3, 1.0), 900)))
+    assert (found - expected).abs().mean() < 0.15
+
+
+@pytest.mark.parametrize(("size", "bias"), [(0.0, 0.0), (0.08, 0.0), (0.3, 1.0)])
+def test_a_bias_has_to_win_one_per_cent(size: float, bias: float) -> None:
+    """Of the error half as many per cent as of the variance, which is that of noise and a season:
+    1.5 % are won of it by the smaller one, 30 % by the larger.
+    """
+    train, validation = cut(wave(1200, 1, size)), cut(wave(1200, 2, size), 1200)
+    model = zeros(train, validation, phase_window=0, bias=0.0)
+    calibrator = Calibrator(model.base, model.bank, 0, validation)
+    assert calibrator.choose(Choices((0.0,), (1.0,), (0.0, 1.0))).bias == bias
+
+
+def test_where_no_path_is_eligible_the_base_s_forecast_stays() -> None:
+    validation = cut(noise(L + H + 1) + 5)
+    model = zeros(validation, validation, bias="auto", spread="auto", scale_power="auto")
+    assert (model.bank.power, model.spread, model.bias) == (0, 1, 0)
+    batch = everything(validation)
+    assert torch.equal(model.predict(batch), torch.zeros_like(batch.future))
+    assert torch.equal(model.bank.mean(batch), torch.zeros_like(batch.future))
+
+
+def test_an_empty_bank_has_no_mean() -> None:
+    model = build(ResidualBootstrapConfig(), Shape(K, L, H, SEASON, P))
+    batch = everything(cut(noise(L + H + 3)))
+    assert torch.equal(model.predict(batch), model.base.predict(batch))
+
+
+def test_of_several_seasons_the_longest_counts_that_leaves_thirty_paths() -> None:
+    """Paths at the same place of 12 are 28, 30, then 31 and those of 6 twice as many."""
+    for rows, season in ((16 + 4 + 12 * 27, 6), (16 + 4 + 12 * 29, 12), (16 + 4 + 12 * 30, 12)):
+        train = cut(noise(rows))
+        model = build(
+            ResidualBootstrapConfig(residuals="train", phase_window=0),
+            Shape(K, L, H, SEASON, seasons=(6, 12)),
+        )
+        model.calibrate(train, train)
+        time = train.times[:1] + 12 * 1000
+        found = model.bank.eligible(time)[0] > 0
+        assert torch.equal(found, (train.times - time) % season == 0)
+    few = bank(cut(noise(L + H + 40)), phase_window=0)  # the shortest one needs a single path
+    assert few.bank.eligible(torch.tensor([1000]))[0].sum() < 30
+
+
+def two_series(first: float, second: float, rows: int, seed: int, start: int) -> Windows:
+    values = [size * noise(rows, seed + n).numpy() for n, size in enumerate((first, second))]
+    return Windows(values, [(L, rows)] * 2, L, H, [start, start])
+
+
+def of_unknown(batch: Batch) -> Batch:
+    return replace(batch, series=torch.full_like(batch.series, -1))
+
+
+def test_each_series_has_its_own_size_of_error() -> None:
+    """Of sizes 1 and 9 that of all is 3; an unknown series has it. A window's sizes are found by
+    its draws' deviation; 146 windows without overlap count 146/148.
+    """
+    train, later = two_series(1.0, 9.0, 600, 1, 0), two_series(1.0, 9.0, 24, 5, 5000)
+    model = zeros(train, train, series=2, bias=0.0, paths=2000)
+    batch = everything(later)
+    draws = Draws(400, batch.index.tolist())
+    size, pooled = (model.sample(b, draws).std((1, 2, 3)) for b in (batch, of_unknown(batch)))
+    torch.testing.assert_close(size, 9.0 ** batch.series.float(), rtol=0.1, atol=0)
+    torch.testing.assert_close(pooled, torch.full_like(pooled, 3.0), rtol=0.1, atol=0)
+
+
+def test_own_paths_are_drawn_first() -> None:
+    """The signs tell the series: 146 windows of 150, and half of the rest."""
+    values = [sign * noise(600, 1).abs().numpy() for sign in (1, -1)]
+    signed = Windows(values, [(L, 600)] * 2, L, H, [0, 0])
+    model = zeros(signed, signed, series=2, bias=1.0, paths=2000)
+    batch = everything(two_series(1.0, 1.0, L + H, 5, 5000))
+    drawn = model.sample(batch, Draws(4000, [1, 2]))
+    share = (drawn > 0).all((2, 3)).float().mean(1)
+    own = 146 / 150
+    expected = own + (1 - own) / 2
+    torch.testing.assert_close(share, torch.tensor([expected, 1 - expected]), atol=0.004, rtol=0)
+
+
+def test_a_single_series_is_drawn_from_as_from_an_unknown_one() -> None:
+    train, batch = cut(noise(60)), everything(cut(noise(L + H + 5, 2), 500))
+    model = bank(train, scale_power=0.5, phase_window=1)
+    assert torch.equal(added(model, batch), added(model, of_unknown(batch)))
+
+
+def test_models_saved_without_a_bias_keep_their_samples() -> None:
+    """Theirs were the base's forecast and the paths, ``spread`` times; the centre is now true."""
+    model = bank(cut(noise(60)), spread=1.35, scale_power=0.5, phase_window=1)
+    new = ("bias", "bank.owners", "bank.windows", "bank.factors")
+    saved = {name: value for name, value in model.state_dict().items() if name not in new}
+    other = build(model.config, Shape(K, L, H, SEASON, P, series=3)).eval()
+    other.load_state_dict(saved)
+    batch = everything(cut(noise(40, 5), 500))
+    draws = Draws(7, list(range(len(batch))))
+    h, (paths, mean) = model.base.predict_with_label(batch), model.bank.draw(batch, draws)
+    assert torch.equal(other.sample_with_label(batch, draws), h[:, None] + 1.35 * paths)
+    torch.testing.assert_close(other.predict_with_label(batch), h + 1.35 * mean)

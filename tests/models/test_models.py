@@ -154,7 +154,12 @@ def bootstrap(
     windows: Windows | None = None, season: int = 6, **settings: object
 ) -> ResidualBootstrap:
     config = ResidualBootstrapConfig.model_validate(
-        {"base": {"name": "seasonal-naive", "season": 3}, "residuals": "train", **settings}
+        {
+            "base": {"name": "seasonal-naive", "season": 3},
+            "residuals": "train",
+            "bias": 1.0,
+            **settings,
+        }
     )
     model = ResidualBootstrap(config, Shape(K, L, H, season))
     seen = windows if windows is not None else stretch()
@@ -171,9 +176,8 @@ def drawn_paths(
     model: ResidualBootstrap, batch: Batch, seen: Windows, count: int = 200
 ) -> torch.Tensor:
     """Which of the windows' residual paths each draw is, (B, S)."""
-    added = (
-        model.sample(batch, Draws(count, list(range(len(batch))))) - model.predict(batch)[:, None]
-    )
+    draws = Draws(count, list(range(len(batch))))
+    added = model.sample(batch, draws) - model.base.predict(batch)[:, None]
     distance = (added[:, :, None] - residuals_of(seen)).abs().amax(dim=(3, 4))
     assert (distance.amin(2) < 1e-5).all()
     return distance.argmin(2)
@@ -260,7 +264,7 @@ def test_residuals_grow_with_the_deviation_of_the_window() -> None:
     )
     for power in (0.0, 0.5, 1.0):
         model, draws = bootstrap(scale_power=power), Draws(5, [1, 2, 3, 4])
-        spread = [model.sample(b, draws) - model.predict(b)[:, None] for b in (batch, wide)]
+        spread = [model.sample(b, draws) - model.base.predict(b)[:, None] for b in (batch, wide)]
         torch.testing.assert_close(spread[1], 3**power * spread[0], rtol=1e-3, atol=1e-4)
 
 
@@ -288,7 +292,7 @@ def test_the_power_is_chosen_on_validation() -> None:
         if proportional:
             model.base.predict_with_label = lambda batch: torch.zeros_like(batch.future)
         model.calibrate(series(proportional, 1), series(proportional, 2))
-        assert float(model.power) == pytest.approx(power, abs=0.25)
+        assert float(model.bank.power) == pytest.approx(power, abs=0.25)
 
 
 def test_bootstrap_takes_a_missing_residual_from_the_nearest_path() -> None:

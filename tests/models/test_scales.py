@@ -65,7 +65,8 @@ def test_measures_that_say_nothing_get_no_weight() -> None:
 
 def test_a_learnt_scale_is_a_product_of_powers_of_the_measures() -> None:
     bank, logs = ResidualBank("learnt", None, Shape(K, L, H, SEASON)), noise(50, K, 4)
-    bank.fill(logs[..., :1].exp() * noise(50, K, H), torch.arange(50), torch.zeros(50), logs)
+    paths, zeros = logs[..., :1].exp() * noise(50, K, H), torch.zeros(50)
+    bank.fill(paths, torch.arange(50), zeros, logs, zeros.long())
     assert bank.exponents[:, 0].min() > 0.5
     torch.testing.assert_close(bank.scales, logs.exp().pow(bank.exponents).prod(2, keepdim=True))
 

@@ -3,17 +3,22 @@
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws, generator
 from forecaster.models.base import Shape
 from forecaster.models.scales import exponents, log_scales
+from forecaster.models.series_scales import own_weights, own_windows, size_factors
 from forecaster.networks.norms import window_scale
 
 # bounds of the scale ratio, against nearly constant channels
 _MIN_RATIO, _MAX_RATIO = 0.1, 10.0
+# the paths that a season has to leave, unless it is the shortest
+_SEASON_PATHS = 30
+# the largest size of an array of factors by window, path and channel, in numbers
+_MAX_FACTORS = 2**22
 
 
 class ResidualBank(nn.Module):
@@ -21,7 +26,10 @@ class ResidualBank(nn.Module):
 
     ``validated``: 1 for the paths of validation windows. ``scales`` (R, K, 1): the expected size of
     the errors of a path's window, by ``scale``: the ``deviation`` of its history, or ``learnt`` by
-    regression of the residuals on four statistics of it. ``phase_window``: see
+    regression of the residuals on four statistics of it. ``power``: residuals grow with the ratio
+    of two windows' scales to this power. ``owners`` (R,): the series of each path; ``windows``
+    (N,): its number of paths without overlap; ``factors`` (N, K, 1): the size of its errors beyond
+    that scale. ``phase_window``: see
     ``ResidualBootstrapConfig``.
     """
 
@@ -30,18 +38,27 @@ class ResidualBank(nn.Module):
     validated: Tensor
     scales: Tensor
     exponents: Tensor
+    power: Tensor
+    owners: Tensor
+    windows: Tensor
+    factors: Tensor
 
     def __init__(
         self, scale: Literal["deviation", "learnt"], phase_window: int | None, shape: Shape
     ) -> None:
         super().__init__()
-        self.learnt, self.season = scale == "learnt", shape.season
-        self.phase_window = shape.season if phase_window is None else phase_window
+        self.learnt, self.season, self.series = scale == "learnt", shape.season, shape.series
+        self.phase_window = phase_window or 0
+        self.seasons = () if phase_window is None else shape.seasons or (shape.season,)
         self.length = shape.label + shape.horizon
         self.register_buffer("residuals", torch.zeros(0, shape.channels, self.length))
         self.register_buffer("times", torch.zeros(0, dtype=torch.int64))
         self.register_buffer("validated", torch.zeros(0))
         self.register_buffer("scales", torch.zeros(0, shape.channels, 1))
+        self.register_buffer("power", torch.tensor(0.0))
+        self.register_buffer("owners", torch.zeros(0, dtype=torch.int64))
+        self.register_buffer("windows", torch.zeros(shape.series + 1))
+        self.register_buffer("factors", torch.ones(shape.series + 1, shape.channels, 1))
         if self.learnt:
             self.register_buffer("exponents", torch.zeros(shape.channels, 4))
 
@@ -51,6 +68,7 @@ class ResidualBank(nn.Module):
         times: Int[Tensor, " R"],
         validated: Float[Tensor, " R"],
         logs: Float[Tensor, "R K F"],
+        owners: Int[Tensor, " R"],
     ) -> None:
         """Store residual paths, nan where missing, and the ``log_scales`` of their windows.
 
@@ -58,11 +76,23 @@ class ResidualBank(nn.Module):
         time. A learnt scale is fitted on the training paths, if there are any.
         """
         self.residuals, self.times, self.validated = filled(paths), times, validated
+        self.owners = owners
+        self.factors.fill_(1.0)
+        self.windows.copy_(own_windows(owners, times, self.length, self.series))
         if self.learnt:
             training = validated == 0
             rows = training if training.any() else ~training
             self.exponents.copy_(exponents(logs[rows], self.residuals[rows]))
         self.scales = self._scale(logs)
+        self.scale_by(float(self.power))
+
+    def scale_by(self, power: float) -> None:
+        """Set ``power``, and measure the ``factors`` of the series in the units that it leaves."""
+        self.power.fill_(power)
+        self.residuals *= self.factors[self.owners]
+        units = self.residuals / self.scales**self.power
+        self.factors.copy_(size_factors(units, self.owners, self.windows)[..., None])
+        self.residuals /= self.factors[self.owners]
 
     def log_scales(self, batch: Batch) -> Float[Tensor, "B K F"]:
         """The logarithms of the F statistics that the scale of a window's errors depends on."""
@@ -80,45 +110,95 @@ class ResidualBank(nn.Module):
         Not eligible are paths whose future overlaps the window's, which would leak the target;
         validation paths for training and validation windows, so that training and selection see
         the same kind of residual as the test; and paths of another phase of the season. If one of
-        the last two rules leaves no path, it is dropped.
+        the last two rules leaves no path, it is dropped. Of several seasons the longest one counts
+        that leaves 30 paths, else the shortest.
         """
         distance = self.times - time[:, None]
-        unleaked = (self.validated == 0) | (time > self.times.max())[:, None]
-        phase = distance % self.season
-        near = torch.minimum(phase, self.season - phase) <= self.phase_window
-        allowed = distance.abs() >= self.length
-        for rule in (unleaked, near):
-            stricter = allowed & rule
-            allowed = torch.where(stricter.any(1, keepdim=True), stricter, allowed)
-        return allowed.float()
+        unleaked = (self.validated == 0) | (time[:, None] > self.times).all(1, keepdim=True)
+        allowed = _restricted(distance.abs() >= self.length, unleaked, 1)
+        chosen, least = allowed, 1
+        for season in self.seasons:
+            phase = distance % season
+            near = torch.minimum(phase, season - phase) <= self.phase_window
+            enough = (allowed & near).sum(1, keepdim=True) >= least
+            chosen, least = torch.where(enough, allowed & near, chosen), _SEASON_PATHS
+        return chosen.float()
 
     def draw(
         self, batch: Batch, draws: Draws
-    ) -> tuple[Float[Tensor, "B S K M"], Float[Tensor, "B S K 1"]]:
-        """Eligible paths drawn with replacement, by a seed for each window, and the scale ratios.
+    ) -> tuple[Float[Tensor, "B S K M"], Float[Tensor, "B K M"]]:
+        """Paths drawn with replacement, by a seed for each window, and their expectation.
 
-        A ratio is the scale of the window over that of the path. Without an eligible path the paths
-        are 0.
+        They are in the size of the window's errors: of its scale and its series. Those of its own
+        series count first. Without an eligible path they are 0.
         """
-        weights = self.eligible(batch.time)
+        weights, scale = self._weights(batch), self._scale(self.log_scales(batch))
         any_path = weights.any(1)
-        weights = torch.where(any_path[:, None], weights, 1.0)
+        usable = torch.where(any_path[:, None], weights, 1.0)
         drawn = [
             torch.multinomial(weight, draws.samples, True, generator=generator(seed, "residuals"))
-            for weight, seed in zip(weights.cpu(), draws.seeds, strict=True)
+            for weight, seed in zip(usable.cpu(), draws.seeds, strict=True)
         ]
         index = torch.stack(drawn).to(self.residuals.device)
-        ratio = self._scale(self.log_scales(batch))[:, None] / self.scales[index]
-        paths = self.residuals[index] * any_path[:, None, None, None]
-        return paths, ratio.clamp(_MIN_RATIO, _MAX_RATIO)
+        ratio = (scale[:, None] / self.scales[index]).clamp(_MIN_RATIO, _MAX_RATIO)
+        paths = self.residuals[index] * any_path[:, None, None, None] * ratio**self.power
+        factor = self.factors[batch.series]
+        return paths * factor[:, None], self._mean(weights, scale) * factor
+
+    def mean(self, batch: Batch) -> Float[Tensor, "B K M"]:
+        """The expectation of the paths that ``draw`` gives."""
+        means = self._mean(self._weights(batch), self._scale(self.log_scales(batch)))
+        return means * self.factors[batch.series]
+
+    def _weights(self, batch: Batch) -> Float[Tensor, "B R"]:
+        return own_weights(self.eligible(batch.time), self.owners, batch.series, self.windows)
+
+    def _mean(
+        self, weights: Float[Tensor, "B R"], scale: Float[Tensor, "B K 1"]
+    ) -> Float[Tensor, "B K M"]:
+        """The weighted mean of all paths, each scaled as in a draw; 0 without an eligible path."""
+        used = _span(weights)
+        chances = weights[:, used] / weights.sum(1, keepdim=True).clamp(min=1)
+        ours = (scale**self.power).transpose(0, 1)  # (K, B, 1)
+        theirs = (self.scales[used] ** self.power).permute(1, 2, 0).contiguous()  # (K, 1, R)
+        paths = self.residuals[used].transpose(0, 1)  # (K, R, M)
+        low, high = _MIN_RATIO**self.power, _MAX_RATIO**self.power
+        size = max(_MAX_FACTORS // max(theirs.numel(), 1), 1)
+        means = [
+            (own / theirs).clamp_(low, high).mul_(chance) @ paths
+            for own, chance in zip(ours.split(size, 1), chances.split(size), strict=True)
+        ]
+        return torch.cat(means, 1).transpose(0, 1)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Resize the buffers to the number of saved paths."""
-        for name in ("residuals", "times", "validated", "scales"):
+        """Resize the buffers to the number of saved paths.
+
+        Those that were saved without their series are pooled.
+        """
+        if prefix + "times" in state_dict:
+            times = state_dict[prefix + "times"]
+            pooled = {"owners": torch.full_like(times, -1), "windows": self.windows}
+            for name, value in {**pooled, "factors": self.factors}.items():
+                state_dict.setdefault(prefix + name, value)
+        for name in ("residuals", "times", "validated", "scales", "owners"):
             saved, current = state_dict.get(prefix + name), getattr(self, name)
             if saved is not None and saved.ndim == current.ndim:
                 setattr(self, name, current.new_zeros(saved.shape))
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _restricted(
+    allowed: Bool[Tensor, "B R"], rule: Bool[Tensor, "B R"], least: int
+) -> Bool[Tensor, "B R"]:
+    """What a rule leaves, where that is ``least`` paths or more."""
+    stricter = allowed & rule
+    return torch.where(stricter.sum(1, keepdim=True) >= least, stricter, allowed)
+
+
+def _span(weights: Float[Tensor, "B R"]) -> slice:
+    """From the first path to the last one that has a weight in any window."""
+    found = weights.any(0).nonzero()[:, 0].tolist()
+    return slice(found[0], found[-1] + 1) if found else slice(0)
 
 
 def filled(paths: Float[Tensor, "R K M"]) -> Float[Tensor, "R K M"]:

@@ -1,55 +1,133 @@
-"""Selection of the residuals' scaling and widening by validation score."""
+"""Selection of the residuals' centre, scaling and widening by validation score."""
 
-import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from forecaster.data.windows import Windows, ordered_loader
 from forecaster.diffusion.drawing import Draws
-from forecaster.models.base import with_label
+from forecaster.models.base import masked_mean, with_label
 from forecaster.models.bootstrap.bank import ResidualBank
 from forecaster.models.prior import Prior
 from forecaster.models.scoring_rules import sample_score
 
-# the grid; no spread below 1, since too narrow intervals cost more
+# the grids; no spread below 1, since too narrow intervals cost more
 POWERS, SPREADS = (0.0, 0.25, 0.5, 0.75, 1.0), (1.0, 1.1, 1.2, 1.35, 1.5)
+BIASES = (0.0, 0.25, 0.5, 0.75, 1.0)
+# the share of its score that a whole bias has to win
+_BIAS_PRICE = 0.01
 # number of validation windows, evenly spaced, and of draws a window
 _WINDOWS, _DRAWS = 256, 32
 
 
 class Widening(NamedTuple):
-    """Residuals are multiplied by ratio^``power`` · ``spread`` (the ratio of scales)."""
+    """How forecasts are made of a base's forecast h and residual paths of mean m.
+
+    The centre is h + ``bias`` · m, and paths go around it ``spread`` times as far as around m;
+    ``power``: see ``ResidualBank``.
+    """
 
     power: float
     spread: float
+    bias: float
 
-    def apply(
-        self, residuals: Float[Tensor, "B S K M"], ratio: Float[Tensor, "B S K 1"]
+    def centre(
+        self, h: Float[Tensor, "B K M"], mean: Float[Tensor, "B K M"]
+    ) -> Float[Tensor, "B K M"]:
+        """The point forecast, which is the expectation of the samples."""
+        return h + self.bias * mean
+
+    def samples(
+        self,
+        h: Float[Tensor, "B K M"],
+        mean: Float[Tensor, "B K M"],
+        paths: Float[Tensor, "B S K M"],
     ) -> Float[Tensor, "B S K M"]:
-        """The widened residuals."""
-        return residuals * ratio**self.power * self.spread
+        """The sample paths."""
+        return (h + (self.bias - self.spread) * mean)[:, None] + self.spread * paths
 
 
-def candidates(power: float | str, spread: float | str) -> list[Widening]:
-    """All pairs of the configured values; ``auto`` stands for the whole grid."""
-    powers = POWERS if isinstance(power, str) else (power,)
-    spreads = SPREADS if isinstance(spread, str) else (spread,)
-    return [Widening(*pair) for pair in itertools.product(powers, spreads)]
+class Choices(NamedTuple):
+    """What each of the three may be: one configured value, or for ``auto`` a grid."""
+
+    powers: Sequence[float]
+    spreads: Sequence[float]
+    biases: Sequence[float]
+
+    @classmethod
+    def of(cls, power: float | str, spread: float | str, bias: float | str) -> "Choices":
+        """The choices that settings leave."""
+        settings = (power, spread, bias)
+        grids = (POWERS, SPREADS, BIASES)
+        return cls(
+            *(g if isinstance(s, str) else (s,) for s, g in zip(settings, grids, strict=True))
+        )
+
+    def first(self) -> Widening:
+        """The first of each."""
+        return Widening(*(values[0] for values in self))
 
 
-def best_widening(
-    pairs: list[Widening], base: Prior, bank: ResidualBank, label: int, validation: Windows
-) -> Widening:
-    """The pair with the best score on evenly spaced validation windows, with common draws."""
-    totals = dict.fromkeys(pairs, 0.0)
-    for cpu_batch in ordered_loader(validation, 64, _WINDOWS):
-        batch = cpu_batch.to(bank.residuals.device)
-        target, mask = with_label(batch, label)
-        point = base.predict_with_label(batch)[:, None]
-        residuals, ratio = bank.draw(batch, Draws(_DRAWS, batch.index.tolist()))
-        for pair in pairs:
-            paths = point + pair.apply(residuals, ratio)
-            totals[pair] += float(sample_score(paths, target, mask)) * len(batch)
-    return min(totals, key=lambda pair: totals[pair])
+@dataclass(frozen=True)
+class _Drawn:
+    """A batch of validation windows: truth, the base's forecast, residual paths and their mean."""
+
+    target: Float[Tensor, "B K M"]
+    mask: Float[Tensor, "B K M"]
+    h: Float[Tensor, "B K M"]
+    paths: Float[Tensor, "B S K M"]
+    mean: Float[Tensor, "B K M"]
+
+    def loss(self, widening: Widening, energy: float) -> float:
+        """The score of the samples and the error of the point forecast, summed over windows."""
+        samples = widening.samples(self.h, self.mean, self.paths)
+        score = sample_score(samples, self.target, self.mask, energy)
+        error = (widening.centre(self.h, self.mean) - self.target).abs()
+        price = 1 + _BIAS_PRICE * widening.bias
+        return float(score + masked_mean(error, self.mask)) * price * len(self.h)
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """Chooses a widening on evenly spaced validation windows, with common draws."""
+
+    base: Prior
+    bank: ResidualBank
+    label: int
+    validation: Windows
+
+    @torch.no_grad()
+    def choose(self, choices: Choices) -> Widening:
+        """For each power the best bias, and with it the best spread; of those the best.
+
+        The bank is left with the chosen power.
+        """
+        powers, spreads, biases = choices
+        best = []
+        for power in powers:
+            self.bank.scale_by(power)
+            # the energy score says little of the centre and costs the most
+            bias = self._best([Widening(power, spreads[0], bias) for bias in biases], 0.0)[1].bias
+            best.append(self._best([Widening(power, spread, bias) for spread in spreads], 1.0))
+        chosen = min(best)[1]
+        self.bank.scale_by(chosen.power)
+        return chosen
+
+    def _best(self, candidates: list[Widening], energy: float) -> tuple[float, Widening]:
+        """The candidate of the least loss, and that loss; of equal ones the first."""
+        totals = dict.fromkeys(candidates, 0.0)
+        for drawn in self._drawn():
+            for candidate in candidates:
+                totals[candidate] += drawn.loss(candidate, energy)
+        return min((total, candidate) for candidate, total in totals.items())
+
+    def _drawn(self) -> Iterator[_Drawn]:
+        for cpu_batch in ordered_loader(self.validation, 64, _WINDOWS):
+            batch = cpu_batch.to(self.bank.residuals.device)
+            paths, mean = self.bank.draw(batch, Draws(_DRAWS, batch.index.tolist()))
+            h = self.base.predict_with_label(batch)
+            yield _Drawn(*with_label(batch, self.label), h, paths, mean)

@@ -1,6 +1,6 @@
 """A point forecast plus whole residual paths, drawn with replacement."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -13,7 +13,7 @@ from forecaster.data.windows import Batch, Windows, ordered_loader
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster, Shape, with_label
 from forecaster.models.bootstrap.bank import ResidualBank
-from forecaster.models.bootstrap.calibrator import best_widening, candidates
+from forecaster.models.bootstrap.calibrator import Calibrator, Choices, Widening
 from forecaster.models.legacy_weights import load_legacy_names
 from forecaster.models.linear import LinearConfig
 from forecaster.models.prior import PointForecaster, check_prior
@@ -27,7 +27,9 @@ class ResidualBootstrapConfig(PartConfig):
     window: the ``deviation`` of its history, or ``learnt`` by regression of the residuals on four
     statistics of the history. ``scale_power``: residuals grow with the ratio of the two windows'
     scales to this power: 0 not at all, 1 in proportion. ``spread``: a factor of all residuals.
-    ``auto``: selected by validation score.
+    ``bias``: the share of the eligible residuals' mean, by lead time and channel, that is added to
+    the point forecast, around which the samples are centred. ``auto``: selected by validation
+    score.
     """
 
     name: Literal["residual-bootstrap"] = "residual-bootstrap"
@@ -38,6 +40,7 @@ class ResidualBootstrapConfig(PartConfig):
     scale: Literal["deviation", "learnt"] = "deviation"
     scale_power: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = 0.0
     spread: Annotated[float, Field(gt=0)] | Literal["auto"] = 1.0
+    bias: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = "auto"
 
     @field_validator("base")
     @classmethod
@@ -51,8 +54,8 @@ class ResidualBootstrap(Forecaster):
     """The base's point forecast plus residual paths, all channels of one window together."""
 
     distribution = "samples"
-    power: Tensor
     spread: Tensor
+    bias: Tensor
 
     def __init__(self, config: ResidualBootstrapConfig, shape: Shape) -> None:
         super().__init__()
@@ -60,10 +63,11 @@ class ResidualBootstrap(Forecaster):
         assert isinstance(base, PointForecaster)
         self.config, self.base, self.label = config, base, shape.label
         self.bank = ResidualBank(config.scale, config.phase_window, shape)
-        initial = candidates(config.scale_power, config.spread)[0]
-        self.register_buffer("power", torch.tensor(initial.power))
-        self.register_buffer("spread", torch.tensor(initial.spread))
-        names = ("residuals", "times", "validated", "scales", "exponents")
+        self.choices = Choices.of(config.scale_power, config.spread, config.bias)
+        self.register_buffer("spread", torch.tensor(self.choices.spreads[0]))
+        self.register_buffer("bias", torch.tensor(self.choices.biases[0]))
+        self.bank.power.fill_(self.choices.powers[0])
+        names = ("residuals", "times", "validated", "scales", "exponents", "power")
         load_legacy_names(self, {name: f"bank.{name}" for name in names})
 
     def stages(self) -> list[Forecaster]:
@@ -76,43 +80,55 @@ class ResidualBootstrap(Forecaster):
         return self.base.score(batch)
 
     def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
-        return self.base.predict_with_label(batch)
+        """The centre of the samples: the base's forecast and a share of its mean residual."""
+        return self._widening().centre(self.base.predict_with_label(batch), self.bank.mean(batch))
 
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
-        return self.base.predict(batch, steps)
+        return self.predict_with_label(batch)[..., self.label :]
 
     @torch.no_grad()
     def calibrate(self, train: Windows, validation: Windows) -> None:
         """Store evenly spaced residual paths, and select their widening on validation windows."""
         self._fill_bank(train, validation)
-        pairs = candidates(self.config.scale_power, self.config.spread)
-        if len(pairs) > 1:
-            best = best_widening(pairs, self.base, self.bank, self.label, validation)
-            self.power.fill_(best.power)
-            self.spread.fill_(best.spread)
+        calibrator = Calibrator(self.base, self.bank, self.label, validation)
+        if max(map(len, self.choices)) > 1:
+            chosen = calibrator.choose(self.choices)
+            self.spread.fill_(chosen.spread)
+            self.bias.fill_(chosen.bias)
 
     def _fill_bank(self, train: Windows, validation: Windows) -> None:
         splits = {"train": [train], "validation": [validation], "both": [train, validation]}
         used, device = splits[self.config.residuals], self.bank.residuals.device
         total = sum(map(len, used))
-        paths, times, validated, logs = [], [], [], []
+        paths, times, validated, logs, owners = [], [], [], [], []
         for windows in used:
             count = max(round(min(self.config.paths / total, 1) * len(windows)), 1)
             for cpu_batch in ordered_loader(windows, 256, count):
                 batch = cpu_batch.to(device)
                 target, mask = with_label(batch, self.label)
-                residual = target - self.predict_with_label(batch)
+                residual = target - self.base.predict_with_label(batch)
                 paths.append(torch.where(mask > 0, residual, torch.nan))
                 times.append(batch.time)
                 validated.append(torch.full((len(batch),), float(windows is validation)))
                 logs.append(self.bank.log_scales(batch))
+                owners.append(batch.series)
         flags = torch.cat(validated).to(device)
-        self.bank.fill(torch.cat(paths), torch.cat(times), flags, torch.cat(logs))
+        self.bank.fill(
+            torch.cat(paths), torch.cat(times), flags, torch.cat(logs), torch.cat(owners)
+        )
 
     def sample_with_label(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
-        residuals, ratio = self.bank.draw(batch, draws)
-        widened = residuals * ratio**self.power * self.spread
-        return self.predict_with_label(batch)[:, None] + widened
+        paths, mean = self.bank.draw(batch, draws)
+        return self._widening().samples(self.base.predict_with_label(batch), mean, paths)
+
+    def _widening(self) -> Widening:
+        return Widening(float(self.bank.power), float(self.spread), float(self.bias))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Samples that were saved without a bias have the whole mean of their paths."""
+        if prefix + "spread" in state_dict:
+            state_dict.setdefault(prefix + "bias", state_dict[prefix + "spread"])
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
         return self.sample_with_label(batch, draws)[..., self.label :]
