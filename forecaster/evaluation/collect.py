@@ -40,18 +40,19 @@ class Forecasts:
 
     def __call__(self, scored: ScoredBatch) -> None:
         """Store a batch: the truth (nan: missing), the point forecast and the quantiles."""
-        values = {"y": torch.where(scored.mask > 0, scored.y, torch.nan)}
-        if scored.point is not None:
-            values["mean"] = scored.point
+        outlook = scored.outlook
+        values = {"y": torch.where(scored.mask > 0, scored.y, torch.nan), "mean": outlook.mean}
+        if outlook.median is not None:
+            values["median"] = outlook.median
         self._index.append(scored.index.cpu())
         self._values.append({**values, **self._quantiles(scored)})
 
     def _quantiles(self, scored: ScoredBatch) -> dict[str, torch.Tensor]:
-        if scored.paths is None:
-            return {}
-        quantiles = scored.quantiles
+        quantiles, paths = scored.outlook.quantiles, scored.outlook.paths
         if quantiles is None:
-            quantiles = quantiles_of_ranked(scored.paths.sort(dim=1).values, QUANTILES)
+            if paths is None:
+                return {}
+            quantiles = quantiles_of_ranked(paths.sort(dim=1).values, QUANTILES)
         return {f"{level:g}": quantiles[:, QUANTILES.index(level)] for level in self.levels}
 
     def frame(self, table: Table, windows: Windows) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from forecaster.config.schema import TrainerConfig
 from forecaster.data.problem import Problem, with_season_lookback
 from forecaster.data.splits import Part
 from forecaster.data.windows import Batch, Windows, evenly_spaced, loader_of
@@ -26,6 +27,8 @@ from forecaster.evaluation.metrics import QUANTILES, quantiles_of_ranked
 from forecaster.evaluation.units import Units
 from forecaster.models.base import Forecaster, shape_of
 from forecaster.models.naive import SeasonalNaive, SeasonalNaiveConfig
+from forecaster.models.outlook import Outlook
+from forecaster.models.seeds import window_seeds
 
 Mode = Literal["point", "probabilistic"]
 WindowChoice = Literal["all", "published"]
@@ -41,7 +44,7 @@ class Scoring:
 
     ``stride``: the distance of scored windows in each series, counted from its last one; ``limit``:
     the number of evenly spaced ones among those (None: all). ``full`` adds to a probabilistic
-    evaluation the metrics of the point forecast, the variogram score, PIT and rank histograms.
+    evaluation the variogram score, PIT and rank histograms.
     ``windows``: all, or those of published figures (``published_count``).
     """
 
@@ -61,14 +64,13 @@ class WindowScores:
 
     ``errors`` (W,): a window's mean absolute error, or its CRPS, in standard deviations of the
     training rows, so that channels and series of any unit can be compared; nan for a window without
-    an observed value. ``absolute`` (W,): the mean absolute error of the point forecast in any mode,
-    None without a point forecast.
+    an observed value. ``absolute`` (W,): the mean absolute error of the point forecast.
     """
 
     totals: Accumulator
     numbers: Int[Tensor, " W"]
     errors: Float64[Tensor, " W"]
-    absolute: Float64[Tensor, " W"] | None = None
+    absolute: Float64[Tensor, " W"]
 
     def pooled(self) -> dict[str, float]:
         """The metrics over all windows, without prefix; ``windows`` is their number."""
@@ -78,6 +80,23 @@ class WindowScores:
 def evaluate(model: Forecaster, problem: Problem, part: Part, scoring: Scoring) -> dict[str, float]:
     """The pooled metrics of a model on the windows of a split."""
     return score_windows(model, problem, problem.windows(part), scoring).pooled()
+
+
+def scorings_of(model: Forecaster, settings: TrainerConfig) -> tuple[Scoring, Scoring | None]:
+    """How a split is scored after a training: with the point forecast, and probabilistic if at all.
+
+    The two are equal where one pass gives both: quantiles of all windows, or the medians of the
+    very samples that are scored.
+    """
+    point = Scoring("point", settings.score_samples, limit=settings.point_windows)
+    point = replace(point, seed=settings.seed)
+    if model.distribution == "none" or not settings.score_windows:
+        return point, None
+    probabilistic = replace(point, mode="probabilistic")
+    if model.distribution == "quantiles":
+        return probabilistic, probabilistic
+    probabilistic = replace(probabilistic, limit=settings.score_windows)
+    return (probabilistic if model.draws_centre else point), probabilistic
 
 
 def selected_windows(windows: Windows, scoring: Scoring) -> Int[Tensor, " W"]:
@@ -107,11 +126,10 @@ class PublishedErrors:
         self.count, self.totals = published_count(windows), Accumulator()
 
     def __call__(self, scored: "ScoredBatch") -> None:
-        assert scored.point is not None
         rows = scored.index < self.count
         truth = Truth(scored.y[rows], scored.mask[rows], torch.zeros_like(scored.index[rows]))
         self.totals.add_truth(truth)
-        add_point(self.totals, truth, scored.point[rows])
+        add_point(self.totals, truth, scored.outlook.point[rows])
 
     def metrics(self) -> dict[str, float]:
         """``published/mse`` and ``published/mae``; none without a whole batch of windows."""
@@ -123,16 +141,14 @@ class PublishedErrors:
 class ScoredBatch:
     """A scored batch of windows ``index``, on the scale of the metrics.
 
-    The truth is 0 where ``mask`` is. Point forecast, sample paths and quantiles (``QUANTILES``) are
-    None unless computed.
+    The truth is 0 where ``mask`` is. Sample paths and quantiles (``QUANTILES``) are those of the
+    ``outlook``, or None in point mode.
     """
 
     index: Int[Tensor, " B"]
     mask: Float[Tensor, "B K H"]
     y: Float64[Tensor, "B K H"]
-    point: Float64[Tensor, "B K H"] | None = None
-    paths: Float64[Tensor, "B S K H"] | None = None
-    quantiles: Float64[Tensor, "B Q K H"] | None = None
+    outlook: Outlook
 
 
 BatchCallback = Callable[[ScoredBatch], object]
@@ -164,19 +180,19 @@ def score_windows(
     errors: list[Tensor] = []
     point_errors: list[Tensor] = []
     for cpu_batch in progress(
-        loader_of(windows, numbers, batch_size or _batch_size(problem, scoring))
+        loader_of(windows, numbers, batch_size or _batch_size(model, problem, scoring))
     ):
         batch = cpu_batch.to(device)
-        y = units.truth(batch.index)
-        truth = Truth(y, batch.future_mask, units.owners[batch.index])
+        seeds = window_seeds(problem, windows, cpu_batch.index, scoring.seed)
+        scored = score_batch(model, batch, scoring, units, seeds)
+        truth = Truth(scored.y, scored.mask, units.owners[batch.index])
         totals.add_truth(truth)
-        scored = _forecast(model, batch, scoring, units, y)
-        error, point_error = _add(totals, truth, scored, scoring)
-        errors.append(units.per_window(error, batch))
-        point_errors += [] if point_error is None else [units.per_window(point_error, batch)]
+        point_error = add_point(totals, truth, scored.outlook.point)
+        error = _add_distribution(totals, truth, scored, scoring)
+        errors.append(units.per_window(point_error if error is None else error, batch))
+        point_errors.append(units.per_window(point_error, batch))
         on_batch(scored)
-    absolute = torch.cat(point_errors) if point_errors else None
-    return WindowScores(totals, numbers, torch.cat(errors), absolute)
+    return WindowScores(totals, numbers, torch.cat(errors), torch.cat(point_errors))
 
 
 def score_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> WindowScores:
@@ -193,8 +209,8 @@ def score_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> Wind
     )
 
 
-def _batch_size(problem: Problem, scoring: Scoring) -> int:
-    if scoring.mode == "point":
+def _batch_size(model: Forecaster, problem: Problem, scoring: Scoring) -> int:
+    if scoring.mode == "point" and not model.draws_centre:
         return 256
     return min(
         max(_MAX_PATH_VALUES // (scoring.samples * problem.channels * problem.config.horizon), 1),
@@ -202,43 +218,32 @@ def _batch_size(problem: Problem, scoring: Scoring) -> int:
     )
 
 
-def _forecast(
-    model: Forecaster, batch: Batch, scoring: Scoring, units: Units, y: Tensor
+def score_batch(
+    model: Forecaster, batch: Batch, scoring: Scoring, units: Units, seeds: Sequence[int]
 ) -> ScoredBatch:
-    """Truth and forecasts of a batch. (Sample paths are drawn before the point forecast.)"""
+    """Truth and forecasts of a batch, whose windows have these seeds."""
 
     def restore(values: Tensor) -> Tensor:
         return units.restore(values, batch.index)
 
+    draws = Draws(scoring.samples, seeds, scoring.steps)
     if scoring.mode == "point":
-        return ScoredBatch(
-            batch.index, batch.future_mask, y, restore(model.predict(batch, scoring.steps))
-        )
-    draws = Draws(scoring.samples, _seeds(batch, scoring.seed), scoring.steps)
-    paths, quantiles = restore(model.sample(batch, draws)), None
-    if model.distribution == "quantiles":
-        quantiles = restore(model.quantiles(batch, QUANTILES))
-    point = restore(model.predict(batch, scoring.steps)) if scoring.full else None
-    return ScoredBatch(batch.index, batch.future_mask, y, point, paths, quantiles)
+        outlook = replace(model.centred(batch, draws).restored(restore), paths=None)
+    else:
+        outlook = model.outlook(batch, draws, QUANTILES).restored(restore)
+        if outlook.quantiles is not None:
+            outlook = replace(outlook, paths=restore(model.sample(batch, draws)))
+    return ScoredBatch(batch.index, batch.future_mask, units.truth(batch.index), outlook)
 
 
-def _add(
+def _add_distribution(
     totals: Accumulator, truth: Truth, scored: ScoredBatch, scoring: Scoring
-) -> tuple[Tensor, Tensor | None]:
-    """Elementwise CRPS (in point mode absolute errors), and absolute errors of a point forecast."""
-    crps = None
-    if scored.paths is not None:
-        crps = _add_probabilistic(totals, truth, scored.paths, scored.quantiles, scoring.full)
-    point_error = None if scored.point is None else add_point(totals, truth, scored.point)
-    error = point_error if crps is None else crps
-    assert error is not None
-    return error, point_error
-
-
-def _add_probabilistic(
-    totals: Accumulator, truth: Truth, paths: Tensor, quantiles: Tensor | None, full: bool
-) -> Tensor:
-    """Elementwise CRPS."""
+) -> Tensor | None:
+    """Elementwise CRPS; None in point mode."""
+    paths, quantiles, full = scored.outlook.paths, scored.outlook.quantiles, scoring.full
+    if scoring.mode == "point":
+        return None
+    assert paths is not None
     if quantiles is None:
         return add_samples(totals, truth, paths, full)
     add_quantiles(totals, truth, quantiles)
@@ -247,18 +252,13 @@ def _add_probabilistic(
     return add_paths(totals, truth, paths, paths.sort(dim=1).values, full)
 
 
-def _seeds(batch: Batch, seed: int) -> Sequence[int]:
-    return [seed * 2**32 + int(index) for index in batch.index]
-
-
-def interval_ends(
-    model: Forecaster, batch: Batch, scoring: Scoring, units: Units
-) -> Float64[Tensor, "B 2 K H"]:
-    """The 5 % and 95 % quantiles, with the draws of the evaluation."""
-    if model.distribution == "quantiles":
-        return units.restore(model.quantiles(batch, (0.05, 0.95)), batch.index)
-    paths = model.sample(batch, Draws(scoring.samples, _seeds(batch, scoring.seed), scoring.steps))
-    return quantiles_of_ranked(units.restore(paths, batch.index).sort(dim=1).values, (0.05, 0.95))
+def interval_ends(scored: ScoredBatch) -> Float64[Tensor, "B 2 K H"]:
+    """The 5 % and 95 % quantiles of a probabilistic evaluation."""
+    if scored.outlook.quantiles is not None:
+        places = [QUANTILES.index(level) for level in (0.05, 0.95)]
+        return scored.outlook.quantiles[:, places]
+    assert scored.outlook.paths is not None
+    return quantiles_of_ranked(scored.outlook.paths.sort(dim=1).values, (0.05, 0.95))
 
 
 def worst_windows(scores: WindowScores, windows: Windows, count: int = 6) -> Int[Tensor, " n"]:

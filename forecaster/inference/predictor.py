@@ -1,7 +1,6 @@
 """A saved model as a GluonTS predictor, and forecasts as a table in the file's units and order."""
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +21,8 @@ from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode
 from forecaster.inference.saved_model import SavedModel
 from forecaster.models.base import Forecaster, empty_future
+from forecaster.models.outlook import Outlook
+from forecaster.models.seeds import window_seed
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class SavedPredictor(Predictor):
     """A GluonTS predictor: entries with targets (K, n) or (n,) → forecasts of the next H values.
 
     Point mode and sampling models return a ``SampleForecast`` (one sample in point mode), quantile
-    models a ``QuantileForecast``; arrays are (H, K), or (H,) for a series with one channel.
+    models a ``QuantileForecast``; arrays are (H, K), or (H,) for a series with one channel. Where
+    the point forecast is a median, it is ``info["median"]``.
     """
 
     def __init__(self, saved: SavedModel, request: PredictionRequest) -> None:
@@ -88,40 +90,35 @@ class SavedPredictor(Predictor):
         request: PredictionRequest,
     ) -> Iterator[Forecast]:
         """The forecasts of ``model`` from histories (B, K, L) in z-scores, nan for missing."""
-        device = model.device
         past, mask = observed(histories)
         times = torch.tensor([step_number(origin.start) for origin in origins])
         numbers = {item: number for number, item in enumerate(self.saved.scaling)}
         series = torch.tensor([numbers.get(origin.item_id or "", -1) for origin in origins])
-        windows = empty_future(past, mask, self.prediction_length, times, series).to(device)
+        windows = empty_future(past, mask, self.prediction_length, times, series).to(model.device)
+        seeds = [window_seed(request.seed, origin.item_id, origin.start) for origin in origins]
+        draws = Draws(request.samples, seeds, request.steps)
         if request.mode == "point":
-            values = model.predict(windows, request.steps)[:, None]
-        elif model.distribution == "quantiles":
-            # the last one is the mean
-            values = torch.cat(
-                [model.quantiles(windows, request.quantiles), model.mean(windows)[:, None]], dim=1
-            )
+            outlook = model.centred(windows, draws)
         else:
-            seeds = [window_seed(request.seed, origin) for origin in origins]
-            values = model.sample(windows, Draws(request.samples, seeds, request.steps))
-        arrays = values.double().cpu().numpy().swapaxes(2, 3)  # (B, S, H, K)
-        for origin, array in zip(origins, arrays, strict=True):
-            limits = self.saved.config.data.limits(self.saved.schema.names)
-            inverted = origin.scale.invert(array).clip(*limits)
-            yield self._forecast(origin, inverted, request, model.distribution == "quantiles")
+            outlook = model.outlook(windows, draws, request.quantiles)
+        restored = outlook.restored(self._restoring(origins))
+        for number, origin in enumerate(origins):
+            yield _forecast(restored, number, origin, request)
 
-    def _forecast(
-        self,
-        origin: Origin,
-        array: NDArray[np.float64],
-        request: PredictionRequest,
-        quantiles: bool,
-    ) -> Forecast:
-        array = array[..., 0] if array.shape[-1] == 1 else array
-        if request.mode == "probabilistic" and quantiles:
-            keys = [*(str(level) for level in request.quantiles), "mean"]
-            return QuantileForecast(array, origin.start, keys, origin.item_id)
-        return SampleForecast(array, origin.start, origin.item_id)
+    def _restoring(self, origins: Sequence[Origin]) -> Callable[[torch.Tensor], torch.Tensor]:
+        """From z-scores (B, …, K, H) to the file's units, within the data's bounds, in float64."""
+        mean, std = (
+            torch.tensor(np.stack([getattr(origin.scale, name) for origin in origins]))
+            for name in ("mean", "std")
+        )
+        low, high = map(torch.tensor, self.saved.config.data.limits(self.saved.schema.names))
+
+        def restore(values: torch.Tensor) -> torch.Tensor:
+            shape = (len(origins), *[1] * (values.ndim - 3), -1, 1)
+            found = values.double().cpu() * std.view(shape) + mean.view(shape)
+            return found.clamp(low.double()[:, None], high.double()[:, None])
+
+        return restore
 
     def scaling(self, item_id: str | None, target: NDArray[np.float64]) -> Scaling:
         """The stored scaling of a series, or one fitted on its values (n, K) if it is unknown."""
@@ -130,6 +127,48 @@ class SavedPredictor(Predictor):
             return self.saved.scaling[item]
         self.decisions.append(f"series '{item}' was not in the training: scaled by its own values")
         return Scaling.fit(target, f"series '{item}'", self.saved.schema.names)
+
+
+def _forecast(
+    outlook: Outlook, number: int, origin: Origin, request: PredictionRequest
+) -> Forecast:
+    """The forecast of one window of a batch."""
+
+    def array(values: torch.Tensor) -> NDArray[np.float64]:
+        """(…, H, K), or (…, H) of one channel."""
+        found = values[number].numpy().swapaxes(-1, -2)
+        return found[..., 0] if found.shape[-1] == 1 else found
+
+    median = outlook.median
+    info = None if median is None else {"median": array(median)}
+    if request.mode == "probabilistic" and outlook.quantiles is not None:
+        arrays = np.concatenate([array(outlook.quantiles), array(outlook.mean)[None]])
+        keys = [*(str(level) for level in request.quantiles), "mean"]
+        return QuantileForecast(arrays, origin.start, keys, origin.item_id, info)
+    if request.mode == "probabilistic" and outlook.paths is not None:
+        samples = array(outlook.paths)
+    else:
+        samples = array(outlook.point)[None]
+    return CentredForecast(samples, array(outlook.mean), origin, info)
+
+
+class CentredForecast(SampleForecast):
+    """Sample paths with the model's own mean, which is not that of a finite number of them."""
+
+    def __init__(
+        self,
+        samples: NDArray[np.float64],
+        mean: NDArray[np.float64],
+        origin: Origin,
+        info: dict[str, NDArray[np.float64]] | None,
+    ) -> None:
+        super().__init__(samples, origin.start, origin.item_id, info)
+        self._mean = mean
+
+    def copy_dim(self, dim: int) -> SampleForecast:
+        copied = super().copy_dim(dim)
+        copied._mean = self.mean if self.mean.ndim == 1 else self.mean[:, dim]
+        return copied
 
 
 def context(values: NDArray[np.float64], lookback: int) -> NDArray[np.float64]:
@@ -145,12 +184,6 @@ def observed(
     """Values, 0 where missing, and the mask."""
     flat = torch.from_numpy(histories).to(dtype)
     return torch.nan_to_num(flat), (~flat.isnan()).to(dtype)
-
-
-def window_seed(seed: int, origin: Origin) -> int:
-    """A window's seed: a hash of the request's seed, the item and the first period to forecast."""
-    key = f"{seed}|{origin.item_id or ''}|{origin.start}"
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")
 
 
 def columns_of(saved: SavedModel, roles: Mapping[str, Any]) -> Columns:
@@ -272,8 +305,8 @@ def in_model_order(saved: SavedModel, table: Table) -> Table:
 class TableForecast:
     """The forecasts of a table's series, in its order.
 
-    ``frame`` is the long table ``item_id, timestamp, mean[, quantiles…]`` in the file's item and
-    time order; ``series`` are GluonTS forecasts, with channels in the model's order.
+    ``frame`` is the long table ``item_id, timestamp, mean[, median][, quantiles…]`` in the file's
+    item and time order; ``series`` are GluonTS forecasts, with channels in the model's order.
     """
 
     request: PredictionRequest
@@ -344,6 +377,7 @@ def _columns(
         return array if array.ndim == 1 else array[:, channel]
 
     columns = {"mean": pick(np.asarray(forecast.mean))}
+    columns |= {name: pick(values) for name, values in (forecast.info or {}).items()}
     if request.mode == "probabilistic":
         if isinstance(forecast, SampleForecast):
             # interpolated as in the metrics; GluonTS takes the nearest sample

@@ -29,6 +29,7 @@ from forecaster.errors import UserError
 from forecaster.inference.custom_code import custom_code, store_custom_code, trust_of
 from forecaster.models.base import Forecaster, Streamable, shape_of
 from forecaster.models.conformal import Conformal
+from forecaster.models.held_out import HeldOut
 from forecaster.tracking.provenance import versions
 
 FORMAT = 2
@@ -59,8 +60,8 @@ class Schema:
 class SavedModel:
     """A loaded model with its configuration, schema and scaling.
 
-    ``scaling``: by item id ('' in a wide file). ``errors``: the point forecast's errors on
-    validation windows (n, K, H) in z-scores, for conformal intervals. ``rate``: see ``resampled``.
+    ``scaling``: by item id ('' in a wide file). ``held_out``: the point forecast's errors on
+    validation windows, for conformal intervals. ``rate``: see ``resampled``.
     """
 
     folder: Path
@@ -69,7 +70,7 @@ class SavedModel:
     schema: Schema
     scaling: Mapping[str, Scaling]
     metadata: Mapping[str, Any]
-    errors: torch.Tensor
+    held_out: HeldOut
     rate: int = 1
 
     def resampled(self, rate: int) -> "SavedModel":
@@ -101,7 +102,9 @@ class SavedModel:
                 "--conformal: the errors kept are of the training's interval; leave it out, or "
                 "--resample-rate"
             )
-        return replace(self, model=Conformal(self.model, self.errors).to(self.model.device).eval())
+        return replace(
+            self, model=Conformal(self.model, self.held_out.errors).to(self.model.device).eval()
+        )
 
 
 def digest(folder: Path) -> str:
@@ -119,7 +122,7 @@ def save_model(
     config: Config,
     model: Forecaster,
     problem: Problem,
-    errors: torch.Tensor,
+    held_out: HeldOut,
     metadata: Mapping[str, Any],
 ) -> None:
     """Write all files of a saved model into ``folder``, with CPU tensors."""
@@ -135,7 +138,8 @@ def save_model(
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }
     safetensors.torch.save_file(weights, folder / "weights.safetensors")
-    safetensors.torch.save_file({"errors": errors.contiguous()}, folder / "calibration.safetensors")
+    calibration = {name: value.contiguous() for name, value in vars(held_out).items()}
+    safetensors.torch.save_file(calibration, folder / "calibration.safetensors")
     _write_json(folder / "scaling.json", scaling)
     _write_json(folder / "schema.json", schema.to_json())
     _write_json(folder / "metadata.json", {"format": FORMAT, "versions": versions(), **metadata})
@@ -231,9 +235,10 @@ def load_model(
             f"{folder}: schema.json or scaling.json is damaged ({error}); train the model again"
         ) from error
     with _as_damaged(folder / "calibration.safetensors") as path:
-        errors = safetensors.torch.load_file(path, device="cpu")["errors"]
-        if errors.shape[1:] != (len(schema.names), config.data.horizon):
-            raise RuntimeError(f"errors of shape {tuple(errors.shape)}")
+        saved = safetensors.torch.load_file(path, device="cpu")
+        held_out = HeldOut(**saved) if "times" in saved else HeldOut.of(saved["errors"])
+        if held_out.errors.shape[1:] != (len(schema.names), config.data.horizon):
+            raise RuntimeError(f"errors of shape {tuple(held_out.errors.shape)}")
     with _as_damaged(folder / "weights.safetensors") as path:
         shape = shape_of(config.data, schema.interval, len(schema.names), len(scaling))
         model = build(config.model, shape)
@@ -241,7 +246,7 @@ def load_model(
         if not all(bool(p.isfinite().all()) for p in model.parameters()):
             raise RuntimeError("a weight is not finite")
     model.requires_grad_(False)
-    return SavedModel(folder, config, model.to(device).eval(), schema, scaling, metadata, errors)
+    return SavedModel(folder, config, model.to(device).eval(), schema, scaling, metadata, held_out)
 
 
 @contextmanager

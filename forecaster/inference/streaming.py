@@ -59,7 +59,7 @@ class _SeriesState:
                 past.to(self.device), mask.to(self.device)
             )
         forecaster = (
-            Conformal(self.state, saved.errors).to(self.device)
+            Conformal(self.state, saved.held_out.errors).to(self.device)
             if isinstance(saved.model, Conformal)
             else self.state
         )

@@ -15,6 +15,21 @@ _FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
+# the columns of a forecast that hold no quantile
+_CENTRES = ("mean", "median")
+
+
+def point_column(forecast: pd.DataFrame) -> str:
+    """The column with the point forecast: the median of models whose centre it is."""
+    return "median" if "median" in forecast else "mean"
+
+
+def level_columns(forecast: pd.DataFrame) -> list[str]:
+    """The columns with quantiles, which are named by their levels."""
+    names = map(str, forecast.columns)
+    return [name for name in names if name not in {"item_id", "timestamp", *_CENTRES}]
+
+
 def spreadsheet_safe(name: str) -> str:
     """``name``, prefixed with ``'`` if a spreadsheet would interpret it as a formula.
 

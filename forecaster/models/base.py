@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -17,6 +17,7 @@ from forecaster.data.windows import Batch, Windows
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
 from forecaster.models.levels import LEVELS, draw
+from forecaster.models.outlook import Centre, Outlook, centred_on
 
 Distribution = Literal["none", "samples", "quantiles"]
 Loss = Literal["l1", "mse"]
@@ -59,10 +60,12 @@ class Forecaster(nn.Module):
 
     A subclass defines ``loss`` and ``predict``, and ``sample`` or ``quantiles`` for a probabilistic
     forecast. ``distribution`` is the form of that forecast; by default it follows from which of
-    the two methods is defined.
+    the two methods is defined. ``centre``: what the point forecast is by intent; by default the
+    median of a model that defines quantiles, else the mean.
     """
 
     distribution: Distribution = "none"
+    centre: Centre = "mean"
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -71,6 +74,8 @@ class Forecaster(nn.Module):
                 cls.distribution = "quantiles"
             elif "sample" in vars(cls):
                 cls.distribution = "samples"
+        if "centre" not in vars(cls) and vars(cls).get("distribution") == "quantiles":
+            cls.centre = "median"
 
     @property
     def device(self) -> torch.device:
@@ -91,6 +96,27 @@ class Forecaster(nn.Module):
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """The deterministic forecast, in z-scores."""
         raise NotImplementedError
+
+    @property
+    def draws_centre(self) -> bool:
+        """Whether the point forecast is the median of sample paths, and not ``predict``."""
+        return self.centre == "median" and self.distribution == "samples"
+
+    def centred(self, batch: Batch, draws: Draws) -> Outlook:
+        """The point forecast alone, in z-scores."""
+        if self.draws_centre:
+            return centred_on(self.sample(batch, draws))
+        point = self.predict(batch, draws.steps)
+        return Outlook(point) if self.centre == "mean" else Outlook(self.mean(batch), point)
+
+    def outlook(self, batch: Batch, draws: Draws, levels: Sequence[float]) -> Outlook:
+        """The point forecast and the distribution: quantiles at ``levels``, or sample paths."""
+        centred = self.centred(batch, draws)
+        if self.distribution == "quantiles":
+            return replace(centred, quantiles=self.quantiles(batch, levels))
+        if centred.paths is None:
+            return replace(centred, paths=self.sample(batch, draws))
+        return centred
 
     def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
         """Sample paths, in z-scores, if the model has a distribution.

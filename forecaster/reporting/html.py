@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from forecaster.errors import UserError
 from forecaster.io.atomic import check_folder, write_together
+from forecaster.io.output_tables import level_columns, point_column
 from forecaster.reporting.svg import Chart, curves, fan, histogram, reliability
 from forecaster.tracking.record import Record, file_name, read_run
 
@@ -253,7 +254,7 @@ def _fans(record: Record) -> list[Chart]:
     if past.empty or forecast.empty:
         return []
     charts = []
-    levels = list(forecast.columns.drop(["item_id", "timestamp", "mean"]))
+    levels, point = level_columns(forecast), point_column(forecast)
     for name in dict.fromkeys(past["item_id"]):
         history, rows = past[past["item_id"] == name], forecast[forecast["item_id"] == name]
         # the forecast of a file in descending order is in descending order, too
@@ -261,7 +262,7 @@ def _fans(record: Record) -> list[Chart]:
         rows = rows.iloc[::-1] if len(rows) > 1 and times.iloc[0] > times.iloc[-1] else rows
         stamps = [*history["timestamp"], *rows["timestamp"]]
         fans = {level: rows[level].tolist() for level in levels}
-        charts.append(fan(name, history["value"].tolist(), rows["mean"].tolist(), fans, stamps))
+        charts.append(fan(name, history["value"].tolist(), rows[point].tolist(), fans, stamps))
     return charts
 
 

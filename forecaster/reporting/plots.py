@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecaster.data.tables import Table
+from forecaster.io.output_tables import level_columns, point_column
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Figure
@@ -49,7 +50,7 @@ def plot_forecast(path: Path, table: Table, forecast: pd.DataFrame, history: int
 
 
 def draw_forecast(table: Table, forecast: pd.DataFrame, history: int) -> "Figure":
-    """A panel a series, of the first eight: the last ``history`` values, mean and intervals."""
+    """A panel a series, of the first eight: the last ``history`` values, forecast and intervals."""
     labels = list(dict.fromkeys(forecast["item_id"]))[:_MAX_PANELS]
     figure, axes = _panels(len(labels))
     past = {
@@ -67,8 +68,7 @@ def draw_forecast(table: Table, forecast: pd.DataFrame, history: int) -> "Figure
         axis.plot(
             stamps[recent], series.values[recent, channel], color="#444", lw=1, label="history"
         )
-        levels = [name for name in ahead.columns if name not in {"item_id", "timestamp", "mean"}]
-        levels.sort(key=float)
+        levels = sorted(level_columns(ahead), key=float)
         for low, high in zip(levels, reversed(levels), strict=True):
             if float(low) < float(high):
                 axis.fill_between(
@@ -80,7 +80,8 @@ def draw_forecast(table: Table, forecast: pd.DataFrame, history: int) -> "Figure
                     lw=0,
                     label=f"{100 * (float(high) - float(low)):.0f} % interval",
                 )
-        axis.plot(stamps[length:], ahead["mean"], color="#1f77b4", lw=1.4, label="forecast")
+        point = ahead[point_column(ahead)]
+        axis.plot(stamps[length:], point, color="#1f77b4", lw=1.4, label="forecast")
         axis.set_title(label, fontsize=10, loc="left", parse_math=False)
         axis.tick_params(labelsize=8)
         axis.margins(x=0.01)

@@ -96,7 +96,7 @@ def paired(
     ``owners`` (W,) number the windows' series, ``ends`` (W,) tell how many steps before its series'
     end a window's first target lies: origins are counted back from there.
     """
-    both = np.stack([_point_errors(found), _point_errors(naive)])  # (2, W)
+    both = np.stack([found.absolute.numpy(), naive.absolute.numpy()])  # (2, W)
     known = np.isfinite(both).all(0)
     places, origin = np.unique(-ends[known], return_inverse=True)  # the oldest first
     sums = np.stack([np.bincount(origin, errors, len(places)) for errors in both[:, known]])
@@ -104,10 +104,6 @@ def paired(
     gap = int(np.diff(places).min()) if len(places) > 1 else horizon
     count, series = int(known.sum()), len(np.unique(owners))
     return Paired(means[0], means[1], -(-horizon // gap), count, series)
-
-
-def _point_errors(scores: WindowScores) -> NDArray[np.float64]:
-    return np.asarray(scores.errors if scores.absolute is None else scores.absolute)
 
 
 def skill_of(pairs: Paired) -> Skill:

@@ -15,7 +15,7 @@ from forecaster.data.problem import Problem, check_bounds, scaled_problem
 from forecaster.data.splits import Borders
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
-from forecaster.evaluation.score import Scoring, score_windows
+from forecaster.evaluation.score import Mode, Scoring, score_windows
 from forecaster.models.base import Forecaster
 from forecaster.tracking import labels
 from forecaster.training.fit import fit, new_model, window_data
@@ -135,14 +135,12 @@ def _score_block(config: Config, field: Field, block: tuple[int, int], refit: _R
     seconds = time.monotonic() - started
     windows, stride = problem.windows("test"), field.plan.stride
     shape = (len(field.table.series), block[1] - block[0] + 1)
-    point = score_windows(model, problem, windows, Scoring("point", stride=stride))
-    mae = point.errors.numpy().reshape(shape)
-    if model.distribution == "none":
-        return Scores(mae, mae, np.full(shape[1], np.nan), seconds)
-    scoring = Scoring("probabilistic", field.samples, seed=config.trainer.seed, stride=stride)
-    probabilistic = score_windows(model, problem, windows, scoring)
-    coverages = np.full(shape[1], probabilistic.pooled().get("coverage/90", np.nan))
-    return Scores(mae, probabilistic.errors.numpy().reshape(shape), coverages, seconds)
+    mode: Mode = "point" if model.distribution == "none" else "probabilistic"
+    scoring = Scoring(mode, field.samples, seed=config.trainer.seed, stride=stride)
+    found = score_windows(model, problem, windows, scoring)
+    mae, crps = (each.numpy().reshape(shape) for each in (found.absolute, found.errors))
+    coverages = np.full(shape[1], found.pooled().get("coverage/90", np.nan))
+    return Scores(mae, crps, coverages, seconds)
 
 
 def _concatenated(blocks: list[Scores]) -> Scores:

@@ -19,7 +19,7 @@ from forecaster.config.parts import custom_names
 from forecaster.config.program import program
 from forecaster.data.problem import load_problem
 from forecaster.errors import UserError
-from forecaster.evaluation.score import Mode, Scoring, evaluate
+from forecaster.evaluation.score import Scoring, evaluate
 from forecaster.inference.locate import open_model
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.io.output_tables import table_bytes
@@ -186,16 +186,8 @@ def _score(suite: Suite, cell: Cell, model: str, steps: int) -> dict[str, float]
     custom = any(custom_names(cell.config.model.model_dump(mode="json")))
     saved, seed = open_model(model, None, trust_code=custom), cell.config.trainer.seed
     problem = load_problem(cell.config.data)
-    scores: dict[str, float] = {}
-    modes: tuple[Mode, ...] = ("point", "probabilistic")
-    for mode in modes:
-        scores |= evaluate(
-            saved.model,
-            problem,
-            "test",
-            Scoring(mode, suite.score_samples, steps, suite.score_windows, seed),
-        )
-    return scores
+    scoring = Scoring("probabilistic", suite.score_samples, steps, suite.score_windows, seed)
+    return evaluate(saved.model, problem, "test", scoring)
 
 
 def machine() -> str:

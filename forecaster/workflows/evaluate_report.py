@@ -12,10 +12,17 @@ import torch
 from forecaster.data.problem import Problem
 from forecaster.data.splits import Part
 from forecaster.data.windows import Windows
-from forecaster.evaluation.score import Scoring, WindowScores, interval_ends, worst_windows
+from forecaster.evaluation.score import (
+    Scoring,
+    WindowScores,
+    interval_ends,
+    score_batch,
+    worst_windows,
+)
 from forecaster.evaluation.units import Units
 from forecaster.inference.saved_model import SavedModel
 from forecaster.io.output_tables import table_bytes
+from forecaster.models.seeds import window_seeds
 from forecaster.reporting.plots import Panel, plot_leads, plot_pit, plot_reliability, plot_windows
 from forecaster.reporting.verdict import Verdict, held_by, judge
 from forecaster.tracking import labels
@@ -160,15 +167,14 @@ def _panels(scores: WindowScores, prepared: Prepared) -> list[Panel]:
         return []
     batch = windows[numbers].to(model.device)
     units = Units(prepared.problem, windows, model.device)
+    seeds = window_seeds(prepared.problem, windows, numbers, scoring.seed)
     with torch.no_grad():
-        point = units.restore(model.predict(batch, scoring.steps), batch.index)
-        ends = (
-            interval_ends(model, batch, scoring, units) if scoring.mode == "probabilistic" else None
-        )
-    past, y = units.restore(batch.past, batch.index), units.truth(batch.index)
+        scored = score_batch(model, batch, scoring, units, seeds)
+    point = scored.outlook.point
+    ends = interval_ends(scored) if scoring.mode == "probabilistic" else None
     past, y = (
-        torch.where(batch.past_mask > 0, past, torch.nan),
-        torch.where(batch.future_mask > 0, y, torch.nan),
+        torch.where(batch.past_mask > 0, units.restore(batch.past, batch.index), torch.nan),
+        torch.where(scored.mask > 0, scored.y, torch.nan),
     )
     worst_channels = (
         torch.nan_to_num((point - y).abs() / units.rows_of(units.deviation, batch.index, 3))

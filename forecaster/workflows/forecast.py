@@ -232,7 +232,8 @@ def _meta(
     stream: bool = False,
 ) -> dict[str, Any]:
     saved, request = inputs.saved, inputs.request
-    sampled = request.mode == "probabilistic" and saved.model.distribution == "samples"
+    probabilistic = request.mode == "probabilistic"
+    sampled = saved.model.draws_centre or (probabilistic and saved.model.distribution == "samples")
     sampler = getattr(saved.config.model, "sampler", None)
     default_steps = getattr(sampler, "steps" if sampled else "point_steps", None)
     return {
@@ -251,7 +252,7 @@ def _meta(
         "horizon": saved.config.data.horizon,
         "steps": request.steps if request.steps is not None else default_steps,
         "samples": request.samples if sampled else None,
-        "quantiles": list(request.quantiles) if request.mode == "probabilistic" else None,
+        "quantiles": list(request.quantiles) if probabilistic else None,
         "resample_rate": options.resample_rate,
         "decisions": inputs.table.report.decisions + decisions,
         "device": saved.model.device.type,

@@ -13,6 +13,7 @@ from forecaster.evaluation.score import (
     no_callback,
     score_seasonal_naive,
     score_windows,
+    scorings_of,
 )
 from forecaster.models.base import Forecaster
 
@@ -31,37 +32,28 @@ class SplitScores:
         if self.samples is None:
             return metrics
         sampled = self.samples.pooled()
-        counts = {"windows": metrics["windows"], "probabilistic_windows": sampled["windows"]}
-        return {**metrics, **sampled, **counts}
+        return {**sampled, **metrics, "probabilistic_windows": sampled["windows"]}
 
     def by_lead(self) -> dict[str, list[float]]:
         """The metrics by lead time (H)."""
         samples = {} if self.samples is None else self.samples.totals.by_lead()
-        return {**self.point.totals.by_lead(), **samples}
+        return {**samples, **self.point.totals.by_lead()}
 
 
 def score_split(model: Forecaster, problem: Problem, config: Config, part: Part) -> SplitScores:
     """The scores of a trained model."""
     settings, windows = config.trainer, problem.windows(part)
-    published = _published(config, part, len(windows))
-    scoring = Scoring("point", limit=settings.point_windows)
+    scoring, sampled = scorings_of(model, settings)
+    named = config.data.dataset is not None and part == "test" and scoring.limit is None
+    published = PublishedErrors(len(windows)) if named else None
     point = score_windows(model, problem, windows, scoring, on_batch=published or no_callback)
     further = published.metrics() if published else {}
-    if model.distribution == "none" or not settings.score_windows:
-        return SplitScores(point, None, further)
-    # quantiles need one pass only, so all windows are scored
-    limit = settings.score_windows if model.distribution == "samples" else None
-    scoring = Scoring("probabilistic", settings.score_samples, limit=limit, seed=settings.seed)
-    return SplitScores(point, score_windows(model, problem, windows, scoring), further)
+    if sampled is None or sampled == scoring:
+        return SplitScores(point, None if sampled is None else point, further)
+    return SplitScores(point, score_windows(model, problem, windows, sampled), further)
 
 
-def _published(config: Config, part: Part, windows: int) -> PublishedErrors | None:
-    """What a named data set's test errors are collected by, where all its windows are scored."""
-    named = config.data.dataset is not None and part == "test"
-    return PublishedErrors(windows) if named and not config.trainer.point_windows else None
-
-
-def score_naive(problem: Problem, settings: TrainerConfig) -> SplitScores:
-    """The scores of seasonal naive on the same test windows."""
-    scoring = Scoring("point", limit=settings.point_windows)
-    return SplitScores(score_seasonal_naive(problem, "test", scoring), None)
+def score_naive(model: Forecaster, problem: Problem, settings: TrainerConfig) -> SplitScores:
+    """The scores of seasonal naive on the test windows of a model's point forecasts."""
+    limit = scorings_of(model, settings)[0].limit
+    return SplitScores(score_seasonal_naive(problem, "test", Scoring("point", limit=limit)), None)

@@ -18,7 +18,7 @@ from forecaster.inference.saved_model import SavedModel, load_model, save_model
 from forecaster.io.atomic import whole_folder
 from forecaster.io.output_tables import table_bytes
 from forecaster.models.base import Forecaster
-from forecaster.models.conformal import validation_errors
+from forecaster.models.held_out import held_out_errors
 from forecaster.models.selected import choices
 from forecaster.reporting import description, summary
 from forecaster.reporting.plots import plot_forecast, recent_history
@@ -125,7 +125,7 @@ def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
     """Validation and test metrics of the model, and test metrics of seasonal naive."""
     model, problem, config = fitted.model, fitted.problem, fitted.config
     validation, test = (score_split(model, problem, config, part) for part in _HELD_OUT)
-    naive = score_naive(problem, config.trainer)
+    naive = score_naive(model, problem, config.trainer)
     metrics = {
         **{f"val/{name}": value for name, value in validation.pooled().items()},
         **{f"test/{name}": value for name, value in test.pooled().items()},
@@ -173,7 +173,7 @@ def _store(site: Site, evaluated: Evaluated) -> Stored:
         "code": code_version(),
         "learnt_until": problem.learnt_until(),
     }
-    errors = validation_errors(model, problem.windows("validation"), config.trainer.point_windows)
+    errors = held_out_errors(model, problem, config.trainer)
     with whole_folder(site.folder) as partial:
         save_model(partial, config, model, problem, errors, metadata)
     return Stored(evaluated, load_model(site.folder, trust_code=True))

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from forecaster.config.parts import Trust
 from forecaster.config.schema import Config
 from forecaster.data.problem import Problem, load_problem
 from forecaster.errors import UserError
-from forecaster.evaluation.score import Scoring, evaluate
+from forecaster.evaluation.score import evaluate, scorings_of
 from forecaster.io.atomic import check_folder, exclusive_lock, write_together
 from forecaster.tracking import labels, store
 from forecaster.tracking import query as runs
@@ -297,15 +297,9 @@ def _validation_metric(
     run.tags(labels.tags(config, problem, model))
     with tempfile.TemporaryDirectory() as checkpoints:
         fit(model, window_data(config, problem), settings, Path(checkpoints), report)
-    if options.metric in {"mse", "mae"}:
-        scoring = Scoring("point", limit=settings.point_windows)
-    else:
-        scoring = Scoring(
-            "probabilistic",
-            settings.score_samples,
-            limit=settings.score_windows or None,
-            seed=settings.seed,
-        )
+    scoring, sampled = scorings_of(model, settings)
+    if options.metric not in {"mse", "mae"}:
+        scoring = sampled or replace(scoring, mode="probabilistic", limit=None)
     metrics = evaluate(model, problem, "validation", scoring)
     if options.metric not in metrics:
         raise UserError(

@@ -1,14 +1,16 @@
 """From z-scores to what is reported, and which windows are scored, on a constructed file."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from forecaster.config.schema import DataConfig
+from forecaster.config.schema import DataConfig, TrainerConfig
 from forecaster.data.problem import Problem, load_problem
 from forecaster.data.splits import Scaling
 from forecaster.data.windows import Batch
@@ -16,13 +18,16 @@ from forecaster.diffusion.drawing import Draws
 from forecaster.evaluation.accumulate import Accumulator
 from forecaster.evaluation.metrics import QUANTILES
 from forecaster.evaluation.score import (
+    Mode,
     PublishedErrors,
     Scoring,
     WindowScores,
     evaluate,
     interval_ends,
     published_count,
+    score_batch,
     score_windows,
+    scorings_of,
     selected_windows,
     worst_windows,
 )
@@ -49,11 +54,13 @@ def bounded(tmp_path_factory: pytest.TempPathFactory) -> Problem:
 
 
 class Fixed(Forecaster):
-    """Says the same of every window: paths (S, K, H), their first as the point forecast."""
+    """Says the same of every window: paths (S, K, H), their first as the deterministic forecast."""
 
-    def __init__(self, paths: torch.Tensor, distribution: str = "samples") -> None:
+    def __init__(
+        self, paths: torch.Tensor, distribution: str = "samples", centre: str = "mean"
+    ) -> None:
         super().__init__()
-        self.paths, self.distribution = paths, distribution
+        self.paths, self.distribution, self.centre = paths, distribution, centre
         self.draws: list[Draws] = []
 
     def predict(self, batch: Batch, steps: int | None = None) -> torch.Tensor:
@@ -141,15 +148,22 @@ def test_a_probabilistic_error_is_the_crps(bounded: Problem) -> None:
     torch.testing.assert_close(found.errors, crps.mean((1, 2)), rtol=1e-5, atol=1e-6)
 
 
-def test_seeds_follow_from_the_seed_and_the_window_alone(bounded: Problem) -> None:
+def seed_of(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+
+
+def test_seeds_follow_from_the_seed_the_series_and_the_time_alone(bounded: Problem) -> None:
+    """The first targets of the last fifths, 16 and 12 of 80 and 60 days."""
     model, windows = Fixed(torch.randn(3, K, H)), bounded.windows("test")
+    days = {"ark": ("2024-03-05", "2024-03-17"), "zoo": ("2024-02-18", "2024-02-26")}
+    origins = [f"{shop}|{day}" for shop in days for day in pd.period_range(*days[shop], freq="D")]
     for seed in (0, 1):
         for size in (1, 5):
             model.draws.clear()
             scoring = Scoring("probabilistic", 3, steps=7, seed=seed)
             score_windows(model, bounded, windows, scoring, size)
             seeds = [each for draws in model.draws for each in draws.seeds]
-            assert seeds == [seed * 2**32 + i for i in range(len(windows))]
+            assert seeds == [seed_of(f"{seed}|{origin}") for origin in origins]
             assert {(d.samples, d.steps) for d in model.draws} == {(3, 7)}
             assert max(len(d.seeds) for d in model.draws) == size
 
@@ -202,14 +216,57 @@ def test_quantile_models_are_scored_by_their_quantiles(bounded: Problem) -> None
 def test_interval_ends_are_the_outer_quantiles(bounded: Problem) -> None:
     windows = bounded.windows("test")
     index, units = torch.tensor([0, 20]), Units(bounded, windows, CPU)
-    batch = windows[index]
+    batch, scoring = windows[index], Scoring("probabilistic", 41)
     paths = torch.randn(41, K, H)
-    found = interval_ends(Fixed(paths), batch, Scoring("probabilistic", 41), units)
+    found = interval_ends(score_batch(Fixed(paths).eval(), batch, scoring, units, [0, 1]))
     restored = units.restore(paths.expand(2, -1, -1, -1), index).numpy()
     np.testing.assert_allclose(found, np.quantile(restored, (0.05, 0.95), axis=1).swapaxes(0, 1))
-    own = interval_ends(Fixed(paths, "quantiles"), batch, Scoring("probabilistic"), units)
+    own = interval_ends(
+        score_batch(Fixed(paths, "quantiles").eval(), batch, scoring, units, [0, 1])
+    )
     z = torch.tensor([-1.6448536, 1.6448536]).view(1, 2, 1, 1).expand(2, 2, K, H)
     torch.testing.assert_close(own, units.restore(z, index), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["point", "probabilistic"])
+@pytest.mark.parametrize("count", [4, 5])
+def test_a_median_of_samples_is_taken_where_they_keep_the_bounds(
+    bounded: Problem, mode: Mode, count: int
+) -> None:
+    """By hand, of samples on both sides of the bound at 0: the median of what is kept."""
+    windows = bounded.windows("test")
+    index, units = torch.tensor([0, 20]), Units(bounded, windows, CPU)
+    zero = (-bounded.scaling[0].mean / bounded.scaling[0].std)[0]  # sales of 0, in z-scores
+    paths = zero + torch.tensor([0.5, -2.0, 0.1, -0.3, 1.0][:count]).view(-1, 1, 1).expand(-1, K, H)
+    model = Fixed(paths.float(), centre="median").eval()
+    scored = score_batch(model, windows[index], Scoring(mode, count), units, [0, 1])
+    restored = units.restore(paths.expand(2, -1, -1, -1), index).numpy()
+    assert (restored[0, :, 0] == 0).any()
+    expected = np.median(restored, axis=1)
+    np.testing.assert_allclose(scored.outlook.point, expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(scored.outlook.mean, restored.mean(1), rtol=1e-6, atol=1e-6)
+    assert (scored.outlook.paths is None) == (mode == "point")
+    assert len(model.draws) == 1  # no second pass
+
+
+def test_a_median_of_samples_needs_their_memory_in_point_mode_too(bounded: Problem) -> None:
+    model, windows = Fixed(torch.zeros(3, K, H), centre="median"), bounded.windows("test")
+    score_windows(model, bounded, windows, Scoring("point", 2**20))
+    assert max(len(draws.seeds) for draws in model.draws) == 1
+
+
+def test_one_pass_scores_a_model_where_one_is_enough() -> None:
+    """Quantiles of all windows; medians of the samples; else samples of a few windows."""
+    settings = TrainerConfig(seed=3, point_windows=50, score_windows=7, score_samples=9)
+    paths = torch.zeros(1, K, H)
+    point = Scoring("point", 9, limit=50, seed=3)
+    some, every = (Scoring("probabilistic", 9, limit=limit, seed=3) for limit in (7, 50))
+    assert scorings_of(Fixed(paths), settings) == (point, some)
+    assert scorings_of(Fixed(paths, "none"), settings) == (point, None)
+    assert scorings_of(Fixed(paths, "quantiles", "median"), settings) == (every, every)
+    assert scorings_of(Fixed(paths, "samples", "median"), settings) == (some, some)
+    none = settings.model_copy(update={"score_windows": 0})
+    assert scorings_of(Fixed(paths), none) == (point, None)
 
 
 @pytest.mark.parametrize("stride", [1, 3, 4])
@@ -226,20 +283,24 @@ def test_every_so_many_th_window_is_scored_the_last_among_them(
     assert few.tolist() == numbers[[0, round((len(numbers) - 1) / 2), -1]].tolist()
 
 
-def test_a_full_evaluation_adds_the_point_forecast_and_histograms(bounded: Problem) -> None:
+def test_a_full_evaluation_adds_histograms(bounded: Problem) -> None:
+    """And any probabilistic one has the metrics of the point forecast."""
     windows, paths = bounded.windows("test"), torch.randn(5, K, H)
-    point = evaluate(Fixed(paths), bounded, "test", Scoring())
+    point = score_windows(Fixed(paths), bounded, windows, Scoring())
     for kind, histograms in (("samples", {"pit", "rank"}), ("quantiles", {"pit"})):
         plain, full = (
             score_windows(Fixed(paths, kind), bounded, windows, scoring)
             for scoring in (Scoring("probabilistic", 5), Scoring("probabilistic", 5, full=True))
         )
-        added = full.pooled().keys() - plain.pooled().keys()
-        assert added == (point.keys() - {"windows"} - plain.pooled().keys()) | {"variogram"}
-        assert {name: full.pooled()[name] for name in point} == point
+        assert full.pooled().keys() - plain.pooled().keys() == {"variogram"}
+        for found in (plain, full):
+            assert {name: found.pooled()[name] for name in point.pooled()} == point.pooled()
+            torch.testing.assert_close(found.absolute, point.absolute)
         assert full.totals.sums.keys() & {"pit", "rank"} == histograms
         assert not plain.totals.sums.keys() & {"pit", "rank"}
         torch.testing.assert_close(full.errors, plain.errors)  # of the samples, in both
+        assert not torch.allclose(full.errors, point.errors)
+    assert evaluate(Fixed(paths), bounded, "test", Scoring()) == point.pooled()
 
 
 def test_the_worst_windows_stand_a_horizon_apart(bounded: Problem) -> None:
@@ -247,11 +308,11 @@ def test_the_worst_windows_stand_a_horizon_apart(bounded: Problem) -> None:
     windows = bounded.windows("train")
     numbers = torch.arange(13)
     errors = torch.tensor([5, 0, 0, 0, 9, 8, 7, 0, 6, 0, 0, 0, torch.nan], dtype=torch.float64)
-    found = WindowScores(Accumulator(), numbers, errors)
+    found = WindowScores(Accumulator(), numbers, errors, errors)
     assert windows.owners[:13].tolist() == [0] * 13
     assert worst_windows(found, windows, 3).tolist() == [4, 8, 0]
     assert worst_windows(found, windows, 2).tolist() == [4, 8]
-    nothing = WindowScores(Accumulator(), numbers[:1], errors[-1:])
+    nothing = WindowScores(Accumulator(), numbers[:1], errors[-1:], errors[-1:])
     assert worst_windows(nothing, windows).tolist() == []
 
 
@@ -260,15 +321,14 @@ def test_windows_of_two_series_do_not_overlap_at_the_same_rows(bounded: Problem)
     other = int((windows.owners == 1).nonzero()[0])
     assert windows.rows[other] == windows.rows[0]
     numbers, errors = torch.tensor([0, other, other + 1]), torch.tensor([3.0, 2.0, 1.0]).double()
-    assert worst_windows(WindowScores(Accumulator(), numbers, errors), windows).tolist() == [
-        *(0, other)
-    ]
+    scores = WindowScores(Accumulator(), numbers, errors, errors)
+    assert worst_windows(scores, windows).tolist() == [0, other]
 
 
 def test_six_of_the_worst_windows_are_given_unless_told_otherwise(bounded: Problem) -> None:
     windows = bounded.windows("train")
     errors = torch.arange(40.0, 0.0, -1.0).double()
-    found = WindowScores(Accumulator(), torch.arange(40), errors)
+    found = WindowScores(Accumulator(), torch.arange(40), errors, errors)
     assert worst_windows(found, windows).tolist() == [0, 4, 8, 12, 16, 20]
 
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from conftest import seasonal_naive
 
-from forecaster.data.windows import Batch, Windows
+from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
-from forecaster.models.base import empty_future
-from forecaster.models.conformal import Conformal, validation_errors
+from forecaster.models.base import Forecaster, empty_future
+from forecaster.models.conformal import Conformal
 
 K, H = 2, 3
 
@@ -59,13 +59,39 @@ def test_steps_other_than_the_models_own_are_refused() -> None:
         Conformal(seasonal_naive(1, H), torch.randn(18, K, H)).check_steps(3)
 
 
-def test_errors_are_those_of_the_point_forecast_on_validation() -> None:
-    values = torch.arange(30.0).repeat(K, 1).T.numpy().copy()
-    values[20, 1] = float("nan")
-    windows = Windows([values], [(10, 30)], 4, H, [0])
-    errors = validation_errors(seasonal_naive(1, H), windows)
-    assert errors.shape == (18, K, H)
-    assert errors[0, 0].tolist() == [1.0, 2.0, 3.0]
-    assert errors[:, 1].isnan().sum() == H
-    drawn = Conformal(seasonal_naive(1, H), errors).sample(zero_forecast(2), Draws(9, [1, 2]))
-    assert set(drawn[:, :, 0].flatten(0, 1).unique(dim=0).flatten().tolist()) == {1.0, 2.0, 3.0}
+def test_samples_are_the_point_forecast_plus_whole_error_paths() -> None:
+    errors = torch.arange(1.0, 4).expand(18, K, H).clone()
+    errors[3, 1] = float("nan")  # counts as 0
+    drawn = Conformal(seasonal_naive(1, H), errors).sample(zero_forecast(2), Draws(99, [1, 2]))
+    assert drawn[:, :, 0].flatten(0, 1).unique(dim=0).tolist() == [[1.0, 2.0, 3.0]]
+    assert drawn[:, :, 1].flatten(0, 1).unique(dim=0).tolist() == [[0.0] * 3, [1.0, 2.0, 3.0]]
+
+
+class Skewed(Forecaster):
+    """A point forecast that is the median of sample paths."""
+
+    centre = "median"
+
+    def sample(self, batch: Batch, draws: Draws) -> torch.Tensor:
+        return torch.tensor([1.0, 2.0, 9.0]).view(1, 3, 1, 1).expand(len(batch), 3, K, H)
+
+
+def test_the_centre_is_the_models_own() -> None:
+    model = Conformal(Skewed(), torch.ones(39, K, H))
+    found = model.outlook(zero_forecast(1), Draws(3, [0]), [0.1, 0.9])
+    assert (found.median == 2).all()
+    assert (found.mean == 4).all()
+    assert (found.point == 2).all()
+    assert found.quantiles is not None
+    assert (found.quantiles == 3).all()
+    assert (model.sample(zero_forecast(1), Draws(3, [0])) == 3).all()
+    exact = Conformal(seasonal_naive(1, H), torch.ones(39, K, H))
+    found = exact.outlook(zero_forecast(1), Draws(3, [0]), [0.1, 0.9])
+    assert found.median is None
+    assert (found.mean == 0).all()
+    assert (exact.quantiles(zero_forecast(1), [0.1, 0.9]) == found.quantiles).all()
+
+
+def test_too_few_errors_of_medians_need_more_scored_windows() -> None:
+    with pytest.raises(UserError, match=r"are 2; train .* or a larger trainer\.score_windows"):
+        Conformal(Skewed(), torch.ones(2, K, H)).outlook(zero_forecast(1), Draws(3, [0]), [0.1])

@@ -132,9 +132,10 @@ def test_the_baseline_is_what_was_found_in_the_file() -> None:
 
 
 def scores(errors: list[float], absolute: list[float] | None = None) -> WindowScores:
-    kept = None if absolute is None else torch.tensor(absolute, dtype=torch.float64)
+    """``absolute``: those of the point forecast, where they are not the ``errors``."""
+    point = torch.tensor(errors if absolute is None else absolute, dtype=torch.float64)
     numbers = torch.arange(len(errors))
-    return WindowScores(Accumulator(), numbers, torch.tensor(errors, dtype=torch.float64), kept)
+    return WindowScores(Accumulator(), numbers, torch.tensor(errors, dtype=torch.float64), point)
 
 
 def test_windows_of_one_origin_are_averaged_and_the_oldest_comes_first() -> None:

@@ -26,7 +26,7 @@ from forecaster.inference.predictor import PredictionRequest, SavedPredictor, fo
 from forecaster.inference.saved_model import load_model, save_model
 from forecaster.io.atomic import check_model_folder, whole_folder, write_together
 from forecaster.models.base import Shape
-from forecaster.models.conformal import validation_errors
+from forecaster.models.held_out import held_out_errors
 from forecaster.models.linear import LinearConfig
 from forecaster.training.data_module import WindowData
 from forecaster.training.fit import StepSeed, fit
@@ -92,7 +92,7 @@ def test_saved_model_forecasts_as_before(trained, tmp_path) -> None:
     model = fitted(config, problem, tmp_path / "fit")
     folder = tmp_path / "model"
     folder.mkdir()
-    errors = validation_errors(model, problem.windows("validation"))
+    errors = held_out_errors(model, problem, config.trainer)
     save_model(folder, config, model, problem, errors, {"run_id": "x"})
     saved = load_model(folder)
     batch = problem.windows("test")[torch.arange(5)]
@@ -123,7 +123,7 @@ def saved_folder(trained, tmp_path_factory) -> Path:
     base = tmp_path_factory.mktemp("saved")
     model = fitted(config, problem, base / "fit")
     (base / "model").mkdir()
-    errors = validation_errors(model, problem.windows("validation"))
+    errors = held_out_errors(model, problem, config.trainer)
     save_model(base / "model", config, model, problem, errors, {"run_id": "x"})
     return base / "model"
 
@@ -262,9 +262,7 @@ def test_forecast_does_not_depend_on_batches_or_on_the_order_of_series(trained, 
     model = fitted(long, problem, tmp_path / "fit")
     folder = tmp_path / "model"
     folder.mkdir()
-    save_model(
-        folder, long, model, problem, validation_errors(model, problem.windows("validation")), {}
-    )
+    save_model(folder, long, model, problem, held_out_errors(model, problem, long.trainer), {})
     saved = load_model(folder)
     results = []
     for path, batch_size in zip(paths, (16, 1), strict=True):

@@ -42,6 +42,8 @@ class Diffusion(Forecaster):
         self.process, self.prior = config.process(), prior
         if not config.has_spread(self.process, config.sampler.steps):
             self.distribution = "none"  # reverse sampling is deterministic
+        elif prior is None:
+            self.centre = "median"  # without a prior the walk without noise is no forecast
         self.condition = _build_condition(config, ConditionShape(shape.lookback, self.length))
         features = 1 + self.condition.features + config.given_prior
         size = NetworkShape(self.steps, shape.channels, self.condition.length, features)

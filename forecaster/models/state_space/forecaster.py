@@ -35,7 +35,7 @@ class StateSpace(PointForecaster):
         super().__init__()
         self.config, self.label, self.horizon, self.rate = config, shape.label, shape.horizon, 1.0
         self.head = make_head(config)
-        self.distribution = self.head.distribution
+        self.distribution, self.centre = self.head.distribution, self.head.centre
         self.decay = math.exp(-1 / (config.memory * shape.lookback))
         self.stack = Stack(config, shape.channels)
         outputs = self.head.size * (shape.label + shape.horizon)
@@ -101,7 +101,7 @@ class StateSpace(PointForecaster):
                 "smaller one"
             )
         # later blocks are conditioned on a point forecast, which has no distribution
-        self.rate, self.distribution = float(rate), "none"
+        self.rate, self.distribution, self.centre = float(rate), "none", "mean"
 
     def _check_causal(self, option: str) -> None:
         if self.config.norm != "running":

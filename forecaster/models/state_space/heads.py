@@ -13,6 +13,7 @@ from torch import Tensor
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Distribution, Loss, path_errors
 from forecaster.models.levels import between, draw
+from forecaster.models.outlook import Centre
 from forecaster.models.scoring_rules import pinball
 from forecaster.models.state_space.config import StateSpaceConfig
 from forecaster.networks.norms import WindowScale
@@ -25,6 +26,7 @@ class Head:
     """
 
     distribution: Distribution = "none"
+    centre: Centre = "mean"
     size = 1
 
     def __init__(self, loss: Loss) -> None:
@@ -63,6 +65,7 @@ class Quantiles(Head):
     """Quantiles at ``levels``, sorted so that they never cross (see ``QuantileLinear``)."""
 
     distribution = "quantiles"
+    centre = "median"
 
     def __init__(self, levels: Sequence[float]) -> None:
         self.levels, self.size = levels, len(levels)

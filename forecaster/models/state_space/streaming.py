@@ -10,6 +10,7 @@ from torch import Tensor
 from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Distribution, StreamingState
+from forecaster.models.outlook import Centre
 from forecaster.models.state_space.heads import Head
 from forecaster.networks import running_norm
 from forecaster.networks.norms import WindowScale
@@ -36,6 +37,7 @@ class Recurrent(Protocol):
 
     head: Head
     distribution: Distribution
+    centre: Centre
 
     def update(
         self, values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"], memory: Memory
@@ -56,7 +58,8 @@ class RecurrentState(StreamingState):
 
     def __init__(self, model: Recurrent, memory: Memory) -> None:
         super().__init__()
-        self.model, self.memory, self.distribution = model, memory, model.distribution
+        self.model, self.memory = model, memory
+        self.distribution, self.centre = model.distribution, model.centre
 
     def update(self, values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"]) -> None:
         self.memory = self.model.update(values, mask, self.memory)

@@ -1,0 +1,60 @@
+"""The errors of a point forecast on windows that the model was not trained on."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from forecaster.config.schema import TrainerConfig
+from forecaster.data.problem import Problem
+from forecaster.data.splits import Part
+from forecaster.data.windows import evenly_spaced, loader_of
+from forecaster.diffusion.drawing import Draws
+from forecaster.models.base import Forecaster
+from forecaster.models.seeds import window_seeds
+
+# the largest number of windows: enough for levels of a thousandth
+MAX_WINDOWS = 1000
+# the time of errors of an unknown one: long before all windows
+_LONG_AGO = -(2**40)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Errors (n, K, H) in z-scores, nan where the truth is missing.
+
+    ``times`` (n,): the first periods of their windows; ``owners`` (n,): the numbers of the series
+    in the training. Those of a model saved before they were kept are unknown.
+    """
+
+    errors: Float[Tensor, "n K H"]
+    times: Int[Tensor, " n"]
+    owners: Int[Tensor, " n"]
+
+    @staticmethod
+    def of(errors: Float[Tensor, "n K H"]) -> "HeldOut":
+        """Errors of unknown times and series."""
+        times = torch.full((len(errors),), _LONG_AGO)
+        return HeldOut(errors, times, torch.full_like(times, -1))
+
+
+@torch.no_grad()
+def held_out_errors(
+    model: Forecaster, problem: Problem, settings: TrainerConfig, part: Part = "validation"
+) -> HeldOut:
+    """The errors on evenly spaced windows of a part; fewer if the centre takes samples."""
+    windows = problem.windows(part)
+    limit = max(settings.score_windows, 1) if model.draws_centre else settings.point_windows
+    count = MAX_WINDOWS if limit is None else min(MAX_WINDOWS, limit)
+    errors, times, owners = [], [], []
+    numbers, size = evenly_spaced(len(windows), count), 16 if model.draws_centre else 256
+    for cpu_batch in loader_of(windows, numbers, size):
+        batch = cpu_batch.to(model.device)
+        seeds = window_seeds(problem, windows, cpu_batch.index, settings.seed)
+        point = model.centred(batch, Draws(settings.score_samples, seeds)).point
+        missed = torch.where(batch.future_mask > 0, batch.future - point, torch.nan)
+        errors.append(missed.cpu())
+        times.append(cpu_batch.time)
+        owners.append(cpu_batch.series)
+    return HeldOut(torch.cat(errors), torch.cat(times), torch.cat(owners))
