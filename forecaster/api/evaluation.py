@@ -26,8 +26,9 @@ class Evaluation:
     ``skill`` its figures: ``percent`` closer, ``low``, ``high`` (the 95 % interval), ``windows``.
 
     ``frame``: the scored forecasts, a row for each series, origin and step: ``item_id, cutoff``
-    (the last time of the history), ``timestamp, y, mean`` and quantiles. ``mean`` is the point
-    forecast, whose errors are ``mae``, ``mse`` and ``mase``.
+    (the last time of the history), ``timestamp, y, mean`` and quantiles. ``mean``, or
+    ``median`` where there is one, is the point forecast, whose errors are ``mae``, ``mse`` and
+    ``mase``.
 
     ``notes``: remarks about the data. ``run_id``: None without tracking.
 

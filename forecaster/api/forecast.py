@@ -76,7 +76,7 @@ class Forecast:
     ...     horizon=3, lookback=14, settings={"trainer.max_steps": 2}, tracking=False)
     >>> forecast = model.forecast("datasets/seattle_weather.csv", quantiles=[0.1, 0.9])
     >>> list(forecast.frame.columns)
-    ['item_id', 'timestamp', 'mean', '0.1', '0.9']
+    ['item_id', 'timestamp', 'mean', 'median', '0.1', '0.9']
     >>> len(forecast.frame), forecast.frame.timestamp[0]
     (12, Timestamp('2016-01-01 00:00:00'))
     """
@@ -95,6 +95,7 @@ class Forecast:
     def frame(self) -> pd.DataFrame:
         """A row for each series and step: ``item_id, timestamp, mean``, and quantiles by level.
 
+        With ``median`` beside ``mean`` where that is the point forecast.
         Series are in the table's order, times on its clock.
         """
         frame = self._forecast.frame

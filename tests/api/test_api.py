@@ -105,7 +105,8 @@ def wide_columns() -> pd.DataFrame:
 
 def test_frames_of_any_form_are_the_file(long_csv: Path, model) -> None:
     expected = model.forecast(long_csv).frame
-    assert list(expected.columns) == ["item_id", "timestamp", "mean", "0.05", "0.5", "0.95"]
+    levels = ["0.05", "0.5", "0.95"]
+    assert list(expected.columns) == ["item_id", "timestamp", "mean", "median", *levels]
     frame = long_frame()
     forms = {
         "long": frame,
@@ -261,11 +262,20 @@ def test_samples_are_the_paths_that_the_table_is_made_of(tmp_path: Path) -> None
     assert samples.shape == (1, 20, 3, 2) == np.asarray(samples).shape
     assert samples.coords["channel"].tolist() == ["zoo", "ark"]
     assert samples.coords["step"].tolist() == [1, 2, 3]
-    table = forecast.frame.set_index("item_id")
+    table, point = (
+        each.frame.set_index("item_id")
+        for each in (forecast, model.forecast(shuffled, mode="point"))
+    )
+    np.testing.assert_array_equal(table["mean"], point["mean"])
     for k, name in enumerate(("zoo", "ark")):
         paths = samples.values[0, :, :, k]
-        np.testing.assert_array_equal(table.loc[name, "mean"], paths.mean(0))
+        assert not np.allclose(table.loc[name, "mean"], paths.mean(0))
         np.testing.assert_array_equal(table.loc[name, "0.3"], np.quantile(paths, 0.3, axis=0))
+    target = frame.to_numpy().T
+    entry = {"start": pd.Period("2024-01-01", "D"), "item_id": "", "target": target}
+    [theirs] = model.gluonts(samples=20).predict([entry])
+    for k, name in enumerate(("ark", "zoo")):  # of the model itself, in each dimension
+        np.testing.assert_allclose(theirs.copy_dim(k).mean, table.loc[name, "mean"], rtol=1e-6)
     assert model.forecast(shuffled, mode="point").samples is None
     assert model.forecast(shuffled, conformal=True, quantiles=[0.5]).samples is None
 
@@ -282,9 +292,10 @@ def test_metrics_follow_from_the_forecasts_that_are_shown(model) -> None:
     frame.loc[[115, 117], "sales"] = np.nan  # each of the two is a target of two windows
     scores = model.evaluate(frame, origins=3, stride=2, quantiles=[0.05, 0.5, 0.95])
     shown = scores.frame
-    assert list(shown.columns)[:5] == ["item_id", "cutoff", "timestamp", "y", "mean"]
+    centres = ["mean", "median"]
+    assert list(shown.columns)[:6] == ["item_id", "cutoff", "timestamp", "y", *centres]
     assert len(shown) == 2 * 3 * 3
-    error = (shown["y"] - shown["mean"]).abs()
+    error = (shown["y"] - shown["median"]).abs()
     assert error.isna().sum() == 4
     assert error.mean() == pytest.approx(scores.metrics["mae"], rel=1e-12)
     known = shown.dropna()
@@ -473,6 +484,8 @@ def test_a_predictor_is_one_of_gluonts(model) -> None:
     table = model.forecast(long_frame(), quantiles=[0.1, 0.9]).frame.set_index("item_id")
     for item, forecast in forecasts.items():
         np.testing.assert_allclose(forecast.quantile(0.9), table.loc[item, "0.9"], rtol=1e-6)
+        np.testing.assert_allclose(forecast.mean, table.loc[item, "mean"], rtol=1e-6)
+        np.testing.assert_allclose(forecast.info["median"], table.loc[item, "median"], rtol=1e-6)
         assert forecast.start_date.to_timestamp() == table.loc[item, "timestamp"].iloc[0]
 
 

@@ -370,7 +370,7 @@ def test_rolling_origins_score_the_forecasts_that_would_have_been_made(
             "--output",
             tmp_path / "out.csv",
         )
-        forecast = pd.read_csv(tmp_path / "out.csv")["mean"].to_numpy().reshape(4, 14).T
+        forecast = pd.read_csv(tmp_path / "out.csv")["median"].to_numpy().reshape(4, 14).T
         errors.append(np.abs(forecast - truth[end - 1 : end + 13]))
     args = [
         "evaluate",
