@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 # the windows without overlap that the size of all series, and the errors of all series, count for
-_SIZE_WINDOWS, _ERROR_WINDOWS = 2.0, 4.0
+_SIZE_WINDOWS, _ERROR_WINDOWS = 2.0, 16.0
 # bounds of a size, in that of all series
 _SMALLEST, _LARGEST = 0.1, 10.0
 
@@ -62,7 +62,7 @@ def own_weights(
 ) -> Float[Tensor, "B R"]:
     """The weight of each error for a window of ``series``: 0 where not ``allowed``, else 1 or more.
 
-    Of n own errors without overlap that are allowed, the own ones have n / (n + 4) of all weight,
+    Of n own errors without overlap that are allowed, the own ones have n / (n + 16) of all weight,
     on top of their share of the rest. Where all are own, or none is, all weights are 1.
     """
     own = allowed * (owners == series[:, None]) * (series >= 0)[:, None]

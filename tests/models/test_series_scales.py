@@ -57,15 +57,15 @@ def test_sizes_stay_within_ten_times_that_of_all() -> None:
 
 
 def test_own_errors_count_first() -> None:
-    """n/(n + 4) on top of the share of the rest; n is at most the number of those allowed."""
+    """n/(n + 16) on top of the share of the rest; n is at most the number of those allowed."""
     owners = torch.tensor([0] * 6 + [1] * 3 + [-1])
     allowed = torch.tensor([[1.0, 1, 1, 1, 0, 0, 1, 1, 0, 1]]).expand(4, -1)
     found = own_weights(allowed, owners, torch.tensor([0, 1, 2, -1]), torch.tensor([4.0, 9, 0, 0]))
     assert torch.equal(found > 0, allowed > 0)
     shares = found / found.sum(1, keepdim=True)
-    half, third = 1 / 2, 2 / 6
-    torch.testing.assert_close(shares[0, :4].sum(), torch.tensor(half + half * 4 / 7))
-    torch.testing.assert_close(shares[1, 6:8].sum(), torch.tensor(third + (1 - third) * 2 / 7))
+    first, second = 4 / 20, 2 / 18
+    torch.testing.assert_close(shares[0, :4].sum(), torch.tensor(first + (1 - first) * 4 / 7))
+    torch.testing.assert_close(shares[1, 6:8].sum(), torch.tensor(second + (1 - second) * 2 / 7))
     assert torch.equal(found[2:], allowed[2:])
 
 

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -15,8 +16,10 @@ from forecaster.networks.norms import window_scale
 
 # bounds of the scale ratio, against nearly constant channels
 _MIN_RATIO, _MAX_RATIO = 0.1, 10.0
-# the paths that a season has to leave, unless it is the shortest
-_SEASON_PATHS = 30
+# how often a season has to come round in the paths that it leaves, unless it is the shortest
+_TURNS = 5
+# a time that none is later than
+_LATEST = 2**60
 # the largest size of an array of factors by window, path and channel, in numbers
 _MAX_FACTORS = 2**22
 
@@ -111,17 +114,20 @@ class ResidualBank(nn.Module):
         validation paths for training and validation windows, so that training and selection see
         the same kind of residual as the test; and paths of another phase of the season. If one of
         the last two rules leaves no path, it is dropped. Of several seasons the longest one counts
-        that leaves 30 paths, else the shortest.
+        that comes round five times in the paths that it leaves, else the shortest.
         """
         distance = self.times - time[:, None]
         unleaked = (self.validated == 0) | (time[:, None] > self.times).all(1, keepdim=True)
-        allowed = _restricted(distance.abs() >= self.length, unleaked, 1)
-        chosen, least = allowed, 1
+        allowed = distance.abs() >= self.length
+        stricter = allowed & unleaked
+        allowed = torch.where(stricter.any(1, keepdim=True), stricter, allowed)
+        chosen = allowed
         for season in self.seasons:
             phase = distance % season
-            near = torch.minimum(phase, season - phase) <= self.phase_window
-            enough = (allowed & near).sum(1, keepdim=True) >= least
-            chosen, least = torch.where(enough, allowed & near, chosen), _SEASON_PATHS
+            near = allowed & (torch.minimum(phase, season - phase) <= self.phase_window)
+            shortest = season == self.seasons[0]
+            enough = near.any(1) if shortest else _turns(self.times, near, season) >= _TURNS
+            chosen = torch.where(enough[:, None], near, chosen)
         return chosen.float()
 
     def draw(
@@ -187,12 +193,15 @@ class ResidualBank(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _restricted(
-    allowed: Bool[Tensor, "B R"], rule: Bool[Tensor, "B R"], least: int
-) -> Bool[Tensor, "B R"]:
-    """What a rule leaves, where that is ``least`` paths or more."""
-    stricter = allowed & rule
-    return torch.where(stricter.sum(1, keepdim=True) >= least, stricter, allowed)
+def _turns(
+    times: Int[Tensor, " R"], chosen: Bool[Tensor, "B R"], season: int
+) -> Float[Tensor, " B"]:
+    """How often a season comes round in the chosen paths of each window."""
+    first, last = (
+        F.pad(torch.where(chosen, sign * times, _LATEST), (0, 1), value=_LATEST).amin(1) * sign
+        for sign in (1, -1)
+    )
+    return (last - first) / season + 1
 
 
 def _span(weights: Float[Tensor, "B R"]) -> slice:
