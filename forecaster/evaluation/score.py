@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from forecaster.config.schema import TrainerConfig
-from forecaster.data.problem import Problem, with_season_lookback
+from forecaster.data.problem import Problem
 from forecaster.data.splits import Part
 from forecaster.data.windows import Batch, Windows, evenly_spaced, loader_of
 from forecaster.diffusion.drawing import Draws
@@ -25,8 +25,7 @@ from forecaster.evaluation.accumulate import (
 )
 from forecaster.evaluation.metrics import QUANTILES, quantiles_of_ranked
 from forecaster.evaluation.units import Units
-from forecaster.models.base import Forecaster, shape_of
-from forecaster.models.naive import SeasonalNaive, SeasonalNaiveConfig
+from forecaster.models.base import Forecaster
 from forecaster.models.outlook import Outlook
 from forecaster.models.seeds import window_seeds
 
@@ -193,20 +192,6 @@ def score_windows(
         point_errors.append(units.per_window(point_error, batch))
         on_batch(scored)
     return WindowScores(totals, numbers, torch.cat(errors), torch.cat(point_errors))
-
-
-def score_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> WindowScores:
-    """The seasonal naive baseline on the same windows, with a lookback of a season at least."""
-    widened = replace(problem, config=with_season_lookback(problem.config, problem.table))
-    table = problem.table
-    shape = shape_of(widened.config, table.interval, problem.channels, len(table.series))
-    naive = SeasonalNaive(SeasonalNaiveConfig(), shape)
-    return score_windows(
-        naive,
-        widened,
-        widened.windows(part),
-        replace(scoring, mode="point", steps=None, full=False),
-    )
 
 
 def _batch_size(model: Forecaster, problem: Problem, scoring: Scoring) -> int:

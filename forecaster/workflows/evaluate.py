@@ -7,13 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forecaster.errors import UserError
-from forecaster.evaluation.score import (
-    BatchCallback,
-    no_callback,
-    score_seasonal_naive,
-    score_windows,
-    selected_windows,
-)
+from forecaster.evaluation.baseline import score_seasonal_naive
+from forecaster.evaluation.score import BatchCallback, no_callback, score_windows, selected_windows
 from forecaster.inference.locate import open_model
 from forecaster.inference.saved_model import SavedModel
 from forecaster.reporting.description import TAG as NOTE

@@ -1,17 +1,16 @@
 """The scores of a training: its model and seasonal naive on the windows of a split."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from forecaster.config.schema import Config, TrainerConfig
 from forecaster.data.problem import Problem
 from forecaster.data.splits import Part
+from forecaster.evaluation.baseline import score_seasonal_naive
 from forecaster.evaluation.score import (
     PublishedErrors,
-    Scoring,
     WindowScores,
     no_callback,
-    score_seasonal_naive,
     score_windows,
     scorings_of,
 )
@@ -54,6 +53,9 @@ def score_split(model: Forecaster, problem: Problem, config: Config, part: Part)
 
 
 def score_naive(model: Forecaster, problem: Problem, settings: TrainerConfig) -> SplitScores:
-    """The scores of seasonal naive on the test windows of a model's point forecasts."""
-    limit = scorings_of(model, settings)[0].limit
-    return SplitScores(score_seasonal_naive(problem, "test", Scoring("point", limit=limit)), None)
+    """The scores of seasonal naive on the test windows of a model's forecasts."""
+    scoring, sampled = scorings_of(model, settings)
+    point = score_seasonal_naive(problem, "test", replace(scoring, mode="point"))
+    if sampled is None:
+        return SplitScores(point, None)
+    return SplitScores(point, score_seasonal_naive(problem, "test", sampled))
