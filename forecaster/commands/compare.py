@@ -1,5 +1,6 @@
 """The commands that compare models: ``benchmark`` and ``backtest``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -211,10 +212,14 @@ def backtest(
         for r in result.ranking
     ]
     print_table(["model", "mae", "crps", "coverage/90", "seconds"], rows)
-    click.echo(
-        f"{origins} origins; errors in standard deviations of the training rows; the crps of a "
-        "point forecast is its mae"
-    )
+    click.echo(_scale(origins, [r.coverage for r in result.ranking]))
     for line in in_words(result.comparisons, by):
         click.echo(line)
     click.echo(f"run    {result.run_id}")
+
+
+def _scale(origins: int, coverages: Sequence[float]) -> str:
+    """What the errors are measured in; without intervals, nan, a crps is an absolute error."""
+    text = f"{origins} origins; errors in standard deviations of the training rows"
+    pointwise = any(coverage != coverage for coverage in coverages)
+    return f"{text}; the crps of a point forecast is its mae" if pointwise else text

@@ -941,3 +941,10 @@ def test_a_coarser_file_is_forecast_with_a_longer_step(
         "--resample-rate gives a point forecast only"
         in inside(*args, 2, "--csv", path, "--mode", "probabilistic", status=1).stderr
     )
+
+
+def test_a_backtest_speaks_of_point_forecasts_only_if_there_are_any() -> None:
+    from forecaster.commands.compare import _scale
+
+    assert _scale(3, [0.9, 0.8]) == "3 origins; errors in standard deviations of the training rows"
+    assert _scale(3, [0.9, math.nan]).endswith("; the crps of a point forecast is its mae")
