@@ -45,8 +45,12 @@ def score_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> Wind
 
 
 def _errors(naive: Forecaster, problem: Problem, part: Part) -> Tensor:
-    """The errors (n, K, H) on windows before those of ``part``, nan where the truth is missing."""
+    """The errors (n, K, H) on windows before those of ``part``, nan where the truth is missing.
+
+    Each is there with either sign, so that the forecast is the centre of the intervals, and a drift
+    counts as spread.
+    """
     parts = [each for each in _BEFORE[part] if problem.count_windows(each)]
     found = [held_out_errors(naive, problem, _ERRORS, each).errors for each in parts]
     none = torch.zeros(0, problem.channels, problem.config.horizon)
-    return torch.cat([none, *found])
+    return torch.cat([none, *found, *(-errors for errors in found)])
