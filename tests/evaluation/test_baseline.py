@@ -101,7 +101,7 @@ def test_missing_values_are_no_errors(tmp_path: Path) -> None:
     problem = problem_of(tmp_path / "gap.csv", y)
     found = score_seasonal_naive(problem, "test", SAMPLED).pooled()
     assert 0.85 < found["coverage/90"] <= 1
-    y[0, : problem.borders[0].validation - 20] = np.nan
+    y[0, 20 : problem.borders[0].validation - 3] = np.nan
     blank = problem_of(tmp_path / "blank.csv", y)
     assert "crps" not in score_seasonal_naive(blank, "test", SAMPLED).pooled()
 
