@@ -68,8 +68,9 @@ class TrainerConfig(Section):
 
     ``stage_epochs``: the maximum of epochs of a submodel trained first, such as a prior, and
     ``stage_learning_rate`` its learning rate (None: the same); ``max_epochs`` and ``max_steps``
-    (rounded up to whole epochs) are those of the model itself. ``epoch_batches``: the maximum of
-    batches in an epoch, after which validation follows (None: all training windows).
+    (rounded up to whole epochs) are those of the model itself. ``epoch_batches``: the number of
+    batches in an epoch, after which validation follows; the windows of a small file are repeated
+    (None: all training windows, once). ``stage_batches``: likewise of a submodel.
     ``validation_windows``: the number of evenly spaced validation windows scored after each epoch
     (all by default). At the end ``point_windows`` of each split are scored with the point forecast
     (all by default) and ``score_windows`` with samples (0: none); the metrics ``windows`` and
@@ -81,6 +82,7 @@ class TrainerConfig(Section):
     stage_epochs: Positive = 50
     max_steps: Positive | None = None
     epoch_batches: Positive | None = None
+    stage_batches: Positive | None = None
     batch_size: Positive = 32
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     stage_learning_rate: Annotated[float, Field(gt=0)] | None = None

@@ -1,5 +1,6 @@
 """The Lightning data module: the windows of a training, their order, and each device's share."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -33,29 +34,30 @@ class _EpochSampler:
     """Batches of window numbers in an order that is a function of the seed and the epoch alone.
 
     So a resumed run sees the same order. Several devices share it: their n-th batches together are
-    the n-th section of it.
+    the n-th section of it. ``batches``: the length of an epoch, in which windows are repeated in
+    another order once all were seen (None: all windows once).
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int, share: Share) -> None:
-        self.count, self.batch_size, self.seed, self.share, self.epoch = (
-            count,
-            batch_size,
-            seed,
-            share,
-            0,
-        )
+    def __init__(
+        self, count: int, batch_size: int, seed: int, share: Share, batches: int | None = None
+    ) -> None:
+        self.count, self.batch_size, self.seed, self.share = count, batch_size, seed, share
+        self.batches, self.epoch = batches, 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[Int[Tensor, " B"]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        yield from self.share.of(torch.randperm(self.count, generator=generator)).split(
-            self.batch_size
+        passes = (torch.randperm(self.count, generator=generator) for _ in itertools.count())
+        batches = (
+            batch for order in passes for batch in self.share.of(order).split(self.batch_size)
         )
+        return itertools.islice(batches, len(self))
 
     def __len__(self) -> int:
-        return -(-self.share.size(self.count) // self.batch_size)
+        every = -(-self.share.size(self.count) // self.batch_size)
+        return every if self.batches is None else self.batches
 
 
 class WindowData(pl.LightningDataModule):
@@ -75,12 +77,20 @@ class WindowData(pl.LightningDataModule):
         super().__init__()
         self.train, self.validation = train, validation
         self.batch_size, self.seed, self.validation_limit = batch_size, seed, validation_limit
+        self.epoch_batches: int | None = None
         self.use_share(Share())
 
     def use_share(self, share: Share) -> None:
         """Restrict all further epochs to this share."""
         self.share = share
-        self.sampler = _EpochSampler(len(self.train), self.batch_size, self.seed, share)
+        self.use_batches(self.epoch_batches)
+
+    def use_batches(self, batches: int | None) -> None:
+        """Let all further epochs have this number of batches (None: every window once)."""
+        self.epoch_batches = batches
+        self.sampler = _EpochSampler(
+            len(self.train), self.batch_size, self.seed, self.share, batches
+        )
 
     def train_dataloader(self) -> DataLoader[Batch]:
         return DataLoader(self.train, sampler=self.sampler, batch_size=None)

@@ -327,6 +327,7 @@ def _train_stages(model: Forecaster, work: _Work) -> None:
                 share = stage.weight / sum(other.weight for other in stages[place:])
                 limit = None if work.limit is None else work.limit.share(share)
                 callbacks = _callbacks(stage, replace(work, limit=limit))
+                work.course.data.use_batches(stage.config.epoch_batches)
                 work.course.train(stage, callbacks, work.progress)
             work.progress.skip(work.name + stage.title)
             stage.load()
@@ -393,7 +394,7 @@ def _stage_settings(config: TrainerConfig) -> TrainerConfig:
     budget = {
         "max_epochs": config.stage_epochs,
         "max_steps": None,
-        "epoch_batches": None,
+        "epoch_batches": config.stage_batches,
         "learning_rate": rate,
     }
     return config.model_copy(update=budget)
@@ -405,8 +406,8 @@ def on_cuda(config: TrainerConfig) -> bool:
 
 
 def _budget(config: TrainerConfig, batches: int) -> tuple[int, int]:
-    """The batches of an epoch and the most epochs."""
-    batches, epochs = min(batches, config.epoch_batches or batches), config.max_epochs
+    """The batches of an epoch and the most epochs; ``batches``: those of all windows."""
+    batches, epochs = config.epoch_batches or batches, config.max_epochs
     if config.max_steps is not None:
         batches = min(batches, config.max_steps)
         epochs = min(epochs, -(-config.max_steps // batches))  # validation is at an epoch's end

@@ -1,5 +1,6 @@
 """Windows over constructed series, where every value tells its place."""
 
+import itertools
 import pickle
 
 import numpy as np
@@ -143,6 +144,25 @@ def test_an_epoch_visits_every_window_once_in_an_order_of_its_own() -> None:
     assert sorted(orders[0]) == list(range(len(windows)))
     assert orders[0] != orders[1]
     assert orders[0] == orders[2]
+
+
+def test_an_epoch_of_so_many_batches_repeats_windows_or_stops_early() -> None:
+    windows = cut_windows([counting(100)], [Borders(60, 80, 100)], "train", 10, 4, [0])
+    data = WindowData(windows, windows, batch_size=7, seed=3)
+    whole = [batch.index.tolist() for batch in data.train_dataloader()]
+    found = {}
+    for count in (3, 2 * len(whole) + 1):
+        data.use_batches(count)
+        data.use_share(Share())
+        found[count] = [batch.index.tolist() for batch in data.train_dataloader()]
+        assert len(found[count]) == len(data.train_dataloader()) == count
+    assert found[3] == whole[:3]
+    first, second = found[count][: len(whole)], found[count][len(whole) : -1]
+    assert first == whole
+    assert sorted(itertools.chain(*second)) == list(range(len(windows)))
+    assert second != first
+    data.use_batches(None)
+    assert [batch.index.tolist() for batch in data.train_dataloader()] == whole
 
 
 def test_ordered_loader_drops_no_window() -> None:
