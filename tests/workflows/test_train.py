@@ -58,9 +58,9 @@ def trained():
 
 def fitted(config, problem, folder: Path):
     torch.manual_seed(config.trainer.seed)
-    model = build(
-        config.model, Shape(problem.channels, config.data.lookback, config.data.horizon, 7)
-    )
+    data, series = config.data, len(problem.table.series)
+    shape = Shape(problem.channels, data.lookback, data.horizon, 7, series=series)
+    model = build(config.model, shape)
     data = WindowData(
         problem.windows("train"), problem.windows("validation"), 32, config.trainer.seed, 32
     )
