@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
+import pandas as pd
 from gluonts.model.predictor import Predictor
 
 from forecaster.api.arguments import choice, folder_of, levels, seed_of, whole, whole_or_none
@@ -94,6 +95,11 @@ class Model:
         of the 95 % interval, ``windows``.
         """
         return dict(self._saved.metadata.get("skill", {}))
+
+    @property
+    def trained_until(self) -> dict[str, pd.Timestamp]:
+        """The last time that the model has learnt from or was chosen by, by item id ('': wide)."""
+        return self._saved.until()
 
     def _config(self, overrides: Mapping[str, Any]) -> Config:
         """The configuration of a new training of this model, on other data."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
-from forecaster.api.arguments import folder_of
+from forecaster.api.arguments import choice, folder_of
 from forecaster.api.configs import Accelerator, Bounds, config_of, model_name, overrides_of
 from forecaster.api.model import Model
 from forecaster.api.roles import Roles, read_roles
@@ -35,12 +35,13 @@ def train(
     lower: Bounds | None = None,
     upper: Bounds | None = None,
     accelerator: Accelerator = "auto",
+    refit: str = "auto",
     experiment: str = "forecaster",
     run_name: str | None = None,
     tracking: bool = True,
     **roles: Unpack[Roles],
 ) -> Model:
-    """Train a model, evaluate it on held-out windows, and save and track it.
+    """Train a model, evaluate it on held-out windows, train it on all rows, save and track it.
 
     ``source``: the path of a CSV or Parquet file, a pandas or polars frame, wide (a column for each
     series) or long (with a column of series names), whose index may be the times, or a GluonTS data
@@ -49,6 +50,7 @@ def train(
     ``horizon``, ``lookback``: steps to forecast, and steps of history that the model reads.
     ``settings``: any configuration keys.
     ``lower``, ``upper``: bounds of all columns or by column; forecasts are clipped to them.
+    ``refit``: ``none`` saves the model that was evaluated, without learning from the newest rows.
     ``output``: the saved model's folder. ``tracking=False`` writes nothing but that folder, by
     default a temporary one. ``roles``: see ``forecaster.api.roles.Roles``.
 
@@ -66,9 +68,11 @@ def train(
         raise UserError("give preset or model, not both")
     given = preset if model is None else model
     data, selected = read_source(source), "s2dbm" if given is None else given
+    choice("refit", refit, ("auto", "all", "none"))
     config = config_of(
         selected,
-        overrides_of(
+        {"trainer.refit": refit}
+        | overrides_of(
             data,
             horizon,
             lookback,

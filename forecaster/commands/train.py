@@ -40,6 +40,12 @@ from forecaster.errors import UserError
     type=int,
     help="Number of GPUs, or of processes on the CPU; each has its own batches.",
 )
+@click.option(
+    "--refit",
+    type=click.Choice(["all", "none"]),
+    help="Then train the saved model on all rows, or save the one that was scored (default: all, "
+    "none with --dataset).",
+)
 @click.option("--precision", help="32-true, 16-mixed or bf16-mixed.")
 @click.option(
     "--experiment", default="forecaster", show_default=True, help="The MLflow experiment."
@@ -108,6 +114,9 @@ def train(
                 "seasonal_naive": trained.baseline,
                 "verdict": trained.verdict.text,
                 "skill": asdict(trained.verdict.skill),
+                "refit": "none" if trained.trained_until is None else "all",
+                "learnt_until": trained.learnt_until,
+                "trained_until": trained.trained_until,
                 **version,
             }
         )
@@ -116,6 +125,7 @@ def train(
     click.echo(trained.verdict.text)
     if trained.version is not None:
         click.echo(f"version {trained.version} of the registered model; see: models versions")
+    click.echo(trained.scored)
     click.echo(f"run    {trained.run_id}\nmodel  {trained.folder}")
 
 
@@ -143,7 +153,7 @@ def overrides(given: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("csv", "dataset", "horizon", "lookback", "lower", "upper", *COLUMNS):
         if given.get(key) is not None:
             values[f"data.{key}"] = str(given[key]) if key == "csv" else given[key]
-    for key in ("seed", "accelerator", "devices", "precision"):
+    for key in ("seed", "accelerator", "devices", "precision", "refit"):
         if given.get(key) is not None:
             values[f"trainer.{key}"] = given[key]
     return values

@@ -74,7 +74,9 @@ class TrainerConfig(Section):
     ``validation_windows``: the number of evenly spaced validation windows scored after each epoch
     (all by default). At the end ``point_windows`` of each split are scored with the point forecast
     (all by default) and ``score_windows`` with samples (0: none); the metrics ``windows`` and
-    ``probabilistic_windows`` are their numbers.
+    ``probabilistic_windows`` are their numbers. ``refit``: then train the model that is saved on
+    ``all`` rows, or save the one that was scored (``none``); ``auto``: all rows of a file or a
+    frame, none for a named data set.
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -96,6 +98,7 @@ class TrainerConfig(Section):
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: Positive = 1
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    refit: Literal["auto", "all", "none"] = "auto"
 
 
 class Config(Section):

@@ -1,7 +1,7 @@
 """The learning problem of a configuration: table, split borders, scaling and windows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,6 +76,11 @@ class Problem:
         starts = [step_number(self.table.start(s)) for s in self.table.series]
         lookback, horizon = self.config.lookback, self.config.horizon
         return cut_windows(scaled, self.borders, part, lookback, horizon, starts, self.numbers)
+
+    def on_all_rows(self) -> "Problem":
+        """The problem of learning from all rows, none held out; the scaling remains."""
+        lengths = [len(series.values) for series in self.table.series]
+        return replace(self, borders=tuple(Borders(n, n, n) for n in lengths))
 
     def learnt_until(self) -> dict[str, str]:
         """The last time of the training and validation rows of each series, by item id."""

@@ -1,11 +1,14 @@
 """A saved model: a folder of plain files, without pickle and without the training data.
 
 config.yaml  weights.safetensors  calibration.safetensors  scaling.json  schema.json  metadata.json
+
+A model that was trained on all rows has beside it, in ``held_out/``, the weights and the
+calibration of the one that was fitted without the newest rows and scored on them.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +44,7 @@ FILES = (
     "schema.json",
     "metadata.json",
 )
+HELD_OUT = "held_out"
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,33 @@ class SavedModel:
         config = self.config.model_copy(update={"data": data})
         return replace(self, config=config, schema=replace(self.schema, interval=coarse), rate=rate)
 
+    def scored(self) -> "SavedModel":
+        """The model that the figures of the training are of; itself if it learnt no further rows.
+
+        Raises UserError if its files are missing or damaged.
+        """
+        if "trained_until" not in self.metadata:
+            return self
+        folder, config = self.folder / HELD_OUT, self.config
+        names = ("weights.safetensors", "calibration.safetensors")
+        _check_files(self.folder, [f"{HELD_OUT}/{name}" for name in names])
+        model = _read_weights(folder, config, self.schema, len(self.scaling))
+        errors = _read_errors(folder, config, self.schema)
+        metadata = {key: self.metadata[key] for key in self.metadata if key != "trained_until"}
+        model = model.to(self.model.device).eval()
+        return replace(self, model=model, held_out=errors, metadata=metadata)
+
+    def until(self) -> dict[str, pd.Timestamp]:
+        """The last time that the model has learnt from or was chosen by, by item id."""
+        key = "trained_until" if "trained_until" in self.metadata else "learnt_until"
+        try:
+            last = self.metadata.get(key, {}).items()
+            return {name: pd.Timestamp(text) for name, text in last}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{self.folder / 'metadata.json'}: {key} is damaged; copy the model again"
+            ) from error
+
     def conformal(self) -> "SavedModel":
         """The same model with conformal intervals in place of its distribution."""
         if self.rate != 1:
@@ -124,8 +155,13 @@ def save_model(
     problem: Problem,
     held_out: HeldOut,
     metadata: Mapping[str, Any],
+    scored: tuple[Forecaster, HeldOut] | None = None,
 ) -> None:
-    """Write all files of a saved model into ``folder``, with CPU tensors."""
+    """Write all files of a saved model into ``folder``, with CPU tensors.
+
+    ``held_out``: the errors that intervals are made of. ``scored``: the model that was scored and
+    its errors, if ``model`` learnt from further rows.
+    """
     table = problem.table
     schema = Schema(table.names, table.report.facts["layout"], table.interval)
     scaling = {
@@ -134,15 +170,22 @@ def save_model(
     }
     content = store_custom_code(config.model_dump(mode="json"), folder)
     (folder / "config.yaml").write_text(dump_content(content), encoding="utf-8")
+    _write_tensors(folder, model, held_out)
+    if scored is not None:
+        (folder / HELD_OUT).mkdir()
+        _write_tensors(folder / HELD_OUT, *scored)
+    _write_json(folder / "scaling.json", scaling)
+    _write_json(folder / "schema.json", schema.to_json())
+    _write_json(folder / "metadata.json", {"format": FORMAT, "versions": versions(), **metadata})
+
+
+def _write_tensors(folder: Path, model: Forecaster, errors: HeldOut) -> None:
     weights = {
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }
     safetensors.torch.save_file(weights, folder / "weights.safetensors")
-    calibration = {name: value.contiguous() for name, value in vars(held_out).items()}
+    calibration = {name: value.contiguous() for name, value in vars(errors).items()}
     safetensors.torch.save_file(calibration, folder / "calibration.safetensors")
-    _write_json(folder / "scaling.json", scaling)
-    _write_json(folder / "schema.json", schema.to_json())
-    _write_json(folder / "metadata.json", {"format": FORMAT, "versions": versions(), **metadata})
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -159,18 +202,18 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _check_files(folder: Path) -> None:
+def _check_files(folder: Path, names: Sequence[str] = FILES) -> None:
     if not folder.is_dir():
         raise UserError(
             f"{folder}: no such saved model; give the folder that training printed, a run, or "
             "'latest'"
         )
-    for name in FILES:
+    for name in names:
         if not (folder / name).is_file():
             raise UserError(
                 f"{folder}: incomplete, {name} is missing; train or copy the model again"
             )
-        if (folder / name).resolve().parent != folder.resolve():
+        if (folder / name).resolve() != folder.resolve() / name:
             raise UserError(
                 f"{folder / name}: a link to outside the saved model; put the file itself there"
             )
@@ -234,19 +277,30 @@ def load_model(
         raise UserError(
             f"{folder}: schema.json or scaling.json is damaged ({error}); train the model again"
         ) from error
+    errors = _read_errors(folder, config, schema)
+    model = _read_weights(folder, config, schema, len(scaling))
+    return SavedModel(folder, config, model.to(device).eval(), schema, scaling, metadata, errors)
+
+
+def _read_errors(folder: Path, config: Config, schema: Schema) -> HeldOut:
     with _as_damaged(folder / "calibration.safetensors") as path:
         saved = safetensors.torch.load_file(path, device="cpu")
-        held_out = HeldOut(**saved) if "times" in saved else HeldOut.of(saved["errors"])
-        if held_out.errors.shape[1:] != (len(schema.names), config.data.horizon):
-            raise RuntimeError(f"errors of shape {tuple(held_out.errors.shape)}")
+        errors = HeldOut(**saved) if "times" in saved else HeldOut.of(saved["errors"])
+        if errors.errors.shape[1:] != (len(schema.names), config.data.horizon):
+            raise RuntimeError(f"errors of shape {tuple(errors.errors.shape)}")
+        return errors
+
+
+def _read_weights(folder: Path, config: Config, schema: Schema, series: int) -> Forecaster:
+    """The model with its weights, on the CPU, frozen."""
     with _as_damaged(folder / "weights.safetensors") as path:
-        shape = shape_of(config.data, schema.interval, len(schema.names), len(scaling))
+        shape = shape_of(config.data, schema.interval, len(schema.names), series)
         model = build(config.model, shape)
         model.load_state_dict(safetensors.torch.load_file(path, device="cpu"))
         if not all(bool(p.isfinite().all()) for p in model.parameters()):
             raise RuntimeError("a weight is not finite")
-    model.requires_grad_(False)
-    return SavedModel(folder, config, model.to(device).eval(), schema, scaling, metadata, held_out)
+        assert isinstance(model, Forecaster)
+        return model.requires_grad_(False)
 
 
 @contextmanager

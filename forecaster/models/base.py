@@ -145,6 +145,19 @@ class Forecaster(nn.Module):
     def calibrate(self, train: Windows, validation: Windows) -> None:
         """Compute what the model needs from the data after training, for example residuals."""
 
+    def calibrate_after(self, precursor: "Precursor") -> None:
+        """In place of ``calibrate``, for a model that is trained on all rows.
+
+        By default the precursor's buffers, but those of its stages, are copied, if it is calibrated
+        at all.
+        """
+        if type(self).calibrate is not Forecaster.calibrate:
+            calibrated = dict(precursor.model.named_buffers())
+            staged = {id(buffer) for stage in self.stages() for buffer in stage.buffers()}
+            for name, buffer in self.named_buffers():
+                if id(buffer) not in staged:
+                    buffer.copy_(calibrated[name])
+
     def check_steps(self, steps: int | None) -> None:
         """Raise UserError if the model cannot sample in this number of steps."""
         if steps is not None:
@@ -153,6 +166,20 @@ class Forecaster(nn.Module):
     def has_spread(self, steps: int | None) -> bool:
         """Whether samples drawn in this number of steps differ from each other."""
         return self.distribution != "none"
+
+
+@dataclass(frozen=True)
+class Precursor:
+    """A held-out model, or a stage of it, and its windows, of which it learnt ``train`` alone."""
+
+    model: Forecaster
+    train: Windows
+    validation: Windows
+    test: Windows
+
+    def stage(self, number: int) -> "Precursor":
+        """The stage of this number; the model itself is the last."""
+        return replace(self, model=[*self.model.stages(), self.model][number])
 
 
 class StreamingState(Forecaster):

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from forecaster.config.schema import TrainerConfig
 from forecaster.data.problem import Problem
-from forecaster.data.splits import Part
+from forecaster.data.splits import PARTS, Part
 from forecaster.data.windows import evenly_spaced, loader_of
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster
+from forecaster.models.out_of_sample import excess
 from forecaster.models.seeds import window_seeds
 
 # the largest number of windows: enough for levels of a thousandth
@@ -58,3 +59,18 @@ def held_out_errors(
         times.append(cpu_batch.time)
         owners.append(cpu_batch.series)
     return HeldOut(torch.cat(errors), torch.cat(times), torch.cat(owners))
+
+
+def errors_after(
+    before: HeldOut, model: Forecaster, problem: Problem, settings: TrainerConfig
+) -> HeldOut:
+    """The errors of a model trained on all rows on validation and test windows, as out of sample.
+
+    ``before``: those of the held-out model on validation windows.
+    """
+    ours, newest = (held_out_errors(model, problem, settings, part) for part in PARTS[1:])
+    return HeldOut(
+        excess(ours.errors, before.errors) * torch.cat([ours.errors, newest.errors]),
+        torch.cat([ours.times, newest.times]),
+        torch.cat([ours.owners, newest.owners]),
+    )

@@ -253,6 +253,10 @@ class Course(Protocol):
     def data(self) -> WindowData:
         """The windows that the stages are trained on."""
 
+    @property
+    def steps(self) -> Sequence[int] | None:
+        """The exact number of steps of each stage, None for the configured budget."""
+
     def train(self, stage: Stage, callbacks: list[pl.Callback], progress: Monitor) -> None:
         """Train a stage up to its checkpoint ``done``."""
 
@@ -276,7 +280,7 @@ def train_stages(
     """
     quiet_libraries()
     work = _Work(course, config, folder, report, progress, limit, name)
-    with progress.overall(parts_of(model, course.data, config, name), limit):
+    with progress.overall(parts_of(model, course.data, config, name, course.steps), limit):
         if config.devices > 1 and any(p.requires_grad for p in model.parameters()):
             receive = report if report is not None else (lambda losses, epoch: None)
             backend = "nccl" if on_cuda(config) else "gloo"
@@ -376,13 +380,19 @@ def stages_of(model: Forecaster, config: TrainerConfig, folder: Path) -> list[St
 
 
 def parts_of(
-    model: Forecaster, data: WindowData, config: TrainerConfig, name: str = ""
+    model: Forecaster,
+    data: WindowData,
+    config: TrainerConfig,
+    name: str = "",
+    steps: Sequence[int] | None = None,
 ) -> list[Part]:
     """The parts of a training for its progress, with the steps and epochs planned at most."""
     parts, batches = [], len(data.train_dataloader())
     for stage in stages_of(model, config, Path()):
-        size, epochs = _budget(stage.config, batches)
-        parts += [Part(name + stage.title, size * epochs, epochs)] if stage.weight else []
+        planned = None if steps is None else steps[stage.number]
+        size, epochs = _budget(stage.config, batches, planned)
+        known = stage.weight and epochs
+        parts += [Part(name + stage.title, size * epochs, epochs)] if known else []
     return parts
 
 
@@ -405,9 +415,14 @@ def on_cuda(config: TrainerConfig) -> bool:
     return config.accelerator != "cpu" and torch.cuda.is_available()
 
 
-def _budget(config: TrainerConfig, batches: int) -> tuple[int, int]:
-    """The batches of an epoch and the most epochs; ``batches``: those of all windows."""
+def _budget(config: TrainerConfig, batches: int, steps: int | None = None) -> tuple[int, int]:
+    """The batches of an epoch and the most epochs; ``batches``: those of all windows.
+
+    ``steps``: see ``make_trainer``.
+    """
     batches, epochs = config.epoch_batches or batches, config.max_epochs
+    if steps is not None:
+        return batches, -(-steps // batches)
     if config.max_steps is not None:
         batches = min(batches, config.max_steps)
         epochs = min(epochs, -(-config.max_steps // batches))  # validation is at an epoch's end
@@ -415,10 +430,17 @@ def _budget(config: TrainerConfig, batches: int) -> tuple[int, int]:
 
 
 def make_trainer(
-    config: TrainerConfig, folder: Path, batches: int, callbacks: Sequence[pl.Callback]
+    config: TrainerConfig,
+    folder: Path,
+    batches: int,
+    callbacks: Sequence[pl.Callback],
+    steps: int | None = None,
 ) -> pl.Trainer:
-    """The Trainer, whose only files and output are those of ``callbacks``."""
-    batches, epochs = _budget(config, batches)
+    """The Trainer, whose only files and output are those of ``callbacks``.
+
+    ``steps``: their exact number, in place of the configured budget.
+    """
+    batches, epochs = _budget(config, batches, steps)
     return pl.Trainer(
         accelerator="cuda" if on_cuda(config) else "cpu",
         devices=config.devices,
@@ -427,6 +449,7 @@ def make_trainer(
         else "auto",
         precision=config.precision,
         max_epochs=epochs,
+        max_steps=-1 if steps is None else steps,
         limit_train_batches=batches,
         gradient_clip_val=config.gradient_clip or None,
         callbacks=list(callbacks),
@@ -446,6 +469,7 @@ class _Validated:
     """Each stage ends with the weights of its best validation score, and is then calibrated."""
 
     data: WindowData
+    steps = None
 
     def train(self, stage: Stage, callbacks: list[pl.Callback], progress: Monitor) -> None:
         """Train until the validation score no longer improves, and select the best weights."""

@@ -16,7 +16,7 @@ from forecaster.reporting.verdict import Verdict
 from forecaster.tracking import labels
 from forecaster.tracking.provenance import code_version
 from forecaster.workflows.evaluate_report import Evaluated, Prepared, write_evaluation
-from forecaster.workflows.evaluate_windows import EvaluateOptions, Rolling, prepare
+from forecaster.workflows.evaluate_windows import EvaluateOptions, Rolling, prepare, with_held_out
 from forecaster.workflows.run_context import RunContext
 from forecaster.workflows.tracking_target import Run
 
@@ -57,6 +57,9 @@ def evaluate(
     """``evaluate_saved`` for a loaded model; ``on_batch`` receives each scored batch."""
     _check_conformal(options)
     prepared = prepare(_configured(saved, options), options, context.notify)
+    if prepared.learnt:
+        held_out = _configured(saved.scored(), options)
+        prepared = with_held_out(prepared, held_out, options.rolling, context.notify)
     name = options.run_name or _run_name(options, prepared)
     with context.tracker.open(options.experiment, name) as run:
         _log_start(run, options, prepared)
@@ -136,6 +139,7 @@ def _log_start(run: Run, options: EvaluateOptions, prepared: Prepared) -> None:
         "data.horizon": config.horizon,
         "data.lookback": config.lookback,
         "windows": prepared.which,
+        "scored": prepared.scored,
         "mode": scoring.mode,
         "samples": scoring.samples if sampled else None,
         "steps": scoring.steps,

@@ -31,7 +31,11 @@ from forecaster.tracking.provenance import versions
 
 @dataclass(frozen=True)
 class Prepared:
-    """A saved model and the windows to score; ``which`` describes them in words."""
+    """A model and the windows to score; ``which`` describes them in words.
+
+    ``learnt``: the model has learnt from some of their targets, or was chosen by them.
+    ``held_out``: it is the one that was fitted without the newest rows, not that in service.
+    """
 
     saved: SavedModel
     problem: Problem
@@ -39,6 +43,13 @@ class Prepared:
     part: Part
     scoring: Scoring
     which: str
+    learnt: bool = False
+    held_out: bool = False
+
+    @property
+    def scored(self) -> str:
+        """The scored one of a saved model's two models, in words."""
+        return "the held-out model" if self.held_out else "the saved model"
 
     @property
     def prefix(self) -> str:
@@ -59,7 +70,8 @@ class Prepared:
         """A description of ``count`` scored windows."""
         scale = "in the file's own units" if self.problem.protocol is None else "on z-scored values"
         ahead = f"{self.problem.config.horizon} steps ahead"
-        return f"{count} windows of {self.data_name}, {self.which}, {ahead}, {scale}"
+        scored = f", by {self.scored}" if self.held_out else ""
+        return f"{count} windows of {self.data_name}, {self.which}, {ahead}, {scale}{scored}"
 
 
 @dataclass(frozen=True)

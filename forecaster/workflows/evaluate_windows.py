@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from forecaster.config.schema import DataConfig
 from forecaster.data.problem import (
     Problem,
@@ -74,10 +72,67 @@ def prepare(
     problem, scoring, which = _problem(saved, in_model_order(saved, table), source, options)
     _notify_unknown_series(saved, problem, notify)
     part: Part = "validation" if options.split == "validation" else "test"
-    windows = problem.windows(part)
-    if part == "test":
-        _notify_training_rows(saved, problem, options.rolling is not None, notify)
-    return Prepared(saved, problem, windows, part, scoring, which)
+    learnt = _learnt(saved, problem, part)
+    return Prepared(saved, problem, problem.windows(part), part, scoring, which, learnt)
+
+
+def with_held_out(
+    prepared: Prepared,
+    held_out: SavedModel,
+    rolling: Rolling | None,
+    notify: Callable[[str], object],
+) -> Prepared:
+    """The same windows for the held-out model, as that in service has learnt from them.
+
+    ``notify`` is told so, and if the held-out model has learnt from test windows, too.
+    """
+    saved, problem, part = prepared.saved, prepared.problem, prepared.part
+    other = "" if problem.table.digest == saved.metadata.get("digest") else ", if these are its"
+    other = f"{other} series" if other else ""
+    apart = held_out.model is not saved.model
+    if apart:
+        notify(
+            f"scored is the held-out model: the saved model was trained on all rows until "
+            f"{max(saved.until().values())}{other}{_fresh_origins(saved, problem, rolling)}"
+        )
+    learnt = _learnt(held_out, problem, part)
+    if learnt and part == "test":
+        which, remedy = "--origins: the earliest", "give fewer origins or a smaller --stride"
+        if rolling is None:
+            which = "the test split: its first windows"
+            remedy = "give --origins that lie after those rows"
+        notify(
+            f"{which} lie in the rows that this model was trained on or chosen by{other}, which "
+            f"flatters it; {remedy}"
+        )
+    return replace(prepared, saved=held_out, learnt=learnt, held_out=apart)
+
+
+def _fresh_origins(saved: SavedModel, problem: Problem, rolling: Rolling | None) -> str:
+    """How many origins lie after all rows that a model has learnt from, as the end of a note."""
+    until, table, horizon = saved.until(), problem.table, problem.config.horizon
+    stride = (rolling.stride if rolling else None) or horizon
+    fresh = [
+        int((table.interval.stamps(s.first, len(s.values)) > until[s.item_id or ""]).sum())
+        for s in table.series
+        if (s.item_id or "") in until
+    ]
+    count = (min(fresh) - horizon) // stride + 1
+    if count < 1:
+        return ""
+    which = f"--origins {count}" + (f" --stride {stride}" if rolling and rolling.stride else "")
+    return f"; {which} scores the saved model, on the rows after that"
+
+
+def _learnt(saved: SavedModel, problem: Problem, part: Part) -> bool:
+    """Whether a model has learnt from a target of these windows, or was chosen by it."""
+    until, table = saved.until(), problem.table
+    for series, border in zip(table.series, problem.borders, strict=True):
+        first = table.interval.stamps(series.first, border.part(part)[0] + 1)[-1]
+        last = until.get(series.item_id or "")
+        if last is not None and first <= last:
+            return True
+    return False
 
 
 def _problem(
@@ -110,38 +165,6 @@ def _notify_unknown_series(
             f"{len(unknown)} series, such as '{unknown[0]}', were not in the training: scaled by "
             "their own values before "
             "those scored"
-        )
-
-
-def _notify_training_rows(
-    saved: SavedModel, problem: Problem, rolling: bool, notify: Callable[[str], object]
-) -> None:
-    """Notify if windows lie in the rows that the model was trained or selected on."""
-    table, seen = problem.table, False
-    try:
-        until = {
-            name: pd.Timestamp(last)
-            for name, last in saved.metadata.get("learnt_until", {}).items()
-        }
-    except (AttributeError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{saved.folder / 'metadata.json'}: learnt_until is damaged; copy the model again"
-        ) from error
-    for series, border in zip(table.series, problem.borders, strict=True):
-        first = table.interval.stamps(series.first, border.part("test")[0] + 1)[-1]
-        last_seen = until.get(series.item_id or "")
-        seen |= last_seen is not None and first <= last_seen
-    if seen:
-        other = "" if table.digest == saved.metadata.get("digest") else ", if these are its series"
-        which, remedy = "--origins: the earliest", "give fewer origins or a smaller --stride"
-        if not rolling:
-            which, remedy = (
-                "the test split: its first windows",
-                "give --origins that lie after those rows",
-            )
-        notify(
-            f"{which} lie in the rows that this model was trained on or chosen by{other}, which "
-            f"flatters it; {remedy}"
         )
 
 

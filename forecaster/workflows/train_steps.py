@@ -18,7 +18,7 @@ from forecaster.inference.saved_model import SavedModel, load_model, save_model
 from forecaster.io.atomic import whole_folder
 from forecaster.io.output_tables import table_bytes
 from forecaster.models.base import Forecaster
-from forecaster.models.held_out import held_out_errors
+from forecaster.models.held_out import errors_after, held_out_errors
 from forecaster.models.selected import choices
 from forecaster.reporting import description, summary
 from forecaster.reporting.plots import plot_forecast, recent_history
@@ -28,6 +28,7 @@ from forecaster.tracking import labels
 from forecaster.tracking.provenance import code_version, versions
 from forecaster.training.fit import fit, new_model, on_cuda, window_data
 from forecaster.training.progress import Stopwatch
+from forecaster.training.refit import Refitted, refit, wanted
 from forecaster.workflows.run_context import RunContext
 from forecaster.workflows.tracking_target import Run
 from forecaster.workflows.train_scores import score_naive, score_split
@@ -40,6 +41,9 @@ class TrainingResult:
     """The result of a training, with the metrics of seasonal naive as ``baseline``.
 
     ``verdict``: a comparison of the two. ``version``: of the registered model, if any.
+    ``learnt_until``: the last time of the rows that the model of these metrics has learnt from or
+    was chosen by, by item id; ``trained_until``: the same of the saved model, if that was then
+    trained on all rows.
     """
 
     run_id: str
@@ -47,7 +51,14 @@ class TrainingResult:
     metrics: dict[str, float]
     baseline: dict[str, float]
     verdict: Verdict
+    learnt_until: dict[str, str]
+    trained_until: dict[str, str] | None
     version: int | None = None
+
+    @property
+    def scored(self) -> str:
+        """Which model the metrics are of, in one line."""
+        return _scored(self.learnt_until, self.trained_until)
 
 
 @dataclass(frozen=True)
@@ -85,10 +96,19 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """An evaluated model, reloaded from its folder."""
+class InService:
+    """An evaluated model, and what was trained on all rows after it, if anything."""
 
     evaluated: Evaluated
+    refitted: Refitted | None
+    trained_until: dict[str, str] | None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The saved model, reloaded from its folder."""
+
+    service: InService
     saved: SavedModel
 
 
@@ -96,7 +116,8 @@ def run_steps(site: Site, config: Config, problem: Problem) -> TrainingResult:
     """Run all steps; each logs its result, so that a failure of a later one loses nothing."""
     fitted = _fit(site, config, problem)
     evaluated = _evaluate(site, fitted)
-    stored = _store(site, evaluated)
+    service = _refit(site, evaluated)
+    stored = _store(site, service)
     return _log(site, stored)
 
 
@@ -157,8 +178,39 @@ def _log_evaluation(site: Site, evaluated: Evaluated) -> None:
     site.context.tracker.log_files(site.run, write)
 
 
-def _store(site: Site, evaluated: Evaluated) -> Stored:
+def _refit(site: Site, evaluated: Evaluated) -> InService:
+    """Train the model that is saved on all rows, if configured."""
+    fitted = evaluated.fitted
+    config, problem = fitted.config, fitted.problem
+    if not wanted(config):
+        return InService(evaluated, None, None)
+    stopwatch = Stopwatch(site.checkpoints / "refit_seconds")
+
+    def report(losses: Mapping[str, float], epoch: int) -> None:
+        site.run.metrics(losses, epoch)
+        stopwatch.save()
+
+    progress = site.context.progress
+    refitted = refit(fitted.model, config, problem, site.checkpoints, report, progress)
+    if on_cuda(config.trainer):
+        refitted.model.to("cuda")
+    until = problem.on_all_rows().learnt_until()
+    site.run.metrics({"refit_seconds": stopwatch.seconds()})
+    site.run.tags({"trained_until": max(until.values()), **_steps(refitted)})
+    return InService(evaluated, refitted, until)
+
+
+def _steps(refitted: Refitted) -> dict[str, str]:
+    """The steps of the stages as tags, the model's own last."""
+    return {
+        "held_out_steps": ", ".join(map(str, refitted.held_out_steps)),
+        "refit_steps": ", ".join(map(str, refitted.steps)),
+    }
+
+
+def _store(site: Site, service: InService) -> Stored:
     """Save the model in its folder, and reload it."""
+    evaluated, refitted = service.evaluated, service.refitted
     fitted = evaluated.fitted
     config, model, problem = fitted.config, fitted.model, fitted.problem
     metadata = {
@@ -173,18 +225,23 @@ def _store(site: Site, evaluated: Evaluated) -> Stored:
         "code": code_version(),
         "learnt_until": problem.learnt_until(),
     }
-    errors = held_out_errors(model, problem, config.trainer)
+    errors, scored = held_out_errors(model, problem, config.trainer), None
+    if refitted is not None:
+        metadata |= {"trained_until": service.trained_until, **_steps(refitted)}
+        model, scored = refitted.model, (model, errors)
+        errors = errors_after(errors, model, problem, config.trainer)
     with whole_folder(site.folder) as partial:
-        save_model(partial, config, model, problem, errors, metadata)
-    return Stored(evaluated, load_model(site.folder, trust_code=True))
+        save_model(partial, config, model, problem, errors, metadata, scored)
+    return Stored(service, load_model(site.folder, trust_code=True))
 
 
 def _log(site: Site, stored: Stored) -> TrainingResult:
     """Log the model and a forecast past the end of the data; register the model if requested."""
     model_id = _log_model(site, stored)
     site.context.tracker.log_files(site.run, lambda folder: _write_forecast(site, stored, folder))
-    evaluated = stored.evaluated
-    site.run.tags({description.TAG: _described(site, evaluated)})
+    service = stored.service
+    evaluated, learnt_until = service.evaluated, service.evaluated.fitted.problem.learnt_until()
+    site.run.tags({description.TAG: _described(site, service)})
     version = _register(site.registered_name, model_id, site.run.run_id)
     return TrainingResult(
         site.run.run_id,
@@ -192,15 +249,34 @@ def _log(site: Site, stored: Stored) -> TrainingResult:
         evaluated.metrics,
         evaluated.baseline,
         evaluated.verdict,
+        learnt_until,
+        service.trained_until,
         version,
     )
 
 
-def _described(site: Site, evaluated: Evaluated) -> str:
+def _scored(learnt_until: Mapping[str, str], trained_until: Mapping[str, str] | None) -> str:
+    held_out = f"figures: held out (trained and chosen until {_last(learnt_until)})"
+    if trained_until is None:
+        return f"{held_out}, of the saved model"
+    until = _last(trained_until)
+    return f"{held_out}; the saved model was then trained on all rows, until {until}"
+
+
+def _last(until: Mapping[str, str]) -> str:
+    """The last of the series' times, without a time of day that all lack."""
+    return max(until.values()).removesuffix(" 00:00:00")
+
+
+def _described(site: Site, service: InService) -> str:
+    evaluated = service.evaluated
     problem, text = evaluated.fitted.problem, evaluated.verdict.text
     columns = summary.training_columns(evaluated.metrics, evaluated.baseline)
-    learnt = max(problem.learnt_until().values()).removesuffix(" 00:00:00")
+    learnt = _last(problem.learnt_until())
     fitted = f"trained and chosen on the rows until {learnt}, scored on those after that"
+    if service.trained_until is not None:
+        until = _last(service.trained_until)
+        fitted += f"; the saved model was then trained on all rows, until {until}"
     rows = summary.metric_rows(columns)
     return description.describe(problem, site.run.run_id, text, rows, fitted)
 
@@ -210,8 +286,9 @@ def _log_model(site: Site, stored: Stored) -> str | None:
 
     If the store is unreachable, the folder is added to the unsent files, and None returned.
     """
+    table = stored.service.evaluated.fitted.problem.table
     try:
-        return site.context.tracker.log_model(stored.saved, stored.evaluated.fitted.problem.table)
+        return site.context.tracker.log_model(stored.saved, table)
     except UserError as error:
         site.context.notify(f"note: {error}; the model is saved, and logged as plain files")
         site.run.folder(site.folder, "model")
@@ -220,7 +297,7 @@ def _log_model(site: Site, stored: Stored) -> str | None:
 
 def _write_forecast(site: Site, stored: Stored, folder: Path) -> None:
     """Write the forecast past the end of the data, its plot, and the recent history."""
-    fitted, saved = stored.evaluated.fitted, stored.saved
+    fitted, saved = stored.service.evaluated.fitted, stored.saved
     table, history = fitted.problem.table, 3 * fitted.config.data.horizon
     mode: Mode = "point" if fitted.model.distribution == "none" else "probabilistic"
     levels = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -252,7 +329,8 @@ def log_start(site: Site, config: Config, problem: Problem) -> None:
     """Log parameters, data and versions before the training."""
     run, table = site.run, problem.table
     seasons = {"season": problem.season, "seasons": ", ".join(map(str, problem.seasons))}
-    run.parameters({**labels.parameters(config, table.digest), **seasons})
+    refitted = {"refit": "all" if wanted(config) else "none"}
+    run.parameters({**labels.parameters(config, table.digest), **seasons, **refitted})
     name, source = labels.dataset_name(problem), labels.data_source(problem)
     run.dataset(name, table.digest, source, table.names, "training")
     contents = {

@@ -257,6 +257,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict:
         "trainer.point_windows=50",
         "--set",
         "trainer.score_windows=0",
+        "--refit",
+        "none",
         "--output",
         out,
         "--json",

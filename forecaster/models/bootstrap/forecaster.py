@@ -11,11 +11,12 @@ from forecaster.config.parts import ForecasterPart, build, register
 from forecaster.config.sections import PartConfig, Positive
 from forecaster.data.windows import Batch, Windows, ordered_loader
 from forecaster.diffusion.drawing import Draws
-from forecaster.models.base import Forecaster, Shape, with_label
+from forecaster.models.base import Forecaster, Precursor, Shape, with_label
 from forecaster.models.bootstrap.bank import ResidualBank
 from forecaster.models.bootstrap.calibrator import Calibrator, Choices, Widening
 from forecaster.models.legacy_weights import load_legacy_names
 from forecaster.models.linear import LinearConfig
+from forecaster.models.out_of_sample import excess
 from forecaster.models.prior import PointForecaster, check_prior
 
 
@@ -96,26 +97,45 @@ class ResidualBootstrap(Forecaster):
             self.spread.fill_(chosen.spread)
             self.bias.fill_(chosen.bias)
 
-    def _fill_bank(self, train: Windows, validation: Windows) -> None:
-        splits = {"train": [train], "validation": [validation], "both": [train, validation]}
-        used, device = splits[self.config.residuals], self.bank.residuals.device
-        total = sum(map(len, used))
-        paths, times, validated, logs, owners = [], [], [], [], []
-        for windows in used:
-            count = max(round(min(self.config.paths / total, 1) * len(windows)), 1)
-            for cpu_batch in ordered_loader(windows, 256, count):
-                batch = cpu_batch.to(device)
-                target, mask = with_label(batch, self.label)
-                residual = target - self.base.predict_with_label(batch)
-                paths.append(torch.where(mask > 0, residual, torch.nan))
-                times.append(batch.time)
-                validated.append(torch.full((len(batch),), float(windows is validation)))
-                logs.append(self.bank.log_scales(batch))
-                owners.append(batch.series)
-        flags = torch.cat(validated).to(device)
-        self.bank.fill(
-            torch.cat(paths), torch.cat(times), flags, torch.cat(logs), torch.cat(owners)
-        )
+    @torch.no_grad()
+    def calibrate_after(self, precursor: Precursor) -> None:
+        """The precursor's widening, and residuals of this model in their size out of sample.
+
+        Those of the precursor would be about another centre, and would hold what this model has
+        since learnt.
+        """
+        model, validation = precursor.model, precursor.validation
+        assert isinstance(model, ResidualBootstrap)
+        ours, theirs = (each._residuals(validation, 1.0, True)[0] for each in (self, model))
+        size = excess(ours, theirs.to(ours))
+        self._fill_bank(precursor.train, validation, precursor.test, size=size)
+        self.bank.scale_by(float(model.bank.power))
+        self.spread.copy_(model.spread)
+        self.bias.copy_(model.bias)
+
+    def _fill_bank(self, train: Windows, *others: Windows, size: float = 1.0) -> None:
+        """Store paths of training and other windows; ``size``: a factor of those of the latter."""
+        splits = {"train": [train], "validation": [*others], "both": [train, *others]}
+        used = splits[self.config.residuals]
+        share = min(self.config.paths / sum(map(len, used)), 1.0)
+        stored = [self._residuals(windows, share, windows is not train) for windows in used]
+        paths, times, validated, logs, owners = map(torch.cat, zip(*stored, strict=True))
+        sizes = 1 + (size - 1) * validated[:, None, None]
+        self.bank.fill(paths * sizes, times, validated, logs, owners)
+
+    def _residuals(self, windows: Windows, share: float, validated: bool) -> tuple[Tensor, ...]:
+        """Paths of a share of the windows, evenly spaced, and what the bank stores with them."""
+        device, paths, times, logs, owners = self.bank.residuals.device, [], [], [], []
+        for cpu_batch in ordered_loader(windows, 256, max(round(share * len(windows)), 1)):
+            batch = cpu_batch.to(device)
+            target, mask = with_label(batch, self.label)
+            residual = target - self.base.predict_with_label(batch)
+            paths.append(torch.where(mask > 0, residual, torch.nan))
+            times.append(batch.time)
+            logs.append(self.bank.log_scales(batch))
+            owners.append(batch.series)
+        flags = torch.full((sum(map(len, paths)),), float(validated), device=device)
+        return torch.cat(paths), torch.cat(times), flags, torch.cat(logs), torch.cat(owners)
 
     def sample_with_label(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
         paths, mean = self.bank.draw(batch, draws)
