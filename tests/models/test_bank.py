@@ -445,6 +445,18 @@ def test_an_empty_bank_has_no_mean() -> None:
     assert torch.equal(model.predict(batch), model.base.predict(batch))
 
 
+@pytest.mark.parametrize(("season", "width"), [(1, 0), (23, 0), (24, 1), (168, 1)])
+def test_neighbouring_phases_are_near_in_long_seasons_alone(season: int, width: int) -> None:
+    train = cut(noise(L + H + 400))
+    settings = ResidualBootstrapConfig(residuals="train", phase_window="auto")
+    model = build(settings, Shape(K, L, H, season))
+    model.calibrate(train, train)
+    time = train.times[:1] + 1000 * season
+    phase = (train.times - time) % season
+    expected = torch.minimum(phase, season - phase) <= width
+    assert torch.equal(model.bank.eligible(time)[0] > 0, expected)
+
+
 def test_of_several_seasons_the_longest_counts_that_comes_round_five_times() -> None:
     """Paths at the first one's place of 12 come round 4, 5 and 6 times; that of 30 is too long."""
     for turns, season in ((4, 6), (5, 12), (6, 12)):

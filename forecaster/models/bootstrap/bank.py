@@ -18,6 +18,8 @@ from forecaster.networks.norms import window_scale
 _MIN_RATIO, _MAX_RATIO = 0.1, 10.0
 # how often a season has to come round in the paths that it leaves, unless it is the shortest
 _TURNS = 5
+# the least season whose neighbouring phases are near enough to be taken for one
+_NEAR_SEASON = 24
 # a time that none is later than
 _LATEST = 2**60
 # the largest size of an array of factors by window, path and channel, in numbers
@@ -47,12 +49,15 @@ class ResidualBank(nn.Module):
     factors: Tensor
 
     def __init__(
-        self, scale: Literal["deviation", "learnt"], phase_window: int | None, shape: Shape
+        self,
+        scale: Literal["deviation", "learnt"],
+        phase_window: int | Literal["auto"] | None,
+        shape: Shape,
     ) -> None:
         super().__init__()
         self.learnt, self.season, self.series = scale == "learnt", shape.season, shape.series
-        self.phase_window = phase_window or 0
-        self.seasons = () if phase_window is None else shape.seasons or (shape.season,)
+        seasons = () if phase_window is None else shape.seasons or (shape.season,)
+        self.seasons = {each: _width(each, phase_window) for each in seasons}
         self.length = shape.label + shape.horizon
         self.register_buffer("residuals", torch.zeros(0, shape.channels, self.length))
         self.register_buffer("times", torch.zeros(0, dtype=torch.int64))
@@ -122,10 +127,10 @@ class ResidualBank(nn.Module):
         stricter = allowed & unleaked
         allowed = torch.where(stricter.any(1, keepdim=True), stricter, allowed)
         chosen = allowed
-        for season in self.seasons:
+        for season, width in self.seasons.items():
             phase = distance % season
-            near = allowed & (torch.minimum(phase, season - phase) <= self.phase_window)
-            shortest = season == self.seasons[0]
+            near = allowed & (torch.minimum(phase, season - phase) <= width)
+            shortest = season == min(self.seasons)
             enough = near.any(1) if shortest else _turns(self.times, near, season) >= _TURNS
             chosen = torch.where(enough[:, None], near, chosen)
         return chosen.float()
@@ -191,6 +196,13 @@ class ResidualBank(nn.Module):
             if saved is not None and saved.ndim == current.ndim:
                 setattr(self, name, current.new_zeros(saved.shape))
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _width(season: int, phase_window: int | Literal["auto"] | None) -> int:
+    """The largest distance of phases in a season."""
+    if isinstance(phase_window, str):
+        return int(season >= _NEAR_SEASON)
+    return phase_window or 0
 
 
 def _turns(

@@ -24,20 +24,20 @@ class ResidualBootstrapConfig(PartConfig):
     """A point model plus whole residual paths of the training or validation windows, or of both.
 
     ``paths``: the largest number of stored paths. ``phase_window``: draw only paths whose phase in
-    the season differs from the window's by at most this number of steps (None: any). ``scale`` of a
-    window: the ``deviation`` of its history, or ``learnt`` by regression of the residuals on four
-    statistics of the history. ``scale_power``: residuals grow with the ratio of the two windows'
-    scales to this power: 0 not at all, 1 in proportion. ``spread``: a factor of all residuals.
-    ``bias``: the share of the eligible residuals' mean, by lead time and channel, that is added to
-    the point forecast, around which the samples are centred. ``auto``: selected by validation
-    score.
+    the season differs from the window's by at most this number of steps (None: any; ``auto``: 1,
+    in seasons of less than 24 steps 0). ``scale`` of a window: the ``deviation`` of its history, or
+    ``learnt`` by regression of the residuals on four statistics of the history. ``scale_power``:
+    residuals grow with the ratio of the two windows' scales to this power: 0 not at all, 1 in
+    proportion. ``spread``: a factor of all residuals. ``bias``: the share of the eligible
+    residuals' mean, by lead time and channel, that is added to the point forecast, around which the
+    samples are centred. Of these three ``auto`` is selected by validation score.
     """
 
     name: Literal["residual-bootstrap"] = "residual-bootstrap"
     base: ForecasterPart = LinearConfig(norm="standard", loss="l1")
     residuals: Literal["train", "validation", "both"] = "validation"
     paths: Positive = 500
-    phase_window: Annotated[int, Field(ge=0)] | None = None
+    phase_window: Annotated[int, Field(ge=0)] | Literal["auto"] | None = None
     scale: Literal["deviation", "learnt"] = "deviation"
     scale_power: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = 0.0
     spread: Annotated[float, Field(gt=0)] | Literal["auto"] = 1.0
