@@ -15,6 +15,7 @@ from forecaster.data.frames import read_source
 from forecaster.errors import UserError
 from forecaster.inference.locate import open_model
 from forecaster.models.base import Forecaster
+from forecaster.training.limit import limit_of
 from forecaster.training.progress import Silent
 from forecaster.workflows.run_context import RunContext
 from forecaster.workflows.tracking_target import tracker_of
@@ -39,6 +40,7 @@ def train(
     experiment: str = "forecaster",
     run_name: str | None = None,
     tracking: bool = True,
+    time_limit: float | str | None = None,
     **roles: Unpack[Roles],
 ) -> Model:
     """Train a model, evaluate it on held-out windows, train it on all rows, save and track it.
@@ -51,6 +53,7 @@ def train(
     ``settings``: any configuration keys.
     ``lower``, ``upper``: bounds of all columns or by column; forecasts are clipped to them.
     ``refit``: ``none`` saves the model that was evaluated, without learning from the newest rows.
+    ``time_limit``: seconds, or ``"10m"``, for all of it: saved is what is best by then.
     ``output``: the saved model's folder. ``tracking=False`` writes nothing but that folder, by
     default a temporary one. ``roles``: see ``forecaster.api.roles.Roles``.
 
@@ -64,6 +67,7 @@ def train(
     >>> len(model.forecast(frame, samples=5).frame)
     3
     """
+    limit = limit_of(time_limit, "time_limit")
     if preset is not None and model is not None:
         raise UserError("give preset or model, not both")
     given = preset if model is None else model
@@ -92,7 +96,13 @@ def train(
     context = RunContext(tracker_of(tracking), Silent(), notes.append)
     temporary = None if tracking or target else Path(tempfile.mkdtemp(prefix="forecaster-"))
     options = TrainOptions(
-        config, experiment, name, temporary / "model" if temporary else target, source=frame
+        config,
+        experiment,
+        name,
+        temporary / "model" if temporary else target,
+        source=frame,
+        limit=limit,
+        asked=tuple(settings or ()),
     )
     try:
         folder = run_training(options, context).folder

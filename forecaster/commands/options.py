@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
-from forecaster.errors import one_line
+from forecaster.errors import UserError, one_line
+from forecaster.training.limit import Limit, limit_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,6 +53,14 @@ def bounds(
         ) from error
 
 
+def time_limit(ctx: click.Context, param: click.Parameter, value: str | None) -> Limit | None:
+    """Parse a time; it begins to pass now."""
+    try:
+        return limit_of(value)
+    except UserError as error:
+        raise click.BadParameter(str(error).partition(": ")[2]) from error
+
+
 column_options = options_of(
     click.option("--timestamp", metavar="COL", help="The time column."),
     click.option("--target", metavar="COL[,COL…]", callback=names, help="The value columns."),
@@ -93,6 +102,13 @@ conformal_option = click.option(
     "--conformal",
     is_flag=True,
     help="Intervals from the errors on validation, in place of the model's own.",
+)
+time_limit_option = click.option(
+    "--time-limit",
+    "limit",
+    metavar="TIME",
+    callback=time_limit,
+    help="End after this time (90s, 10m, 2h), with what is best by then.",
 )
 accelerator_option = click.option(
     "--accelerator", type=click.Choice(["auto", "cpu", "gpu"]), help="Where to compute."

@@ -17,9 +17,11 @@ from forecaster.commands.options import (
     print_json,
     print_table,
     settings_option,
+    time_limit_option,
 )
 from forecaster.config.program import install_extra, program
 from forecaster.errors import UserError
+from forecaster.training.limit import Limit
 
 
 @click.command()
@@ -62,6 +64,7 @@ from forecaster.errors import UserError
     "--resume", metavar="REF", help="Resume an interrupted training: its run id, or latest."
 )
 @metrics_option
+@time_limit_option
 @column_options
 @json_option
 def train(
@@ -73,6 +76,7 @@ def train(
     output: Path | None,
     register: str | None,
     resume: str | None,
+    limit: Limit | None,
     metrics: str,
     as_json: bool,
     **given: Any,
@@ -91,9 +95,10 @@ def train(
         ]
         if others or settings or output or register:
             raise click.UsageError(
-                "--resume continues with the configuration of its run; give nothing else"
+                "--resume continues with the configuration of its run; give nothing else but "
+                "--time-limit"
             )
-        trained = training.resume(resume)
+        trained = training.resume(resume, limit=limit)
     else:
         chosen = "s2dbm" if selected is None else selected
         loaded = train_config(chosen, given, settings)
@@ -102,7 +107,15 @@ def train(
             [Path(chosen).stem, data, str(loaded.data.horizon), *_changes(settings)]
         )
         trained = training.train(
-            training.TrainOptions(loaded, experiment, name, output, registered_name=register)
+            training.TrainOptions(
+                loaded,
+                experiment,
+                name,
+                output,
+                registered_name=register,
+                limit=limit,
+                asked=tuple(setting.partition("=")[0].strip() for setting in settings),
+            )
         )
     if as_json:
         version = {} if trained.version is None else {"version": trained.version}

@@ -179,7 +179,7 @@ def score_windows(
     errors: list[Tensor] = []
     point_errors: list[Tensor] = []
     for cpu_batch in progress(
-        loader_of(windows, numbers, batch_size or _batch_size(model, problem, scoring))
+        loader_of(windows, numbers, batch_size or batch_size_of(model, problem, scoring))
     ):
         batch = cpu_batch.to(device)
         seeds = window_seeds(problem, windows, cpu_batch.index, scoring.seed)
@@ -194,7 +194,8 @@ def score_windows(
     return WindowScores(totals, numbers, torch.cat(errors), torch.cat(point_errors))
 
 
-def _batch_size(model: Forecaster, problem: Problem, scoring: Scoring) -> int:
+def batch_size_of(model: Forecaster, problem: Problem, scoring: Scoring) -> int:
+    """The windows that are scored at once."""
     if scoring.mode == "point" and not model.draws_centre:
         return 256
     return min(

@@ -103,7 +103,7 @@ class _Stop(pl.Callback):
 
     def __init__(self, limit: Limit, record: Path, title: str) -> None:
         self.limit, self.record, self.title = limit, record, title
-        self._left, self._validation = limit.left(), 0.0
+        self._left, self._validation, self._trained = limit.left(), 0.0, False
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._left = self.limit.left()
@@ -119,6 +119,7 @@ class _Stop(pl.Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
+        self._trained = True
         if self.limit.suspends or self._at_end(trainer, batch_idx):
             return
         if trainer.strategy.broadcast(self.limit.over(self._validation)):
@@ -131,12 +132,15 @@ class _Stop(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self.limit.suspends or trainer.should_stop or self._at_end(trainer, -1):
             return
+        if not self._trained:  # a resumed fit enters an epoch at its end
+            return
         if trainer.strategy.broadcast(self.limit.over()):
             raise OutOfTimeError(f"time limit of {in_words(self.limit.seconds)}: suspended")
 
     def _at_end(self, trainer: pl.Trainer, batch_idx: int) -> bool:
         last_batch = batch_idx in {-1, int(trainer.num_training_batches) - 1}
-        return last_batch and trainer.current_epoch + 1 == trainer.max_epochs
+        last_step = trainer.global_step == trainer.max_steps
+        return last_step or (last_batch and trainer.current_epoch + 1 == trainer.max_epochs)
 
 
 class _EpochLosses(pl.Callback):

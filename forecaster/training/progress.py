@@ -180,7 +180,8 @@ class Watch(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epochs, batches = trainer.max_epochs or 0, int(trainer.num_training_batches)
-        self.monitor.start(self.title, epochs * batches, epochs, trainer.global_step)
+        steps = epochs * batches if trainer.max_steps < 0 else trainer.max_steps
+        self.monitor.start(self.title, steps, epochs, trainer.global_step)
 
     def on_train_batch_end(
         self,

@@ -34,6 +34,7 @@ from forecaster.training.fit import (
     stages_of,
     train_stages,
 )
+from forecaster.training.limit import Limit
 from forecaster.training.progress import Monitor
 
 # before the titles of the stages in the progress
@@ -44,12 +45,14 @@ NAME = "refit, "
 class Refitted:
     """A model trained on all rows, and the steps of its stages, those of the held-out one before.
 
-    0 steps: the initial weights, or a stage without weights.
+    0 steps: the initial weights, or a stage without weights. ``stopped``: the stages that a limit
+    of time stopped before their last step.
     """
 
     model: Forecaster
     held_out_steps: tuple[int, ...]
     steps: tuple[int, ...]
+    stopped: tuple[str, ...] = ()
 
 
 def wanted(config: Config) -> bool:
@@ -66,6 +69,7 @@ def refit(
     folder: Path,
     report: EpochMetrics | None = None,
     progress: Monitor = TERMINAL,
+    limit: Limit | None = None,
 ) -> Refitted:
     """Train a new model on all rows of a problem, after a fit with its checkpoints in ``folder``.
 
@@ -85,8 +89,9 @@ def refit(
             report({f"refit/{name}": value for name, value in losses.items()}, epoch)
 
     course = _AllRows(data, steps, precursor)
-    train_stages(model, course, settings, folder / "refit", send, progress, name=NAME)
-    return Refitted(model, before, steps)
+    place = folder / "refit"
+    stopped = train_stages(model, course, settings, place, send, progress, limit, NAME)
+    return Refitted(model, before, steps, tuple(stopped))
 
 
 def scaled(steps: Sequence[int], ratio: float) -> tuple[int, ...]:

@@ -16,8 +16,13 @@ from forecaster.errors import UserError
 from forecaster.io.atomic import check_model_folder
 from forecaster.serving import registry
 from forecaster.training.fit import on_cuda
+from forecaster.training.limit import Limit, limit_of
+from forecaster.training.progress import Stopwatch
+from forecaster.training.refit import wanted
 from forecaster.workflows.run_context import COMMAND_LINE, RunContext
 from forecaster.workflows.tracking_target import Run
+from forecaster.workflows.train_bounds import SETTINGS
+from forecaster.workflows.train_clock import Clock
 from forecaster.workflows.train_job import FILE, Job, find_job
 from forecaster.workflows.train_steps import Site, TrainingResult, log_start, run_steps
 
@@ -30,7 +35,8 @@ class TrainOptions:
 
     ``output``: the folder of the saved model. ``parent``: the id of a parent run; ``tags``:
     additional ones; ``registered_name``: the name to register the model by. ``source``: cells in
-    memory instead of the configuration's file.
+    memory instead of the configuration's file. ``limit``: of the time for all of it. ``asked``: the
+    configuration keys that the user set, beyond a preset.
     """
 
     config: Config
@@ -41,6 +47,8 @@ class TrainOptions:
     tags: Mapping[str, str] = field(default_factory=dict)
     registered_name: str | None = None
     source: RawTable | None = None
+    limit: Limit | None = None
+    asked: tuple[str, ...] = ()
 
 
 def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> TrainingResult:
@@ -60,15 +68,21 @@ def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> Training
         run.save_unsent_beside(job.folder(context.tracker))
         with context.tracker.checkpoints(run.run_id) as checkpoints:
             (checkpoints / FILE).write_text(job.model_dump_json(indent=1), encoding="utf-8")
-            site = _site(context, run, checkpoints, job)
+            site = _site(context, run, checkpoints, job, Clock(options.limit, wanted(config)))
             log_start(site, config, problem)
             return run_steps(site, config, problem)
 
 
 def resume(
-    reference: str, csv: str | None = None, context: RunContext = COMMAND_LINE
+    reference: str,
+    csv: str | None = None,
+    context: RunContext = COMMAND_LINE,
+    limit: Limit | None = None,
 ) -> TrainingResult:
-    """Continue an interrupted training in its run; ``csv``: the new path of its file if moved."""
+    """Continue an interrupted training in its run; ``csv``: the new path of its file if moved.
+
+    ``limit``: of the time from now; None: what is left of its own.
+    """
     job = find_job(reference)
     config = check_config(job.config, f"run {job.run_id}", Trust(code=True))
     if csv is not None:
@@ -81,7 +95,10 @@ def resume(
         tracker.open(job.experiment, job.run_name, job.run_id) as run,
     ):
         run.save_unsent_beside(job.folder(tracker))
-        return run_steps(_site(context, run, checkpoints, job), config, problem)
+        limit = limit or _rest(job, checkpoints)
+        return run_steps(
+            _site(context, run, checkpoints, job, Clock(limit, wanted(config))), config, problem
+        )
 
 
 def _check_parts(config: Config) -> None:
@@ -127,12 +144,25 @@ def _job(options: TrainOptions, problem: Problem, run_id: str) -> Job:
         run_id=run_id,
         output=str(options.output.resolve()) if options.output else None,
         registered_name=options.registered_name,
+        time_limit=_own_limit(options.limit),
+        asked=tuple(key for key in SETTINGS if key in options.asked),
     )
 
 
-def _site(context: RunContext, run: Run, checkpoints: Path, job: Job) -> Site:
+def _rest(job: Job, checkpoints: Path) -> Limit | None:
+    """What is left of the limit of an interrupted training."""
+    limit = limit_of(job.time_limit)
+    return None if limit is None else limit.used(Stopwatch(checkpoints / "seconds").before)
+
+
+def _own_limit(limit: Limit | None) -> float | None:
+    """The seconds that also hold for a later process: none of a limit that suspends a training."""
+    return None if limit is None or limit.suspends else limit.seconds
+
+
+def _site(context: RunContext, run: Run, checkpoints: Path, job: Job, clock: Clock) -> Site:
     folder = job.folder(context.tracker)
-    return Site(context, run, checkpoints, folder, job.registered_name)
+    return Site(context, run, checkpoints, folder, job.registered_name, clock, job.asked)
 
 
 def check_devices(settings: TrainerConfig) -> None:

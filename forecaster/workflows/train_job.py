@@ -14,7 +14,10 @@ FILE = "job.json"
 
 
 class Job(Section):
-    """The options and the run of a training, stored so that it can be resumed."""
+    """The options and the run of a training, stored so that it can be resumed.
+
+    ``time_limit``: in seconds; ``asked``: see ``TrainOptions``.
+    """
 
     config: dict[str, Any]
     digest: str
@@ -23,6 +26,8 @@ class Job(Section):
     run_id: str
     output: str | None
     registered_name: str | None = None
+    time_limit: float | None = None
+    asked: tuple[str, ...] = ()
 
     def folder(self, tracker: Tracker) -> Path:
         """The folder of the saved model."""

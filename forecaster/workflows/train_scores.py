@@ -1,11 +1,14 @@
 """The scores of a training: its model and seasonal naive on the windows of a split."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+
+from torch.utils.data import DataLoader
 
 from forecaster.config.schema import Config, TrainerConfig
 from forecaster.data.problem import Problem
 from forecaster.data.splits import Part
+from forecaster.data.windows import Batch
 from forecaster.evaluation.baseline import score_seasonal_naive
 from forecaster.evaluation.score import (
     PublishedErrors,
@@ -15,6 +18,7 @@ from forecaster.evaluation.score import (
     scorings_of,
 )
 from forecaster.models.base import Forecaster
+from forecaster.training.progress import Monitor
 
 
 @dataclass(frozen=True)
@@ -39,17 +43,26 @@ class SplitScores:
         return {**samples, **self.point.totals.by_lead()}
 
 
-def score_split(model: Forecaster, problem: Problem, config: Config, part: Part) -> SplitScores:
+def score_split(
+    model: Forecaster, problem: Problem, config: Config, part: Part, progress: Monitor
+) -> SplitScores:
     """The scores of a trained model."""
+
+    def watched(title: str) -> Callable[[DataLoader[Batch]], Iterator[Batch]]:
+        return lambda batches: progress.scoring(batches, f"scoring {part}{title}")
+
     settings, windows = config.trainer, problem.windows(part)
     scoring, sampled = scorings_of(model, settings)
     named = config.data.dataset is not None and part == "test" and scoring.limit is None
     published = PublishedErrors(len(windows)) if named else None
-    point = score_windows(model, problem, windows, scoring, on_batch=published or no_callback)
+    point = score_windows(
+        model, problem, windows, scoring, progress=watched(""), on_batch=published or no_callback
+    )
     further = published.metrics() if published else {}
     if sampled is None or sampled == scoring:
         return SplitScores(point, None if sampled is None else point, further)
-    return SplitScores(point, score_windows(model, problem, windows, sampled), further)
+    samples = score_windows(model, problem, windows, sampled, progress=watched(", samples"))
+    return SplitScores(point, samples, further)
 
 
 def score_naive(model: Forecaster, problem: Problem, settings: TrainerConfig) -> SplitScores:

@@ -1,7 +1,7 @@
 """The steps of a training: problem → fitted model → evaluation → saved model → logged run."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,10 +27,14 @@ from forecaster.serving import registry
 from forecaster.tracking import labels
 from forecaster.tracking.provenance import code_version, versions
 from forecaster.training.fit import fit, new_model, on_cuda, window_data
+from forecaster.training.limit import in_words
+from forecaster.training.plan import Part as WorkPart
 from forecaster.training.progress import Stopwatch
 from forecaster.training.refit import Refitted, refit, wanted
 from forecaster.workflows.run_context import RunContext
 from forecaster.workflows.tracking_target import Run
+from forecaster.workflows.train_bounds import Selection, selected
+from forecaster.workflows.train_clock import Clock
 from forecaster.workflows.train_scores import score_naive, score_split
 
 _HELD_OUT: tuple[Part, Part] = ("validation", "test")
@@ -63,13 +67,18 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class Site:
-    """The outputs of a training: its run, checkpoints and the folder of its model."""
+    """The outputs of a training: its run, checkpoints and the folder of its model.
+
+    ``clock``: the limit of its time. ``asked``: settings that were asked for, not a preset's.
+    """
 
     context: RunContext
     run: Run
     checkpoints: Path
     folder: Path
     registered_name: str | None
+    clock: Clock
+    asked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,10 +94,11 @@ class Fitted:
 @dataclass(frozen=True)
 class Evaluated:
     """The metrics of a model, the test metrics by lead time (H), those of seasonal naive, and a
-    comparison with it.
+    comparison with it. ``selection``: of the scored windows.
     """
 
     fitted: Fitted
+    selection: Selection
     metrics: dict[str, float]
     leads: dict[str, list[float]]
     baseline: dict[str, float]
@@ -114,11 +124,16 @@ class Stored:
 
 def run_steps(site: Site, config: Config, problem: Problem) -> TrainingResult:
     """Run all steps; each logs its result, so that a failure of a later one loses nothing."""
-    fitted = _fit(site, config, problem)
-    evaluated = _evaluate(site, fitted)
-    service = _refit(site, evaluated)
-    stored = _store(site, service)
-    return _log(site, stored)
+    parts = [WorkPart("scoring")]
+    parts += [WorkPart("refit")] if site.clock.refits else []
+    parts.append(WorkPart("saving", expected=0.0))
+    with site.context.progress.overall(parts, site.clock.limit):
+        fitted = _fit(site, config, problem)
+        evaluated = _evaluate(site, fitted)
+        service = _refit(site, evaluated)
+        site.context.progress.start("saving")
+        stored = _store(site, service)
+        return _log(site, stored)
 
 
 def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
@@ -132,8 +147,11 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
         stopwatch.save()
 
     windows, progress = window_data(config, problem), site.context.progress
-    fit(model, windows, config.trainer, site.checkpoints, report, progress)
+    limit = site.clock.training()
+    stopped = fit(model, windows, config.trainer, site.checkpoints, report, progress, limit)
     seconds = stopwatch.seconds()
+    if stopped:
+        _tell_stopped(site, stopped, "used are the best weights so far")
     for key, name in choices(model):
         site.run.parameters({f"{key}.chosen": name})
         progress.say(f"{key}: best on validation is {name}")
@@ -142,11 +160,20 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
     return Fitted(config, problem, model, seconds)
 
 
+def _tell_stopped(site: Site, stopped: Sequence[str], outcome: str) -> None:
+    where = ", ".join(stopped)
+    site.run.tags({"stopped_by_time_limit": where})
+    site.context.notify(f"{site.clock.words()}: {where} stopped; {outcome}")
+
+
 def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
     """Validation and test metrics of the model, and test metrics of seasonal naive."""
-    model, problem, config = fitted.model, fitted.problem, fitted.config
-    validation, test = (score_split(model, problem, config, part) for part in _HELD_OUT)
+    model, problem, progress = fitted.model, fitted.problem, site.context.progress
+    selection = _selection(site, fitted)
+    config = fitted.config.model_copy(update={"trainer": selection.settings})
+    validation, test = (score_split(model, problem, config, part, progress) for part in _HELD_OUT)
     naive = score_naive(model, problem, config.trainer)
+    progress.skip("scoring")
     metrics = {
         **{f"val/{name}": value for name, value in validation.pooled().items()},
         **{f"test/{name}": value for name, value in test.pooled().items()},
@@ -155,9 +182,24 @@ def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
     baseline = {f"test/{k}": v for k, v in naive.pooled().items() if not k.endswith("windows")}
     held = None if test.samples is None else held_by(test.samples)
     found = judge(problem, problem.windows("test"), test.point, naive.point, held)
-    evaluated = Evaluated(fitted, metrics, test.by_lead(), baseline, found)
+    evaluated = Evaluated(fitted, selection, metrics, test.by_lead(), baseline, found)
     _log_evaluation(site, evaluated)
     return evaluated
+
+
+def _selection(site: Site, fitted: Fitted) -> Selection:
+    """The windows to score: as configured for a named data set, whose figures are compared, else no
+    more than fit into the time of the training, or into the limit of time.
+    """
+    model, problem, config = fitted.model, fitted.problem, fitted.config
+    limited, named = site.clock.limit is not None, config.data.dataset is not None
+    if named and not limited:
+        return Selection(config.trainer)
+    budget = site.clock.scoring(fitted.seconds, limited and (named or bool(site.asked)))
+    found = selected(model, problem, config.trainer, () if limited else site.asked, budget)
+    if found.note is not None:
+        site.context.notify(found.note)
+    return found
 
 
 def _log_evaluation(site: Site, evaluated: Evaluated) -> None:
@@ -184,14 +226,18 @@ def _refit(site: Site, evaluated: Evaluated) -> InService:
     config, problem = fitted.config, fitted.problem
     if not wanted(config):
         return InService(evaluated, None, None)
+    site.context.progress.skip("refit")
     stopwatch = Stopwatch(site.checkpoints / "refit_seconds")
 
     def report(losses: Mapping[str, float], epoch: int) -> None:
         site.run.metrics(losses, epoch)
         stopwatch.save()
 
-    progress = site.context.progress
-    refitted = refit(fitted.model, config, problem, site.checkpoints, report, progress)
+    progress, limit = site.context.progress, site.clock.refit()
+    refitted = refit(fitted.model, config, problem, site.checkpoints, report, progress, limit)
+    if refitted.stopped:
+        _tell_stopped(site, refitted.stopped, "saved is the model that was scored, not a refit")
+        return InService(evaluated, None, None)
     if on_cuda(config.trainer):
         refitted.model.to("cuda")
     until = problem.on_all_rows().learnt_until()
@@ -225,11 +271,12 @@ def _store(site: Site, service: InService) -> Stored:
         "code": code_version(),
         "learnt_until": problem.learnt_until(),
     }
-    errors, scored = held_out_errors(model, problem, config.trainer), None
+    settings = evaluated.selection.settings
+    errors, scored = held_out_errors(model, problem, settings), None
     if refitted is not None:
         metadata |= {"trained_until": service.trained_until, **_steps(refitted)}
         model, scored = refitted.model, (model, errors)
-        errors = errors_after(errors, model, problem, config.trainer)
+        errors = errors_after(errors, model, problem, settings)
     with whole_folder(site.folder) as partial:
         save_model(partial, config, model, problem, errors, metadata, scored)
     return Stored(service, load_model(site.folder, trust_code=True))
@@ -302,6 +349,13 @@ def _write_forecast(site: Site, stored: Stored, folder: Path) -> None:
     mode: Mode = "point" if fitted.model.distribution == "none" else "probabilistic"
     levels = (0.05, 0.25, 0.5, 0.75, 0.95)
     request = PredictionRequest(mode, quantiles=levels, seed=fitted.config.trainer.seed)
+    a_sample = stored.service.evaluated.selection.a_sample or 0.0
+    seconds = len(table.series) * request.samples * a_sample
+    if seconds > site.clock.forecasting(fitted.seconds):
+        site.context.notify(
+            f"no forecast plot: it would take about {in_words(seconds)}; forecast writes one"
+        )
+        return
     try:
         forecast, _ = forecast_table(saved, table, request)
     except UserError as error:

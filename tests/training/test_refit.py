@@ -1,5 +1,6 @@
 """The training on all rows after a held-out one: its steps, windows, residuals and interruptions."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from forecaster.models.base import Forecaster, Precursor
 from forecaster.models.bootstrap import ResidualBootstrap
 from forecaster.training.data_module import WindowData
 from forecaster.training.fit import fit, new_model, window_data
+from forecaster.training.limit import Limit
 from forecaster.training.progress import Silent
 from forecaster.training.refit import Refitted, refit, scaled, wanted
 
@@ -218,3 +220,14 @@ def test_a_custom_calibration_is_the_held_out_models(tmp_path: Path) -> None:
     held_out.weight.data.fill_(3.0)
     refitted.calibrate_after(Precursor(held_out, train, validation, test))
     assert (refitted.size.item(), refitted.weight.item()) == (len(train), 0.0)
+
+
+def test_a_limit_of_time_ends_it_before_its_last_step_or_not_at_all(tmp_path: Path) -> None:
+    config, problem = problem_of(tmp_path, "nlinear", "trainer.max_epochs=4")
+    place = tmp_path / "checkpoints"
+    held_out, whole = both(config, problem, place)
+    assert whole.stopped == ()
+    for limit, stopped in ((Limit(-1, -1, float), True), (Limit(9, 9, float), False)):
+        shutil.rmtree(place / "refit")
+        found = refit(held_out, config, problem, place, progress=Silent(), limit=limit)
+        assert found.stopped == (("refit, model in epoch 1 of 6",) if stopped else ())
