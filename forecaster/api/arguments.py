@@ -1,7 +1,7 @@
 """Checks of keyword arguments, with a UserError that names the argument, its value and a remedy."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from reprlib import repr as short
@@ -9,6 +9,7 @@ from typing import Any
 
 from forecaster.errors import UserError
 
+Seasons = int | Sequence[int]
 _LARGEST_SEED = 2**32 - 1
 
 
@@ -24,6 +25,18 @@ def whole(name: str, value: object, least: int) -> int:
 def whole_or_none(name: str, value: object, least: int) -> int | None:
     """None for the default, or a whole number that is not below ``least``."""
     return None if value is None else whole(name, value, least)
+
+
+def seasons_of(value: object) -> tuple[int, ...] | None:
+    """Seasons in steps, the main one first; None for those that are found."""
+    if value is None:
+        return None
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        return (whole("seasons", value, 1),)
+    seasons = tuple(dict.fromkeys(whole("seasons", each, 1) for each in value))
+    if not seasons:
+        raise UserError("seasons: none are given; give 1 for no season, or leave it out")
+    return seasons
 
 
 def seed_of(value: object) -> int:

@@ -5,7 +5,7 @@ from typing import Any, Unpack
 
 import pandas as pd
 
-from forecaster.api.arguments import whole
+from forecaster.api.arguments import Seasons, seasons_of, whole_or_none
 from forecaster.api.roles import Roles, read_roles
 from forecaster.data.frames import read_source
 from forecaster.errors import UserError
@@ -49,14 +49,20 @@ class CheckReport:
 
 
 def check(
-    source: object, *, horizon: int = 96, lookback: int = 336, **roles: Unpack[Roles]
+    source: object,
+    *,
+    horizon: int | None = None,
+    lookback: int | None = None,
+    seasons: Seasons | None = None,
+    **roles: Unpack[Roles],
 ) -> CheckReport:
     """Check a table before a training; its faults are reported, not raised.
 
     A source that cannot be read is a fault, too. Raises UserError for other arguments only.
 
     ``source``: the path of a CSV or Parquet file, a pandas or polars frame, wide or long, or a
-    GluonTS data set. ``horizon``, ``lookback``: those of the training, in steps.
+    GluonTS data set. ``horizon``, ``lookback``, ``seasons``: those of the training, in steps (None:
+    as a training would choose them).
     ``roles``: see ``forecaster.api.roles.Roles``.
 
     >>> import pandas as pd, forecaster
@@ -70,10 +76,15 @@ def check(
     >>> forecaster.check(frame, horizon=1, lookback=2, on_gap="fill").ok
     True
     """
-    steps = whole("horizon", horizon, 1), whole("lookback", lookback, 1)
-    columns = read_roles(roles, "check")
+    steps = {
+        "horizon": whole_or_none("horizon", horizon, 1),
+        "lookback": whole_or_none("lookback", lookback, 1),
+        "seasons": seasons_of(seasons),
+    }
+    given = {name: value for name, value in steps.items() if value is not None}
+    given |= read_roles(roles, "check")
     try:
-        outcome = check_file(read_source(source), *steps, columns)
+        outcome = check_file(read_source(source), given)
     except UserError as error:
         outcome = {"refused": str(error)}
     refused = outcome.pop("refused")

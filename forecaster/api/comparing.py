@@ -8,7 +8,7 @@ from typing import Any, Literal, Unpack
 
 import pandas as pd
 
-from forecaster.api.arguments import choice, whole, whole_or_none
+from forecaster.api.arguments import Seasons, choice, whole, whole_or_none
 from forecaster.api.configs import (
     Accelerator,
     Bounds,
@@ -70,7 +70,8 @@ def backtest(
     *,
     horizon: int | None = None,
     lookback: int | None = None,
-    origins: int = 10,
+    seasons: Seasons | None = None,
+    origins: int | None = None,
     stride: int | None = None,
     refit_every: int = 5,
     by: Literal["mae", "crps"] = "crps",
@@ -89,7 +90,8 @@ def backtest(
 
     ``models``: names of presets, YAML files, custom classes or their references ``FILE.py:Class``,
     or trained models, which are trained anew with their settings. ``settings`` apply to all.
-    ``origins``: the number of forecast origins, ``stride`` steps apart (None: the horizon);
+    ``origins``: the number of forecast origins, ``stride`` steps apart (None: the horizon), by
+    default ten, or as many as leave half of the rows to learn from;
     ``refit_every``: the number of origins that share a training. ``by``: the metric of the ranking.
     For the rest see ``train``.
 
@@ -102,13 +104,13 @@ def backtest(
     choice("by", by, ("mae", "crps"))
     data, columns = read_source(source), read_roles(roles, "backtest")
     overrides = overrides_of(
-        data, horizon, lookback, seed, accelerator, lower, upper, columns, settings
+        data, horizon, lookback, seasons, seed, accelerator, lower, upper, columns, settings
     )
     configs = _configs(models, overrides)
     table = read_table(data, next(iter(configs.values())).data.columns)
     options = BacktestOptions(
         models=tuple(configs),
-        origins=whole("origins", origins, 2),
+        origins=whole_or_none("origins", origins, 2),
         stride=whole_or_none("stride", stride, 1),
         refit_every=whole("refit_every", refit_every, 1),
         overrides=overrides,

@@ -5,7 +5,14 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any, Literal, get_args
 
-from forecaster.api.arguments import choice, seed_of, settings_of, whole_or_none
+from forecaster.api.arguments import (
+    Seasons,
+    choice,
+    seasons_of,
+    seed_of,
+    settings_of,
+    whole_or_none,
+)
 from forecaster.config.load import check_config, find_config, load_config
 from forecaster.config.parts import Trust, find, is_custom, reference_of
 from forecaster.config.schema import Config
@@ -70,6 +77,7 @@ def overrides_of(
     source: object,
     horizon: int | None,
     lookback: int | None,
+    seasons: Seasons | None,
     seed: int,
     accelerator: Accelerator,
     lower: Bounds | None,
@@ -83,6 +91,7 @@ def overrides_of(
         "csv": str(source) if isinstance(source, Path) else None,
         "horizon": whole_or_none("horizon", horizon, 1),
         "lookback": whole_or_none("lookback", lookback, 1),
+        "seasons": seasons_of(seasons),
         "lower": _plain(lower),
         "upper": _plain(upper),
         **roles,

@@ -150,7 +150,7 @@ class Model:
 
         >>> import forecaster
         >>> model = forecaster.train("datasets/seattle_weather.csv", model="seasonal-naive",
-        ...     horizon=2, lookback=14, target="wind", tracking=False)
+        ...     seasons=7, horizon=2, lookback=14, target="wind", tracking=False)
         >>> model.forecast().frame["mean"].round(2).tolist()
         [1.5, 2.5]
         """
@@ -200,8 +200,8 @@ class Model:
 
         >>> import forecaster
         >>> sample = "datasets/seattle_weather.csv"
-        >>> model = forecaster.train(sample, model="seasonal-naive", horizon=2, lookback=14,
-        ...     tracking=False)
+        >>> model = forecaster.train(sample, model="seasonal-naive", seasons=7, horizon=2,
+        ...     lookback=14, tracking=False)
         >>> model.evaluate(sample, origins=3).verdict
         'On 3 past windows the forecasts cannot be told apart from repeating the last week \
 (0 % closer, 95 % interval 0 to 0 %).'
@@ -252,7 +252,7 @@ class Model:
 
         >>> import forecaster, numpy as np, pandas as pd
         >>> model = forecaster.train("datasets/seattle_weather.csv", model="seasonal-naive",
-        ...     horizon=2, lookback=14, target="wind", tracking=False)
+        ...     seasons=7, horizon=2, lookback=14, target="wind", tracking=False)
         >>> entry = {"start": pd.Period("2024-01-01", "D"), "target": np.arange(20.0)}
         >>> [forecast] = model.gluonts().predict([entry])
         >>> forecast.mean.round(4).tolist(), str(forecast.start_date)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
-from forecaster.api.arguments import choice, folder_of
+from forecaster.api.arguments import Seasons, choice, folder_of
 from forecaster.api.configs import Accelerator, Bounds, config_of, model_name, overrides_of
 from forecaster.api.model import Model
 from forecaster.api.roles import Roles, read_roles
@@ -30,6 +30,7 @@ def train(
     model: str | Path | type[Forecaster] | None = None,
     horizon: int | None = None,
     lookback: int | None = None,
+    seasons: Seasons | None = None,
     seed: int = 0,
     output: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -49,7 +50,9 @@ def train(
     series) or long (with a column of series names), whose index may be the times, or a GluonTS data
     set. ``preset``: a configuration by its name (None: ``s2dbm``); or ``model``: a preset's name, a
     YAML file, a custom subclass of ``forecaster.Forecaster``, or its reference ``FILE.py:Class``.
-    ``horizon``, ``lookback``: steps to forecast, and steps of history that the model reads.
+    ``horizon``, ``lookback``: steps to forecast, and steps of history that the model reads (None:
+    by the table's interval and length). ``seasons``: in steps, the main one first, which seasonal
+    naive repeats; 1 for none (None: those found in the training rows).
     ``settings``: any configuration keys.
     ``lower``, ``upper``: bounds of all columns or by column; forecasts are clipped to them.
     ``refit``: ``none`` saves the model that was evaluated, without learning from the newest rows.
@@ -80,6 +83,7 @@ def train(
             data,
             horizon,
             lookback,
+            seasons,
             seed,
             accelerator,
             lower,
@@ -88,8 +92,6 @@ def train(
             settings,
         ),
     )
-    stem = data.stem if isinstance(data, Path) else data.path
-    name = run_name or f"{model_name(selected)} {stem} {config.data.horizon}"
     target = None if output is None else folder_of("output", output)
     frame = None if isinstance(data, Path) else data
     notes: list[str] = []
@@ -98,9 +100,10 @@ def train(
     options = TrainOptions(
         config,
         experiment,
-        name,
+        run_name,
         temporary / "model" if temporary else target,
         source=frame,
+        preset=model_name(selected),
         limit=limit,
         asked=tuple(settings or ()),
     )

@@ -15,6 +15,7 @@ from forecaster.commands.options import (
     print_json,
     print_table,
     settings_option,
+    steps_options,
 )
 from forecaster.commands.train import overrides
 
@@ -110,14 +111,12 @@ def benchmark(
     metavar="NAME",
     help="A configuration; give it several times.",
 )
-@click.option("--horizon", type=click.IntRange(1), help="Steps to forecast.")
-@click.option("--lookback", type=click.IntRange(1), help="Steps of history that the models use.")
+@steps_options
 @click.option(
     "--origins",
     type=click.IntRange(2),
-    default=10,
-    show_default=True,
-    help="Number of times to forecast from.",
+    help="Number of times to forecast from (default: 10, in a short file those of its second "
+    "half).",
 )
 @click.option(
     "--stride", type=click.IntRange(1), help="Steps between origins (default: the horizon)."
@@ -154,7 +153,7 @@ def benchmark(
 @json_option
 def backtest(
     models: tuple[str, ...],
-    origins: int,
+    origins: int | None,
     stride: int | None,
     refit_every: int,
     by: str,
@@ -212,7 +211,7 @@ def backtest(
         for r in result.ranking
     ]
     print_table(["model", "mae", "crps", "coverage/90", "seconds"], rows)
-    click.echo(_scale(origins, [r.coverage for r in result.ranking]))
+    click.echo(_scale(len(result.origins), [r.coverage for r in result.ranking]))
     for line in in_words(result.comparisons, by):
         click.echo(line)
     click.echo(f"run    {result.run_id}")

@@ -5,31 +5,26 @@ from typing import Any
 
 import click
 
-from forecaster.commands.options import column_options, json_option, print_json
+from forecaster.commands.options import column_options, json_option, print_json, steps_options
 from forecaster.errors import one_line
 
 
 @click.command()
 @click.option("--csv", type=click.Path(path_type=Path), required=True)
-@click.option(
-    "--horizon",
-    type=click.IntRange(1),
-    default=96,
-    show_default=True,
-    help="The horizon of the training.",
-)
-@click.option("--lookback", type=click.IntRange(1), default=336, show_default=True)
+@steps_options
 @column_options
 @json_option
-def check(csv: Path, horizon: int, lookback: int, as_json: bool, **roles: Any) -> None:
+def check(csv: Path, as_json: bool, **given: Any) -> None:
     """Check a file: its facts, and how training and forecasting would use it."""
-    from forecaster.workflows.check import check_file
+    from forecaster.workflows.check import PLAN, check_file
 
-    outcome = check_file(csv, horizon, lookback, {k: v for k, v in roles.items() if v is not None})
+    outcome = check_file(csv, {key: value for key, value in given.items() if value is not None})
     if as_json:
         print_json(outcome)
     else:
         for key, value in outcome.items():
+            if key in PLAN:
+                continue
             if isinstance(value, dict):
                 value = [f"{name}: {text}" for name, text in value.items()]
             if isinstance(value, list):

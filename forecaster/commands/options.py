@@ -78,6 +78,39 @@ column_options = options_of(
         help="Repeated times.",
     ),
 )
+
+
+def whole_numbers(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[int, ...] | None:
+    """Parse whole numbers of 1 or more, separated by commas."""
+    if value is None:
+        return None
+    numbers = [part.strip() for part in value.split(",")]
+    if not all(number.isdecimal() and int(number) for number in numbers):
+        raise click.BadParameter("whole numbers of steps, separated by commas")
+    return tuple(dict.fromkeys(map(int, numbers)))
+
+
+steps_options = options_of(
+    click.option(
+        "--horizon",
+        type=click.IntRange(1),
+        help="Steps to forecast (default: by the file's interval and length).",
+    ),
+    click.option(
+        "--lookback",
+        type=click.IntRange(1),
+        help="Steps of history that the model uses (default: by interval and length).",
+    ),
+    click.option(
+        "--seasons",
+        metavar="MAIN[,N…]",
+        callback=whole_numbers,
+        help="The seasons in steps, first the one that seasonal naive repeats; 1 for none "
+        "(default: those found in the training rows).",
+    ),
+)
 bounds_option = options_of(
     click.option(
         "--lower",

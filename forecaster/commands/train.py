@@ -17,6 +17,7 @@ from forecaster.commands.options import (
     print_json,
     print_table,
     settings_option,
+    steps_options,
     time_limit_option,
 )
 from forecaster.config.program import install_extra, program
@@ -31,8 +32,7 @@ from forecaster.training.limit import Limit
 @click.option(
     "--model", metavar="NAME", help="A configuration of configs/ by its name (default: s2dbm)."
 )
-@click.option("--horizon", type=int, help="Steps to forecast.")
-@click.option("--lookback", type=int, help="Steps of history that the model uses.")
+@steps_options
 @bounds_option
 @settings_option
 @click.option("--seed", type=int, help="Seed of all random numbers.")
@@ -102,21 +102,18 @@ def train(
     else:
         chosen = "s2dbm" if selected is None else selected
         loaded = train_config(chosen, given, settings)
-        data = loaded.data.dataset or Path(loaded.data.csv or "").stem
-        name = run_name or " ".join(
-            [Path(chosen).stem, data, str(loaded.data.horizon), *_changes(settings)]
+        options = training.TrainOptions(
+            loaded,
+            experiment,
+            run_name,
+            output,
+            registered_name=register,
+            preset=Path(chosen).stem,
+            changes=_changes(settings),
+            limit=limit,
+            asked=tuple(setting.partition("=")[0].strip() for setting in settings),
         )
-        trained = training.train(
-            training.TrainOptions(
-                loaded,
-                experiment,
-                name,
-                output,
-                registered_name=register,
-                limit=limit,
-                asked=tuple(setting.partition("=")[0].strip() for setting in settings),
-            )
-        )
+        trained = training.train(options)
     if as_json:
         version = {} if trained.version is None else {"version": trained.version}
         print_json(
@@ -142,10 +139,10 @@ def train(
     click.echo(f"run    {trained.run_id}\nmodel  {trained.folder}")
 
 
-def _changes(settings: Sequence[str]) -> list[str]:
+def _changes(settings: Sequence[str]) -> tuple[str, ...]:
     """The model settings given, for a run's name: ``model.network.width=64`` → ``width=64``."""
     pairs = [setting.partition("=") for setting in settings if setting.startswith("model.")]
-    return [f"{key.rpartition('.')[2].strip()}={value}" for key, _, value in pairs]
+    return tuple(f"{key.rpartition('.')[2].strip()}={value}" for key, _, value in pairs)
 
 
 def train_config(name: str, given: Mapping[str, Any], settings: Sequence[str]) -> Any:
@@ -163,7 +160,7 @@ def overrides(given: Mapping[str, Any]) -> dict[str, Any]:
     if given.get("dataset") is not None:
         dataset = find_dataset(given["dataset"])
         values |= {"data.lookback": dataset.lookback, "data.horizon": dataset.horizons[0]}
-    for key in ("csv", "dataset", "horizon", "lookback", "lower", "upper", *COLUMNS):
+    for key in ("csv", "dataset", "horizon", "lookback", "seasons", "lower", "upper", *COLUMNS):
         if given.get(key) is not None:
             values[f"data.{key}"] = str(given[key]) if key == "csv" else given[key]
     for key in ("seed", "accelerator", "devices", "precision", "refit"):
@@ -184,8 +181,7 @@ def _print_metrics(
 @click.argument("config")
 @click.option("--csv", type=click.Path(path_type=Path), help="The file to train on.")
 @click.option("--dataset", metavar="NAME", help="A named data set, by its published protocol.")
-@click.option("--horizon", type=int, help="Steps to forecast.")
-@click.option("--lookback", type=int, help="Steps of history that the model uses.")
+@steps_options
 @click.option(
     "--trials",
     type=click.IntRange(1),

@@ -61,8 +61,11 @@ class Found:
         named = seasons_in_words(interval, self.steps)
         if not self.shown:
             return f"season {named}, by the calendar: too few rows to tell from the data"
-        naive = repeated(interval, self.steps[0])
-        return f"season {named}, found in the training rows; seasonal naive repeats the {naive}"
+        name, naive = (
+            "season" if len(self.steps) == 1 else "seasons",
+            repeated(interval, self.steps[0]),
+        )
+        return f"{name} {named}, found in the training rows; seasonal naive repeats the {naive}"
 
 
 def find_seasons(series: Sequence[NDArray[np.float64]], interval: Interval) -> Found:

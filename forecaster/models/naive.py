@@ -15,7 +15,7 @@ from forecaster.models.prior import PointForecaster
 
 
 class SeasonalNaiveConfig(PartConfig):
-    """The value one season ago. ``season`` in steps, by default that of the interval."""
+    """The value one season ago. ``season`` in steps, by default the main one of the data."""
 
     name: Literal["seasonal-naive"] = "seasonal-naive"
     season: Positive | None = None

@@ -31,21 +31,24 @@ from forecaster.workflows.backtest_scores import (
     score,
 )
 from forecaster.workflows.run_context import RunContext
+from forecaster.workflows.settle import settle
 
 __all__ = ["BASELINE", "BacktestOptions", "BacktestResult", "Plan", "backtest", "compete"]
 
 BASELINE = "seasonal-naive"
+_USUAL_ORIGINS = 10
 
 
 @dataclass(frozen=True)
 class BacktestOptions:
     """The options of the command ``backtest``.
 
+    ``origins``: None for ten, or as many as leave half of the shortest series to learn from.
     ``stride``: None for the horizon. ``overrides``: for the configurations of all models.
     """
 
     models: tuple[str, ...]
-    origins: int
+    origins: int | None
     stride: int | None
     refit_every: int
     overrides: Mapping[str, Any]
@@ -91,7 +94,6 @@ def backtest(options: BacktestOptions, notify: Callable[[str], object]) -> Backt
     if options.output is not None:
         check_folder(options.output.parent)
     configs = load_configs(options.models, options.settings, options.overrides)
-    _horizon(configs)
     table = load_table(next(iter(configs.values())).data)
     return compete(configs, table, options, RunContext(notify=notify))
 
@@ -100,6 +102,7 @@ def compete(
     configs: Mapping[str, Config], table: Table, options: BacktestOptions, context: RunContext
 ) -> BacktestResult:
     """``backtest`` of configurations, including the baseline's, on a loaded table."""
+    configs = _settled(configs, table, options)
     field = _field(configs, table, options)
     for decision in table.report.decisions:
         context.notify(decision)
@@ -125,10 +128,31 @@ def compete(
 
 def _field(configs: Mapping[str, Config], table: Table, options: BacktestOptions) -> Field:
     horizon = _horizon(configs)
-    plan = Plan(options.origins, options.stride or horizon, options.refit_every)
+    plan = _plan(options, table, horizon)
     for config in configs.values():
         check_length(config, table, plan)
     return Field(table, plan, horizon, options.samples)
+
+
+def _plan(options: BacktestOptions, table: Table, horizon: int) -> Plan:
+    stride, rows = options.stride or horizon, min(len(s.values) for s in table.series)
+    fitting = max(min((rows // 2 - horizon) // stride + 1, _USUAL_ORIGINS), 2)
+    return Plan(options.origins or fitting, stride, options.refit_every)
+
+
+def _settled(
+    configs: Mapping[str, Config], table: Table, options: BacktestOptions
+) -> dict[str, Config]:
+    """The configurations as the rows before the first origin settle them."""
+
+    def train_rows(length: int, horizon: int) -> int:
+        plan = _plan(options, table, horizon)
+        return plan.borders(length, horizon, next(plan.blocks())).train
+
+    before = list(table.report.decisions)
+    settled = {name: settle(config, table, train_rows)[0] for name, config in configs.items()}
+    table.report.decisions[:] = dict.fromkeys([*before, *table.report.decisions])
+    return settled
 
 
 def _with_season_baseline(configs: Mapping[str, Config], table: Table) -> dict[str, Config]:

@@ -185,7 +185,9 @@ def _score(suite: Suite, cell: Cell, model: str, steps: int) -> dict[str, float]
     """The metrics of a cell's saved model on the test windows at a number of network calls."""
     custom = any(custom_names(cell.config.model.model_dump(mode="json")))
     saved, seed = open_model(model, None, trust_code=custom), cell.config.trainer.seed
-    problem = load_problem(cell.config.data)
+    # as the training settled them, in the file where it is now
+    data = saved.config.data.model_copy(update={"csv": cell.config.data.csv})
+    problem = load_problem(data)
     scoring = Scoring("probabilistic", suite.score_samples, steps, suite.score_windows, seed)
     return evaluate(saved.model, problem, "test", scoring)
 

@@ -4,32 +4,42 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from forecaster.config.schema import Columns, DataConfig
+from forecaster.config.schema import DataConfig
+from forecaster.data.defaults import settle
+from forecaster.data.periods import seasons_in_words
 from forecaster.data.problem import load_problem
 from forecaster.data.reading import RawTable
 from forecaster.data.report import IntakeReport
+from forecaster.data.seasons import seasons_of
 from forecaster.data.splits import PARTS
 from forecaster.data.tables import read_table
 from forecaster.errors import UserError
 
+# what a training would use, as numbers; ``season`` and ``training`` say the same in words
+PLAN = ("horizon", "lookback", "seasons")
 
-def check_file(
-    path: Path | RawTable, horizon: int, lookback: int, roles: Mapping[str, Any]
-) -> dict[str, Any]:
+
+def check_file(path: Path | RawTable, given: Mapping[str, Any]) -> dict[str, Any]:
     """Facts, decisions and the planned training and forecast for a file or cells in memory.
 
-    ``refused``: the reason why the file cannot be used, or None; facts then end at the fault.
+    ``given``: keys of ``DataConfig``. ``refused``: the reason why the file cannot be used, or None;
+    facts then end at the fault.
     """
-    report = IntakeReport()
+    report, config = IntakeReport(), DataConfig(**given)
+    plan: dict[str, Any] = dict.fromkeys((*PLAN, "season"))
     outcome: dict[str, Any] = {"training": None, "forecasting": None, "refused": None}
     try:
-        table = read_table(path, Columns(**roles), report)
+        table = read_table(path, config.columns, report)
+        config, decisions = settle(config, table)
+        report.decisions += decisions
+        horizon, lookback = config.horizon, config.lookback
+        seasons = seasons_of(config, table.interval)
+        plan |= {"horizon": horizon, "lookback": lookback, "seasons": list(seasons)}
+        plan["season"] = seasons_in_words(table.interval, seasons)
         grid = table.interval.stamps(table.series[0].first, len(table.series[0].values) + horizon)
         ends = table.clock.write(grid[[-horizon, -1]])
         outcome["forecasting"] = f"{horizon} steps, {ends[0]} to {ends[1]}"
-        problem = load_problem(
-            DataConfig(csv=table.path, horizon=horizon, lookback=lookback, **roles), table
-        )
+        problem = load_problem(config, table)
         counts = {part: problem.count_windows(part) for part in PARTS}
         outcome["training"] = (
             f"lookback {lookback}, horizon {horizon}: "
@@ -38,5 +48,5 @@ def check_file(
         )
     except UserError as error:
         outcome["refused"] = str(error)
-    decisions = {"decisions": report.decisions} if report.decisions else {}
-    return {**report.facts, **decisions, **outcome}
+    noted = {"decisions": report.decisions} if report.decisions else {}
+    return {**report.facts, **noted, **plan, **outcome}

@@ -1,6 +1,6 @@
 """``train``: train, evaluate and save a model, as one tracked run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,18 +8,20 @@ import torch
 
 from forecaster.config.load import check_config
 from forecaster.config.parts import Trust, custom_names
-from forecaster.config.schema import Config, TrainerConfig
-from forecaster.data.problem import Problem, load_problem
+from forecaster.config.schema import Config, DataConfig, TrainerConfig
+from forecaster.data.problem import Problem, load_problem, load_table
 from forecaster.data.reading import RawTable
-from forecaster.data.tables import read_table
+from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
 from forecaster.io.atomic import check_model_folder
 from forecaster.serving import registry
+from forecaster.tracking import labels
 from forecaster.training.fit import on_cuda
 from forecaster.training.limit import Limit, limit_of
 from forecaster.training.progress import Stopwatch
 from forecaster.training.refit import wanted
 from forecaster.workflows.run_context import COMMAND_LINE, RunContext
+from forecaster.workflows.settle import settle
 from forecaster.workflows.tracking_target import Run
 from forecaster.workflows.train_bounds import SETTINGS
 from forecaster.workflows.train_clock import Clock
@@ -37,6 +39,8 @@ class TrainOptions:
     additional ones; ``registered_name``: the name to register the model by. ``source``: cells in
     memory instead of the configuration's file. ``limit``: of the time for all of it. ``asked``: the
     configuration keys that the user set, beyond a preset.
+    Without ``run_name`` a run is called by the ``preset``, its data, the horizon, and the
+    ``changes`` to the preset.
     """
 
     config: Config
@@ -49,22 +53,28 @@ class TrainOptions:
     source: RawTable | None = None
     limit: Limit | None = None
     asked: tuple[str, ...] = ()
+    preset: str | None = None
+    changes: tuple[str, ...] = ()
 
 
 def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> TrainingResult:
     """Train, evaluate, save and track a model."""
-    config = options.config
     if options.registered_name is not None:
         registry.check_name(options.registered_name)
     if options.output is not None:
         check_model_folder(options.output)
-    check_devices(config.trainer)
-    _check_parts(config)
-    problem = _problem(config, options.source)
+    check_devices(options.config.trainer)
+    _check_parts(options.config)
+    table = _table(options.config.data, options.source)
+    config, decisions = settle(options.config, table)
+    problem = load_problem(config.data, table)
     context.tracker.check()
-    with context.tracker.open(options.experiment, options.run_name, parent=options.parent) as run:
+    for decision in decisions:
+        context.notify(decision)
+    name = options.run_name or _run_name(options, config, problem)
+    with context.tracker.open(options.experiment, name, parent=options.parent) as run:
         run.tags(options.tags)
-        job = _job(options, problem, run.run_id)
+        job = _job(options, config, name, problem, decisions, run.run_id)
         run.save_unsent_beside(job.folder(context.tracker))
         with context.tracker.checkpoints(run.run_id) as checkpoints:
             (checkpoints / FILE).write_text(job.model_dump_json(indent=1), encoding="utf-8")
@@ -112,10 +122,13 @@ def _check_parts(config: Config) -> None:
         )
 
 
-def _problem(config: Config, source: RawTable | None) -> Problem:
-    if source is None:
-        return load_problem(config.data)
-    return load_problem(config.data, read_table(source, config.data.columns))
+def _table(config: DataConfig, source: RawTable | None) -> Table:
+    return load_table(config) if source is None else read_table(source, config.columns)
+
+
+def _run_name(options: TrainOptions, config: Config, problem: Problem) -> str:
+    preset, data = options.preset or labels.title(config), labels.dataset_name(problem)
+    return " ".join([preset, data, str(config.data.horizon), *options.changes])
 
 
 def _same_problem(job: Job, config: Config) -> Problem:
@@ -132,15 +145,24 @@ def _same_problem(job: Job, config: Config) -> Problem:
             "differs); "
             "put that file back, or train anew"
         )
+    problem.table.report.decisions += job.decisions
     return problem
 
 
-def _job(options: TrainOptions, problem: Problem, run_id: str) -> Job:
+def _job(
+    options: TrainOptions,
+    config: Config,
+    name: str,
+    problem: Problem,
+    decisions: Sequence[str],
+    run_id: str,
+) -> Job:
     return Job(
-        config=options.config.model_dump(mode="json"),
+        config=config.model_dump(mode="json"),
         digest=problem.table.digest,
+        decisions=tuple(decisions),
         experiment=options.experiment,
-        run_name=options.run_name,
+        run_name=name,
         run_id=run_id,
         output=str(options.output.resolve()) if options.output else None,
         registered_name=options.registered_name,

@@ -17,10 +17,12 @@ class Job(Section):
     """The options and the run of a training, stored so that it can be resumed.
 
     ``time_limit``: in seconds; ``asked``: see ``TrainOptions``.
+    ``config`` is as it was settled by the data, with the ``decisions`` that this took.
     """
 
     config: dict[str, Any]
     digest: str
+    decisions: tuple[str, ...] = ()
     experiment: str
     run_name: str | None
     run_id: str

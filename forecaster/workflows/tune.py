@@ -21,7 +21,7 @@ import yaml
 from forecaster.config.load import check_config, dump_config
 from forecaster.config.parts import Trust
 from forecaster.config.schema import Config
-from forecaster.data.problem import Problem, load_problem
+from forecaster.data.problem import Problem, load_problem, load_table
 from forecaster.errors import UserError
 from forecaster.evaluation.score import evaluate, scorings_of
 from forecaster.io.atomic import check_folder, exclusive_lock, write_together
@@ -30,6 +30,7 @@ from forecaster.tracking import query as runs
 from forecaster.tracking import run as tracking
 from forecaster.tracking.provenance import code_version
 from forecaster.training.fit import fit, new_model, window_data
+from forecaster.workflows.settle import settle
 
 # random trials before the sampler models the results, and before any trial is pruned
 _STARTUP_TRIALS = 4
@@ -165,7 +166,11 @@ def tune(options: TuneOptions) -> TuningResult:
     if repeated := [key for key in keys if keys.count(key) > 1]:
         raise UserError(f"--space {repeated[0]}: given twice; give it once, with all of its values")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    problem = load_problem(options.config.data)
+    table = load_table(options.config.data)
+    settled, decisions = settle(options.config, table)
+    for decision in decisions:
+        print(decision, file=sys.stderr)
+    options, problem = replace(options, config=settled), load_problem(settled.data, table)
     _check_study(options, problem)
     content = [
         options.config.model_dump(mode="json"),

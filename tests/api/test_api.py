@@ -344,8 +344,9 @@ def test_check_tells_and_does_not_raise(tmp_path: Path) -> None:
     frame = long_frame()
     report = forecaster.check(frame, horizon=3, lookback=14)
     assert (report.ok, report.problems, report.facts["layout"]) == (True, (), "long")
-    assert report.decisions == ("column 'shop' names the series",)
-    short = forecaster.check(frame.assign(flat=1.0))
+    assert report.decisions[0] == "column 'shop' names the series"
+    assert (report.facts["horizon"], report.facts["lookback"]) == (3, 14)
+    short = forecaster.check(frame.assign(flat=1.0), horizon=96)
     assert not short.ok
     assert short.suggestions[-1] == "column 'flat' never changes: leave it out with --target"
     table = short.to_frame()

@@ -339,7 +339,10 @@ def test_baselines_train_and_forecast(cli: Cli, tmp_path, model: str) -> None:
 def test_seasonal_naive_forecast_is_the_last_week(cli: Cli, tmp_path) -> None:
     out = tmp_path / "forecast.csv"
     trained = json.loads(
-        cli("train", "--model", "seasonal-naive", "--csv", SAMPLE, *SMALL, "--json").stdout
+        cli(
+            *("train", "--model", "seasonal-naive", "--csv", SAMPLE, *SMALL),
+            *("--seasons", 7, "--json"),
+        ).stdout
     )
     cli("forecast", "--model", trained["model_dir"], "--csv", SAMPLE, "--output", out)
     found, raw = pd.read_csv(out), pd.read_csv(SAMPLE)
@@ -481,12 +484,12 @@ BAD_TRAININGS = [
         "error: no data set 'etth7'; there are etth1, etth2, ettm1, ettm2, weather, exchange, ili\n",
     ),
     (
-        ["--csv", SAMPLE, "--horizon", 0],
+        ["--csv", SAMPLE, "--set", "data.horizon=0"],
         "configuration key 'data.horizon': input should be greater than 0, got 0",
     ),
     (
-        ["--csv", SAMPLE, "--horizon", 400],
-        "1461 rows, but training with lookback 336 and horizon 400 needs 1536",
+        ["--csv", SAMPLE, "--horizon", 500],
+        "1461 rows, but training with lookback 1 and horizon 500 needs 1501",
     ),
     (
         ["--csv", SAMPLE, "--target", "rain"],
@@ -495,10 +498,6 @@ BAD_TRAININGS = [
     (
         ["--csv", SAMPLE, "--set", "model.sampler.stepz=1"],
         "no configuration key 'model.sampler.stepz' (did you mean 'steps'?)",
-    ),
-    (
-        ["--csv", SAMPLE, "--set", "model.label=500"],
-        "model.label: 500 is more than the lookback of 336; lower it",
     ),
     (["--csv", SAMPLE, "--model", "arima"], "no model 'arima'"),
     (["--csv", SAMPLE, "--model", ""], "no model ''; there are "),
@@ -631,6 +630,8 @@ def test_check_prints_exactly_what_was_found(cli: Cli, tmp_path) -> None:
         "to:              2024-02-09",
         "missing:         Umsatz: 1 (line 5)",
         "decisions:       column 'Laden' names the series",
+        "decisions:       no season found in the training rows: seasonal naive repeats the last value",
+        "season:          none",
         "training:        lookback 10, horizon 5: 26 train, 2 validation, 8 test windows",
         "forecasting:     5 steps, 2024-02-10 to 2024-02-14",
     ]

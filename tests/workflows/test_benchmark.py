@@ -385,6 +385,8 @@ def test_backtest_ranks_models_beside_seasonal_naive(cli: Cli, write, tmp_path: 
         7,
         "--lookback",
         21,
+        "--seasons",
+        7,
         "--origins",
         8,
         "--refit-every",
@@ -430,7 +432,7 @@ def test_backtest_refuses_models_that_cannot_be_told_apart_or_compared(cli: Cli,
     assert f"--model {mine}: another model is called 'nlinear'" in cli(*asked, status=1).stderr
     other = mine.rename(mine.with_name("other.yaml"))
     refused = cli("backtest", "--csv", path, "--model", "nlinear", "--model", other, status=1)
-    assert "--model: their horizons differ (7, 96); give one with --horizon" in refused.stderr
+    assert "--model: their horizons differ (1, 7); give one with --horizon" in refused.stderr
 
 
 def test_backtest_leaves_out_origins_without_a_value(cli: Cli, write, tmp_path: Path) -> None:
@@ -509,6 +511,6 @@ def test_backtest_says_when_the_file_is_too_short(cli: Cli, write) -> None:
         "backtest", "--csv", path, "--model", "nlinear", "--horizon", 7, "--lookback", 21, status=1
     )
     assert refused.stderr.splitlines()[-1] == (
-        f"error: {path}: 60 rows; 10 origins 7 steps apart leave 0 to learn from before the first, 28 are needed "
+        f"error: {path}: 60 rows; 4 origins 7 steps apart leave 25 to learn from before the first, 28 are needed "
         "(lookback + horizon); give fewer --origins, a smaller --stride, --horizon or --lookback"
     )

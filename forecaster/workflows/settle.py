@@ -1,0 +1,40 @@
+"""What the data decide of a training: horizon, lookback and seasons, and a model that fits them."""
+
+from forecaster.config.schema import Config, DataConfig
+from forecaster.data import defaults
+from forecaster.data.problem import with_season_lookback
+from forecaster.data.tables import Table
+from forecaster.models.diffusion.config import DiffusionConfig
+from forecaster.models.naive import SeasonalNaiveConfig
+
+
+def settle(
+    config: Config, table: Table, train_rows: defaults.TrainRows = defaults.split_train_rows
+) -> tuple[Config, list[str]]:
+    """The configuration that a training on this table uses, and its decisions with their reasons.
+
+    The decisions are added to the table's report, too.
+    """
+    data, decisions = defaults.settle(config.data, table, train_rows)
+    model = config.model
+    if isinstance(model, SeasonalNaiveConfig) and model.season is None and data.dataset is None:
+        data = _reads_a_season(data, table, decisions)
+    if isinstance(model, DiffusionConfig) and model.label > data.lookback:
+        decisions.append(
+            f"label {data.lookback} in place of {model.label}: it is a part of the lookback"
+        )
+        model = model.model_copy(update={"label": data.lookback})
+    table.report.decisions += decisions
+    return config.model_copy(update={"data": data, "model": model}), decisions
+
+
+def _reads_a_season(data: DataConfig, table: Table, decisions: list[str]) -> DataConfig:
+    """The data with the lookback that seasonal naive needs, if all series are long enough."""
+    wider = with_season_lookback(data, table)
+    room = min(len(series.values) for series in table.series) - 3 * data.horizon
+    if data.lookback < wider.lookback <= room:
+        decisions.append(
+            f"lookback {wider.lookback} in place of {data.lookback}: seasonal naive reads a season"
+        )
+        return wider
+    return data
