@@ -1,6 +1,6 @@
 """One sentence in place of a table: whether the forecasts are better than repeating the season."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +118,9 @@ def _comparison(pairs: Paired, naive: str) -> Comparison | None:
     """None of fewer than two origins, and of errors relative to a baseline that was exact."""
     if len(pairs.losses) < 2 or (pairs.losses.any() and not pairs.baseline.any()):
         return None
-    return compare(_MODEL, pairs.losses, naive, pairs.baseline, pairs.overlap)
+    found = compare(_MODEL, pairs.losses, naive, pairs.baseline, pairs.overlap)
+    # no error is below 0, so nothing is closer by more than all of the baseline's
+    return replace(found, high=min(found.high, 100.0))
 
 
 def verdict(pairs: Paired, naive: str, held: Held | None = None) -> str:

@@ -65,6 +65,13 @@ def test_overlap_widens_the_interval_until_nothing_can_be_told() -> None:
     assert "cannot be told apart" in verdict(pairs(losses, overlap=6), WEEK)
 
 
+def test_nothing_is_closer_by_more_than_all() -> None:
+    losses = NAIVE - np.array([9.0, 1.0, 8.0, 10.0, 2.0, 7.0])
+    assert compare("a", losses, "b", NAIVE, 1).high > 100
+    assert skill_of(pairs(losses)).high == 100
+    assert " to 100 %)" in verdict(pairs(losses), WEEK)
+
+
 def test_too_few_windows_are_said_and_have_no_skill() -> None:
     one, none = np.ones(1), np.ones(0)
     assert verdict(pairs(one, 2 * one), WEEK) == (
