@@ -25,6 +25,7 @@ from forecaster.data.tables import read_table
 from forecaster.errors import UserError
 from forecaster.models.base import Forecaster
 from forecaster.tracking.labels import title
+from forecaster.training.limit import limit_of
 from forecaster.training.progress import Silent
 from forecaster.workflows.backtest import BacktestOptions, compete, load_configs
 from forecaster.workflows.run_context import RunContext
@@ -84,6 +85,7 @@ def backtest(
     experiment: str = "forecaster",
     run_name: str | None = None,
     tracking: bool = True,
+    time_limit: float | str | None = None,
     **roles: Unpack[Roles],
 ) -> Leaderboard:
     """Backtest several models on a table from rolling origins, with retraining.
@@ -93,7 +95,8 @@ def backtest(
     ``origins``: the number of forecast origins, ``stride`` steps apart (None: the horizon), by
     default ten, or as many as leave half of the rows to learn from;
     ``refit_every``: the number of origins that share a training. ``by``: the metric of the ranking.
-    For the rest see ``train``.
+    ``time_limit``: seconds, or ``"10m"``, that all trainings share; models without a rest of it are
+    missing, and ``notes`` says so. For the rest see ``train``.
 
     >>> import forecaster
     >>> board = forecaster.backtest("datasets/seattle_weather.csv", ["seasonal-naive"], horizon=7,
@@ -101,6 +104,7 @@ def backtest(
     >>> board.frame.model.tolist(), [f"{time:.10}" for time in board.origins]
     (['seasonal-naive'], ['2015-12-11', '2015-12-18', '2015-12-25'])
     """
+    limit = limit_of(time_limit, "time_limit")
     choice("by", by, ("mae", "crps"))
     data, columns = read_source(source), read_roles(roles, "backtest")
     overrides = overrides_of(
@@ -120,6 +124,7 @@ def backtest(
         experiment=experiment,
         run_name=run_name,
         output=None,
+        limit=limit,
     )
     notes: list[str] = []
     context = RunContext(tracker_of(tracking), Silent(), notes.append)

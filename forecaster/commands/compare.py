@@ -16,8 +16,10 @@ from forecaster.commands.options import (
     print_table,
     settings_option,
     steps_options,
+    time_limit_option,
 )
 from forecaster.commands.train import overrides
+from forecaster.training.limit import Limit
 
 
 @click.command()
@@ -39,11 +41,7 @@ from forecaster.commands.train import overrides
     "--horizon", "horizons", type=int, multiple=True, help="Only this horizon; may be repeated."
 )
 @click.option("--seed", "seeds", type=int, multiple=True, help="Only this seed; may be repeated.")
-@click.option(
-    "--minutes",
-    type=click.FloatRange(min=0),
-    help="Start no training after this time; the next call continues.",
-)
+@time_limit_option("Suspend the training at this time (90s, 10m, 2h); the next call continues.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -61,7 +59,7 @@ def benchmark(
     data: tuple[str, ...],
     horizons: tuple[int, ...],
     seeds: tuple[int, ...],
-    minutes: float | None,
+    limit: Limit | None,
     output: Path | None,
     into: Path | None,
     as_json: bool,
@@ -74,7 +72,7 @@ def benchmark(
     quiet_libraries()
     result = runner.benchmark(
         runner.BenchmarkOptions(
-            suite, CellFilter(models, data, horizons, seeds), minutes, output, into
+            suite, CellFilter(models, data, horizons, seeds), limit, output, into
         )
     )
     if as_json:
@@ -136,6 +134,7 @@ def benchmark(
     help="The metric that ranks the models.",
 )
 @click.option("--samples", type=click.IntRange(2), default=100, show_default=True)
+@time_limit_option("End after this time (90s, 10m, 2h), shared by all trainings.")
 @bounds_option
 @settings_option
 @click.option("--seed", type=int, help="Seed of all random numbers.")
@@ -158,6 +157,7 @@ def backtest(
     refit_every: int,
     by: str,
     samples: int,
+    limit: Limit | None,
     settings: tuple[str, ...],
     experiment: str,
     run_name: str | None,
@@ -185,6 +185,7 @@ def backtest(
         experiment,
         run_name,
         output,
+        limit,
     )
     result = runner.backtest(options, note)
     if as_json:
@@ -193,6 +194,7 @@ def backtest(
                 "run_id": result.run_id,
                 "by": by,
                 "origins": result.origins,
+                "missing": result.missing,
                 "ranking": [asdict(ranked) for ranked in result.ranking],
                 "comparisons": [
                     asdict(c) | {"sentence": c.sentence(by.upper())} for c in result.comparisons
@@ -210,6 +212,7 @@ def backtest(
         ]
         for r in result.ranking
     ]
+    rows += [[model, "–", "–", "–", "–"] for model in result.missing]
     print_table(["model", "mae", "crps", "coverage/90", "seconds"], rows)
     click.echo(_scale(len(result.origins), [r.coverage for r in result.ranking]))
     for line in in_words(result.comparisons, by):

@@ -61,6 +61,11 @@ def time_limit(ctx: click.Context, param: click.Parameter, value: str | None) ->
         raise click.BadParameter(str(error).partition(": ")[2]) from error
 
 
+def time_limit_option(text: str) -> Callable[[F], F]:
+    """The option ``--time-limit`` with its help."""
+    return click.option("--time-limit", "limit", metavar="TIME", callback=time_limit, help=text)
+
+
 column_options = options_of(
     click.option("--timestamp", metavar="COL", help="The time column."),
     click.option("--target", metavar="COL[,COL…]", callback=names, help="The value columns."),
@@ -135,13 +140,6 @@ conformal_option = click.option(
     "--conformal",
     is_flag=True,
     help="Intervals from the errors on validation, in place of the model's own.",
-)
-time_limit_option = click.option(
-    "--time-limit",
-    "limit",
-    metavar="TIME",
-    callback=time_limit,
-    help="End after this time (90s, 10m, 2h), with what is best by then.",
 )
 accelerator_option = click.option(
     "--accelerator", type=click.Choice(["auto", "cpu", "gpu"]), help="Where to compute."

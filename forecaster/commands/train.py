@@ -64,7 +64,7 @@ from forecaster.training.limit import Limit
     "--resume", metavar="REF", help="Resume an interrupted training: its run id, or latest."
 )
 @metrics_option
-@time_limit_option
+@time_limit_option("End after this time (90s, 10m, 2h), with what is best by then.")
 @column_options
 @json_option
 def train(
@@ -189,13 +189,7 @@ def _print_metrics(
     show_default=True,
     help="Number of trials, including earlier calls'.",
 )
-@click.option(
-    "--time",
-    "minutes",
-    type=click.FloatRange(min=0),
-    metavar="MINUTES",
-    help="Start no trial after this time.",
-)
+@time_limit_option("End after this time (90s, 10m, 2h); the next call continues.")
 @click.option(
     "--metric",
     type=click.Choice(["mse", "mae", "crps", "energy"]),
@@ -220,7 +214,7 @@ def _print_metrics(
 def tune(
     config: str,
     trials: int,
-    minutes: float | None,
+    limit: Limit | None,
     metric: str,
     spaces: tuple[str, ...],
     settings: tuple[str, ...],
@@ -246,7 +240,7 @@ def tune(
     space = tuple(map(tuning.parse_range, spaces)) or tuple(tuning.default_space(loaded))
     result = tuning.tune(
         tuning.TuneOptions(
-            loaded, Path(config).stem, space, metric, trials, minutes, output, experiment
+            loaded, Path(config).stem, space, metric, trials, limit, output, experiment
         )
     )
     if as_json:

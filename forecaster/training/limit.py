@@ -41,7 +41,12 @@ class Limit:
         return self.left() <= reserve
 
     def share(self, fraction: float) -> "Limit":
-        """The limit that ends when ``fraction`` of what is left now has passed."""
+        """The limit that ends when ``fraction`` of what is left now has passed.
+
+        One that suspends is not shared out.
+        """
+        if self.suspends:
+            return self
         left = max(self.left(), 0.0) * fraction
         return replace(self, seconds=left, end=self.clock() + left)
 

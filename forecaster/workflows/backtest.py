@@ -4,7 +4,7 @@ Configurations and a table → scores → ranking → logged run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from forecaster.evaluation.compare import Comparison, against_best, in_words
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.io.output_tables import table_bytes
 from forecaster.tracking.provenance import code_version
+from forecaster.training.fit import OutOfTimeError
+from forecaster.training.limit import Limit
 from forecaster.workflows.backtest_scores import (
     Field,
     Plan,
@@ -58,6 +60,7 @@ class BacktestOptions:
     experiment: str
     run_name: str | None
     output: Path | None
+    limit: Limit | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class BacktestResult:
     """The ranking, best first, and comparisons of the best model with each other one.
 
     ``origins``: their times, as texts. ``frame``: each model's errors by series and origin.
+    ``missing``: the models that no time was left for.
     """
 
     run_id: str
@@ -87,6 +91,7 @@ class BacktestResult:
     origins: list[str]
     frame: pd.DataFrame
     findings: list[str]
+    missing: list[str]
 
 
 def backtest(options: BacktestOptions, notify: Callable[[str], object]) -> BacktestResult:
@@ -112,18 +117,31 @@ def compete(
         tags = {"kind": "backtest", "dataset": file, "code": code_version()}
         run.tags({**tags, "data.sha256": table.digest})
         run.parameters(asdict(field.plan))
-        scores = {}
-        for model, config in _with_season_baseline(configs, table).items():
+        scores, missing = {}, []
+        contestants = _with_season_baseline(configs, table)
+        for number, (model, config) in enumerate(contestants.items()):
             with context.tracker.open(
                 options.experiment, f"{model} {file}", parent=run.run_id
             ) as child:
                 child.tags({"kind": "backtest"})
-                scores[model] = score(model, config, field, child, context.progress)
+                limit = _share(options.limit, model, len(contestants) - number)
+                try:
+                    scores[model] = score(model, config, field, child, context.progress, limit)
+                except OutOfTimeError as error:
+                    missing.append(model)
+                    child.tags({"stopped_by_time_limit": str(error)})
+                    context.notify(f"{model}: {error}; it is missing, give a longer --time-limit")
         result = _ranked(scores, field, options.by, context.notify, run.run_id)
+        result = replace(result, missing=missing)
         context.tracker.log_files(run, lambda folder: _write(folder, result))
     _write_output(result, options.output)
     _notify_different_ends(field, context.notify)
     return result
+
+
+def _share(limit: Limit | None, model: str, left: int) -> Limit | None:
+    """A model's share of the time left; the baseline, which takes none, comes last without one."""
+    return None if limit is None or model == BASELINE else limit.share(1 / max(left - 1, 1))
 
 
 def _field(configs: Mapping[str, Config], table: Table, options: BacktestOptions) -> Field:
@@ -189,6 +207,7 @@ def _ranked(
         [max(times) for times in zip(*_all_stamps(field), strict=True)],
         frame_of(scores, field),
         in_words(comparisons, by),
+        [],
     )
 
 

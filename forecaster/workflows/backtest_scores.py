@@ -18,7 +18,8 @@ from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode, Scoring, score_windows
 from forecaster.models.base import Forecaster
 from forecaster.tracking import labels
-from forecaster.training.fit import fit, new_model, window_data
+from forecaster.training.fit import OutOfTimeError, fit, new_model, window_data
+from forecaster.training.limit import Limit
 from forecaster.training.progress import Monitor
 from forecaster.workflows.tracking_target import Run
 
@@ -104,14 +105,22 @@ def check_length(config: Config, table: Table, plan: Plan) -> None:
             )
 
 
-def score(name: str, config: Config, field: Field, run: Run, progress: Monitor) -> Scores:
-    """Train a model at the start of each block and score it from the block's origins."""
+def score(
+    name: str, config: Config, field: Field, run: Run, progress: Monitor, limit: Limit | None = None
+) -> Scores:
+    """Train a model at the start of each block and score it from the block's origins.
+
+    The trainings share the time of ``limit``. Raises OutOfTimeError if none is left for one.
+    """
     blocks, block_scores = list(field.plan.blocks()), []
     for number, block in enumerate(blocks, start=1):
         progress.say(
             f"{name}: training {number} of {len(blocks)}, origins {block[0] + 1} to {block[1] + 1}"
         )
-        refit = _Refit(run, f"refit{number}/", progress)
+        if limit is not None and limit.over():
+            raise OutOfTimeError(f"no time was left for training {number} of {len(blocks)}")
+        share = None if limit is None else limit.share(1 / (len(blocks) - number + 1))
+        refit = _Refit(run, f"refit{number}/", progress, share)
         block_scores.append(_score_block(config, field, block, refit))
     scores = _concatenated(block_scores)
     _log_scores(run, scores)
@@ -125,6 +134,7 @@ class _Refit:
     run: Run
     prefix: str
     progress: Monitor
+    limit: Limit | None
 
 
 def _score_block(config: Config, field: Field, block: tuple[int, int], refit: _Refit) -> Scores:
@@ -189,7 +199,10 @@ def _trained(config: Config, problem: Problem, refit: _Refit) -> Forecaster:
 
     windows = window_data(config, problem)
     with tempfile.TemporaryDirectory() as checkpoints:
-        fit(model, windows, config.trainer, Path(checkpoints), report, refit.progress)
+        folder, progress, limit = Path(checkpoints), refit.progress, refit.limit
+        stopped = fit(model, windows, config.trainer, folder, report, progress, limit)
+    if stopped:
+        progress.say(f"time limit: {', '.join(stopped)} stopped; used are the best weights so far")
     return model
 
 

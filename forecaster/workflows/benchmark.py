@@ -6,9 +6,8 @@ All state is in the tracking store: finished cells are not run again, interrupte
 import os
 import platform
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,8 @@ from forecaster.tracking import query as runs
 from forecaster.tracking import run as tracking
 from forecaster.tracking import store
 from forecaster.tracking.provenance import versions
+from forecaster.training.fit import OutOfTimeError
+from forecaster.training.limit import Limit
 from forecaster.workflows import train as training
 from forecaster.workflows.benchmark_suite import (
     Cell,
@@ -39,6 +40,7 @@ from forecaster.workflows.benchmark_suite import (
     published_rows,
     step_metric,
 )
+from forecaster.workflows.train_bounds import SETTINGS
 
 # the columns that identify a row of the table
 KEYS = ("data", "horizon", "model", "steps")
@@ -46,11 +48,14 @@ KEYS = ("data", "horizon", "model", "steps")
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """The options of the command ``benchmark``. ``minutes``: no cell starts after them."""
+    """The options of the command ``benchmark``.
+
+    ``limit``: no cell starts after it, and a training that goes on then is suspended.
+    """
 
     suite: str
     only: CellFilter
-    minutes: float | None = None
+    limit: Limit | None = None
     output: Path | None = None
     into: Path | None = None
 
@@ -86,9 +91,8 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
             experiment, name, parents[0]["run_id"] if parents else None
         ) as parent:
             parent.tags({"kind": "benchmark", "suite": name})
-            failures = _run_all(
-                suite, missing, cell_runs, experiment, parent.run_id, options.minutes
-            )
+            limit = None if options.limit is None else replace(options.limit, suspends=True)
+            failures = _run_all(suite, missing, cell_runs, experiment, parent.run_id, limit)
     cell_runs = _runs(experiment)
     rows = [row for cell in all_cells for row in _rows(suite, cell, cell_runs.get(cell.key))]
     text = _text(options, suite, rows, len(all_cells))
@@ -129,20 +133,21 @@ def _run_all(
     cell_runs: Mapping[str, Mapping[str, Any]],
     experiment: str,
     parent: str,
-    minutes: float | None,
+    limit: Limit | None,
 ) -> list[str]:
     """Run the cells until the time is up, and return the failures."""
-    failures, started = [], time.monotonic()
+    failures = []
     for number, cell in enumerate(cells, start=1):
-        if minutes is not None and time.monotonic() - started > 60 * minutes:
-            print(
-                f"the time is up: {len(cells) - number + 1} cell(s) left for the next call",
-                file=sys.stderr,
-            )
+        left = f"{len(cells) - number + 1} cell(s) left for the next call"
+        if limit is not None and limit.over():
+            print(f"the time is up: {left}", file=sys.stderr)
             break
         print(f"[{number}/{len(cells)}] {cell.title}", file=sys.stderr)
         try:
-            _run(suite, cell, cell_runs.get(cell.key), experiment, parent)
+            _run(suite, cell, cell_runs.get(cell.key), experiment, parent, limit)
+        except OutOfTimeError as error:
+            print(f"{error}; {left}", file=sys.stderr)
+            break
         except UserError as error:
             failures.append(f"{cell.title}: {error}")
             print(f"failed: {error}", file=sys.stderr)
@@ -150,12 +155,17 @@ def _run_all(
 
 
 def _run(
-    suite: Suite, cell: Cell, run: Mapping[str, Any] | None, experiment: str, parent: str
+    suite: Suite,
+    cell: Cell,
+    run: Mapping[str, Any] | None,
+    experiment: str,
+    parent: str,
+    limit: Limit | None,
 ) -> None:
     if run is not None and run["status"] == "FINISHED":
         run_id = run["run_id"]
     elif run is not None and (store.CHECKPOINTS / run["run_id"] / "job.json").is_file():
-        run_id = training.resume(run["run_id"], cell.config.data.csv).run_id
+        run_id = training.resume(run["run_id"], cell.config.data.csv, limit=limit).run_id
     else:
         tags = {
             "cell": cell.key,
@@ -165,7 +175,16 @@ def _run(
             "torch": versions()["torch"],
         }
         run_id = training.train(
-            training.TrainOptions(cell.config, experiment, cell.title, None, parent, tags)
+            training.TrainOptions(
+                cell.config,
+                experiment,
+                cell.title,
+                None,
+                parent,
+                tags,
+                limit=limit,
+                asked=SETTINGS,  # figures that are compared are of the same windows
+            )
         ).run_id
     for n in suite.steps:
         scores = _score(suite, cell, f"runs:/{run_id}/model", n)

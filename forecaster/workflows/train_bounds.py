@@ -81,9 +81,10 @@ def selected(
         found["point_windows"] = most
     if (most := most_windows(samples.counts, samples.window, for_samples)) is not None:
         found["score_windows"] = most
-        fewest = sum(min(most, count) for count in samples.counts)
-        affordable = max(int(for_samples / (fewest * samples.sample)), _FEWEST_SAMPLES)
-        if "trainer.score_samples" not in asked and affordable < settings.score_samples:
+    if samples.sample and "trainer.score_samples" not in asked:
+        windows = sum(count if most is None else min(most, count) for count in samples.counts)
+        affordable = max(int(for_samples / (windows * samples.sample)), _FEWEST_SAMPLES)
+        if affordable < settings.score_samples:
             found["score_samples"] = affordable
     note = _note(settings, found, problem.count_windows("test"), budget)
     return Selection(settings.model_copy(update=found), note, samples.sample or None)

@@ -44,7 +44,7 @@ class Clock:
 
     def forecasting(self, trained: float) -> float:
         """The seconds for a forecast at the end."""
-        if self.limit is None:
+        if self.limit is None or self.limit.suspends:
             return _FORECAST * max(trained, FLOOR)
         return max(self.limit.left(), _saving(self.limit))
 

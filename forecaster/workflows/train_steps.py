@@ -192,7 +192,8 @@ def _selection(site: Site, fitted: Fitted) -> Selection:
     more than fit into the time of the training, or into the limit of time.
     """
     model, problem, config = fitted.model, fitted.problem, fitted.config
-    limited, named = site.clock.limit is not None, config.data.dataset is not None
+    limit, named = site.clock.limit, config.data.dataset is not None
+    limited = limit is not None and not limit.suspends
     if named and not limited:
         return Selection(config.trainer)
     budget = site.clock.scoring(fitted.seconds, limited and (named or bool(site.asked)))

@@ -8,7 +8,6 @@ import hashlib
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +28,8 @@ from forecaster.tracking import labels, store
 from forecaster.tracking import query as runs
 from forecaster.tracking import run as tracking
 from forecaster.tracking.provenance import code_version
-from forecaster.training.fit import fit, new_model, window_data
+from forecaster.training.fit import TERMINAL, fit, new_model, window_data
+from forecaster.training.limit import Limit
 from forecaster.workflows.settle import settle
 
 # random trials before the sampler models the results, and before any trial is pruned
@@ -124,14 +124,14 @@ def default_space(config: Config) -> list[Range]:
 
 @dataclass(frozen=True)
 class TuneOptions:
-    """The options of ``tune``; ``metric``: minimised on validation, ``minutes``: time limit."""
+    """The options of ``tune``; ``metric``: minimised on validation, ``limit``: of the time."""
 
     config: Config
     name: str
     space: tuple[Range, ...]
     metric: str
     trials: int
-    minutes: float | None
+    limit: Limit | None
     output: Path
     experiment: str
 
@@ -196,7 +196,7 @@ def _run_study(options: TuneOptions, problem: Problem, digest: str) -> TuningRes
         # it was interrupted, and is repeated
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     known = runs.find_runs(options.experiment, {"study": digest, "kind": "tuning"})
-    name, started = f"tune {options.name}", time.monotonic()
+    name, limit, cut = f"tune {options.name}", options.limit, None
     with tracking.open_run(options.experiment, name, known[0]["run_id"] if known else None) as run:
         run.tags(
             {
@@ -207,7 +207,7 @@ def _run_study(options: TuneOptions, problem: Problem, digest: str) -> TuningRes
             }
         )
         while (number := len(_finished(study))) < options.trials:
-            if options.minutes is not None and time.monotonic() - started > 60 * options.minutes:
+            if cut is not None or (limit is not None and limit.over()):
                 print(
                     f"time limit: {options.trials - number} trial(s) left for the next call",
                     file=sys.stderr,
@@ -215,8 +215,8 @@ def _run_study(options: TuneOptions, problem: Problem, digest: str) -> TuningRes
                 break
             seed = 100_003 * options.config.trainer.seed + number
             study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP_TRIALS)
-            _run_trial(study, number, options, problem, run)
-        return _best(study, options, run)
+            cut = _run_trial(study, number, options, problem, run)
+        return _best(study, options, run, cut)
 
 
 def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -247,10 +247,21 @@ def _check_study(options: TuneOptions, problem: Problem) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Cut:
+    """The result of a trial that the time limit cut short."""
+
+    settings: dict[str, Any]
+    value: float
+
+
 def _run_trial(
     study: optuna.Study, number: int, options: TuneOptions, problem: Problem, run: tracking.Run
-) -> None:
-    """Train one trial and score it on validation; pruned if worse than the median at an epoch."""
+) -> _Cut | None:
+    """Train one trial and score it on validation; pruned if worse than the median at an epoch.
+
+    One that the time limit cut short does not count in the study, and is returned.
+    """
     trial = study.ask({space.key: space.distribution for space in options.space})
     settings = {space.key: space.value(trial.params[space.key]) for space in options.space}
     shown = ", ".join(f"{key}={_short(value)}" for key, value in settings.items())
@@ -261,7 +272,7 @@ def _run_trial(
         trial_run.parameters(settings)
         trial_run.tags({"kind": "trial"})
         try:
-            value = _validation_metric(
+            value, stopped = _validation_metric(
                 trial, _with_settings(options.config, settings), options, problem, trial_run
             )
         except optuna.TrialPruned:
@@ -275,13 +286,24 @@ def _run_trial(
             print(f"trial {number + 1}: failed: {error}", file=sys.stderr)
         else:
             trial_run.metrics({f"val/{options.metric}": value})
+            if stopped:
+                trial_run.tags({"trial": "cut", "stopped_by_time_limit": ", ".join(stopped)})
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                print(
+                    f"trial {number + 1}: val/{options.metric} {value:.5g}, cut by the time limit; "
+                    "the next call repeats it",
+                    file=sys.stderr,
+                )
+                return _Cut(settings, value)
             study.tell(trial, value)
             print(f"trial {number + 1}: val/{options.metric} {value:.5g}", file=sys.stderr)
+    return None
 
 
 def _validation_metric(
     trial: optuna.Trial, config: Config, options: TuneOptions, problem: Problem, run: tracking.Run
-) -> float:
+) -> tuple[float, list[str]]:
+    """The metric, and the stages of the training that the time limit stopped."""
     settings = config.trainer
     if config.data != options.config.data:
         problem = load_problem(config.data, problem.table)
@@ -301,7 +323,8 @@ def _validation_metric(
     model = new_model(config, problem)
     run.tags(labels.tags(config, problem, model))
     with tempfile.TemporaryDirectory() as checkpoints:
-        fit(model, window_data(config, problem), settings, Path(checkpoints), report)
+        windows, folder = window_data(config, problem), Path(checkpoints)
+        stopped = fit(model, windows, settings, folder, report, TERMINAL, options.limit)
     scoring, sampled = scorings_of(model, settings)
     if options.metric not in {"mse", "mae"}:
         scoring = sampled or replace(scoring, mode="probabilistic", limit=None)
@@ -310,7 +333,7 @@ def _validation_metric(
         raise UserError(
             f"--metric {options.metric}: the scored validation windows hold no value for it"
         )
-    return metrics[options.metric]
+    return metrics[options.metric], stopped
 
 
 def _with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
@@ -326,31 +349,42 @@ def _with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
     return check_config(content, "--space", Trust(code=True))
 
 
-def _best(study: optuna.Study, options: TuneOptions, run: tracking.Run) -> TuningResult:
+def _best(
+    study: optuna.Study, options: TuneOptions, run: tracking.Run, cut: _Cut | None
+) -> TuningResult:
+    """The best of the complete trials; without one, that which the time limit cut short."""
     finished = _finished(study)
     complete = [trial for trial in finished if trial.state == optuna.trial.TrialState.COMPLETE]
-    if not complete:
+    if not complete and cut is None:
         raise UserError(
-            "no trial was completed; give more --time, more --trials, or a narrower --space"
+            "no trial was completed; give more --time-limit, more --trials, or a narrower --space"
         )
-    best = min(complete, key=lambda trial: trial.value if trial.value is not None else float("inf"))
-    settings = {space.key: space.value(best.params[space.key]) for space in options.space}
-    assert best.value is not None
+    number, settings, value = len(finished) + 1, {}, float("inf")
+    if complete:
+        best = min(complete, key=lambda trial: _value(trial))
+        settings = {space.key: space.value(best.params[space.key]) for space in options.space}
+        number, value = finished.index(best) + 1, _value(best)
+    elif cut is not None:
+        settings, value = cut.settings, cut.value
     text = (
-        f"# {options.name}, tuned: the best of {len(finished)} trials, val/{options.metric} "
-        f"{best.value:.5g}.\n" + dump_config(_with_settings(options.config, settings))
+        f"# {options.name}, tuned: the best of {max(len(finished), 1)} trials, "
+        f"val/{options.metric} {value:.5g}.\n"
+        + dump_config(_with_settings(options.config, settings))
     )
     write_together({options.output: lambda path: path.write_text(text, encoding="utf-8")})
     run.file(options.output)
-    run.metrics({f"val/{options.metric}": best.value})
+    run.metrics({f"val/{options.metric}": value})
     # tags, since unlike parameters they can be changed by the next call
     run.tags({f"best.{key}": str(value) for key, value in settings.items()})
-    number = finished.index(best) + 1
     failed = sum("failed" in trial.user_attrs for trial in finished)
     pruned = len(finished) - len(complete) - failed
     return TuningResult(
-        run.run_id, number, settings, best.value, len(complete), pruned, failed, options.output
+        run.run_id, number, settings, value, len(complete), pruned, failed, options.output
     )
+
+
+def _value(trial: optuna.trial.FrozenTrial) -> float:
+    return float("inf") if trial.value is None else trial.value
 
 
 def _short(value: Any) -> str:

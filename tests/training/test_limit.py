@@ -54,14 +54,16 @@ def test_a_limit_ends() -> None:
 
 def test_a_share_is_of_what_is_left_and_none_is_below_nothing() -> None:
     clock = Clock()
-    whole = Limit(100, 200, clock, suspends=True)
+    whole = Limit(100, 200, clock)
     clock.now += 20
     first = whole.share(1 / 4)
-    assert (first.left(), first.seconds, first.suspends) == (20, 20, True)
+    assert (first.left(), first.seconds) == (20, 20)
     clock.now += 5  # the first part ended early: the rest is shared anew
     assert whole.share(1 / 3).left() == 25
     clock.now += 500
     assert whole.share(1 / 2).left() == 0
+    suspending = Limit(100, 200, clock, suspends=True)
+    assert suspending.share(1 / 2) is suspending
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import SAMPLE, Cli, wait_for_epoch
+from training.test_fit_limit import new_limit
 
 from forecaster.config.parts import build
 from forecaster.data.splits import Borders
@@ -20,8 +22,10 @@ from forecaster.reporting.markdown import (
     number,
     put_between,
 )
+from forecaster.training.limit import Limit
+from forecaster.workflows.backtest import BASELINE, _share
 from forecaster.workflows.backtest_scores import Plan
-from forecaster.workflows.benchmark import BenchmarkOptions, _is_done, _text
+from forecaster.workflows.benchmark import BenchmarkOptions, _is_done, _text, benchmark
 from forecaster.workflows.benchmark_suite import CellFilter, find_suite, lay_out
 
 SUITE = f"""
@@ -100,7 +104,7 @@ def test_an_interrupted_benchmark_ends_with_the_same_table(cli: Cli, tmp_path: P
 
 
 def test_the_smoke_suite_runs_and_a_failing_cell_does_not_stop_it(cli: Cli, tmp_path: Path) -> None:
-    done = cli("benchmark", "smoke", "--minutes", "10", "--json")
+    done = cli("benchmark", "smoke", "--time-limit", "10m", "--json")
     made = json.loads(done.stdout)
     assert (made["done"], made["failures"]) == (6, [])
     assert "`python cli.py benchmark smoke`: 6 of 6 cells, " in Path(made["markdown"]).read_text(
@@ -514,3 +518,43 @@ def test_backtest_says_when_the_file_is_too_short(cli: Cli, write) -> None:
         f"error: {path}: 60 rows; 4 origins 7 steps apart leave 25 to learn from before the first, 28 are needed "
         "(lookback + horizon); give fewer --origins, a smaller --stride, --horizon or --lookback"
     )
+
+
+def test_a_benchmark_is_suspended_at_its_limit_and_goes_on(
+    new_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite = tmp_path / "both.yaml"
+    suite.write_text(SUITE)
+    options = BenchmarkOptions(str(suite), CellFilter(models=("residual",)), new_limit(3))
+    found = benchmark(options)
+    assert (found.done, found.cells, found.failures) == (0, 1, [])
+    assert (
+        "time limit of 3 s: suspended; 1 cell(s) left for the next call" in capsys.readouterr().err
+    )
+    (checkpoint,) = new_home.glob("checkpoints/*/stage0/last.ckpt")
+    assert benchmark(replace(options, limit=new_limit(0))).done == 0
+    assert "the time is up: 1 cell(s) left for the next call" in capsys.readouterr().err
+    assert checkpoint.exists()
+    assert benchmark(replace(options, limit=None)).done == 1
+    assert not checkpoint.exists()
+
+
+def test_a_backtest_says_for_which_models_no_time_was_left(cli: Cli, tmp_path: Path) -> None:
+    command = ["backtest", "--csv", SAMPLE, "--model", "nlinear", "--horizon", 7, "--lookback", 14]
+    command += ["--origins", 3, "--target", "wind", "--time-limit", "0.0001s"]
+    done = cli(*command)
+    assert (
+        "nlinear: no time was left for training 1 of 1; it is missing, give a longer --time-limit"
+        in done.stderr
+    )
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["nlinear", *"––––"] in rows
+    assert rows[1][0] == "seasonal-naive"
+    assert json.loads(cli(*command, "--json").stdout)["missing"] == ["nlinear"]
+
+
+def test_the_models_of_a_backtest_share_its_time() -> None:
+    limit = Limit(60, 60, float)  # a clock that stands at 0
+    shares = [_share(limit, model, left) for model, left in (("a", 3), ("b", 2), (BASELINE, 1))]
+    assert [share and share.left() for share in shares] == [30, 60, None]
+    assert _share(None, "a", 3) is None

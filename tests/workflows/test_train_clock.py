@@ -216,3 +216,17 @@ def test_one_pass_is_bounded_where_one_gives_both_forecasts(
     others = {"point_windows", "score_windows"} - {key}
     assert all(getattr(chosen.settings, o) == getattr(settings, o) for o in others)
     assert chosen.note == f"scored 4 of 286 {text}, as it is; try it"
+
+
+def test_samples_are_fewer_where_the_windows_are_as_few_as_they_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = load_config(find_config("residual-bootstrap"), [*SETTINGS, "trainer.score_windows=2"])
+    problem = load_problem(config.data)
+    watch = slowly(monkeypatch, 0.0, 0.099)  # 4 windows of 40 samples: 16 s
+    budget = Budget(10.0, "as it is")
+    found = selected(new_model(config, problem), problem, config.trainer, (), budget, watch)
+    assert (found.settings.score_windows, found.settings.score_samples) == (2, 25)
+    assert found.note == (
+        "scored 25 of 40 samples of a window, as it is; --set trainer.score_samples=40 scores all"
+    )

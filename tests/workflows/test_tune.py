@@ -4,15 +4,17 @@ configuration that trains.
 
 import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from conftest import SAMPLE, Cli
+from training.test_fit_limit import new_limit
 
 from forecaster.config.load import find_config, load_config
 from forecaster.errors import UserError
-from forecaster.workflows.tune import Range, default_space, parse_range
+from forecaster.workflows.tune import Range, TuneOptions, default_space, parse_range, tune
 
 COMMON = (
     "tune",
@@ -188,3 +190,25 @@ def test_a_study_is_searched_by_one_process_at_a_time(cli: Cli, tmp_path: Path) 
     assert refused.stderr.endswith(
         "error: another process is searching this configuration, data and space; wait for its end\n"
     )
+
+
+def test_a_trial_that_the_time_limit_cuts_is_used_only_for_want_of_another(
+    new_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is repeated by the next call."""
+    overrides = {"data.csv": str(SAMPLE), "data.horizon": 7, "data.lookback": 14}
+    config = load_config(find_config("nlinear"), ["trainer.max_epochs=2"], overrides)
+    space = (parse_range("trainer.learning_rate=0.001|0.002"),)
+    output = tmp_path / "tuned.yaml"
+    options = TuneOptions(config, "nlinear", space, "mae", 1, new_limit(6), output, "tuning")
+    cut = tune(options)
+    assert (cut.number, cut.complete, cut.pruned, cut.failed) == (1, 0, 0, 0)
+    assert load_config(output).trainer.learning_rate == cut.settings["trainer.learning_rate"]
+    told = capsys.readouterr().err
+    assert f"trial 1: val/mae {cut.value:.5g}, cut by the time limit; the next call repeats" in told
+    assert "time limit: 1 trial(s) left for the next call" in told
+    whole = tune(replace(options, limit=new_limit(10**6)))
+    assert (whole.number, whole.complete, whole.settings) == (1, 1, cut.settings)
+    assert whole.value < cut.value
+    none = replace(options, name="other", trials=2, limit=new_limit(0))
+    assert tune(none).value == whole.value  # nothing was begun
