@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,15 @@ import torch
 
 from forecaster.config.load import find_config, load_config
 from forecaster.config.schema import Config
-from forecaster.data.problem import Problem, load_problem
+from forecaster.data.frames import read_source
+from forecaster.data.problem import Problem, load_problem, rolling_problem
+from forecaster.data.tables import read_table
 from forecaster.data.windows import Batch, Windows
 from forecaster.errors import UserError
+from forecaster.evaluation.score import Scoring, score_windows
 from forecaster.models.base import Forecaster, Precursor
 from forecaster.models.bootstrap import ResidualBootstrap
+from forecaster.models.out_of_sample import excess
 from forecaster.training.data_module import WindowData
 from forecaster.training.fit import fit, new_model, window_data
 from forecaster.training.limit import Limit
@@ -231,3 +236,104 @@ def test_a_limit_of_time_ends_it_before_its_last_step_or_not_at_all(tmp_path: Pa
         shutil.rmtree(place / "refit")
         found = refit(held_out, config, problem, place, progress=Silent(), limit=limit)
         assert found.stopped == (("refit, model in epoch 1 of 6",) if stopped else ())
+
+
+def test_errors_are_enlarged_as_far_as_they_are_too_small() -> None:
+    """Their common mean, which was learnt, is no error to come; nor are smaller ones made of it."""
+    theirs = torch.randn(50, 2, 5, generator=torch.Generator().manual_seed(0))
+    assert excess(theirs / 4 + 7, theirs - 3) == pytest.approx(4)
+    assert excess(4 * theirs, theirs) == 1
+    holes = torch.where(theirs > 1, torch.nan, theirs)
+    assert excess(holes / 2, holes) == pytest.approx(2)
+    assert excess(0 * theirs, theirs) == 1  # learnt by heart: no size to go by
+
+
+def test_residuals_of_a_refit_are_its_own_in_the_size_out_of_sample(tmp_path: Path) -> None:
+    """Those of validation and test windows are enlarged, and counted as out of sample; the widening
+    is that of the held-out model.
+    """
+    config, problem = problem_of(
+        tmp_path,
+        "residual-bootstrap",
+        "trainer.stage_epochs=3",
+        "model.residuals=both",
+        "model.spread=auto",
+        "model.scale_power=auto",
+    )
+    held_out, refitted = (bootstrap_of(new_model(config, problem)) for _ in range(2))
+    with torch.no_grad():
+        for weight in held_out.base.parameters():
+            weight.normal_(0, 0.2)
+    parts = [problem.windows(part) for part in ("train", "validation", "test")]
+    held_out.calibrate(*parts[:2])
+    refitted.calibrate_after(Precursor(held_out, *parts))
+
+    def errors(model: ResidualBootstrap, windows: Windows) -> torch.Tensor:
+        batch = windows[torch.arange(len(windows))]
+        with torch.no_grad():
+            return batch.future - model.base.predict(batch)
+
+    size = excess(errors(refitted, parts[1]), errors(held_out, parts[1]))
+    assert size > 1.1
+    sizes = (1.0, size, size)
+    own = [factor * errors(refitted, part) for factor, part in zip(sizes, parts, strict=True)]
+    bank = refitted.bank
+    stored = bank.residuals * bank.factors[bank.owners]
+    torch.testing.assert_close(stored, torch.cat(own))
+    assert bank.times.tolist() == torch.cat([part.times for part in parts]).tolist()
+    assert bank.validated.tolist() == [0.0] * len(parts[0]) + [1.0] * sum(map(len, parts[1:]))
+    for ours, theirs in (
+        (bank.power, held_out.bank.power),
+        (refitted.spread, held_out.spread),
+        (refitted.bias, held_out.bias),
+    ):
+        assert float(ours) == float(theirs)
+
+
+LINEAR = (
+    "residual-bootstrap",
+    "model.base.norm=none",
+    "model.residuals=validation",
+    "trainer.stage_learning_rate=0.01",
+    "trainer.stage_epochs=30",
+)
+S2DBM = (
+    "s2dbm",
+    "trainer.max_epochs=1",
+    "trainer.epoch_batches=20",
+    "trainer.stage_epochs=15",
+    "trainer.stage_learning_rate=0.01",
+    "trainer.validation_windows=64",
+    "model.network.width=16",
+)
+
+
+@pytest.mark.parametrize(
+    ("preset", "gain"), [(LINEAR, 0.75), (S2DBM, 1.1)], ids=["linear", "s2dbm"]
+)
+def test_the_model_in_service_has_learnt_a_shift_in_the_newest_rows(
+    tmp_path: Path, preset: tuple[str, ...], gain: float
+) -> None:
+    """A level that is higher in the newest tenth; then 200 fresh rows.
+
+    A linear model without normalisation cannot know the new level unless it has learnt from it. The
+    default's normalisation follows the level: it has nothing to gain, and nothing to lose.
+    """
+    config, _ = problem_of(tmp_path, *preset)
+    rows, fresh = 600, 200
+    draws, t = np.random.default_rng(0).normal(size=rows + fresh), np.arange(rows + fresh)
+    values = 10 + 2 * np.sin(2 * np.pi * t / 7) + 0.5 * draws + 4 * (t >= 0.9 * rows)
+    days = pd.date_range("2020-01-01", periods=rows + fresh)
+    whole = read_table(
+        read_source(pd.DataFrame({"day": days, "value": values})), config.data.columns
+    )
+    known = replace(whole.series[0], values=whole.series[0].values[:rows])
+    problem = load_problem(config.data, replace(whole, series=(known,)))
+    held_out, refitted = both(config, problem, tmp_path / "checkpoints")
+    later = rolling_problem(config.data, whole, fresh - H + 1, 1, {"": problem.scaling[0]})
+    before, after = (
+        score_windows(model, later, later.windows("test"), Scoring("probabilistic", 100)).pooled()
+        for model in (held_out, refitted.model)
+    )
+    assert after["mae"] < gain * before["mae"]
+    assert 0.85 < after["coverage/90"] < 0.95
