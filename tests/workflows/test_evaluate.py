@@ -582,3 +582,98 @@ def test_values_beyond_all_that_was_learnt_from_are_one_line(trained: dict, tmp_
     assert refused.stderr.startswith(f"error: {path}: column '")
     assert "holds 1e+30, more than " in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def refitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path]:
+    """A linear model of the first 400 days of a walk of 430, trained on all rows in the end."""
+    folder = tmp_path_factory.mktemp("refitted")
+    days = pd.date_range("2023-01-01", periods=430).strftime("%Y-%m-%d")
+    values = np.random.default_rng(0).normal(size=430).cumsum()
+    lines = ["day,value", *(f"{day},{value:.4f}" for day, value in zip(days, values, strict=True))]
+    for name, count in (("known", 401), ("grown", 431)):
+        (folder / f"{name}.csv").write_text("\n".join(lines[:count]) + "\n", encoding="utf-8")
+    settings = ["--set", "trainer.max_epochs=3", "--set", "trainer.learning_rate=0.01"]
+    data = ["--csv", folder / "known.csv", "--horizon", 7, "--lookback", 28]
+    done = inside("train", "nlinear", *data, *settings, "--output", folder / "model", "--json")
+    return json.loads(done.stdout), folder
+
+
+def test_rows_that_the_saved_model_has_learnt_are_scored_by_the_held_out_one(
+    refitted: tuple[dict, Path],
+) -> None:
+    from forecaster.inference.saved_model import load_model
+    from forecaster.tracking.query import get_run
+
+    trained, folder = refitted
+    assert trained["refit"] == "all"
+    assert trained["learnt_until"] == {"": "2023-11-16 00:00:00"}
+    assert trained["trained_until"] == {"": "2024-02-04 00:00:00"}
+    saved = load_model(folder / "model")
+    assert saved.metadata["trained_until"] == trained["trained_until"]
+    assert not torch.equal(saved.model.layer.weight, saved.scored().model.layer.weight)
+    for split, prefix in (("test", "test"), ("validation", "val")):
+        args = ["evaluate", "--model", folder / "model", "--mode", "point", "--split", split]
+        done = inside(*args, "--json")
+        found = json.loads(done.stdout)
+        assert found["metrics"][f"{prefix}/mae"] == pytest.approx(
+            trained["metrics"][f"{prefix}/mae"]
+        )
+        assert (
+            "scored is the held-out model: the saved model was trained on all rows until "
+            "2024-02-04" in done.stderr
+        )
+        assert get_run(found["run_id"])["params"]["scored"] == "the held-out model"
+        assert "flatters" not in done.stderr
+    assert "by the held-out model" in inside(*args).stdout
+
+
+def test_rows_after_the_training_are_scored_by_the_saved_model(refitted: tuple[dict, Path]) -> None:
+    """30 rows are new: with horizon 7, 4 origins a week apart lie in them, 5 do not."""
+    from forecaster.inference.saved_model import load_model
+
+    _, folder = refitted
+    args = ["evaluate", "--model", folder / "model", "--csv", folder / "grown.csv"]
+    args += ["--mode", "point", "--origins"]
+    saved = load_model(folder / "model")
+    found, problem = {}, {}
+    for origins in (4, 5):
+        done = inside(*args, origins, "--json")
+        found[origins] = json.loads(done.stdout)["metrics"]["test/mae"]
+        data = saved.config.data.model_copy(update={"csv": str(folder / "grown.csv")})
+        problem[origins] = rolling_problem(
+            data, problem_module.load_table(data), origins, 7, saved.scaling
+        )
+        told = "; --origins 4 scores the saved model, on the rows after that" in done.stderr
+        assert told == (origins == 5)
+    for origins, model in ((4, saved.model), (5, saved.scored().model)):
+        scores = evaluate(model, problem[origins], "test", Scoring("point", stride=7))
+        assert found[origins] == pytest.approx(scores["mae"])
+
+
+def test_a_held_out_model_that_is_missing_is_one_line(
+    refitted: tuple[dict, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(refitted[1] / "model", folder)
+    (folder / "held_out" / "weights.safetensors").unlink()
+    refused = inside("evaluate", "--model", folder, status=1).stderr.splitlines()[-1]
+    assert refused == (
+        f"error: {folder}: incomplete, held_out/weights.safetensors is missing; train or copy the "
+        "model again"
+    )
+
+
+def test_without_a_refit_the_scored_model_is_saved(
+    refitted: tuple[dict, Path], tmp_path: Path
+) -> None:
+    _, folder = refitted
+    data = ["--csv", folder / "known.csv", "--horizon", 7, "--lookback", 28, "--refit", "none"]
+    output = ["--set", "trainer.max_epochs=1", "--output", tmp_path / "model"]
+    done = inside("train", "nlinear", *data, *output)
+    assert (
+        "figures: held out (trained and chosen until 2023-11-16), of the saved model" in done.stdout
+    )
+    assert not (tmp_path / "model" / "held_out").exists()
+    told = inside("evaluate", "--model", tmp_path / "model", "--mode", "point")
+    assert "held-out" not in told.stderr + told.stdout
