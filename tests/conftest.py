@@ -135,11 +135,12 @@ def wait_for(address: str, seconds: float) -> None:
 
 
 def wait_for_epoch(
-    process: subprocess.Popen[str], home: Path, stage: int = 0, epoch: int = 2
+    process: subprocess.Popen[str], home: Path, stage: int | str = 0, epoch: int = 2
 ) -> None:
-    """Until the checkpoint of the end of an epoch of a stage is written."""
+    """Until the checkpoint of the end of an epoch of a stage, or of its folder, is written."""
+    stage = f"stage{stage}" if isinstance(stage, int) else stage
     while process.poll() is None:
-        for path in home.glob(f"checkpoints/*/stage{stage}/last.ckpt"):
+        for path in home.glob(f"checkpoints/*/{stage}/last.ckpt"):
             if torch.load(path, weights_only=True)["epoch"] >= epoch - 1:
                 return
         time.sleep(0.01)

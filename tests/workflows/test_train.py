@@ -362,7 +362,7 @@ def test_a_training_that_goes_on_is_not_resumed(new_home: Path) -> None:
     )
 
 
-def kill_at(cli: Cli, stage: int, *args: object) -> None:
+def kill_at(cli: Cli, stage: int | str, *args: object) -> None:
     """SIGKILL in the middle of a stage, after its second epoch."""
     with cli.start(*args) as process:
         wait_for_epoch(process, cli.home, stage)
@@ -399,14 +399,21 @@ SHORT = [
 ]
 
 
-@pytest.mark.parametrize("stage", [1, 4], ids=["prior2", "model"])
-def test_killed_training_resumes_to_the_same_weights(tmp_path: Path, stage: int) -> None:
+@pytest.mark.parametrize(
+    ("stage", "refit"),
+    [(1, "none"), (4, "none"), ("refit/stage1", "all")],
+    ids=["prior2", "model", "refit"],
+)
+def test_killed_training_resumes_to_the_same_weights(
+    tmp_path: Path, stage: int | str, refit: str
+) -> None:
     """SIGKILL in the middle of a stage; the resumed run's weights equal those of one that was never
     interrupted.
     """
-    Cli(tmp_path / "whole")(*SHORT, "--output", tmp_path / "expected")
+    args = [*SHORT, "--refit", refit, "--output"]
+    Cli(tmp_path / "whole")(*args, tmp_path / "expected")
     killed = Cli(tmp_path / "killed")
-    kill_at(killed, stage, *SHORT, "--output", tmp_path / "found")
+    kill_at(killed, stage, *args, tmp_path / "found")
     assert not (tmp_path / "found").exists()
     done = killed("train", "--resume", "latest", "--json")
     assert json.loads(done.stdout)["model_dir"] == str(tmp_path / "found")
