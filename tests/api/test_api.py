@@ -314,8 +314,9 @@ def test_metrics_follow_from_the_forecasts_that_are_shown(model) -> None:
     np.testing.assert_allclose(scores.by_series.set_index("item_id")["mae"], by_item)
 
 
-def test_forecasts_that_are_scored_are_those_of_forecast(model) -> None:
+def test_forecasts_that_are_scored_are_those_of_forecast(long_csv: Path) -> None:
     """The forecast from the last origin is the one that the table cut off there gives."""
+    model = forecaster.train(long_csv, **LINEAR, refit="none", tracking=False)
     frame = long_frame()
     scored = model.evaluate(frame, origins=1, quantiles=[0.1, 0.9]).frame
     ahead = model.forecast(frame[frame["day"] < "2024-04-27"], quantiles=[0.1, 0.9]).frame
@@ -462,14 +463,28 @@ def test_a_backtest_is_the_command_lines(cli: Cli, long_csv: Path, tmp_path: Pat
     np.testing.assert_allclose(board.errors["mae"], errors["mae"], rtol=1e-7)
 
 
+def test_a_model_knows_until_when_it_has_learnt(model, long_csv: Path) -> None:
+    """The saved model all of the table, the one that was scored not the newest rows."""
+    assert set(model.trained_until.values()) == {long_frame()["day"].astype("datetime64[ns]").max()}
+    scored = forecaster.train(long_csv, **LINEAR, refit="none", tracking=False)
+    assert scored.metrics["test/mae"] == model.metrics["test/mae"]
+    assert max(scored.trained_until.values()) < min(model.trained_until.values())
+    with pytest.raises(forecaster.UserError, match="refit"):
+        forecaster.train(long_csv, **LINEAR, refit="newest", tracking=False)
+
+
 def test_a_model_saved_elsewhere_is_the_same(model, tmp_path: Path) -> None:
     copy = model.save(tmp_path / "copy")
     assert copy.folder == tmp_path / "copy"
     digests = [
-        {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
+        {
+            str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+            for p in folder.rglob("*.*")
+        }
         for folder in (model.folder, copy.folder)
     ]
     assert digests[0] == digests[1]
+    assert "held_out/weights.safetensors" in digests[0]
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
     with pytest.raises(forecaster.UserError, match="exists and is not a saved model"):
