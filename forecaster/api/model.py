@@ -142,7 +142,7 @@ class Model:
         """Forecast the values after a table's end.
 
         ``source``: the history (None: the training data). ``mode``: ``point`` or ``probabilistic``
-        (None: probabilistic if the model has a distribution). ``samples``: the number of paths;
+        (None: probabilistic). ``samples``: the number of paths;
         ``steps``: the number of sampling steps of diffusion models. ``conformal``: intervals from
         the errors on validation windows. ``resample_rate``: the table's interval as a multiple of
         the training data's (state-space models). The same seed gives the same numbers here and on

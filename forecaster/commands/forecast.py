@@ -51,7 +51,7 @@ from forecaster.commands.options import (
 @click.option(
     "--mode",
     type=click.Choice(["point", "probabilistic"]),
-    help="Default: probabilistic if the model is.",
+    help="Default: probabilistic (point with --resample-rate).",
 )
 @click.option("--samples", type=click.IntRange(1), default=100, show_default=True)
 @click.option(

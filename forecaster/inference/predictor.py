@@ -22,6 +22,7 @@ from forecaster.evaluation.score import Mode
 from forecaster.inference.saved_model import SavedModel
 from forecaster.models.base import Forecaster, empty_future
 from forecaster.models.outlook import Outlook
+from forecaster.models.residual_paths import FEWEST
 from forecaster.models.seeds import window_seed
 
 
@@ -197,8 +198,17 @@ def columns_of(saved: SavedModel, roles: Mapping[str, Any]) -> Columns:
 
 
 def default_mode(saved: SavedModel) -> Mode:
-    """The default mode: probabilistic if the model has a distribution."""
+    """The default mode: probabilistic, unless the model has none (see ``check_request``)."""
     return "point" if saved.model.distribution == "none" else "probabilistic"
+
+
+def too_few_errors(saved: SavedModel) -> str:
+    """Why a point model has no samples."""
+    return (
+        f"model '{saved.config.model.name}' has too few held-out errors to draw samples from "
+        f"({len(saved.held_out.errors)} where {FEWEST} are needed); ask for --mode point, or train "
+        "with more rows"
+    )
 
 
 def check_request(saved: SavedModel, request: PredictionRequest) -> None:
@@ -211,11 +221,7 @@ def check_request(saved: SavedModel, request: PredictionRequest) -> None:
     if request.mode == "probabilistic" and saved.rate != 1:
         raise UserError("--resample-rate gives a point forecast only; ask for --mode point")
     if request.mode == "probabilistic" and saved.model.distribution == "none":
-        raise UserError(
-            f"model '{saved.config.model.name}' gives a point forecast only; ask for --mode point "
-            "or --conformal "
-            "intervals, or train residual-bootstrap over it"
-        )
+        raise UserError(too_few_errors(saved))
     saved.model.check_steps(request.steps)
 
 

@@ -30,9 +30,10 @@ from forecaster.data.seasons import slower
 from forecaster.data.splits import Scaling
 from forecaster.errors import UserError
 from forecaster.inference.custom_code import custom_code, store_custom_code, trust_of
-from forecaster.models.base import Forecaster, Streamable, shape_of
+from forecaster.models.base import Forecaster, Shape, Streamable, shape_of
 from forecaster.models.conformal import Conformal
 from forecaster.models.held_out import HeldOut
+from forecaster.models.residual_paths import ResidualPaths, with_paths
 from forecaster.tracking.provenance import versions
 
 FORMAT = 2
@@ -65,7 +66,8 @@ class SavedModel:
     """A loaded model with its configuration, schema and scaling.
 
     ``scaling``: by item id ('' in a wide file). ``held_out``: the point forecast's errors on
-    validation windows, for conformal intervals. ``rate``: see ``resampled``.
+    validation windows, for conformal intervals and the samples of point models. ``rate``: see
+    ``resampled``.
     """
 
     folder: Path
@@ -77,6 +79,30 @@ class SavedModel:
     held_out: HeldOut
     rate: int = 1
 
+    def __post_init__(self) -> None:
+        if self.rate == 1:
+            object.__setattr__(self, "model", with_paths(self.model, self.held_out, self.shape))
+
+    @property
+    def shape(self) -> Shape:
+        """The sizes of the model."""
+        schema = self.schema
+        return shape_of(self.config.data, schema.interval, len(schema.names), len(self.scaling))
+
+    @property
+    def core(self) -> Forecaster:
+        """The model itself, without the intervals or samples made of its errors."""
+        model = self.model
+        return model.model if isinstance(model, Conformal | ResidualPaths) else model
+
+    def around(self, state: Forecaster) -> Forecaster:
+        """A streaming state of the core, with the intervals or samples that this model has."""
+        if isinstance(self.model, Conformal):
+            state = Conformal(state, self.held_out.errors)
+        elif isinstance(self.model, ResidualPaths):
+            state = ResidualPaths(state, self.held_out, self.shape)
+        return state.to(self.core.device).eval()
+
     def resampled(self, rate: int) -> "SavedModel":
         """The same weights at ``rate`` times the interval, with a lookback of the same duration."""
         step, data = self.schema.interval.tick, self.config.data
@@ -86,18 +112,20 @@ class SavedModel:
                 "which is a step of the "
                 "calendar; only intervals of a fixed length can be resampled"
             )
-        if not isinstance(self.model, Streamable):
+        core = self.core
+        if not isinstance(core, Streamable):
             raise UserError(
                 "this model knows one sampling interval only (--resample-rate); train a "
                 "state-space model, such as s4d"
             )
-        self.model.resample(rate)
+        core.resample(rate)
         coarse = Interval(pd.tseries.frequencies.to_offset(rate * step).freqstr)  # type: ignore[call-overload]
         data = data.model_copy(
             update={"lookback": -(-data.lookback // rate), "seasons": slower(data.seasons, rate)}
         )
         config = self.config.model_copy(update={"data": data})
-        return replace(self, config=config, schema=replace(self.schema, interval=coarse), rate=rate)
+        schema = replace(self.schema, interval=coarse)
+        return replace(self, model=core, config=config, schema=schema, rate=rate)
 
     def scored(self) -> "SavedModel":
         """The model that the figures of the training are of; itself if it learnt no further rows.
@@ -133,9 +161,8 @@ class SavedModel:
                 "--conformal: the errors kept are of the training's interval; leave it out, or "
                 "--resample-rate"
             )
-        return replace(
-            self, model=Conformal(self.model, self.held_out.errors).to(self.model.device).eval()
-        )
+        conformal = Conformal(self.core, self.held_out.errors)
+        return replace(self, model=conformal.to(self.core.device).eval())
 
 
 def digest(folder: Path) -> str:

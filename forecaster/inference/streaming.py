@@ -25,7 +25,6 @@ from forecaster.inference.predictor import (
 from forecaster.inference.saved_model import SavedModel
 from forecaster.io.output_tables import csv_text
 from forecaster.models.base import Forecaster, Streamable, StreamingState
-from forecaster.models.conformal import Conformal
 
 SOURCE = "standard input"
 
@@ -50,7 +49,7 @@ class _SeriesState:
         self.scale = predictor.scaling(history.item_id, history.values)
         self.last = table.interval.stamps(history.first, len(history.values))[-1]
         self.start = table.start(history) + len(history.values)
-        core = saved.model.model if isinstance(saved.model, Conformal) else saved.model
+        core = saved.core
         self.device = core.device
         window = context(self.scale.apply(history.values), saved.config.data.lookback)
         past, mask = observed(window[None])
@@ -58,12 +57,7 @@ class _SeriesState:
             self.state: StreamingState = _streamable(core).stream(
                 past.to(self.device), mask.to(self.device)
             )
-        forecaster = (
-            Conformal(self.state, saved.held_out.errors).to(self.device)
-            if isinstance(saved.model, Conformal)
-            else self.state
-        )
-        self.model: Forecaster = forecaster.eval()
+        self.model: Forecaster = saved.around(self.state)
 
     def update(self, row: Row, fill: bool) -> None:
         """Advance the state by a row; with ``fill``, times skipped before it are missing values."""

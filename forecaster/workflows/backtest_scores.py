@@ -16,7 +16,9 @@ from forecaster.data.splits import Borders
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode, Scoring, score_windows
-from forecaster.models.base import Forecaster
+from forecaster.models.base import Forecaster, shape_of
+from forecaster.models.held_out import held_out_errors
+from forecaster.models.residual_paths import with_paths
 from forecaster.tracking import labels
 from forecaster.training.fit import OutOfTimeError, fit, new_model, window_data
 from forecaster.training.limit import Limit
@@ -203,7 +205,10 @@ def _trained(config: Config, problem: Problem, refit: _Refit) -> Forecaster:
         stopped = fit(model, windows, config.trainer, folder, report, progress, limit)
     if stopped:
         progress.say(f"time limit: {', '.join(stopped)} stopped; used are the best weights so far")
-    return model
+    if model.distribution != "none":
+        return model
+    shape = shape_of(config.data, problem.table.interval, problem.channels, len(problem.table))
+    return with_paths(model, held_out_errors(model, problem, config.trainer), shape)
 
 
 def frame_of(scores: Mapping[str, Scores], field: Field) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from forecaster.errors import UserError
 from forecaster.evaluation.baseline import score_seasonal_naive
 from forecaster.evaluation.score import BatchCallback, no_callback, score_windows, selected_windows
 from forecaster.inference.locate import open_model
+from forecaster.inference.predictor import too_few_errors
 from forecaster.inference.saved_model import SavedModel
 from forecaster.reporting.description import TAG as NOTE
 from forecaster.reporting.verdict import Verdict
@@ -84,8 +85,9 @@ def _configured(saved: SavedModel, options: EvaluateOptions) -> SavedModel:
     saved = saved.resampled(options.resample_rate) if options.resample_rate > 1 else saved
     saved = saved.conformal() if options.conformal else saved
     if options.scoring.mode == "probabilistic" and saved.model.distribution == "none":
-        cause = f"model '{saved.config.model.name}'" if saved.rate == 1 else "--resample-rate"
-        raise UserError(f"{cause} gives a point forecast only; ask for --mode point")
+        if saved.rate == 1:
+            raise UserError(too_few_errors(saved))
+        raise UserError("--resample-rate gives a point forecast only; ask for --mode point")
     saved.model.check_steps(options.scoring.steps)
     return saved
 

@@ -21,6 +21,7 @@ from forecaster.errors import UserError
 from forecaster.evaluation.score import Scoring
 from forecaster.inference.predictor import check_schema, in_model_order
 from forecaster.inference.saved_model import SavedModel
+from forecaster.models.residual_paths import ResidualPaths
 from forecaster.workflows.evaluate_report import Prepared
 
 
@@ -60,6 +61,12 @@ def prepare(
             "--conformal: the intervals come from the errors on these very windows, so their "
             "coverage here is that of the "
             "calibration and says nothing about new data; see --split test"
+        )
+    own_errors = isinstance(saved.model, ResidualPaths) and options.scoring.mode == "probabilistic"
+    if own_errors and options.split == "validation":
+        notify(
+            "the samples are made of the errors on these very windows (of those that do not "
+            "overlap, where there are any), so they say little about new data; see --split test"
         )
     source = _source(saved.config.data, options)
     if options.scoring.windows == "published" and source.dataset is None:

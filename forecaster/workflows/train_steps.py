@@ -10,15 +10,14 @@ import pandas as pd
 from forecaster.config.load import dump_config
 from forecaster.config.schema import Config
 from forecaster.data.problem import Problem
-from forecaster.data.splits import Part
 from forecaster.errors import UserError
-from forecaster.evaluation.score import Mode
-from forecaster.inference.predictor import PredictionRequest, forecast_table
+from forecaster.inference.predictor import PredictionRequest, default_mode, forecast_table
 from forecaster.inference.saved_model import SavedModel, load_model, save_model
 from forecaster.io.atomic import whole_folder
 from forecaster.io.output_tables import table_bytes
-from forecaster.models.base import Forecaster
+from forecaster.models.base import Forecaster, shape_of
 from forecaster.models.held_out import errors_after, held_out_errors
+from forecaster.models.residual_paths import with_paths
 from forecaster.models.selected import choices
 from forecaster.reporting import description, summary
 from forecaster.reporting.plots import plot_forecast, recent_history
@@ -36,8 +35,6 @@ from forecaster.workflows.tracking_target import Run
 from forecaster.workflows.train_bounds import Selection, selected
 from forecaster.workflows.train_clock import Clock
 from forecaster.workflows.train_scores import score_naive, score_split
-
-_HELD_OUT: tuple[Part, Part] = ("validation", "test")
 
 
 @dataclass(frozen=True)
@@ -171,7 +168,11 @@ def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
     model, problem, progress = fitted.model, fitted.problem, site.context.progress
     selection = _selection(site, fitted)
     config = fitted.config.model_copy(update={"trainer": selection.settings})
-    validation, test = (score_split(model, problem, config, part, progress) for part in _HELD_OUT)
+    validation = score_split(model, problem, config, "validation", progress)
+    if model.distribution == "none":  # its samples are made of the errors on validation
+        shape = shape_of(config.data, problem.table.interval, problem.channels, len(problem.table))
+        model = with_paths(model, held_out_errors(model, problem, config.trainer), shape)
+    test = score_split(model, problem, config, "test", progress)
     naive = score_naive(model, problem, config.trainer)
     progress.skip("scoring")
     metrics = {
@@ -347,9 +348,8 @@ def _write_forecast(site: Site, stored: Stored, folder: Path) -> None:
     """Write the forecast past the end of the data, its plot, and the recent history."""
     fitted, saved = stored.service.evaluated.fitted, stored.saved
     table, history = fitted.problem.table, 3 * fitted.config.data.horizon
-    mode: Mode = "point" if fitted.model.distribution == "none" else "probabilistic"
-    levels = (0.05, 0.25, 0.5, 0.75, 0.95)
-    request = PredictionRequest(mode, quantiles=levels, seed=fitted.config.trainer.seed)
+    levels, seed = (0.05, 0.25, 0.5, 0.75, 0.95), fitted.config.trainer.seed
+    request = PredictionRequest(default_mode(saved), quantiles=levels, seed=seed)
     a_sample = stored.service.evaluated.selection.a_sample or 0.0
     seconds = len(table.series) * request.samples * a_sample
     if seconds > site.clock.forecasting(fitted.seconds):

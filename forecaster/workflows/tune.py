@@ -235,7 +235,8 @@ def _check_study(options: TuneOptions, problem: Problem) -> None:
         )
     if model.distribution == "none" and options.metric not in {"mse", "mae"}:
         raise UserError(
-            f"--metric {options.metric}: this model gives a point forecast only; choose mse or mae"
+            f"--metric {options.metric}: the samples of this model are made of its errors on "
+            "validation; choose mse or mae"
         )
     rows = [
         s.values[b.train : b.validation]

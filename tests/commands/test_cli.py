@@ -318,22 +318,26 @@ def test_baselines_train_and_forecast(cli: Cli, tmp_path, model: str) -> None:
     found = pd.read_csv(out)
     assert len(found) == 4 * 14
     assert found["mean"].notna().all()
-    if model in {"quantile-linear", "residual-bootstrap"}:
-        assert (found["0.05"] <= found["0.5"]).all()
-        assert (found["0.5"] <= found["0.95"]).all()
-        assert 0.75 < trained["metrics"]["test/coverage/90"] < 1
-    else:
-        refused = cli(
-            "forecast",
-            "--model",
-            trained["model_dir"],
-            "--csv",
-            SAMPLE,
-            "--mode",
-            "probabilistic",
-            status=1,
-        )
-        assert "gives a point forecast only" in refused.stderr
+    assert (found["0.05"] <= found["0.5"]).all()
+    assert (found["0.5"] <= found["0.95"]).all()
+    assert 0.75 < trained["metrics"]["test/coverage/90"] < 1
+    drawn = model in {"quantile-linear", "residual-bootstrap"}
+    # the samples of the others are made of the errors on validation
+    assert ("val/coverage/90" in trained["metrics"]) == drawn
+    again = (
+        "evaluate",
+        "--model",
+        trained["model_dir"],
+        "--csv",
+        SAMPLE,
+        "--limit",
+        2,
+        "--samples",
+        5,
+    )
+    done = cli(*again, "--split", "validation", "--mode", "probabilistic", "--json")
+    assert ("errors on these very windows" in done.stderr) == (not drawn)
+    assert json.loads(done.stdout)["metrics"]["val/crps"] > 0
 
 
 def test_seasonal_naive_forecast_is_the_last_week(cli: Cli, tmp_path) -> None:
@@ -814,7 +818,8 @@ def test_a_streamed_forecast_is_that_of_the_whole_history(
     args = ["forecast", "--model", model, "--csv", history, "--stream"]
     done = cli(*args, input="\n".join(rows) + "\n")
     found = pd.read_csv(io.StringIO(done.stdout))
-    assert list(found.columns) == ["origin", "item_id", "timestamp", "mean"]
+    levels = ["0.05", "0.5", "0.95"]
+    assert list(found.columns) == ["origin", "item_id", "timestamp", "mean", *levels]
     assert list(dict.fromkeys(found["origin"])) == [row[:10] for row in rows[1:]]
     last = found[found["origin"] == "2015-12-31"]
     saved = load_model(model)

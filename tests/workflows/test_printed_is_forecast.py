@@ -15,6 +15,7 @@ HORIZON, ROWS, SAMPLES = 3, 100, 20
 # levels at which an interpolated quantile is one of the samples
 RANKS = [1e-9, *(i / (SAMPLES - 1) for i in range(1, SAMPLES - 1)), 1 - 1e-9]
 TINY = {
+    "nlinear": (),
     "residual-bootstrap": (),
     "s2dbm": ("model.network.width=8", "trainer.stage_epochs=2"),
     "quantile-linear": (),

@@ -158,7 +158,7 @@ def test_what_cannot_be_searched_is_refused(cli: Cli, tmp_path: Path) -> None:
     refused = cli(*COMMON, "--space", "data.horizon=3|9", "--output", tmp_path / "x.yaml", status=1)
     assert "error: --space data.horizon: trials on other data do not compare" in refused.stderr
     refused = cli(*COMMON, "--metric", "crps", "--output", tmp_path / "x.yaml", status=1)
-    assert refused.stderr.endswith("this model gives a point forecast only; choose mse or mae\n")
+    assert refused.stderr.endswith("its errors on validation; choose mse or mae\n")
     naive = ("tune", "seasonal-naive", *COMMON[2:], "--output", tmp_path / "x.yaml")
     refused = cli(*naive, status=1)
     assert (

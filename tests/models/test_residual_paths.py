@@ -1,0 +1,104 @@
+"""Samples of point models: paths of their held-out errors around their forecast."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import seasonal_naive
+
+from forecaster.data.windows import Batch
+from forecaster.diffusion.drawing import Draws
+from forecaster.models.base import Forecaster, Shape, empty_future
+from forecaster.models.held_out import HeldOut
+from forecaster.models.residual_paths import ResidualPaths, with_paths
+
+K, H, SEASON = 2, 3, 7
+SHAPE = Shape(channels=K, lookback=4, horizon=H, season=SEASON, series=2)
+
+
+def window(time: int, series: int = 0, level: float = 5.0) -> Batch:
+    past = torch.full((1, K, 4), level)
+    return empty_future(past, torch.ones(1, K, 4), H, torch.tensor([time]), torch.tensor([series]))
+
+
+def drawn(model: Forecaster, batch: Batch, count: int = 2000) -> torch.Tensor:
+    """(S, K, H), less the forecast."""
+    draws = Draws(count, [1])
+    return (model.sample(batch, draws) - model.predict(batch)[:, None])[0]
+
+
+def errors_of(sizes: list[float], times: list[int], owners: list[int]) -> HeldOut:
+    """Whole paths of one size each, whose second channel is ten times as large."""
+    paths = torch.tensor(sizes)[:, None, None] * torch.tensor([1.0, 10.0])[:, None].expand(K, H)
+    return HeldOut(paths, torch.tensor(times), torch.tensor(owners))
+
+
+def test_samples_are_whole_paths_of_either_sign() -> None:
+    """So that their mean and median are the forecast, whatever the bias of the errors."""
+    held = errors_of([1.0, 3.0], [0, SEASON], [0, 0])
+    model = ResidualPaths(seasonal_naive(1, H), held, SHAPE)
+    found = drawn(model, window(10 * SEASON))
+    assert (found[:, :, :1] == found).all()
+    assert (found[:, 1] == 10 * found[:, 0]).all()
+    values, counts = found[:, 0, 0].unique(return_counts=True)
+    assert values.tolist() == [-3, -1, 1, 3]
+    assert ((counts / 2000 - 0.25).abs() < 0.04).all()
+    assert abs(float(found[:, 0, 0].mean())) < 4 * 5**0.5 / 2000**0.5
+
+
+def test_paths_of_the_same_place_in_the_season_are_drawn_that_do_not_overlap() -> None:
+    """Errors of each of 70 times, as large as their phase; one step to either side is near."""
+    times = list(range(70))
+    held = errors_of([1.0 + t % SEASON for t in times], times, [0] * 70)
+    model = ResidualPaths(seasonal_naive(1, H), held, SHAPE)
+    size = model.bank.factors[0, 0, 0]
+    torch.testing.assert_close(size, torch.tensor(1.0))  # one series has the size of all
+    assert drawn(model, window(10 * SEASON + 3))[:, 0, 0].abs().unique().tolist() == [3, 4, 5]
+    few = errors_of([1.0, 2.0, 4.0], [SEASON, SEASON + 2, 2 * SEASON], [0, 0, 0])
+    model = ResidualPaths(seasonal_naive(1, H), few, SHAPE)
+    assert drawn(model, window(SEASON))[:, 0, 0].abs().unique().tolist() == [4]
+    assert drawn(model, window(3 * SEASON))[:, 0, 0].abs().unique().tolist() == [1, 4]
+
+
+def test_where_all_paths_overlap_all_are_drawn() -> None:
+    model = ResidualPaths(seasonal_naive(1, H), errors_of([1.0, 2.0], [4, 5], [0, 0]), SHAPE)
+    assert drawn(model, window(4))[:, 0, 0].abs().unique().tolist() == [1, 2]
+
+
+def test_a_series_draws_its_own_errors_in_its_own_size() -> None:
+    """The second series' errors are five times those of the first."""
+    times = [n * SEASON for n in range(40)] * 2
+    sizes = [(1.0 + n % 2) * (1 if n < 40 else 5) for n in range(80)]
+    held = errors_of(sizes, times, [0] * 40 + [1] * 40)
+    model = ResidualPaths(seasonal_naive(1, H), held, SHAPE)
+    means = [float(drawn(model, window(100 * SEASON, s))[:, 0, 0].abs().mean()) for s in (0, 1, -1)]
+    assert means[1] / means[0] == pytest.approx(5, rel=0.15)
+    assert means[0] < means[2] < means[1]  # an unknown series has the size of all
+
+
+def test_the_seed_of_a_window_alone_decides() -> None:
+    held = errors_of([1.0, 2.0, 3.0], [0, SEASON, 2 * SEASON], [0, 0, 0])
+    model, one = ResidualPaths(seasonal_naive(1, H), held, SHAPE), window(90)
+    two = replace(one, **{n: torch.cat([v, v]) for n, v in vars(one).items()})
+    pair = model.sample(two, Draws(9, [7, 8]))
+    assert torch.equal(pair[:1], model.sample(one, Draws(9, [7])))
+    assert torch.equal(pair[1:], model.sample(one, Draws(9, [8])))
+    assert not torch.equal(pair[0], pair[1])
+
+
+def test_errors_of_no_known_time_are_all_drawn() -> None:
+    """Those of a model saved before times were kept."""
+    held = HeldOut.of(errors_of([1.0, 2.0, 3.0], [0] * 3, [0] * 3).errors)
+    model = ResidualPaths(seasonal_naive(1, H), held, SHAPE)
+    for time in range(20000, 20000 + SEASON):
+        assert drawn(model, window(time))[:, 0, 0].abs().unique().tolist() == [1, 2, 3]
+
+
+def test_only_point_models_with_two_errors_or_more_are_given_samples() -> None:
+    point, two = seasonal_naive(1, H), errors_of([1.0, 2.0], [0, 1], [0, 0])
+    found = with_paths(point, two, SHAPE)
+    assert isinstance(found, ResidualPaths)
+    assert not found.training
+    assert found.centre == "mean"
+    assert with_paths(found, two, SHAPE) is found
+    assert with_paths(point, errors_of([1.0], [0], [0]), SHAPE) is point
