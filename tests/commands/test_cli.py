@@ -841,7 +841,7 @@ def test_a_streamed_forecast_is_that_of_the_whole_history(
     assert [o["origin"] for o in objects] == [row[:10] for row in rows[1:3]]
     second = found[(found["origin"] == objects[1]["origin"]) & (found["item_id"] == "wind")]
     np.testing.assert_allclose(objects[1]["forecast"]["wind"]["mean"], second["mean"], rtol=1e-6)
-    assert json.loads((tmp_path / "out.json.meta.json").read_text())["mode"] == "point"
+    assert json.loads((tmp_path / "out.json.meta.json").read_text())["mode"] == "probabilistic"
     fan = inside(*args, "--conformal", "--quantiles", "0.4,0.6", input=rows[1] + "\n").stdout
     assert fan.splitlines()[0] == "origin,item_id,timestamp,mean,0.4,0.6"
 
