@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from forecaster.config.schema import TrainerConfig
 from forecaster.data.problem import Problem, with_season_lookback
@@ -11,7 +10,7 @@ from forecaster.data.splits import Part
 from forecaster.evaluation.score import Scoring, WindowScores, score_windows
 from forecaster.models.base import Forecaster, shape_of
 from forecaster.models.conformal import Conformal
-from forecaster.models.held_out import held_out_errors
+from forecaster.models.held_out import HeldOut, held_out_errors
 from forecaster.models.naive import SeasonalNaive, SeasonalNaiveConfig
 
 # the parts before another one; nothing is trained, so that the errors on all of them are out of
@@ -36,21 +35,22 @@ def score_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> Wind
     naive: Forecaster = SeasonalNaive(SeasonalNaiveConfig(), shape)
     scoring = replace(scoring, steps=None, full=False, samples=min(scoring.samples, _DRAWS))
     if scoring.mode == "probabilistic":
-        errors = _errors(naive, widened, part)
-        if int((~errors.isnan()).sum(0).min()) < _FEWEST:
+        found = _errors(naive, widened, part)
+        if int((~found.errors.isnan()).sum(0).min()) < _FEWEST:
             scoring = replace(scoring, mode="point")
         else:
-            naive = Conformal(naive, errors)
+            naive = Conformal(naive, found, max(*problem.numbers, 0) + 1)
     return score_windows(naive, widened, widened.windows(part), scoring)
 
 
-def _errors(naive: Forecaster, problem: Problem, part: Part) -> Tensor:
-    """The errors (n, K, H) on windows before those of ``part``, nan where the truth is missing.
+def _errors(naive: Forecaster, problem: Problem, part: Part) -> HeldOut:
+    """The errors on windows before those of ``part``.
 
     Each is there with either sign, so that the forecast is the centre of the intervals, and a drift
     counts as spread.
     """
     parts = [each for each in _BEFORE[part] if problem.count_windows(each)]
-    found = [held_out_errors(naive, problem, _ERRORS, each).errors for each in parts]
-    none = torch.zeros(0, problem.channels, problem.config.horizon)
-    return torch.cat([none, *found, *(-errors for errors in found)])
+    found = [held_out_errors(naive, problem, _ERRORS, each) for each in parts]
+    errors = torch.cat([each.errors for each in found])
+    times, owners = (torch.cat([getattr(f, n) for f in found]) for n in ("times", "owners"))
+    return HeldOut(torch.cat([errors, -errors]), times.repeat(2), owners.repeat(2))

@@ -98,7 +98,7 @@ class SavedModel:
     def around(self, state: Forecaster) -> Forecaster:
         """A streaming state of the core, with the intervals or samples that this model has."""
         if isinstance(self.model, Conformal):
-            state = Conformal(state, self.held_out.errors)
+            state = Conformal(state, self.held_out, len(self.scaling))
         elif isinstance(self.model, ResidualPaths):
             state = ResidualPaths(state, self.held_out, self.shape)
         return state.to(self.core.device).eval()
@@ -161,7 +161,7 @@ class SavedModel:
                 "--conformal: the errors kept are of the training's interval; leave it out, or "
                 "--resample-rate"
             )
-        conformal = Conformal(self.core, self.held_out.errors)
+        conformal = Conformal(self.core, self.held_out, len(self.scaling))
         return replace(self, model=conformal.to(self.core.device).eval())
 
 

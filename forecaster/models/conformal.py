@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws, generator
 from forecaster.errors import UserError
 from forecaster.models.base import Forecaster
+from forecaster.models.held_out import HeldOut
 from forecaster.models.outlook import Outlook
+from forecaster.models.series_scales import own_weights, own_windows, size_factors
 
 
 class Conformal(Forecaster):
@@ -24,20 +26,34 @@ class Conformal(Forecaster):
     errors above the median, the ⌊(n+1)τ⌋-th below it, so that a central interval holds its level or
     more if future errors are exchangeable with those of validation. Neighbouring windows
     overlap and series drift, so this is no guarantee.
+
+    Of several ``series`` each has its own size of error, in which all errors are ranked, and its
+    own errors have more weight than those of others (``series_scales``).
     """
 
     distribution = "quantiles"
-
-    def __init__(self, model: Forecaster, errors: Float[Tensor, "n K H"]) -> None:
-        super().__init__()
-        self.model, self.centre = model, model.centre
-        self.register_buffer("errors", torch.nan_to_num(errors))
-        self.register_buffer("ranked", errors.sort(dim=0).values)  # nan last
-        self.register_buffer("counts", (~errors.isnan()).sum(0))
-
     errors: Tensor
     ranked: Tensor
+    order: Tensor
     counts: Tensor
+    owners: Tensor
+    windows: Tensor
+    factors: Tensor
+
+    def __init__(self, model: Forecaster, held_out: HeldOut, series: int = 1) -> None:
+        super().__init__()
+        self.model, self.centre = model, model.centre
+        errors, owners = held_out.errors, held_out.owners
+        windows = own_windows(owners, held_out.times, errors.shape[2], series)
+        factors = size_factors(errors, owners, windows)[..., None]  # (N, K, 1)
+        ranked = (errors / factors[owners]).sort(dim=0)  # nan last
+        self.register_buffer("errors", torch.nan_to_num(errors / factors[owners]))
+        self.register_buffer("ranked", ranked.values)
+        self.register_buffer("order", ranked.indices)
+        self.register_buffer("counts", (~errors.isnan()).sum(0))
+        self.register_buffer("owners", owners)
+        self.register_buffer("windows", windows)
+        self.register_buffer("factors", factors)
 
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         return self.model.predict(batch, steps)
@@ -47,18 +63,46 @@ class Conformal(Forecaster):
 
     def outlook(self, batch: Batch, draws: Draws, levels: Sequence[float]) -> Outlook:
         centred = self.centred(batch, draws)
-        return replace(centred, quantiles=centred.point[:, None] + self.shifts(levels))
+        quantiles = centred.point[:, None] + self.shifts(batch.series, levels)
+        return replace(centred, quantiles=quantiles)
 
     def quantiles(self, batch: Batch, levels: Sequence[float]) -> Float[Tensor, "B Q K H"]:
-        return self.predict(batch)[:, None] + self.shifts(levels)
+        return self.predict(batch)[:, None] + self.shifts(batch.series, levels)
 
-    def shifts(self, levels: Sequence[float]) -> Float[Tensor, "Q K H"]:
-        """Order statistics of the errors.
+    def shifts(
+        self, series: Int[Tensor, " B"], levels: Sequence[float]
+    ) -> Float[Tensor, "B Q K H"]:
+        """Order statistics of the errors, for windows of these series.
 
         Raises UserError for levels that need more errors than are stored.
         """
-        fewest = int(self.counts.min())
+        self._check_levels(levels)
+        distinct, place = series.unique(return_inverse=True)
+        return torch.stack([self._shifts_of(number, levels) for number in distinct])[place]
+
+    def _shifts_of(self, series: Int[Tensor, ""], levels: Sequence[float]) -> Tensor:
+        """(Q, K, H): where the errors' weights, n in all, reach (n+1)τ."""
+        weights = self._weights(series[None])[0]
+        found = (~self.ranked.isnan()).double()
+        chance = weights.double()[self.order] * found
+        reached = (chance * (self.counts / chance.sum(0))).cumsum(0)  # (n, K, H): 1 to n
         shifts = []
+        for level in levels:
+            place = (self.counts + 1) * level
+            if level > 0.5:
+                rank = (reached < place - 1e-6).sum(0)
+            else:
+                rank = (reached <= place + 1e-6).sum(0) - 1
+            rank = torch.minimum(rank, self.counts - 1).clamp(min=0)
+            shifts.append(self.ranked.gather(0, rank[None])[0])
+        return torch.stack(shifts) * self.factors[series]
+
+    def _weights(self, series: Int[Tensor, " B"]) -> Float[Tensor, "B n"]:
+        every = torch.ones(len(series), len(self.errors), device=self.errors.device)
+        return own_weights(every, self.owners, series, self.windows)
+
+    def _check_levels(self, levels: Sequence[float]) -> None:
+        fewest = int(self.counts.min())
         for level in levels:
             needed = math.ceil(1 / min(level, 1 - level) - 1e-9) - 1
             if fewest < needed:
@@ -68,19 +112,16 @@ class Conformal(Forecaster):
                     f"{fewest}; train with more rows or a larger trainer.{setting}, or forecast "
                     "--quantiles nearer to 0.5"
                 )
-            place = (self.counts + 1) * level
-            rank = (place - 1e-9).ceil() if level > 0.5 else (place + 1e-9).floor()
-            shifts.append(self.ranked.gather(0, (rank.long() - 1).clamp(min=0)[None])[0])
-        return torch.stack(shifts)
 
     def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
         """The point forecast plus whole error paths; a missing error counts as 0."""
-        rows = [
-            torch.randint(len(self.errors), (draws.samples,), generator=generator(seed, "path"))
-            for seed in draws.seeds
+        drawn = [
+            torch.multinomial(weight, draws.samples, True, generator=generator(seed, "path"))
+            for weight, seed in zip(self._weights(batch.series).cpu(), draws.seeds, strict=True)
         ]
+        paths = self.errors[torch.stack(drawn).to(self.errors.device)]
         point = self.centred(batch, draws).point
-        return point[:, None] + self.errors[torch.stack(rows).to(self.errors.device)]
+        return point[:, None] + paths * self.factors[batch.series][:, None]
 
     def check_steps(self, steps: int | None) -> None:
         """Refuse any number: the stored errors are those of the model's configured steps."""
