@@ -239,6 +239,7 @@ def evaluate(
                 "season": result.season,
                 "verdict": result.verdict.text,
                 "skill": asdict(result.verdict.skill),
+                "by_series": result.by_series,
             }
         )
         return
@@ -248,4 +249,6 @@ def evaluate(
         ["metric", split or "test", "seasonal naive"], metric_rows(columns, metrics == "all")
     )
     click.echo(f"{result.about}; season {result.season}\n{result.verdict.text}")
+    if result.by_series is not None:
+        click.echo(result.by_series)
     click.echo(f"run    {result.run_id}")

@@ -124,6 +124,7 @@ def train(
                 "seasonal_naive": trained.baseline,
                 "verdict": trained.verdict.text,
                 "skill": asdict(trained.verdict.skill),
+                "by_series": trained.by_series,
                 "refit": "none" if trained.trained_until is None else "all",
                 "learnt_until": trained.learnt_until,
                 "trained_until": trained.trained_until,
@@ -133,6 +134,8 @@ def train(
         return
     _print_metrics(trained.metrics, trained.baseline, metrics == "all")
     click.echo(trained.verdict.text)
+    if trained.by_series is not None:
+        click.echo(trained.by_series)
     if trained.version is not None:
         click.echo(f"version {trained.version} of the registered model; see: models versions")
     click.echo(trained.scored)

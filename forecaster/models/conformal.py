@@ -81,18 +81,21 @@ class Conformal(Forecaster):
         return torch.stack([self._shifts_of(number, levels) for number in distinct])[place]
 
     def _shifts_of(self, series: Int[Tensor, ""], levels: Sequence[float]) -> Tensor:
-        """(Q, K, H): where the errors' weights, n in all, reach (n+1)τ."""
+        """(Q, K, H): where the errors' share of all weight reaches (1 + 1/n)τ.
+
+        n is the number of equal weights of the same concentration, (Σw)² / Σw².
+        """
         weights = self._weights(series[None])[0]
-        found = (~self.ranked.isnan()).double()
-        chance = weights.double()[self.order] * found
-        reached = (chance * (self.counts / chance.sum(0))).cumsum(0)  # (n, K, H): 1 to n
+        chance = weights.double()[self.order] * ~self.ranked.isnan()
+        chance = chance / chance.sum(0)
+        n, reached = 1 / (chance**2).sum(0), chance.cumsum(0)  # (K, H), (n, K, H)
         shifts = []
         for level in levels:
-            place = (self.counts + 1) * level
+            share = (1 + 1 / n) * level
             if level > 0.5:
-                rank = (reached < place - 1e-6).sum(0)
+                rank = (reached < share - 1e-9).sum(0)
             else:
-                rank = (reached <= place + 1e-6).sum(0) - 1
+                rank = (reached <= share + 1e-9).sum(0) - 1
             rank = torch.minimum(rank, self.counts - 1).clamp(min=0)
             shifts.append(self.ranked.gather(0, rank[None])[0])
         return torch.stack(shifts) * self.factors[series]

@@ -1,6 +1,10 @@
 """Metrics in a table for people: the few that tell most, or all."""
 
+import statistics
 from collections.abc import Mapping, Sequence
+
+from forecaster.data.tables import Table
+from forecaster.evaluation.accumulate import Accumulator
 
 # the head of a training's table
 TRAINING = ("metric", "validation", "test", "seasonal naive, test")
@@ -39,3 +43,15 @@ def training_columns(
 ) -> list[dict[str, float]]:
     """The columns of a training's table: validation, test, and seasonal naive on test."""
     return [of_split(metrics, "val"), of_split(metrics, "test"), of_split(baseline, "test")]
+
+
+def coverage_by_series(table: Table, totals: Accumulator) -> str | None:
+    """A line about the coverage of 90 % intervals by series and channel; None of a single one."""
+    shares = totals.by_series().get("coverage/90", [])
+    known = [pair for pair in zip(shares, table.labels, strict=False) if pair[0] == pair[0]]
+    if len(known) < 2:
+        return None
+    (low, least), (high, most) = min(known), max(known)
+    middle = statistics.median(share for share, _ in known)
+    ends = f"{100 * low:.0f} % ({least}) to {100 * high:.0f} % ({most})"
+    return f"90 % intervals by series: {ends}, median {100 * middle:.0f} %"

@@ -13,6 +13,7 @@ from forecaster.inference.locate import open_model
 from forecaster.inference.predictor import too_few_errors
 from forecaster.inference.saved_model import SavedModel
 from forecaster.reporting.description import TAG as NOTE
+from forecaster.reporting.summary import coverage_by_series
 from forecaster.reporting.verdict import Verdict
 from forecaster.tracking import labels
 from forecaster.tracking.provenance import code_version
@@ -31,7 +32,8 @@ CURVES = ("mse", "mae", "crps", "wql", "coverage/90", "width/90")
 class EvaluationResult:
     """The metrics, ``test/…`` or ``val/…``, of the model and of seasonal naive on the same windows.
 
-    ``about``: a text about the evaluated windows; ``verdict``: a comparison of the two.
+    ``about``: a text about the evaluated windows; ``verdict``: a comparison of the two;
+    ``by_series``: a line about the coverage by series, where there are several.
     """
 
     run_id: str
@@ -40,6 +42,7 @@ class EvaluationResult:
     season: int
     about: str
     verdict: Verdict
+    by_series: str | None
 
 
 def evaluate_saved(options: EvaluateOptions, notify: Callable[[str], object]) -> EvaluationResult:
@@ -67,8 +70,10 @@ def evaluate(
         evaluated = _score(prepared, context, on_batch)
         _log(run, evaluated, context)
     metrics, baseline = evaluated.metrics, evaluated.baseline
+    about, found = evaluated.about, evaluated.verdict
+    by_series = coverage_by_series(prepared.problem.table, evaluated.scores.totals)
     result = EvaluationResult(
-        run.run_id, metrics, baseline, prepared.season, evaluated.about, evaluated.verdict
+        run.run_id, metrics, baseline, prepared.season, about, found, by_series
     )
     return result, evaluated
 

@@ -41,7 +41,8 @@ from forecaster.workflows.train_scores import score_naive, score_split
 class TrainingResult:
     """The result of a training, with the metrics of seasonal naive as ``baseline``.
 
-    ``verdict``: a comparison of the two. ``version``: of the registered model, if any.
+    ``verdict``: a comparison of the two; ``by_series``: a line about the coverage by series, where
+    there are several. ``version``: of the registered model, if any.
     ``learnt_until``: the last time of the rows that the model of these metrics has learnt from or
     was chosen by, by item id; ``trained_until``: the same of the saved model, if that was then
     trained on all rows.
@@ -52,6 +53,7 @@ class TrainingResult:
     metrics: dict[str, float]
     baseline: dict[str, float]
     verdict: Verdict
+    by_series: str | None
     learnt_until: dict[str, str]
     trained_until: dict[str, str] | None
     version: int | None = None
@@ -100,6 +102,7 @@ class Evaluated:
     leads: dict[str, list[float]]
     baseline: dict[str, float]
     verdict: Verdict
+    by_series: str | None
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,8 @@ def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
     baseline = {f"test/{k}": v for k, v in naive.pooled().items() if not k.endswith("windows")}
     held = None if test.samples is None else held_by(test.samples)
     found = judge(problem, problem.windows("test"), test.point, naive.point, held)
-    evaluated = Evaluated(fitted, selection, metrics, test.by_lead(), baseline, found)
+    by_series = summary.coverage_by_series(problem.table, (test.samples or test.point).totals)
+    evaluated = Evaluated(fitted, selection, metrics, test.by_lead(), baseline, found, by_series)
     _log_evaluation(site, evaluated)
     return evaluated
 
@@ -298,6 +302,7 @@ def _log(site: Site, stored: Stored) -> TrainingResult:
         evaluated.metrics,
         evaluated.baseline,
         evaluated.verdict,
+        evaluated.by_series,
         learnt_until,
         service.trained_until,
         version,
