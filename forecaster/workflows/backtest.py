@@ -67,7 +67,8 @@ class BacktestOptions:
 class Ranked:
     """A row of the ranking: mean errors over all origins in standard deviations of training rows.
 
-    For a point forecast ``crps`` is the absolute error, and ``coverage`` (of 90 % intervals) nan.
+    ``coverage``: of 90 % intervals. Of a model with too few errors to draw samples from ``crps`` is
+    the absolute error, and ``coverage`` nan.
     """
 
     model: str

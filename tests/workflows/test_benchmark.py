@@ -405,7 +405,8 @@ def test_backtest_ranks_models_beside_seasonal_naive(cli: Cli, write, tmp_path: 
     assert "NaN" not in done.stdout
     found = json.loads(done.stdout)
     assert [r["model"] for r in found["ranking"]] == ["nlinear", "seasonal-naive"]
-    assert [r["coverage"] for r in found["ranking"]] == [None, None]
+    # seasonal naive's errors are the same trend everywhere: half its samples go the wrong way
+    assert all(0.6 < r["coverage"] <= 1 for r in found["ranking"])
     [comparison] = found["comparisons"]
     assert comparison["low"] > 0
     assert comparison["p"] < 0.01
