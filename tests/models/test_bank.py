@@ -86,7 +86,17 @@ def test_a_rule_that_leaves_no_path_is_given_up_but_not_that_of_overlap() -> Non
     model = bank(train, phase_window=0)
     first = int(train.times[0])
     found = model.bank.eligible(torch.tensor([first + 60, first + 61, first + 62, first]))
-    assert found.tolist() == [[1, 0], [0, 1], [1, 1], [0, 0]]
+    assert found.tolist() == [[1, 1], [1, 1], [1, 1], [0, 0]]
+
+
+def test_a_season_that_comes_round_three_times_is_none() -> None:
+    """Three paths are no distribution: of a year in three years of days those of all days count."""
+    for turns in (3, 4):
+        train = cut(noise(L + H + SEASON * (turns - 1)))
+        model = bank(train, phase_window=0)
+        found = model.bank.eligible(train.times[:1] + SEASON * 100)[0] > 0
+        near = (train.times - train.times[0]) % SEASON == 0
+        assert torch.equal(found, near if turns == 4 else torch.ones_like(near))
 
 
 def test_paths_of_validation_are_for_what_begins_after_the_last_of_them() -> None:
@@ -447,8 +457,8 @@ def test_an_empty_bank_has_no_mean() -> None:
 
 @pytest.mark.parametrize(("season", "width"), [(1, 0), (23, 0), (24, 1), (168, 1)])
 def test_neighbouring_phases_are_near_in_long_seasons_alone(season: int, width: int) -> None:
-    train = cut(noise(L + H + 400))
-    settings = ResidualBootstrapConfig(residuals="train", phase_window="auto")
+    train = cut(noise(L + H + 3 * 168))
+    settings = ResidualBootstrapConfig(residuals="train", phase_window="auto", paths=600)
     model = build(settings, Shape(K, L, H, season))
     model.calibrate(train, train)
     time = train.times[:1] + 1000 * season
@@ -471,8 +481,6 @@ def test_of_several_seasons_the_longest_counts_that_comes_round_five_times() -> 
         # of the next place there is a turn less
         shorter = 6 if turns == 5 else season
         assert torch.equal(found[1], (train.times - time - 1) % shorter == 0)
-    few = bank(train, phase_window=0)  # the shortest needs a single path
-    assert few.bank.eligible(time - 60 * 1000 + 3).any()
 
 
 def two_series(first: float, second: float, rows: int, seed: int, start: int) -> Windows:

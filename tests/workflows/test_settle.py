@@ -16,7 +16,10 @@ from forecaster.data.tables import Table, read_table
 from forecaster.inference.saved_model import load_model
 from forecaster.models.linear import LinearConfig
 from forecaster.training.fit import new_model
+from forecaster.training.progress import Silent
+from forecaster.workflows.run_context import RunContext
 from forecaster.workflows.settle import settle
+from forecaster.workflows.train import TrainOptions, resume, train
 
 PRESETS = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
 
@@ -110,3 +113,31 @@ def test_train_stores_what_it_chose_and_evaluate_goes_by_it(
     ends = [values[at] - values[at.start - 168 : at.stop - 168] for at in last]
     naive = float(np.mean(np.abs(ends)))
     assert found["seasonal_naive"]["test/mae"] == pytest.approx(naive, rel=1e-5)
+
+
+class Stopped(Silent):
+    """Interrupts the training before its first step."""
+
+    def start(self, title: str, units: int = 0, epochs: int = 0, done: int = 0) -> None:
+        raise KeyboardInterrupt
+
+
+def test_a_resumed_training_keeps_what_was_chosen(new_home: Path, tmp_path: Path) -> None:
+    """Of the decisions of the file, too; as the training that is not interrupted."""
+    path = written(tmp_path, hours(1500), "h")
+    few = {"data.csv": str(path), "trainer.max_epochs": 2, "trainer.epoch_batches": 1}
+    few |= {"trainer.point_windows": 8, "trainer.refit": "none"}
+    config = load_config(find_config("nlinear"), (), few)
+
+    said: list[str] = []
+    options = TrainOptions(config, "resume", None, tmp_path / "m")
+    with pytest.raises(KeyboardInterrupt):
+        train(options, RunContext(progress=Stopped(), notify=said.append))
+    assert len(said) == 2
+    again: list[str] = []
+    resume("latest", context=RunContext(progress=Silent(), notify=again.append))
+    stored = load_model(tmp_path / "m")
+    assert stored.config.data.seasons == (168, 24)
+    assert stored.config.data.lookback == 336
+    assert stored.metadata["decisions"][-2:] == said
+    assert again == []

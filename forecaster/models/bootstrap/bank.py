@@ -16,8 +16,8 @@ from forecaster.networks.norms import window_scale
 
 # bounds of the scale ratio, against nearly constant channels
 _MIN_RATIO, _MAX_RATIO = 0.1, 10.0
-# how often a season has to come round in the paths that it leaves, unless it is the shortest
-_TURNS = 5
+# how often a season has to come round in the paths that it leaves, and the shortest one
+_TURNS, _SHORTEST_TURNS = 5, 4
 # the least season whose neighbouring phases are near enough to be taken for one
 _NEAR_SEASON = 24
 # a time that none is later than
@@ -119,7 +119,8 @@ class ResidualBank(nn.Module):
         validation paths for training and validation windows, so that training and selection see
         the same kind of residual as the test; and paths of another phase of the season. If one of
         the last two rules leaves no path, it is dropped. Of several seasons the longest one counts
-        that comes round five times in the paths that it leaves, else the shortest.
+        that comes round five times in the paths that it leaves, else the shortest if it does so
+        four times, since few paths are no distribution.
         """
         distance = self.times - time[:, None]
         unleaked = (self.validated == 0) | (time[:, None] > self.times).all(1, keepdim=True)
@@ -130,8 +131,8 @@ class ResidualBank(nn.Module):
         for season, width in self.seasons.items():
             phase = distance % season
             near = allowed & (torch.minimum(phase, season - phase) <= width)
-            shortest = season == min(self.seasons)
-            enough = near.any(1) if shortest else _turns(self.times, near, season) >= _TURNS
+            needed = _SHORTEST_TURNS if season == min(self.seasons) else _TURNS
+            enough = _turns(self.times, near, season) >= needed
             chosen = torch.where(enough[:, None], near, chosen)
         return chosen.float()
 
