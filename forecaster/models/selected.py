@@ -1,10 +1,10 @@
 """The one of several point forecasters that is best on validation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
@@ -12,7 +12,7 @@ from forecaster.config.parts import ForecasterPart, build, register
 from forecaster.config.sections import PartConfig
 from forecaster.data.windows import Batch, Windows, ordered_loader
 from forecaster.models.average import AverageConfig
-from forecaster.models.base import Shape
+from forecaster.models.base import Forecaster, Shape
 from forecaster.models.prior import Composite, PointForecaster, check_prior
 from forecaster.models.sorted_levels import SortedLevelsConfig
 
@@ -29,7 +29,9 @@ class SelectedConfig(PartConfig):
     name: Literal["selected"] = "selected"
     candidates: Annotated[tuple[ForecasterPart, ...], Field(min_length=2)] = (
         AverageConfig(),
-        SortedLevelsConfig(),
+        AverageConfig(
+            members=(SortedLevelsConfig(norm="standard"), SortedLevelsConfig(norm="last"))
+        ),
     )
 
     @field_validator("candidates")
@@ -44,50 +46,69 @@ class SelectedConfig(PartConfig):
 
 @register("forecaster", SelectedConfig)
 class Selected(Composite):
-    """The chosen candidate's forecast; all candidates are stages of the training.
+    """The forecast of the best candidate; all candidates are stages of the training.
 
-    The weights of the others are stored, too.
+    ``errors`` (C,): the mean absolute error of each on validation, 0 before. The weights of the
+    others are stored, too.
     """
 
-    chosen: Tensor
+    errors: Tensor
 
     def __init__(self, config: SelectedConfig, shape: Shape) -> None:
         super().__init__()
-        self.label, self.config = shape.label, config
+        self.label = shape.label
+        self.names = _names(config.candidates)
         self.candidates = nn.ModuleList(build(each, shape) for each in config.candidates)
-        self.register_buffer("chosen", torch.tensor(0))
+        self.register_buffer("errors", torch.zeros(len(self.names)))
 
     @property
     def parts(self) -> list[PointForecaster]:
         return [each for each in self.candidates if isinstance(each, PointForecaster)]
 
     @property
-    def choice(self) -> str:
-        """The name of the chosen candidate, with its place if another one has the same name."""
-        names, place = [each.name for each in self.config.candidates], int(self.chosen)
-        return names[place] + (f" ({place + 1})" if names.count(names[place]) > 1 else "")
+    def best(self) -> int:
+        """The place of the chosen candidate."""
+        return int(self.errors.argmin())
+
+    def __str__(self) -> str:
+        errors = [f"{error:.4g} {n}" for n, error in zip(self.names, self.errors, strict=True)]
+        return f"{self.names[self.best]}, by its error on validation ({', '.join(errors)})"
+
+    def idle(self) -> list[Forecaster]:
+        """The stages that the forecast does not need."""
+        others = [part for place, part in enumerate(self.parts) if place != self.best]
+        return [stage for part in others for stage in (*part.stages(), part)]
 
     def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
-        return self.parts[int(self.chosen)].predict_with_label(batch)
+        return self.parts[self.best].predict_with_label(batch)
 
     @torch.no_grad()
     def calibrate(self, train: Windows, validation: Windows) -> None:
-        """Choose the candidate with the lowest error on evenly spaced validation windows."""
-        self.chosen.fill_(int(self._errors(validation).argmin()))
-
-    def _errors(self, windows: Windows) -> Float64[Tensor, " C"]:
-        """The sum of each candidate's absolute errors."""
-        total = torch.zeros(len(self.candidates), dtype=torch.float64)
-        for cpu_batch in ordered_loader(windows, 256, _WINDOWS):
-            batch = cpu_batch.to(self.chosen.device)
+        """Measure the candidates on evenly spaced validation windows."""
+        total, count = torch.zeros(len(self.names), dtype=torch.float64), 0.0
+        for cpu_batch in ordered_loader(validation, 256, _WINDOWS):
+            batch = cpu_batch.to(self.errors.device)
+            count += float(batch.future_mask.sum())
             for place, part in enumerate(self.parts):
-                errors = (part.predict(batch) - batch.future).abs() * batch.future_mask
-                total[place] += errors.sum(dtype=torch.float64).cpu()
-        return total
+                missed = (part.predict(batch) - batch.future).abs() * batch.future_mask
+                total[place] += missed.sum(dtype=torch.float64).cpu()
+        self.errors.copy_(total / max(count, 1))
 
 
-def choices(model: nn.Module) -> Iterator[tuple[str, str]]:
-    """The key of each selection in a model's configuration, and the name of what it chose."""
+def _names(candidates: Sequence[PartConfig]) -> list[str]:
+    """A name for each: that of its part, of its members, and its place if others have the same."""
+    names = []
+    for each in candidates:
+        members = dict.fromkeys(member.name for member in getattr(each, "members", ()))
+        names.append(f"{each.name} of {', '.join(members)}" if members else each.name)
+    return [
+        f"{name} ({place})" if names.count(name) > 1 else name
+        for place, name in enumerate(names, start=1)
+    ]
+
+
+def selections(model: nn.Module) -> Iterator[tuple[str, Selected]]:
+    """The selections in a model, each with its key in the configuration."""
     for path, part in model.named_modules(prefix="model"):
         if isinstance(part, Selected):
-            yield path, part.choice
+            yield path, part

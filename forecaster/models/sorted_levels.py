@@ -33,7 +33,7 @@ class SortedLevelsConfig(PartConfig):
     """
 
     name: Literal["sorted-levels"] = "sorted-levels"
-    norm: Norm = "standard"
+    norm: Norm = "last"
     levels: Annotated[Positive, AfterValidator(_check_odd)] = 9
 
 

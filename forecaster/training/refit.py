@@ -21,6 +21,7 @@ from forecaster.data.windows import Batch
 from forecaster.errors import UserError
 from forecaster.io.atomic import write_together
 from forecaster.models.base import Forecaster, Precursor
+from forecaster.models.selected import selections
 from forecaster.training.data_module import WindowData
 from forecaster.training.fit import (
     TERMINAL,
@@ -45,8 +46,8 @@ NAME = "refit, "
 class Refitted:
     """A model trained on all rows, and the steps of its stages, those of the held-out one before.
 
-    0 steps: the initial weights, or a stage without weights. ``stopped``: the stages that a limit
-    of time stopped before their last step.
+    0 steps: the initial weights, a stage without weights, or one that was not selected.
+    ``stopped``: the stages that a limit of time stopped before their last step.
     """
 
     model: Forecaster
@@ -100,10 +101,11 @@ def scaled(steps: Sequence[int], ratio: float) -> tuple[int, ...]:
 
 
 def _steps_of(model: Forecaster, config: Config, folder: Path) -> tuple[int, ...]:
-    """The optimisation steps of each stage's weights, 0 for the initial ones."""
+    """The optimisation steps of each stage's weights, 0 for the initial ones and unused stages."""
+    idle = [stage for _, selection in selections(model) for stage in selection.idle()]
     return tuple(
         int(torch.load(stage.done, map_location="cpu", weights_only=True).get("global_step", 0))
-        if stage.done.is_file()
+        if stage.done.is_file() and stage.model not in idle
         else 0
         for stage in stages_of(model, config.trainer, folder)
     )

@@ -18,7 +18,7 @@ from forecaster.io.output_tables import table_bytes
 from forecaster.models.base import Forecaster, shape_of
 from forecaster.models.held_out import errors_after, held_out_errors
 from forecaster.models.residual_paths import with_paths
-from forecaster.models.selected import choices
+from forecaster.models.selected import selections
 from forecaster.reporting import description, summary
 from forecaster.reporting.plots import plot_forecast, recent_history
 from forecaster.reporting.verdict import Verdict, held_by, judge
@@ -152,9 +152,9 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
     seconds = stopwatch.seconds()
     if stopped:
         _tell_stopped(site, stopped, "used are the best weights so far")
-    for key, name in choices(model):
-        site.run.parameters({f"{key}.chosen": name})
-        progress.say(f"{key}: best on validation is {name}")
+    for key, selection in selections(model):
+        site.run.parameters({f"{key}.chosen": selection.names[selection.best]})
+        progress.say(f"{key}: {selection}")
     if on_cuda(config.trainer):
         model.to("cuda")
     return Fitted(config, problem, model, seconds)

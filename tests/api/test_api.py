@@ -20,6 +20,7 @@ from forecaster.tracking import store
 FEW = {
     "trainer.max_steps": 2,
     "trainer.stage_epochs": 1,
+    "trainer.stage_batches": 10,
     "trainer.validation_windows": 16,
     "trainer.point_windows": 16,
     "trainer.score_windows": 2,
@@ -366,7 +367,7 @@ def listing():
     return sorted(str(p) for place in (home, here) for p in place.rglob("*"))
 before = listing()
 frame = pd.read_csv(sys.argv[2], index_col="date", parse_dates=True)
-few = {"trainer.max_steps": 1, "trainer.stage_epochs": 1}
+few = {"trainer.max_steps": 1, "trainer.stage_epochs": 1, "trainer.stage_batches": 5}
 asked = dict(model="nlinear", horizon=3, lookback=14, settings=few, tracking=False)
 model = forecaster.train(frame, **asked)
 model.forecast()

@@ -22,6 +22,8 @@ TINY_BRIDGE = [
     "--set",
     "trainer.stage_epochs=2",
     "--set",
+    "trainer.stage_batches=20",
+    "--set",
     "trainer.score_windows=2",
     "--set",
     "trainer.score_samples=5",
@@ -278,6 +280,10 @@ def test_references_and_the_tracked_run(cli: Cli, bridge: dict, tmp_path) -> Non
         run["params"]["data.sha256"]
         == json.loads((tmp_path / "run.csv.meta.json").read_text())["trained_on"]
     )
+    assert run["params"]["model.prior.base.chosen"] in {
+        "average of linear",
+        "average of sorted-levels",
+    }
     assert run["metrics"]["test/mse"] == pytest.approx(bridge["metrics"]["test/mse"])
     assert {"train/loss", "val/loss", "val/loss_prior1", "test/seasonal_naive/mse"} <= set(
         run["metrics"]
@@ -727,6 +733,8 @@ def test_bridge_trains_on_every_benchmark_file(cli: Cli, tmp_path, name: str) ->
             "trainer.max_steps=2",
             "--set",
             "trainer.stage_epochs=1",
+            "--set",
+            "trainer.stage_batches=10",
             "--set",
             "trainer.point_windows=4",
             "--set",

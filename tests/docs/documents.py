@@ -15,6 +15,7 @@ _BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTA
 SHORT = {
     "max_steps": 2,
     "stage_epochs": 1,
+    "stage_batches": 10,
     "validation_windows": 8,
     "point_windows": 20,
     "score_windows": 2,

@@ -8,7 +8,8 @@ from forecaster.config.parts import build
 from forecaster.data.windows import Windows
 from forecaster.errors import UserError
 from forecaster.models.base import Shape
-from forecaster.models.selected import Selected, SelectedConfig, choices
+from forecaster.models.bootstrap import ResidualBootstrapConfig
+from forecaster.models.selected import Selected, SelectedConfig, selections
 
 L, H = 12, 4
 SHAPE = Shape(1, L, H, 3)
@@ -36,28 +37,48 @@ def test_the_candidate_with_the_lowest_validation_error_is_chosen(period: int) -
     model = selected(naive(3), naive(4), naive(5))
     validation = waves(period)
     model.calibrate(waves(3), validation)
-    assert model.choice == f"seasonal-naive ({period - 2})"
+    assert model.names[model.best] == f"seasonal-naive ({period - 2})"
     batch = validation[torch.arange(len(validation))]
     missed = (model.predict(batch) - batch.future).abs() * batch.future_mask
     assert missed.max() == 0
     assert float(model.score(batch)) == 0
+    assert model.idle() == [part for part in model.parts if part is not model.parts[period - 3]]
+
+
+def test_the_errors_are_means_over_what_is_observed() -> None:
+    model, validation = selected(naive(3), naive(5)), waves(4)
+    model.calibrate(waves(3), validation)
+    batch = validation[torch.arange(len(validation))]
+    assert batch.future_mask.min() == 0
+    expected = [
+        float((part.predict(batch) - batch.future).abs()[batch.future_mask > 0].mean())
+        for part in model.parts
+    ]
+    assert model.errors.tolist() == pytest.approx(expected)
+    first, second = (f"{error:.4g}" for error in expected)
+    place = 1 + (expected[1] < expected[0])
+    assert str(model) == (
+        f"seasonal-naive ({place}), by its error on validation "
+        f"({first} seasonal-naive (1), {second} seasonal-naive (2))"
+    )
 
 
 def test_the_first_of_equal_candidates_is_chosen() -> None:
     model = selected(naive(4), naive(3), naive(3))
     model.calibrate(waves(3), waves(3))
-    assert model.choice == "seasonal-naive (2)"
+    assert model.best == 1
 
 
 def test_the_choice_is_stored_with_the_weights() -> None:
     candidates = ({"name": "linear"}, {"name": "sorted-levels"})
     model, batch = selected(*candidates), waves(3)[torch.arange(5)]
-    model.chosen.fill_(1)
+    model.errors.copy_(torch.tensor([2.0, 1.0]))
     again = selected(*candidates)
     again.load_state_dict(model.state_dict())
     assert torch.equal(again.predict(batch), model.parts[1].predict(batch))
     assert not torch.equal(again.predict(batch), model.parts[0].predict(batch))
-    assert again.choice == "sorted-levels"
+    assert again.names == ["linear", "sorted-levels"]
+    assert again.best == 1
 
 
 def test_candidates_are_trained_with_their_members() -> None:
@@ -66,13 +87,12 @@ def test_candidates_are_trained_with_their_members() -> None:
     assert model.stages() == [*average.members, average, levels]
 
 
-def test_choices_are_named_by_their_place_in_the_configuration() -> None:
-    from forecaster.models.bootstrap import ResidualBootstrapConfig
-
-    config = {"base": {"name": "selected"}}
-    model = build(ResidualBootstrapConfig.model_validate(config), SHAPE)
-    assert dict(choices(model)) == {"model.base": "average"}
-    assert dict(choices(selected(naive(3), naive(4)))) == {"model": "seasonal-naive (1)"}
+def test_selections_are_found_by_their_place_in_the_configuration() -> None:
+    config = ResidualBootstrapConfig.model_validate({"base": {"name": "selected"}})
+    [(key, selection)] = selections(build(config, SHAPE))
+    assert key == "model.base"
+    assert selection.names == ["average of linear", "average of sorted-levels"]
+    assert [key for key, _ in selections(selected(naive(3), naive(4)))] == ["model"]
 
 
 @pytest.mark.parametrize(

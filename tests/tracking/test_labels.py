@@ -41,7 +41,8 @@ def test_every_parameter_is_the_key_that_changes_it() -> None:
     settings = [
         f"{k}={v}" for k, v in found.items() if k not in {"model", "data.csv", "data.sha256"}
     ]
-    base = [f"model.prior.base.members={[m.model_dump() for m in config.model.prior.base.members]}"]
+    candidates = [each.model_dump(mode="json") for each in config.model.prior.base.candidates]
+    base = [f"model.prior.base.candidates={candidates}"]
     again = load_config(find_config("s2dbm"), [*DATA, *base, *settings])
     assert again == config
     assert not [value for value in found.values() if isinstance(value, list | dict | tuple)]

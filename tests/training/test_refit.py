@@ -21,6 +21,7 @@ from forecaster.evaluation.score import Scoring, score_windows
 from forecaster.models.base import Forecaster, Precursor
 from forecaster.models.bootstrap import ResidualBootstrap
 from forecaster.models.out_of_sample import excess
+from forecaster.models.selected import Selected
 from forecaster.training.data_module import WindowData
 from forecaster.training.fit import fit, new_model, window_data
 from forecaster.training.limit import Limit
@@ -123,6 +124,26 @@ def test_where_the_initial_weights_were_best_they_are_kept(tmp_path: Path) -> No
     )
 
 
+def test_what_was_not_selected_is_not_trained_again(tmp_path: Path) -> None:
+    settings = (
+        "model={name: selected, candidates: [{name: linear, norm: none}, {name: linear}]}",
+        "trainer.stage_epochs=1",
+    )
+    config, problem = problem_of(tmp_path, "nlinear", *settings)
+    held_out, found = both(config, problem, tmp_path / "checkpoints")
+    assert isinstance(held_out, Selected)
+    assert isinstance(found.model, Selected)
+    assert held_out.best == found.model.best == 1
+    assert found.held_out_steps == (0, 4, 0)
+    assert found.steps == (0, 6, 0)
+    start = new_model(config, problem)
+    unused, used = (
+        torch.equal(old.layer.weight, new.layer.weight)
+        for old, new in zip(start.parts, found.model.parts, strict=True)
+    )
+    assert (unused, used) == (True, False)
+
+
 def test_a_refit_that_diverges_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config, problem = problem_of(tmp_path, "nlinear", "trainer.max_epochs=1")
     held_out = new_model(config, problem)
@@ -158,6 +179,8 @@ BRIDGE = (
     "s2dbm",
     "trainer.max_epochs=3",
     "trainer.stage_epochs=3",
+    "trainer.stage_batches=4",
+    "model.prior.base={name: average}",
     "trainer.validation_windows=8",
     "trainer.learning_rate=0.001",
     "model.network.width=8",

@@ -19,7 +19,7 @@ RANKS = [1e-9, *(i / (SAMPLES - 1) for i in range(1, SAMPLES - 1)), 1 - 1e-9]
 TINY = {
     "nlinear": (),
     "residual-bootstrap": (),
-    "s2dbm": ("model.network.width=8", "trainer.stage_epochs=2"),
+    "s2dbm": ("model.network.width=8", "trainer.stage_epochs=2", "trainer.stage_batches=20"),
     "quantile-linear": (),
     "csdi": (
         "trainer.score_windows=32",

@@ -41,7 +41,9 @@ TINY = [
     "model.sampler.steps=2",
     "model.schedule.steps=5",
     "trainer.max_steps=8",
+    "model.prior.base={name: average}",
     "trainer.stage_epochs=1",
+    "trainer.stage_batches=30",
     "trainer.accelerator=cpu",
     "trainer.validation_windows=32",
     "model.network.width=16",
@@ -321,6 +323,8 @@ def test_interrupted_training_is_marked_and_says_how_to_go_on(tmp_path: Path) ->
         "trainer.max_epochs=4",
         "--set",
         "trainer.score_windows=0",
+        "--set",
+        "model.prior.base={name: average}",
         "--set",
         "trainer.stage_epochs=1",
     ]
