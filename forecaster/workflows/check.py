@@ -14,6 +14,7 @@ from forecaster.data.seasons import seasons_of
 from forecaster.data.splits import PARTS
 from forecaster.data.tables import read_table
 from forecaster.errors import UserError
+from forecaster.workflows.estimate import training_time
 
 # what a training would use, as numbers; ``season`` and ``training`` say the same in words
 PLAN = ("horizon", "lookback", "seasons")
@@ -27,7 +28,7 @@ def check_file(path: Path | RawTable, given: Mapping[str, Any]) -> dict[str, Any
     """
     report, config = IntakeReport(), DataConfig(**given)
     plan: dict[str, Any] = dict.fromkeys((*PLAN, "season"))
-    outcome: dict[str, Any] = {"training": None, "forecasting": None, "refused": None}
+    outcome: dict[str, Any] = {"training": None, "time": None, "forecasting": None, "refused": None}
     try:
         table = read_table(path, config.columns, report)
         config, decisions = settle(config, table)
@@ -46,6 +47,7 @@ def check_file(path: Path | RawTable, given: Mapping[str, Any]) -> dict[str, Any
             + ", ".join(f"{count} {part}" for part, count in counts.items())
             + " windows"
         )
+        outcome["time"] = training_time(problem)
     except UserError as error:
         outcome["refused"] = str(error)
     noted = {"decisions": report.decisions} if report.decisions else {}

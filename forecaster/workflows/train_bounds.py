@@ -1,7 +1,7 @@
 """The windows that a training scores at its end: no more than fit into the time it took."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from forecaster.config.schema import TrainerConfig
@@ -60,9 +60,15 @@ def selected(
     settings: TrainerConfig,
     asked: Collection[str],
     budget: Budget,
+    refits: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Selection:
-    """What can be scored within a budget, except where more is ``asked`` for."""
+    """What can be scored within a budget, except where more is ``asked`` for.
+
+    ``refits``: a model trained on all rows makes errors of its own on the same windows.
+    """
+    validation, test = _counts(problem)
+    errors = (validation, validation, test) if refits else (validation,)
     point, sampled = scorings_of(model, settings)
     works = {"point_windows": point, "score_windows": sampled}
     if model.draws_centre and sampled is not None:
@@ -73,7 +79,8 @@ def selected(
     for number, (key, scoring) in enumerate(works.items()):
         if scoring is not None and f"trainer.{key}" not in asked:
             share = budget.seconds / len(works)
-            measured[key] = _measured(model, problem, scoring, number == 0, share, clock)
+            further = [min(count, MAX_WINDOWS) for count in errors] if number == 0 else []
+            measured[key] = _measured(model, problem, scoring, further, share, clock)
     points, samples = measured.values()
     for_points, for_samples = divided(budget.seconds, points.seconds, samples.seconds)
     found: dict[str, int] = {}
@@ -86,7 +93,7 @@ def selected(
         affordable = max(int(for_samples / (windows * samples.sample)), _FEWEST_SAMPLES)
         if affordable < settings.score_samples:
             found["score_samples"] = affordable
-    note = _note(settings, found, problem.count_windows("test"), budget)
+    note = _note(settings, found, test, budget)
     return Selection(settings.model_copy(update=found), note, samples.sample or None)
 
 
@@ -94,16 +101,15 @@ def _measured(
     model: Forecaster,
     problem: Problem,
     scoring: Scoring,
-    with_errors: bool,
+    further: Sequence[int],
     seconds: float,
     clock: Callable[[], float],
 ) -> _Work:
-    """A work on validation and test, and on validation again for the errors of conformal intervals;
-    its pace as far as a trial tells it in a part of the ``seconds``.
+    """A work on validation, test, and ``further`` windows, for the errors of conformal intervals.
+
+    A trial, in a part of the ``seconds``, tells its pace.
     """
-    counts = [problem.count_windows("validation"), problem.count_windows("test")]
-    if with_errors:
-        counts.append(min(counts[0], MAX_WINDOWS))
+    counts = [*_counts(problem), *further]
     counts = [count if scoring.limit is None else min(count, scoring.limit) for count in counts]
     draws = scoring.mode == "probabilistic" or model.draws_centre
     drawn, windows = scoring.samples if draws else 1, problem.windows("test")
@@ -118,6 +124,10 @@ def _measured(
     batch = batch_size_of(model, problem, scoring) * drawn
     sample = seconds_a_window(seconds_of, sum(counts) * drawn, seconds, batch)
     return _Work(tuple(counts), sample * drawn, sample)
+
+
+def _counts(problem: Problem) -> tuple[int, int]:
+    return problem.count_windows("validation"), problem.count_windows("test")
 
 
 def _note(

@@ -202,7 +202,9 @@ def _selection(site: Site, fitted: Fitted) -> Selection:
     if named and not limited:
         return Selection(config.trainer)
     budget = site.clock.scoring(fitted.seconds, limited and (named or bool(site.asked)))
-    found = selected(model, problem, config.trainer, () if limited else site.asked, budget)
+    found = selected(
+        model, problem, config.trainer, () if limited else site.asked, budget, wanted(config)
+    )
     if found.note is not None:
         site.context.notify(found.note)
     return found
