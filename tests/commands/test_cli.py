@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import re
 import resource
 import shutil
 from pathlib import Path
@@ -53,7 +54,14 @@ def bridge(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 
 def test_train_prints_one_object_and_nothing_else(bridge: dict) -> None:
-    assert set(bridge) == {"run_id", "model_dir", "metrics", "seasonal_naive", "verdict", "skill"}
+    scores = {"metrics", "seasonal_naive", "verdict", "skill", "by_series"}
+    trained = {"run_id", "model_dir", "refit", "learnt_until", "trained_until"}
+    assert set(bridge) == scores | trained
+    # four columns, of which the intervals hold more or less
+    assert re.fullmatch(
+        r"90 % intervals by series: \d+ % \(\w+\) to \d+ % \(\w+\), median \d+ %",
+        bridge["by_series"],
+    )
     names = set(bridge["metrics"])
     assert {
         "val/mse",
