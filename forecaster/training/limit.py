@@ -24,13 +24,15 @@ def seconds_of(given: str | float, name: str = "--time-limit") -> float:
 class Limit:
     """A limit of ``seconds``, which ends when ``clock`` shows ``end``.
 
-    One that ``suspends`` leaves what it stops to be resumed, in place of ending it as it is.
+    One that ``suspends`` leaves what it stops to be resumed, in place of ending it as it is. One of
+    ``whole`` work is for what is of no use if it is stopped. Neither is shared out.
     """
 
     seconds: float
     end: float
     clock: Callable[[], float] = time.monotonic
     suspends: bool = False
+    whole: bool = False
 
     def left(self) -> float:
         """The seconds left, negative after the end."""
@@ -41,11 +43,8 @@ class Limit:
         return self.left() <= reserve
 
     def share(self, fraction: float) -> "Limit":
-        """The limit that ends when ``fraction`` of what is left now has passed.
-
-        One that suspends is not shared out.
-        """
-        if self.suspends:
+        """The limit that ends when ``fraction`` of what is left now has passed."""
+        if self.suspends or self.whole:
             return self
         left = max(self.left(), 0.0) * fraction
         return replace(self, seconds=left, end=self.clock() + left)

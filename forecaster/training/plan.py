@@ -110,7 +110,7 @@ class Plan:
     def share(self) -> float:
         """The share done: the time so far in that of the whole, which does not fall."""
         left, so_far = self.left(), self.clock() - self.began
-        if left is not None and so_far > 0:
+        if left and so_far > 0:  # without any, what follows is not known yet
             self._share = max(self._share, so_far / (so_far + left))
         return self._share
 

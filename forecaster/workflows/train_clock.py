@@ -1,7 +1,7 @@
 """How a training shares out a limit of time."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from forecaster.training.limit import Limit, in_words
 from forecaster.workflows.train_bounds import FLOOR, Budget
@@ -27,8 +27,9 @@ class Clock:
         return self._share(_TRAINING, (_SCORING, _REFIT * self.refits))
 
     def refit(self) -> Limit | None:
-        """The limit of the training on all rows."""
-        return self._share(_REFIT, ())
+        """The limit of the training on all rows, which is used if it makes all its steps."""
+        limit = self._share(_REFIT, ())
+        return None if limit is None else replace(limit, whole=True)
 
     def scoring(self, trained: float, whole: bool = False) -> Budget:
         """The time for the scoring: with the forecast at the end no longer than the training, which

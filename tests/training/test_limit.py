@@ -62,8 +62,8 @@ def test_a_share_is_of_what_is_left_and_none_is_below_nothing() -> None:
     assert whole.share(1 / 3).left() == 25
     clock.now += 500
     assert whole.share(1 / 2).left() == 0
-    suspending = Limit(100, 200, clock, suspends=True)
-    assert suspending.share(1 / 2) is suspending
+    for indivisible in (Limit(100, 200, clock, suspends=True), Limit(100, 200, clock, whole=True)):
+        assert indivisible.share(1 / 2) is indivisible
 
 
 @pytest.mark.parametrize(

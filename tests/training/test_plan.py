@@ -44,7 +44,7 @@ def test_time_left_follows_the_measured_pace_of_each_part(clock: Clock) -> None:
     assert plan.left() == pytest.approx(30 + 1)
 
 
-def test_the_share_does_not_fall_and_ends_whole(clock: Clock) -> None:
+def test_the_share_does_not_fall_and_is_not_whole_before_the_end(clock: Clock) -> None:
     plan = Plan([Part("a", 10, 1), Part("b", 10, 1)], clock=clock)
     plan.start("a", 10, 1)
     clock.now += 1
@@ -54,9 +54,13 @@ def test_the_share_does_not_fall_and_ends_whole(clock: Clock) -> None:
     clock.now += 9
     plan.advance(1)  # ten times slower
     assert plan.share() == pytest.approx(0.5)
-    clock.now += 81
-    plan.advance(10)
-    assert plan.share() == 1.0
+    clock.now += 80
+    plan.advance(9)
+    assert plan.share() == pytest.approx(90 / (90 + 89 / 9))
+    plan.end()  # nothing is left, as far as is known
+    assert plan.share() == pytest.approx(90 / (90 + 89 / 9))
+    plan.add([Part("c", expected=10.0)])
+    assert plan.share() == pytest.approx(90 / (90 + 89 / 9))
 
 
 def test_a_resumed_part_is_measured_by_the_steps_of_this_process(clock: Clock) -> None:

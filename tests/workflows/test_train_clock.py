@@ -1,6 +1,7 @@
 """A limit of time is shared out by rule, and bounds what is scored."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_training_scoring_and_refit_have_their_shares(watch: Watch) -> None:
     watch.now = start + 47.5
     refit = clock.refit()
     assert refit is not None
-    assert refit.left() == pytest.approx(47.5)
+    assert refit.left() == refit.share(1 / 2).left() == pytest.approx(47.5)
 
 
 def test_what_is_not_used_goes_to_the_later_ones_and_nobody_gets_less_than_nothing(
@@ -84,7 +85,8 @@ def test_a_generous_limit_leaves_scoring_to_its_usual_bound(watch: Watch) -> Non
 def test_a_limit_that_suspends_is_not_shared_out(watch: Watch) -> None:
     suspending = Limit(100, watch.now + 100, watch, suspends=True)
     clock = Clock(suspending, refits=True)
-    assert clock.training() is clock.refit() is suspending
+    assert clock.training() is suspending
+    assert clock.refit() == replace(suspending, whole=True)
     assert clock.scoring(50).seconds == 37.5
 
 
