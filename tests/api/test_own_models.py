@@ -51,7 +51,8 @@ def test_a_class_is_trained_saved_and_evaluated(tmp_path: Path) -> None:
     model = forecaster.train(
         frame(), model=LastPlus, **ASKED, settings=settings, output=tmp_path / "own"
     )
-    assert model.forecast(frame()).frame.shape == (2, 3)
+    assert model.forecast(frame(), mode="point").frame.shape == (2, 3)
+    assert model.forecast(frame()).frame.shape == (2, 6)  # of its errors on held-out windows
     assert "mae" in model.evaluate(frame(), origins=2).metrics
     with pytest.raises(forecaster.UserError, match="--trust-code"):
         forecaster.load(tmp_path / "own")

@@ -651,7 +651,7 @@ def test_check_prints_exactly_what_was_found(cli: Cli, tmp_path) -> None:
         "decisions:       no season found in the training rows: seasonal naive repeats the last value",
         "season:          none",
         "training:        lookback 10, horizon 5: 26 train, 2 validation, 8 test windows",
-        "time:            about half a minute on two cores (s2dbm)",
+        "time:            about 2 minutes on two cores (s2dbm)",
         "forecasting:     5 steps, 2024-02-10 to 2024-02-14",
     ]
 

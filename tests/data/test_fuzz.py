@@ -132,7 +132,7 @@ def train_one(folder: Path, content: bytes, given: list[str]) -> None:
         assert not fits, done.stderr
         return
     assert names == {"model"}
-    assert {p.name for p in (out / "model").iterdir()} == set(FILES)
+    assert {p.name for p in (out / "model").iterdir()} == {*FILES, "held_out"}
     metrics = json.loads(done.stdout)["metrics"]
     assert metrics["test/windows"] > 0
     done = run(

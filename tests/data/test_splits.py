@@ -43,7 +43,7 @@ def test_first_targets_have_a_row_before_them_and_end_with_the_part() -> None:
 def test_a_problem_counts_the_windows_of_all_its_series() -> None:
     config = DataConfig(csv="none.csv", lookback=8, horizon=3)
     borders = (Borders(20, 25, 31), Borders(10, 13, 17))
-    problem = Problem(config, None, borders, (), None)  # type: ignore[arg-type]
+    problem = Problem(config, None, borders, (), None, ())  # type: ignore[arg-type]
     assert {part: problem.count_windows(part) for part in PARTS} == {
         "train": (20 - 8 - 3 + 1) + (10 - 3 - 3 + 1),
         "validation": 3 + 1,

@@ -57,7 +57,8 @@ def test_paths_of_the_same_place_in_the_season_are_drawn_that_do_not_overlap() -
     few = errors_of([1.0, 2.0, 4.0], [SEASON, SEASON + 2, 2 * SEASON], [0, 0, 0])
     model = ResidualPaths(seasonal_naive(1, H), few, SHAPE)
     assert drawn(model, window(SEASON))[:, 0, 0].abs().unique().tolist() == [4]
-    assert drawn(model, window(3 * SEASON))[:, 0, 0].abs().unique().tolist() == [1, 4]
+    # a season of two turns does not choose
+    assert drawn(model, window(3 * SEASON))[:, 0, 0].abs().unique().tolist() == [1, 2, 4]
 
 
 def test_where_all_paths_overlap_all_are_drawn() -> None:

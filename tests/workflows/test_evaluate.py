@@ -289,8 +289,10 @@ def test_evaluate_logs_a_run_with_tables_and_pictures(trained: dict) -> None:
         in done.stderr
     )
     found = json.loads(done.stdout)
-    assert set(found) == {"run_id", "metrics", "seasonal_naive", "season", "verdict", "skill"}
-    assert found["season"] == 7
+    scores = {"metrics", "seasonal_naive", "verdict", "skill", "by_series"}
+    assert set(found) == scores | {"run_id", "season"}
+    assert found["by_series"].startswith("90 % intervals by series: ")
+    assert found["season"] == 365
     expected = {
         "mse",
         "mae",
@@ -611,7 +613,7 @@ def test_rows_that_the_saved_model_has_learnt_are_scored_by_the_held_out_one(
     assert trained["trained_until"] == {"": "2024-02-04 00:00:00"}
     saved = load_model(folder / "model")
     assert saved.metadata["trained_until"] == trained["trained_until"]
-    assert not torch.equal(saved.model.layer.weight, saved.scored().model.layer.weight)
+    assert not torch.equal(saved.core.layer.weight, saved.scored().core.layer.weight)
     for split, prefix in (("test", "test"), ("validation", "val")):
         args = ["evaluate", "--model", folder / "model", "--mode", "point", "--split", split]
         done = inside(*args, "--json")
