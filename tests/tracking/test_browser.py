@@ -123,12 +123,7 @@ def test_table_shows_the_runs_with_their_metrics_and_compares_two(
     )
     click(browser, "//*[contains(@class, 'ag-header-cell')]//input[@type='checkbox']")
     click(browser, "//button[normalize-space()='Compare']")
-    until_text(
-        browser,
-        "Comparing 2 Runs from 1 Experiment",
-        *trained,
-        "Parallel Coordinates Plot",
-    )
+    until_text(browser, "Comparing 2 Runs from 1 Experiment", *trained, "Parallel Coordinates Plot")
     assert "Error" not in text(browser)
 
 
