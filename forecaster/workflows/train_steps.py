@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from forecaster.config.load import dump_config
-from forecaster.config.schema import Config
+from forecaster.config.schema import Config, TrainerConfig
 from forecaster.data.problem import Problem
 from forecaster.errors import UserError
 from forecaster.inference.predictor import PredictionRequest, default_mode, forecast_table
@@ -174,7 +174,8 @@ def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
     validation = score_split(model, problem, config, "validation", progress)
     if model.distribution == "none":  # its samples are made of the errors on validation
         shape = shape_of(config.data, problem.table.interval, problem.channels, len(problem.table))
-        model = with_paths(model, held_out_errors(model, problem, config.trainer), shape)
+        errors = held_out_errors(model, problem, _calibration(fitted, selection))
+        model = with_paths(model, errors, shape)
     test = score_split(model, problem, config, "test", progress)
     naive = score_naive(model, problem, config.trainer)
     progress.skip("scoring")
@@ -190,6 +191,14 @@ def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
     evaluated = Evaluated(fitted, selection, metrics, test.by_lead(), baseline, found, by_series)
     _log_evaluation(site, evaluated)
     return evaluated
+
+
+def _calibration(fitted: Fitted, selection: Selection) -> TrainerConfig:
+    """How many windows give the errors that intervals and samples are made of.
+
+    Those of a point forecast cost little, so that no limit of time changes them.
+    """
+    return fitted.config.trainer if fitted.model.distribution == "none" else selection.settings
 
 
 def _selection(site: Site, fitted: Fitted) -> Selection:
@@ -279,7 +288,7 @@ def _store(site: Site, service: InService) -> Stored:
         "code": code_version(),
         "learnt_until": problem.learnt_until(),
     }
-    settings = evaluated.selection.settings
+    settings = _calibration(fitted, evaluated.selection)
     errors, scored = held_out_errors(model, problem, settings), None
     if refitted is not None:
         metadata |= {"trained_until": service.trained_until, **_steps(refitted)}
