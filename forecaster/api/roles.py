@@ -15,15 +15,15 @@ class Roles(TypedDict, total=False):
 
     Roles that are not given are detected; later tables are read like the training table.
 
-    ``timestamp``: the time column; ``target``: the value columns; ``item_id``: the column with the
-    names of series in a long table; ``freq``: the interval, such as ``15min``, ``D``, ``MS``;
+    ``timestamp``: the time column; ``target``: the value columns; ``item_id``: the columns that
+    name the series of a long table; ``freq``: the interval, such as ``15min``, ``D``, ``MS``;
     ``timezone``: of local times; ``on_gap``, ``on_duplicate``: what to do about missing and
     repeated times.
     """
 
     timestamp: str | None
     target: str | Sequence[str] | None
-    item_id: str | None
+    item_id: str | Sequence[str] | None
     freq: str | None
     timezone: str | None
     on_gap: Literal["error", "fill"] | None

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
+from forecaster.commands.columns import column_options
 from forecaster.commands.options import (
     accelerator_option,
     bounds_option,
-    column_options,
     json_option,
     note,
     print_json,

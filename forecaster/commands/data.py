@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from forecaster.commands.options import column_options, json_option, print_json, steps_options
+from forecaster.commands.columns import column_options
+from forecaster.commands.options import json_option, print_json, steps_options
 from forecaster.errors import one_line
 
 

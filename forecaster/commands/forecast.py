@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import click
 
+from forecaster.commands.columns import column_options
 from forecaster.commands.options import (
     accelerator_option,
-    column_options,
     conformal_option,
     json_option,
     levels,

@@ -66,25 +66,6 @@ def time_limit_option(text: str) -> Callable[[F], F]:
     return click.option("--time-limit", "limit", metavar="TIME", callback=time_limit, help=text)
 
 
-column_options = options_of(
-    click.option("--timestamp", metavar="COL", help="The time column."),
-    click.option("--target", metavar="COL[,COL…]", callback=names, help="The value columns."),
-    click.option("--item-id", metavar="COL", help="The column that names the series (long files)."),
-    click.option("--freq", help="The interval, e.g. 15min, h, D, B, W-MON, MS, ME, QE-DEC."),
-    click.option("--timezone", help="The zone of local times, e.g. Europe/Berlin."),
-    click.option(
-        "--on-gap",
-        type=click.Choice(["error", "fill"]),
-        help="Missing times: refuse, or take as missing values.",
-    ),
-    click.option(
-        "--on-duplicate",
-        type=click.Choice(["error", "first", "last", "mean"]),
-        help="Repeated times.",
-    ),
-)
-
-
 def whole_numbers(
     ctx: click.Context, param: click.Parameter, value: str | None
 ) -> tuple[int, ...] | None:
@@ -156,7 +137,6 @@ resample_option = click.option(
     metavar="R",
     help="The file's interval is R times the model's (state-space models only).",
 )
-COLUMNS = ("timestamp", "target", "item_id", "freq", "timezone", "on_gap", "on_duplicate")
 
 
 def print_json(content: Mapping[str, Any]) -> None:

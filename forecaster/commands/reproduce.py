@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from forecaster.commands.columns import COLUMNS
 from forecaster.commands.forecast import forecast
-from forecaster.commands.options import COLUMNS, json_option, note, print_json, trust_option
+from forecaster.commands.options import json_option, note, print_json, trust_option
 
 
 @click.command()

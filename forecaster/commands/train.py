@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 
+from forecaster.commands.columns import COLUMNS, column_options
 from forecaster.commands.options import (
-    COLUMNS,
     accelerator_option,
     bounds_option,
-    column_options,
     json_option,
     metrics_option,
     print_json,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from forecaster.config.parts import ForecasterPart
-from forecaster.config.sections import Positive, Section, nearest
+from forecaster.config.sections import Names, Positive, Section, nearest
 from forecaster.errors import UserError
 
 
@@ -16,7 +16,7 @@ class Columns(Section):
 
     timestamp: str | None = None
     target: tuple[str, ...] | None = None
-    item_id: str | None = None
+    item_id: Names | None = None
     freq: str | None = None
     timezone: str | None = None
     on_gap: Literal["error", "fill"] = "error"

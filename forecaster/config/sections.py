@@ -4,12 +4,20 @@ import difflib
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Even = Annotated[int, Field(gt=0, multiple_of=2)]
 Weight = Annotated[float, Field(ge=0)]
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+# names of columns, also as one text with commas
+Names = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_split)]
 
 
 class Section(BaseModel):

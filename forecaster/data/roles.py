@@ -1,5 +1,7 @@
 """The roles of a file's columns: time, item and values."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,39 +19,34 @@ _ITEM_NAMES = frozenset({"item_id", "item", "id", "series", "series_id", "unique
 class Layout:
     """The roles of the columns.
 
-    Wide: a time column, and a column a series. Long: item, time and values; ``item_id`` is None in
-    a wide file.
+    Wide: a time column, and a column a series. Long: ``items``, time and values; the names of a
+    series in the ``items`` columns, joined by ``/``, are its item id.
     """
 
     timestamp: str
     targets: tuple[str, ...]
-    item_id: str | None
+    items: tuple[str, ...]
     decisions: tuple[str, ...]
 
     @property
     def kind(self) -> str:
         """``wide`` or ``long``."""
-        return "wide" if self.item_id is None else "long"
+        return "long" if self.items else "wide"
 
 
 def find_layout(raw: RawTable, columns: Columns) -> Layout:
     """The roles given in ``columns``, the others inferred; raises UserError for ambiguous ones."""
-    named = [columns.timestamp, columns.item_id, *(columns.target or ())]
-    for name in named:
-        if name is not None and name not in raw.columns:
-            raise UserError(
-                f"{raw.path}: no column '{name}'; the columns are {_listed(raw.columns)}"
-            )
+    columns = _resolved(raw, columns)
     decisions: list[str] = []
     timestamp = columns.timestamp or _find_timestamp(raw, columns)
-    item_id = columns.item_id or _find_item(raw, timestamp, columns)
-    if item_id is not None and columns.item_id is None:
-        decisions.append(f"column '{item_id}' names the series")
-    rest = [name for name in raw.columns if name not in {timestamp, item_id}]
-    targets = tuple(columns.target) if columns.target else tuple(rest)
+    items = columns.item_id or _find_items(raw, timestamp, columns)
+    if items and columns.item_id is None:
+        decisions.append(f"column {_listed(items)} names the series")
+    rest = [name for name in raw.columns if name not in {timestamp, *items}]
+    targets = columns.target or tuple(rest)
     if not targets:
         raise UserError(f"{raw.path}: no value column beside {_listed([timestamp])}; add one")
-    if {timestamp, item_id} & set(targets):
+    if {timestamp, *items} & set(targets):
         raise UserError(
             f"{raw.path}: a column cannot be both a value and the time or the item; check --target"
         )
@@ -57,7 +54,35 @@ def find_layout(raw: RawTable, columns: Columns) -> Layout:
         unused = [name for name in rest if name not in targets]
         if unused:
             decisions.append(f"columns left out: {_listed(unused)}")
-    return Layout(timestamp, targets, item_id, tuple(decisions))
+    return Layout(timestamp, targets, items, tuple(decisions))
+
+
+def _resolved(raw: RawTable, columns: Columns) -> Columns:
+    """The roles with the names as the file has them; raises UserError for unknown ones."""
+    found: dict[str, str | tuple[str, ...]] = {}
+    for role in ("target", "item_id"):
+        if (given := getattr(columns, role)) is not None:
+            found[role] = tuple(_columns_of(raw, given))
+    if columns.timestamp is not None:
+        (found["timestamp"],) = _columns_of(raw, (columns.timestamp,))
+    return columns.model_copy(update=found)
+
+
+def _columns_of(raw: RawTable, names: tuple[str, ...]) -> Iterator[str]:
+    """The columns named; a name that has a comma arrives in several parts."""
+    known = {re.sub(r"\s*,\s*", ",", name): name for name in raw.columns}
+    start = 0
+    while start < len(names):
+        for end in range(len(names), start, -1):
+            name = ",".join(names[start:end])
+            if re.sub(r"\s*,\s*", ",", name) in known:
+                yield known[re.sub(r"\s*,\s*", ",", name)]
+                break
+        else:
+            raise UserError(
+                f"{raw.path}: no column '{names[start]}'; the columns are {_listed(raw.columns)}"
+            )
+        start = end
 
 
 def _listed(names: object) -> str:
@@ -65,7 +90,7 @@ def _listed(names: object) -> str:
 
 
 def _find_timestamp(raw: RawTable, columns: Columns) -> str:
-    taken = {columns.item_id, *(columns.target or ())}
+    taken = {*(columns.item_id or ()), *(columns.target or ())}
     candidates = [
         name
         for name, column in raw.columns.items()
@@ -83,7 +108,7 @@ def _find_timestamp(raw: RawTable, columns: Columns) -> str:
     )
 
 
-def _find_item(raw: RawTable, timestamp: str, columns: Columns) -> str | None:
+def _find_items(raw: RawTable, timestamp: str, columns: Columns) -> tuple[str, ...]:
     """The column that names the series: by its name, or the only text column if times repeat."""
     candidates: list[tuple[str, Literal["name", "text"]]] = []
     for name, column in raw.columns.items():
@@ -97,7 +122,7 @@ def _find_item(raw: RawTable, timestamp: str, columns: Columns) -> str | None:
     by_name = [name for name, how in candidates if how == "name"]
     texts = [name for name, how in candidates if how == "text"]
     if len(by_name) == 1 and (repeats or is_text(raw.columns[by_name[0]], raw.decimal)):
-        return by_name[0]
+        return (by_name[0],)
     if len(texts) == 1 and repeats:
-        return texts[0]
-    return None
+        return (texts[0],)
+    return ()

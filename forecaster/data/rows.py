@@ -56,7 +56,7 @@ class RowFormat:
             )
         columns = {name: [cell] for name, cell in zip(self.header, cells, strict=True)}
         raw = RawTable(source, dict(columns), np.array([number]), "line", self.decimal, "", ())
-        name, item = self.layout.timestamp, self.layout.item_id
+        name = self.layout.timestamp
         stamps = parse_stamps(raw, name, self.style)
         if stamps.style != self.style:
             raise UserError(
@@ -65,9 +65,8 @@ class RowFormat:
             )
         values = np.concatenate([numbers(raw, target) for target in self.layout.targets])
         offset = None if stamps.offsets is None else int(stamps.offsets[0])
-        return Row(
-            raw.where(0), None if item is None else columns[item][0], stamps.wall[0], offset, values
-        )
+        item = "/".join(columns[name][0] for name in self.layout.items) or None
+        return Row(raw.where(0), item, stamps.wall[0], offset, values)
 
 
 def row_format(raw: RawTable, layout: Layout, stamps: Stamps) -> RowFormat | None:

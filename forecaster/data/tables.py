@@ -175,24 +175,40 @@ def _equally_spaced(times: pd.DatetimeIndex, report: IntakeReport) -> pd.Datetim
 
 def _groups(raw: RawTable, layout: Layout) -> tuple[NDArray[np.int64], list[str | None]]:
     """The number of each row's series, and the series' names in the order of the file."""
-    if layout.item_id is None:
+    if not layout.items:
         return np.zeros(len(raw.places), np.int64), [None]
-    names = ["" if v is None else str(v) for v in _as_text(raw, layout.item_id)]
-    blank = next((row for row, name in enumerate(names) if not name), None)
-    if blank is not None:
-        raise UserError(
-            f"{raw.where(blank, layout.item_id)}: the item has no name; fill it in or remove the "
-            "row"
-        )
-    codes, uniques = pd.factorize(np.asarray(names, dtype=object))
-    return codes.astype(np.int64), [str(name) for name in uniques]
+    columns = [_names(raw, name) for name in layout.items]
+    codes, uniques = pd.factorize(
+        pd.MultiIndex.from_arrays(columns) if len(columns) > 1 else columns[0]
+    )
+    names = [name if isinstance(name, str) else "/".join(name) for name in uniques]
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise UserError(f"{raw.path}: two series would both be called '{twice}'; rename an item")
+    return codes.astype(np.int64), [*names]
+
+
+def _names(raw: RawTable, column: str) -> NDArray[np.object_]:
+    """The names in an item column, whole numbers with all of their digits."""
+    names = np.asarray(_as_text(raw, column), dtype=object)
+    blank = np.flatnonzero(names == "")
+    if len(blank):
+        place = raw.where(int(blank[0]), column)
+        raise UserError(f"{place}: the item has no name; fill it in or remove the row")
+    return names
 
 
 def _as_text(raw: RawTable, name: str) -> list[str]:
     column = raw.columns[name]
     if isinstance(column, np.ndarray):
-        return [f"{value:g}" if np.isfinite(value) else "" for value in column]
+        return [_number_name(value) for value in column]
     return [str(value) for value in column]
+
+
+def _number_name(value: float) -> str:
+    if not np.isfinite(value):
+        return ""
+    return str(int(value)) if value == int(value) else repr(float(value))
 
 
 def _is_newest_first(times: pd.DatetimeIndex, rows: list[NDArray[np.int64]]) -> bool:

@@ -203,16 +203,9 @@ def _signature(mlflow: Any, example: Any) -> Any:
 
     kinds = {int: DataType.long, float: DataType.double, bool: DataType.boolean}
     params = []
-    for name, default in request.Params().model_dump().items():
-        if isinstance(default, tuple):
-            params.append(
-                ParamSpec(
-                    name, DataType.double if default else DataType.string, list(default), (-1,)
-                )
-            )
-        else:
-            kind = DataType.long if name == "steps" else kinds.get(type(default), DataType.string)
-            params.append(ParamSpec(name, kind, default))
+    for name, (kind, is_list, default) in request.parameters().items():
+        shape = (-1,) if is_list else None
+        params.append(ParamSpec(name, kinds.get(kind, DataType.string), default, shape))
     outputs = [
         ColSpec("string", "item_id"),
         ColSpec("string", "timestamp"),

@@ -1,8 +1,8 @@
 """What a served model does for a request: a table in memory and parameters → its forecast."""
 
 import itertools
-from collections.abc import Mapping, Sized
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping, Sized
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from forecaster.config.load import reason
 from forecaster.config.schema import Columns
-from forecaster.config.sections import Positive, Section, nearest
+from forecaster.config.sections import Names, Positive, nearest
 from forecaster.data.reading import read_frame
 from forecaster.data.report import IntakeReport
 from forecaster.data.tables import Table, read_table
@@ -25,8 +25,10 @@ from forecaster.inference.predictor import (
 from forecaster.inference.saved_model import SavedModel
 
 
-class Params(Section):
+class Params(Columns):
     """The parameters of a request, as the options of ``forecast``; None: the model's default.
+
+    What is not given about the table's columns is as in the training.
 
     The number of samples is bounded, so that one request cannot exhaust the server's memory.
     """
@@ -37,32 +39,67 @@ class Params(Section):
     steps: Positive | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     conformal: bool = False
-    timestamp: str | None = None
-    target: tuple[str, ...] = ()
-    item_id: str | None = None
-    freq: str | None = None
-    timezone: str | None = None
-    on_gap: Literal["error", "fill"] | None = None
-    on_duplicate: Literal["error", "first", "last", "mean"] | None = None
 
     def roles(self) -> dict[str, Any]:
-        """The parameters that describe the table's columns; None where one is not given."""
-        return {name: getattr(self, name) or None for name in Columns.model_fields}
+        """The parameters given that describe the table's columns."""
+        given = self.model_fields_set & Columns.model_fields.keys()
+        return {name: getattr(self, name) for name in given}
 
 
 def read_params(given: Mapping[str, Any]) -> Params:
-    """Validated parameters; raises UserError, one line, for the first fault."""
+    """Validated parameters; raises UserError, one line, for the first fault.
+
+    MLflow's server fills in None, or an empty list, for what is not given.
+    """
+    known = {
+        name: value
+        for name, value in given.items()
+        if name not in Columns.model_fields or not (value is None or _is_empty(value))
+    }
     try:
-        return Params.model_validate(dict(given))
+        return Params.model_validate(known)
     except ValidationError as error:
         first = error.errors()[0]
     name = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        known = sorted(Params.model_fields)
+        names = sorted(Params.model_fields)
         raise UserError(
-            f"params: no parameter '{name}'{nearest(name, known)}; known: {', '.join(known)}"
+            f"params: no parameter '{name}'{nearest(name, names)}; known: {', '.join(names)}"
         )
     raise UserError(f"params: '{name}': {reason(first)}; correct it")
+
+
+def parameters() -> dict[str, tuple[type, bool, Any]]:
+    """Each parameter's type, whether it is a list of that type, and its default."""
+    found = {}
+    for name, field in Params.model_fields.items():
+        kinds = list(_members(field.annotation))
+        is_list = tuple in kinds and field.annotation != Names | None  # one text names several
+        default: Any = [] if is_list else None
+        if name not in Columns.model_fields:
+            default = list(field.default) if is_list else field.default
+        found[name] = (next(kind for kind in kinds if kind is not tuple), is_list, default)
+    return found
+
+
+def _members(annotation: Any) -> Iterator[type]:
+    """The plain types in an annotation, ``tuple`` before that of its elements."""
+    arguments = get_args(annotation)
+    if get_origin(annotation) is tuple:
+        yield tuple
+    elif get_origin(annotation) is Literal:
+        yield str
+        return
+    elif (
+        not arguments and annotation not in (type(None), Ellipsis) and isinstance(annotation, type)
+    ):
+        yield annotation
+    for argument in arguments:
+        yield from _members(argument)
+
+
+def _is_empty(value: Any) -> bool:
+    return isinstance(value, Sized) and len(value) == 0
 
 
 def forecast_request(
@@ -150,14 +187,13 @@ def example(saved: SavedModel, table: Table) -> pd.DataFrame:
             pd.DataFrame(
                 columns
                 if saved.schema.layout == "wide"
-                else {_item_column(saved, table): item, **columns}
+                else {**_item_columns(saved, table, item), **columns}
             )
         )
     return pd.concat(frames, ignore_index=True)
 
 
-def _item_column(saved: SavedModel, table: Table) -> str:
-    named = saved.config.data.item_id or (
-        table.rows.layout.item_id if table.rows is not None else None
-    )
-    return named or "item_id"
+def _item_columns(saved: SavedModel, table: Table, item: str) -> dict[str, str]:
+    found = table.rows.layout.items if table.rows is not None else ()
+    columns = saved.config.data.item_id or found or ("item_id",)
+    return dict(zip(columns, item.split("/", len(columns) - 1), strict=True))

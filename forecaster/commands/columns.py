@@ -1,0 +1,35 @@
+"""The options about a file's columns, for every command that reads one."""
+
+import click
+
+from forecaster.commands.options import names, options_of
+
+# by their name in ``Columns``
+_OPTIONS = {
+    "timestamp": click.option("--timestamp", metavar="COL", help="The time column."),
+    "target": click.option(
+        "--target", metavar="COL[,COL…]", callback=names, help="The value columns."
+    ),
+    "item_id": click.option(
+        "--item-id",
+        metavar="COL[,COL…]",
+        callback=names,
+        help="The columns that name the series (long files).",
+    ),
+    "freq": click.option(
+        "--freq", help="The interval, e.g. 15min, h, D, B, W-MON, MS, ME, QE-DEC."
+    ),
+    "timezone": click.option("--timezone", help="The zone of local times, e.g. Europe/Berlin."),
+    "on_gap": click.option(
+        "--on-gap",
+        type=click.Choice(["error", "fill"]),
+        help="Missing times: refuse, or take as missing values.",
+    ),
+    "on_duplicate": click.option(
+        "--on-duplicate",
+        type=click.Choice(["error", "first", "last", "mean"]),
+        help="Repeated times.",
+    ),
+}
+COLUMNS = tuple(_OPTIONS)
+column_options = options_of(*_OPTIONS.values())

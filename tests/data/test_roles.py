@@ -1,0 +1,64 @@
+"""Which columns are the time, the series' names and the values."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecaster.api.roles import Roles
+from forecaster.commands.columns import COLUMNS
+from forecaster.config.schema import Columns
+from forecaster.data.tables import read_table
+from forecaster.errors import UserError
+from forecaster.serving.request import Params
+
+DAYS = [f"2024-01-{day:02d}" for day in range(1, 9)]
+
+
+def long(head: str, items: list[str]) -> str:
+    rows = [f"{item},{day},{i}" for item in items for i, day in enumerate(DAYS)]
+    return head + "\n" + "\n".join(rows) + "\n"
+
+
+def test_every_way_in_has_every_option() -> None:
+    names = set(Columns.model_fields)
+    assert names == set(COLUMNS)
+    assert names == set(Roles.__annotations__)
+    assert names < set(Params.model_fields)
+
+
+@pytest.mark.parametrize("given", ["store,dept", ("store", "dept"), ("store", " dept")])
+def test_two_columns_name_the_series(write, given) -> None:
+    path = write(long("store,dept,date,sales", ["1,1", "1,2", "2,1"]))
+    table = read_table(path, Columns(item_id=given))
+    assert [s.item_id for s in table.series] == ["1/1", "1/2", "2/1"]
+    assert table.names == ("sales",)
+    assert table.series[1].values[:, 0].tolist() == list(range(8))
+
+
+def test_names_that_would_be_joined_alike_are_refused(write) -> None:
+    path = write(long("a,b,date,x", ["p/q,r", "p,q/r"]))
+    with pytest.raises(UserError, match="two series would both be called 'p/q/r'"):
+        read_table(path, Columns(item_id=("a", "b")))
+
+
+def test_a_name_with_a_comma_is_one_column(write) -> None:
+    rows = "".join(f"{day};{i};{2 * i}\n" for i, day in enumerate(DAYS))
+    path = write("Datum;Leistung, kW;b\n" + rows)
+    table = read_table(path, Columns(target=("Leistung", "kW")))
+    assert table.names == ("Leistung, kW",)
+    with pytest.raises(UserError, match="no column 'kW'; the columns are 'Datum', 'Leistung, kW'"):
+        read_table(path, Columns(target=("kW", "Leistung")))
+
+
+def test_names_that_are_numbers_keep_every_digit(tmp_path) -> None:
+    items = [7234567.0, 7234568.0, 12345678901234.0, 0.5]
+    frame = pd.DataFrame(
+        {
+            "meter": np.repeat(items, len(DAYS)),
+            "date": pd.to_datetime(DAYS * len(items)),
+            "x": np.arange(len(items) * len(DAYS), dtype=float),
+        }
+    )
+    frame.to_parquet(tmp_path / "data.parquet")
+    table = read_table(tmp_path / "data.parquet", Columns(item_id=("meter",)))
+    assert [s.item_id for s in table.series] == ["7234567", "7234568", "12345678901234", "0.5"]
