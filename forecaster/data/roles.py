@@ -70,19 +70,24 @@ def _resolved(raw: RawTable, columns: Columns) -> Columns:
 
 def _columns_of(raw: RawTable, names: tuple[str, ...]) -> Iterator[str]:
     """The columns named; a name that has a comma arrives in several parts."""
-    known = {re.sub(r"\s*,\s*", ",", name): name for name in raw.columns}
+    known = {_tight(name): name for name in raw.columns}
     start = 0
     while start < len(names):
         for end in range(len(names), start, -1):
-            name = ",".join(names[start:end])
-            if re.sub(r"\s*,\s*", ",", name) in known:
-                yield known[re.sub(r"\s*,\s*", ",", name)]
+            name = _tight(",".join(names[start:end]))
+            if name in known:
+                yield known[name]
                 break
         else:
             raise UserError(
                 f"{raw.path}: no column '{names[start]}'; the columns are {_listed(raw.columns)}"
             )
         start = end
+
+
+def _tight(name: str) -> str:
+    """A name without blanks around its commas."""
+    return re.sub(r"\s*,\s*", ",", name.strip())
 
 
 def _listed(names: object) -> str:
