@@ -334,6 +334,7 @@ def forecast_series(saved: SavedModel, table: Table, request: PredictionRequest)
     """Forecast every series of a table. Raises UserError for what the model cannot forecast."""
     check_request(saved, request)
     decisions = check_table(saved, table) + _without_spread(saved, request)
+    decisions += _learnt_rows(saved, table)
     predictor = SavedPredictor(saved, request)
     series = tuple(predictor.predict(in_model_order(saved, table)))
     frames = []
@@ -343,6 +344,21 @@ def forecast_series(saved: SavedModel, table: Table, request: PredictionRequest)
         frames += series_rows(saved.schema.names, table, each, forecast, future, request)
     frame = pd.concat(frames, ignore_index=True)
     return TableForecast(request, table, frame, series, decisions + predictor.decisions)
+
+
+def _learnt_rows(saved: SavedModel, table: Table) -> list[str]:
+    """A decision if the model has learnt from rows after the end of a series."""
+    until, after = saved.until(), []
+    for series in table.series:
+        last = table.interval.stamps(series.first, len(series.values))[-1]
+        learnt = until.get(series.item_id or "")
+        if learnt is not None and last < learnt:
+            name = "the file" if series.item_id is None else f"series '{series.item_id}'"
+            after.append(f"{name} ends at {last}, the model has learnt from rows until {learnt}")
+    if not after:
+        return []
+    others = "" if len(after) == 1 else f" (and of {len(after) - 1} more series)"
+    return [f"{after[0]}{others}: if these are its rows, errors of this forecast flatter it"]
 
 
 def _without_spread(saved: SavedModel, request: PredictionRequest) -> list[str]:

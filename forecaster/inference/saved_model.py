@@ -138,7 +138,7 @@ class SavedModel:
         names = ("weights.safetensors", "calibration.safetensors")
         _check_files(self.folder, [f"{HELD_OUT}/{name}" for name in names])
         model = _read_weights(folder, config, self.schema, len(self.scaling))
-        errors = _read_errors(folder, config, self.schema)
+        errors = _read_errors(folder, config, self.schema, len(self.scaling))
         metadata = {key: self.metadata[key] for key in self.metadata if key != "trained_until"}
         model = model.to(self.model.device).eval()
         return replace(self, model=model, held_out=errors, metadata=metadata)
@@ -304,18 +304,26 @@ def load_model(
         raise UserError(
             f"{folder}: schema.json or scaling.json is damaged ({error}); train the model again"
         ) from error
-    errors = _read_errors(folder, config, schema)
+    errors = _read_errors(folder, config, schema, len(scaling))
     model = _read_weights(folder, config, schema, len(scaling))
     return SavedModel(folder, config, model.to(device).eval(), schema, scaling, metadata, errors)
 
 
-def _read_errors(folder: Path, config: Config, schema: Schema) -> HeldOut:
+def _read_errors(folder: Path, config: Config, schema: Schema, series: int) -> HeldOut:
     with _as_damaged(folder / "calibration.safetensors") as path:
         saved = safetensors.torch.load_file(path, device="cpu")
-        errors = HeldOut(**saved) if "times" in saved else HeldOut.of(saved["errors"])
-        if errors.errors.shape[1:] != (len(schema.names), config.data.horizon):
-            raise RuntimeError(f"errors of shape {tuple(errors.errors.shape)}")
-        return errors
+        errors = saved["errors"]
+        if errors.shape[1:] != (len(schema.names), config.data.horizon):
+            raise RuntimeError(f"errors of shape {tuple(errors.shape)}")
+        if "times" not in saved:
+            return HeldOut.of(errors)
+        times, owners = saved["times"], saved["owners"]
+        whole = times.dtype == owners.dtype == torch.int64
+        if not whole or not times.shape == owners.shape == errors.shape[:1]:
+            raise RuntimeError("times or series of errors that are not there")
+        if ((owners < -1) | (owners >= series)).any():
+            raise RuntimeError("an error of an unknown series")
+        return HeldOut(errors, times, owners)
 
 
 def _read_weights(folder: Path, config: Config, schema: Schema, series: int) -> Forecaster:

@@ -8,8 +8,10 @@ from jaxtyping import Float
 from pydantic import AfterValidator
 from torch import Tensor, nn
 
+from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws, generator
 from forecaster.errors import UserError
+from forecaster.networks.norms import Norm, window_scale
 
 # the default levels of a quantile forecast
 LEVELS = (0.005, 0.025, *(round(0.05 * i, 2) for i in range(1, 20)), 0.975, 0.995)
@@ -46,6 +48,12 @@ class SortedLayers(nn.Linear):
     def forward(self, past: Float[Tensor, "B K L"]) -> Float[Tensor, "B K M Q"]:
         """The sorted outputs; sorting is faster where the levels lie side by side."""
         return super().forward(past).unflatten(2, (self.steps, -1)).sort(dim=-1).values
+
+    def quantiles(self, batch: Batch, norm: Norm) -> Float[Tensor, "B Q K M"]:
+        """The quantiles of windows, which are normalised by ``norm``."""
+        window = window_scale(batch.past, batch.past_mask, norm)
+        levels = self(window.apply(batch.past) * batch.past_mask).movedim(3, 1)
+        return levels * window.scale[:, None] + window.level[:, None]
 
 
 def between(

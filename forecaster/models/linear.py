@@ -14,7 +14,7 @@ from forecaster.models.base import Forecaster, Loss, Shape, masked_mean
 from forecaster.models.levels import LEVELS, Levels, SortedLayers, between, draw
 from forecaster.models.point import NormalisedForecaster
 from forecaster.models.scoring_rules import pinball
-from forecaster.networks.norms import Norm, window_scale
+from forecaster.networks.norms import Norm
 
 
 class LinearConfig(PartConfig):
@@ -63,9 +63,7 @@ class QuantileLinear(Forecaster):
         self.layer = SortedLayers(shape.lookback, shape.horizon, config.levels)
 
     def _trained_quantiles(self, batch: Batch) -> Float[Tensor, "B Q K H"]:
-        window = window_scale(batch.past, batch.past_mask, self.config.norm)
-        levels = self.layer(window.apply(batch.past) * batch.past_mask).movedim(3, 1)
-        return levels * window.scale[:, None] + window.level[:, None]
+        return self.layer.quantiles(batch, self.config.norm)
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Twice the pinball loss, averaged over the levels."""

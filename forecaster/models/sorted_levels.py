@@ -13,7 +13,7 @@ from forecaster.models.base import Shape, masked_mean, with_label
 from forecaster.models.levels import SortedLayers
 from forecaster.models.point import NormalisedForecaster
 from forecaster.models.scoring_rules import pinball
-from forecaster.networks.norms import Norm, window_scale
+from forecaster.networks.norms import Norm
 
 
 def _check_odd(levels: int) -> int:
@@ -58,8 +58,5 @@ class SortedLevels(NormalisedForecaster):
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Twice the pinball loss of label and horizon, averaged over the levels."""
         target, mask = with_label(batch, self.label)
-        window = window_scale(batch.past, batch.past_mask, self.norm)
-        levels = self.layer(window.apply(batch.past) * batch.past_mask).movedim(3, 1)
-        quantiles = levels * window.scale[:, None] + window.level[:, None]  # (B, Q, K, M)
-        errors = pinball(quantiles, target, self.levels)
+        errors = pinball(self.layer.quantiles(batch, self.norm), target, self.levels)
         return masked_mean(errors, mask[:, None].expand_as(errors))

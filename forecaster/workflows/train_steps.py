@@ -16,7 +16,7 @@ from forecaster.inference.saved_model import SavedModel, load_model, save_model
 from forecaster.io.atomic import whole_folder
 from forecaster.io.output_tables import table_bytes
 from forecaster.models.base import Forecaster, shape_of
-from forecaster.models.held_out import errors_after, held_out_errors
+from forecaster.models.held_out import HeldOut, errors_after, held_out_errors
 from forecaster.models.residual_paths import with_paths
 from forecaster.models.selected import selections
 from forecaster.reporting import description, summary
@@ -93,11 +93,13 @@ class Fitted:
 @dataclass(frozen=True)
 class Evaluated:
     """The metrics of a model, the test metrics by lead time (H), those of seasonal naive, and a
-    comparison with it. ``selection``: of the scored windows.
+    comparison with it. ``selection``: of the scored windows; ``errors``: those on validation, of
+    which intervals are made.
     """
 
     fitted: Fitted
     selection: Selection
+    errors: HeldOut
     metrics: dict[str, float]
     leads: dict[str, list[float]]
     baseline: dict[str, float]
@@ -172,10 +174,10 @@ def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
     selection = _selection(site, fitted)
     config = fitted.config.model_copy(update={"trainer": selection.settings})
     validation = score_split(model, problem, config, "validation", progress)
-    if model.distribution == "none":  # its samples are made of the errors on validation
-        shape = shape_of(config.data, problem.table.interval, problem.channels, len(problem.table))
-        errors = held_out_errors(model, problem, _calibration(fitted, selection))
-        model = with_paths(model, errors, shape)
+    # the samples of a point model are made of its errors on validation
+    errors = held_out_errors(model, problem, _calibration(fitted, selection))
+    shape = shape_of(config.data, problem.table.interval, problem.channels, len(problem.table))
+    model = with_paths(model, errors, shape)
     test = score_split(model, problem, config, "test", progress)
     naive = score_naive(model, problem, config.trainer)
     progress.skip("scoring")
@@ -188,7 +190,8 @@ def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
     held = None if test.samples is None else held_by(test.samples)
     found = judge(problem, problem.windows("test"), test.point, naive.point, held)
     by_series = summary.coverage_by_series(problem.table, (test.samples or test.point).totals)
-    evaluated = Evaluated(fitted, selection, metrics, test.by_lead(), baseline, found, by_series)
+    leads = test.by_lead()
+    evaluated = Evaluated(fitted, selection, errors, metrics, leads, baseline, found, by_series)
     _log_evaluation(site, evaluated)
     return evaluated
 
@@ -288,9 +291,9 @@ def _store(site: Site, service: InService) -> Stored:
         "code": code_version(),
         "learnt_until": problem.learnt_until(),
     }
-    settings = _calibration(fitted, evaluated.selection)
-    errors, scored = held_out_errors(model, problem, settings), None
+    errors, scored = evaluated.errors, None
     if refitted is not None:
+        settings = _calibration(fitted, evaluated.selection)
         metadata |= {"trained_until": service.trained_until, **_steps(refitted)}
         model, scored = refitted.model, (model, errors)
         errors = errors_after(errors, model, problem, settings)

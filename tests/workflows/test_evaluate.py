@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import SAMPLE, inside, seasonal_naive
+from safetensors.torch import load_file, save_file
 
 from forecaster.config.parts import build
 from forecaster.config.schema import DataConfig
@@ -628,6 +629,46 @@ def test_rows_that_the_saved_model_has_learnt_are_scored_by_the_held_out_one(
         assert get_run(found["run_id"])["params"]["scored"] == "the held-out model"
         assert "flatters" not in done.stderr
     assert "by the held-out model" in inside(*args).stdout
+
+
+def test_a_forecast_of_rows_that_the_model_has_learnt_says_so(refitted: tuple[dict, Path]) -> None:
+    _, folder = refitted
+    lines = (folder / "known.csv").read_text(encoding="utf-8").splitlines()
+    (folder / "cut.csv").write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+    ask = ["forecast", "--model", folder / "model", "--output", folder / "ahead.csv", "--csv"]
+    for name in ("known", "grown"):
+        assert "flatter" not in inside(*ask, folder / f"{name}.csv").stderr
+    assert (
+        "the file ends at 2024-02-03 00:00:00, the model has learnt from rows until "
+        "2024-02-04 00:00:00: if these are its rows, errors of this forecast flatter it"
+    ) in inside(*ask, folder / "cut.csv").stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"owners": None}, "owners"),
+        ({"owners": [1]}, "an error of an unknown series"),
+        ({"owners": [-2]}, "an error of an unknown series"),
+        ({"times": [0, 1]}, "times or series of errors that are not there"),
+        ({"times": [0.5]}, "times or series of errors that are not there"),
+    ],
+)
+def test_errors_that_fit_no_model_are_refused(
+    refitted: tuple[dict, Path], tmp_path: Path, changes: dict[str, list | None], reason: str
+) -> None:
+    from forecaster.inference.saved_model import load_model
+
+    shutil.copytree(refitted[1] / "model", tmp_path / "model")
+    path = tmp_path / "model" / "calibration.safetensors"
+    saved = load_file(path)
+    for name, value in changes.items():
+        kept = saved.pop(name)
+        if value is not None:  # one of each kind as often as there are errors, or too often
+            saved[name] = torch.tensor(value).repeat(len(kept))
+    save_file(saved, path)
+    with pytest.raises(UserError, match=f"calibration.safetensors: damaged .*{reason}"):
+        load_model(tmp_path / "model")
 
 
 def test_rows_after_the_training_are_scored_by_the_saved_model(refitted: tuple[dict, Path]) -> None:

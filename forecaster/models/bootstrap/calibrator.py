@@ -1,6 +1,6 @@
 """Selection of the residuals' centre, scaling and widening by validation score."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from forecaster.data.windows import Windows, ordered_loader
+from forecaster.data.windows import Batch, Windows, ordered_loader
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import masked_mean, with_label
 from forecaster.models.bootstrap.bank import ResidualBank
@@ -107,27 +107,34 @@ class Calibrator:
         The bank is left with the chosen power.
         """
         powers, spreads, biases = choices
-        best = []
+        known, best = self._forecasts(), []
         for power in powers:
             self.bank.scale_by(power)
             # the energy score says little of the centre and costs the most
-            bias = self._best([Widening(power, spreads[0], bias) for bias in biases], 0.0)[1].bias
-            best.append(self._best([Widening(power, spread, bias) for spread in spreads], 1.0))
+            centres = [Widening(power, spreads[0], bias) for bias in biases]
+            bias = self._best(known, centres, 0.0)[1].bias
+            widenings = [Widening(power, spread, bias) for spread in spreads]
+            best.append(self._best(known, widenings, 1.0))
         chosen = min(best)[1]
         self.bank.scale_by(chosen.power)
         return chosen
 
-    def _best(self, candidates: list[Widening], energy: float) -> tuple[float, Widening]:
+    def _best(
+        self, known: list[tuple[Batch, Tensor]], candidates: list[Widening], energy: float
+    ) -> tuple[float, Widening]:
         """The candidate of the least loss, and that loss; of equal ones the first."""
         totals = dict.fromkeys(candidates, 0.0)
-        for drawn in self._drawn():
+        for batch, h in known:
+            paths, mean = self.bank.draw(batch, Draws(_DRAWS, batch.index.tolist()))
+            drawn = _Drawn(*with_label(batch, self.label), h, paths, mean)
             for candidate in candidates:
                 totals[candidate] += drawn.loss(candidate, energy)
         return min((total, candidate) for candidate, total in totals.items())
 
-    def _drawn(self) -> Iterator[_Drawn]:
+    def _forecasts(self) -> list[tuple[Batch, Tensor]]:
+        """The windows, with the base's forecasts (B, K, M), which no choice changes."""
+        found = []
         for cpu_batch in ordered_loader(self.validation, 64, _WINDOWS):
             batch = cpu_batch.to(self.bank.residuals.device)
-            paths, mean = self.bank.draw(batch, Draws(_DRAWS, batch.index.tolist()))
-            h = self.base.predict_with_label(batch)
-            yield _Drawn(*with_label(batch, self.label), h, paths, mean)
+            found.append((batch, self.base.predict_with_label(batch)))
+        return found
