@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forecaster.data.cells import Text
 from forecaster.data.reading import RawTable, read_frame
 from forecaster.data.timestamps import looks_like_time
 from forecaster.errors import UserError
@@ -80,7 +81,7 @@ def _is_text_of_times(index: pd.Index) -> bool:
     if isinstance(index, pd.MultiIndex) or not pd.api.types.is_string_dtype(index.dtype):
         return False
     texts = ["" if pd.isna(value) else str(value) for value in index]
-    return looks_like_time(str(index.name or "timestamp"), texts)
+    return looks_like_time(str(index.name or "timestamp"), Text.of(texts))
 
 
 def _as_times(frame: pd.DataFrame) -> pd.DataFrame:

@@ -118,6 +118,8 @@ class Gridder:
         length = int(positions[-1]) + 1
         if length > len(times):
             self._report_gaps(series, positions)
+        if length == len(times):
+            return series.values
         grid = np.full((length, series.values.shape[1]), np.nan)
         grid[positions] = series.values
         return grid

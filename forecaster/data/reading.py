@@ -1,28 +1,25 @@
-"""A CSV or Parquet file → columns of text or typed values, with the line or row of each.
+"""A CSV or Parquet file → columns of text or typed values, with the line or row of each."""
 
-Only the encoding, the delimiter and the decimal mark are interpreted here.
-"""
-
-import csv
 import hashlib
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from forecaster.data.cells import Column, Text
+from forecaster.data.delimited import DELIMITERS, read_delimited
 from forecaster.errors import UserError
 
-LARGEST = 1e36  # below float32's maximum of 3e38, so that sums do not overflow
-MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "-"})
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-
-Column = list[str] | NDArray[np.float64] | pd.DatetimeIndex
+_DATED = re.compile(r"\d{1,4}[-/.]\d")
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class RawTable:
 
     path: str
     columns: dict[str, Column]
-    places: NDArray[np.int64]
+    places: Sequence[int]
     unit: str
     decimal: str
     digest: str
@@ -64,7 +61,7 @@ def read_file(path: str | Path) -> RawTable:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}); check its permissions"
         ) from error
-    if not content.strip():
+    if not content[:1000].strip() and not content.strip():
         raise UserError(f"{path}: the file is empty; it needs a header line and rows of data")
     digest = hashlib.sha256(content).hexdigest()
     if path.suffix.lower() in {".parquet", ".pq"}:
@@ -72,127 +69,60 @@ def read_file(path: str | Path) -> RawTable:
     return _read_csv(path, content, digest)
 
 
-def _decode(path: Path, content: bytes) -> tuple[str, str]:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings = ["utf-16"]
-    elif content.startswith(b"\xef\xbb\xbf"):
-        encodings = ["utf-8-sig"]
-    else:
-        encodings = ["utf-8", "latin-1"]
-    for encoding in encodings:
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\x00" in text:
-            break
-        return text, encoding
-    raise UserError(
-        f"{path}: not a text file; give a CSV file (UTF-8 or Latin-1) or a .parquet file"
-    )
-
-
-def _parse(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
-    """The rows, each with the line it starts on; blank lines are skipped."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    rows, line = [], 1
-    for row in reader:
-        if row and not (len(row) == 1 and not row[0].strip()):
-            rows.append((line, [cell.strip() for cell in row]))
-        line = reader.line_num + 1
-    return rows
-
-
-def _find_delimiter(text: str) -> str | None:
-    """The delimiter with the most columns in the first lines, if possible the same in all lines."""
-    head = "\n".join(line for line in text.splitlines()[:40] if line.strip())
-    best: tuple[bool, int, str] = (False, 1, "")
-    for delimiter in DELIMITERS:
-        widths = [len(row) for _, row in _parse(head, delimiter)]
-        if widths:
-            best = max(
-                best,
-                (len(set(widths)) == 1 and widths[0] > 1, widths[0], delimiter),
-                key=lambda b: b[:2],
-            )
-    return best[2] or None
-
-
 def _read_csv(path: Path, content: bytes, digest: str) -> RawTable:
-    text, encoding = _decode(path, content)
-    try:
-        delimiter = _find_delimiter(text)
-        rows = [] if delimiter is None else _parse(text, delimiter)
-    except csv.Error as error:
-        raise UserError(
-            f"{path}: not a well-formed CSV file ({error}); check its quotes"
-        ) from error
-    if delimiter is None:
-        raise UserError(
-            f"{path}, line 1: only one column; the file needs a time column and a value "
-            "column, "
-            "separated by comma, semicolon, tab or bar"
-        )
-    (header_line, names), body = rows[0], rows[1:]
-    notes = [f"encoding {encoding}, delimiter {DELIMITERS[delimiter]}"]
-    _check_shape(path, names, header_line, body)
-    places = np.array([line for line, _ in body], dtype=np.int64)
-    cells = dict(zip(names, zip(*(row for _, row in body), strict=True), strict=True))
-    columns: dict[str, Column] = {name: list(values) for name, values in cells.items()}
+    found = read_delimited(path, content)
+    notes = [f"encoding {found.encoding}, delimiter {DELIMITERS[found.delimiter]}"]
+    _check_names(path, found.names, found.header_line)
+    columns: dict[str, Column] = dict(zip(found.names, found.columns, strict=True))
     if "" in columns:
         _drop_row_numbers(path, columns, notes)
-    decimal = _find_decimal(columns, delimiter)
+    decimal = _find_decimal(columns, found.delimiter)
     if decimal == ",":
         notes.append("decimal comma")
     return RawTable(
-        str(path), columns, places, "line", decimal, digest, tuple(notes), tuple(names), delimiter
+        str(path),
+        columns,
+        found.lines,
+        "line",
+        decimal,
+        digest,
+        tuple(notes),
+        tuple(found.names),
+        found.delimiter,
     )
 
 
-def _check_shape(
-    path: Path, names: list[str], header_line: int, body: list[tuple[int, list[str]]]
-) -> None:
-    if all(
-        _is_number(name.replace(",", ".")) or re.match(r"\d{1,4}[-/.]\d", name) for name in names
-    ):
+def _check_names(path: Path, names: list[str], line: int) -> None:
+    if all(_NUMBER.fullmatch(name) or _DATED.match(name) for name in names):
         raise UserError(
-            f"{path}, line {header_line}: looks like data; put a line of column names above it"
+            f"{path}, line {line}: looks like data; put a line of column names above it"
         )
-    repeated = [name for i, name in enumerate(names) if name in names[:i]]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise UserError(
-            f"{path}, line {header_line}: column '{repeated[0]}' occurs twice; give each its own "
-            "name"
+            f"{path}, line {line}: column '{repeated[0]}' occurs twice; give each its own name"
         )
-    if not body:
-        raise UserError(f"{path}: there is a header but no data; add rows below line {header_line}")
-    for line, row in body:
-        if len(row) != len(names):
-            raise UserError(
-                f"{path}, line {line}: {len(row)} fields where the header has {len(names)}; "
-                "correct the line (a missing or an unquoted delimiter)"
-            )
 
 
 def _drop_row_numbers(path: Path, columns: dict[str, Column], notes: list[str]) -> None:
     """Drop a nameless column of row numbers, as data-frame libraries write it, and note it."""
     values = list(columns[""])
-    for start in ("0", "1"):
-        if values == [str(i + int(start)) for i in range(len(values))]:
-            del columns[""]
-            notes.append("a column without a name counts the rows: left out")
-            return
+    if values in ([str(i + start) for i in range(len(values))] for start in (0, 1)):
+        del columns[""]
+        notes.append("a column without a name counts the rows: left out")
+        return
     raise UserError(f"{path}, line 1: a column has no name; name every column in the header")
 
 
 def _find_decimal(columns: dict[str, Column], delimiter: str) -> str:
     if delimiter == ",":
         return "."
-    comma = re.compile(r"[+-]?\d*,\d+")
-    point = re.compile(r"[+-]?\d*\.\d+")
-    cells = [str(cell) for column in columns.values() for cell in column]
-    has_comma = any(comma.fullmatch(cell) for cell in cells)
-    return "," if has_comma and not any(point.fullmatch(cell) for cell in cells) else "."
+    texts = [column.arrow for column in columns.values() if isinstance(column, Text)]
+    comma, point = (
+        any(pc.any(pc.match_substring_regex(text, pattern)).as_py() for text in texts)
+        for pattern in (r"^[+-]?\d*,\d+$", r"^[+-]?\d*\.\d+$")
+    )
+    return "," if comma and not point else "."
 
 
 def _read_parquet(path: Path, content: bytes, digest: str) -> RawTable:
@@ -220,11 +150,11 @@ def _from_frame(frame: pd.DataFrame, name: str, digest: str, note: str) -> RawTa
     if frame.empty:
         raise UserError(f"{name}: there are columns but no rows; add data")
     labels = [str(label) for label in frame.columns]
-    repeated = [label for i, label in enumerate(labels) if label in labels[:i]]
+    repeated = [label for label, count in Counter(labels).items() if count > 1]
     if repeated:
         raise UserError(f"{name}: column '{repeated[0]}' occurs twice; give each its own name")
     columns = {label: _cells(frame.iloc[:, i]) for i, label in enumerate(labels)}
-    places = np.arange(1, len(frame) + 1, dtype=np.int64)
+    places = range(1, len(frame) + 1)
     return RawTable(name, columns, places, "row", ".", digest, (note,))
 
 
@@ -234,7 +164,10 @@ def _cells(values: pd.Series) -> Column:
         return pd.DatetimeIndex(values)
     if pd.api.types.is_float_dtype(values):
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
-    return ["" if _is_blank(value) else str(value).strip() for value in values]
+    if pd.api.types.is_integer_dtype(values):
+        whole = pa.chunked_array([pa.array(values, from_pandas=True)])
+        return Text(pc.fill_null(whole.cast(pa.string()), ""))
+    return Text.of("" if _is_blank(value) else str(value).strip() for value in values)
 
 
 def _is_blank(value: object) -> bool:
@@ -252,58 +185,3 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_missing(cell: str) -> bool:
-    """Whether a cell stands for a missing value: blank, NA, NaN, null, none or ``-``."""
-    return cell.lower() in MISSING
-
-
-def is_text(column: Column, decimal: str) -> bool:
-    """Whether a column has values, none of which is a number."""
-    if not isinstance(column, list):
-        return False
-    present = [cell for cell in column if not is_missing(cell)]
-    return bool(present) and not any(_is_number(_with_point(cell, decimal)) for cell in present)
-
-
-def _with_point(cell: str, decimal: str) -> str:
-    return cell.replace(",", ".") if decimal == "," else cell
-
-
-def numbers(raw: RawTable, name: str) -> NDArray[np.float64]:
-    """A column as float64 (n,), nan where a value is missing; raises UserError for other cells."""
-    column = raw.columns[name]
-    if isinstance(column, pd.DatetimeIndex):
-        raise UserError(
-            f"{raw.path}, column '{name}': holds dates, not numbers; name the values with --target"
-        )
-    values = column if isinstance(column, np.ndarray) else _numbers_from_text(raw, name, column)
-    infinite = np.flatnonzero(np.isinf(values))
-    if len(infinite):
-        where = raw.where(int(infinite[0]), name)
-        raise UserError(
-            f"{where}: an infinite value; replace it by a number, or leave it blank for missing"
-        )
-    large = np.flatnonzero(np.abs(values) > LARGEST)
-    if len(large):
-        row = int(large[0])
-        raise UserError(
-            f"{raw.where(row, name)}: {values[row]:g} is beyond {LARGEST:g}, too large to compute "
-            "with; correct it, or "
-            "leave it blank for missing"
-        )
-    return values
-
-
-def _numbers_from_text(raw: RawTable, name: str, column: Sequence[str]) -> NDArray[np.float64]:
-    cells = ["nan" if is_missing(cell) else _with_point(cell, raw.decimal) for cell in column]
-    try:
-        return np.array([float(cell) for cell in cells], dtype=np.float64)
-    except ValueError:
-        row = next(i for i, cell in enumerate(cells) if not _is_number(cell))
-    raise UserError(
-        f"{raw.where(row, name)}: '{column[row]}' is not a number; correct it, leave it blank for "
-        "missing, "
-        "or choose the value columns with --target"
-    )

@@ -8,7 +8,9 @@ from typing import Literal
 import pandas as pd
 
 from forecaster.config.schema import Columns
-from forecaster.data.reading import RawTable, is_text
+from forecaster.data.cells import Column, Text
+from forecaster.data.numbers import is_text
+from forecaster.data.reading import RawTable
 from forecaster.data.timestamps import looks_like_time
 from forecaster.errors import UserError
 
@@ -113,6 +115,12 @@ def _find_timestamp(raw: RawTable, columns: Columns) -> str:
     )
 
 
+def _repeats(column: Column) -> bool:
+    return (
+        column.repeats() if isinstance(column, Text) else bool(pd.Index(column).duplicated().any())
+    )
+
+
 def _find_items(raw: RawTable, timestamp: str, columns: Columns) -> tuple[str, ...]:
     """The column that names the series: by its name, or the only text column if times repeat."""
     candidates: list[tuple[str, Literal["name", "text"]]] = []
@@ -123,7 +131,7 @@ def _find_items(raw: RawTable, timestamp: str, columns: Columns) -> tuple[str, .
             candidates.append((name, "name"))
         elif is_text(column, raw.decimal):
             candidates.append((name, "text"))
-    repeats = bool(pd.Index(raw.columns[timestamp]).duplicated().any())
+    repeats = bool(candidates) and _repeats(raw.columns[timestamp])
     by_name = [name for name, how in candidates if how == "name"]
     texts = [name for name, how in candidates if how == "text"]
     if len(by_name) == 1 and (repeats or is_text(raw.columns[by_name[0]], raw.decimal)):

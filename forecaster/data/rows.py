@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecaster.data.reading import RawTable, numbers
+from forecaster.data.cells import Text
+from forecaster.data.numbers import numbers
+from forecaster.data.reading import RawTable
 from forecaster.data.roles import Layout
 from forecaster.data.timestamps import Stamps, parse_stamps
 from forecaster.errors import UserError
@@ -54,8 +56,8 @@ class RowFormat:
                 f"{source}, line {number}: {len(cells)} fields where the header has "
                 f"{len(self.header)}; correct the line (a missing or an unquoted delimiter)"
             )
-        columns = {name: [cell] for name, cell in zip(self.header, cells, strict=True)}
-        raw = RawTable(source, dict(columns), np.array([number]), "line", self.decimal, "", ())
+        columns = {name: Text.of([cell]) for name, cell in zip(self.header, cells, strict=True)}
+        raw = RawTable(source, dict(columns), [number], "line", self.decimal, "", ())
         name = self.layout.timestamp
         stamps = parse_stamps(raw, name, self.style)
         if stamps.style != self.style:
@@ -63,7 +65,7 @@ class RowFormat:
                 f"{raw.where(0, name)}: '{columns[name][0]}' is not written as {self.style}; "
                 "correct it"
             )
-        values = np.concatenate([numbers(raw, target) for target in self.layout.targets])
+        values = numbers(raw, self.layout.targets)[0]
         offset = None if stamps.offsets is None else int(stamps.offsets[0])
         item = "/".join(columns[name][0] for name in self.layout.items) or None
         return Row(raw.where(0), item, stamps.wall[0], offset, values)

@@ -5,19 +5,22 @@ All facts and decisions about the data go into one report; none is silent.
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
+from forecaster.data.cells import Column, Text
 from forecaster.data.clock import Clock, working_times
 from forecaster.data.grid import Gridder, SeriesRows
 from forecaster.data.intervals import Interval
-from forecaster.data.reading import RawTable, numbers, read_file
+from forecaster.data.numbers import numbers
+from forecaster.data.reading import RawTable, read_file
 from forecaster.data.report import IntakeReport
 from forecaster.data.roles import Layout, find_layout
 from forecaster.data.rows import RowFormat, row_format
@@ -115,14 +118,15 @@ def read_table(
         raw, layout.timestamp, stamps, groups, columns.timezone
     )
     report.facts |= {"time format": stamps.style, "clock": clock_note}
-    values = np.column_stack([numbers(raw, name) for name in layout.targets])
-    rows = [np.flatnonzero(groups == g) for g in range(len(items))]
+    values, rows_format = numbers(raw, layout.targets), row_format(raw, layout, stamps)
+    raw = replace(raw, columns={})  # their memory is not needed any more
+    rows = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
     newest_first = _is_newest_first(times, rows)
     if by_row:
         times = _equally_spaced(times, report)
     gridder = Gridder(raw, columns, report)
     ordered = [
-        gridder.ordered(SeriesRows(item, times[index], values[index], index))
+        gridder.ordered(_rows_of(item, times, values, index))
         for item, index in zip(items, rows, strict=True)
     ]
     interval = gridder.interval(ordered)
@@ -139,11 +143,20 @@ def read_table(
         newest_first,
         series,
         report,
-        row_format(raw, layout, stamps),
+        rows_format,
     )
     _check_labels(table)
     _describe(raw, table, values, report)
     return table
+
+
+def _rows_of(
+    item: str | None, times: pd.DatetimeIndex, values: NDArray[np.float64], index: NDArray[np.int64]
+) -> SeriesRows:
+    """The rows ``index`` of a series; of the only series of a file they are all, not copied."""
+    if len(index) == len(times):
+        return SeriesRows(item, times, values, index)
+    return SeriesRows(item, times[index], values[index], index)
 
 
 def _check_labels(table: Table) -> None:
@@ -177,32 +190,35 @@ def _groups(raw: RawTable, layout: Layout) -> tuple[NDArray[np.int64], list[str 
     """The number of each row's series, and the series' names in the order of the file."""
     if not layout.items:
         return np.zeros(len(raw.places), np.int64), [None]
-    columns = [_names(raw, name) for name in layout.items]
-    codes, uniques = pd.factorize(
-        pd.MultiIndex.from_arrays(columns) if len(columns) > 1 else columns[0]
-    )
-    names = [name if isinstance(name, str) else "/".join(name) for name in uniques]
+    texts = [_names(raw, column) for column in layout.items]
+    groups = np.zeros(len(raw.places), np.int64)
+    for text in texts:
+        distinct, _, rows = text.distinct()
+        groups, _ = pd.factorize(groups * len(distinct) + rows)
+    first = np.flatnonzero(np.diff(np.maximum.accumulate(groups), prepend=-1))
+    names = ["/".join(text[row] for text in texts) for row in first]
     if len(set(names)) < len(names):
         twice = next(name for name, count in Counter(names).items() if count > 1)
         raise UserError(f"{raw.path}: two series would both be called '{twice}'; rename an item")
-    return codes.astype(np.int64), [*names]
+    return groups.astype(np.int64), [*names]
 
 
-def _names(raw: RawTable, column: str) -> NDArray[np.object_]:
+def _names(raw: RawTable, column: str) -> Text:
     """The names in an item column, whole numbers with all of their digits."""
-    names = np.asarray(_as_text(raw, column), dtype=object)
-    blank = np.flatnonzero(names == "")
-    if len(blank):
-        place = raw.where(int(blank[0]), column)
+    names = _as_text(raw.columns[column])
+    blank = pc.index(names.arrow, "").as_py()
+    if blank >= 0:
+        place = raw.where(blank, column)
         raise UserError(f"{place}: the item has no name; fill it in or remove the row")
     return names
 
 
-def _as_text(raw: RawTable, name: str) -> list[str]:
-    column = raw.columns[name]
+def _as_text(column: Column) -> Text:
+    if isinstance(column, Text):
+        return column
     if isinstance(column, np.ndarray):
-        return [_number_name(value) for value in column]
-    return [str(value) for value in column]
+        return Text.of(map(_number_name, column))
+    return Text.of(str(value) for value in column)
 
 
 def _number_name(value: float) -> str:

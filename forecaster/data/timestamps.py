@@ -2,13 +2,17 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecaster.data.reading import Column, RawTable
+from forecaster.data.cells import Column, Text
+from forecaster.data.delimited import Lines
+from forecaster.data.reading import RawTable
 from forecaster.errors import UserError
 
 _SHAPE = re.compile(
@@ -16,6 +20,7 @@ _SHAPE = re.compile(
     r"(?:[T ]\s*(?P<time>\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)(?:\s?(?P<half>[AaPp][Mm]))?"
     r"\s?(?P<zone>Z|UTC|[+-]\d{2}:?\d{2})?)?$"
 )
+_NUMBER = re.compile(r"[+-]?\d*\.\d+|[+-]\d+")  # beside whole ones, which may be years
 _DATES = (
     "%Y-%m-%d",
     "%Y/%m/%d",
@@ -41,6 +46,10 @@ _DATES = (
     "%d/%m/%y",
     "%m/%d/%y",
 )
+_ISO = {  # styles that Arrow reads
+    "%Y-%m-%d": r"^\d{4}-\d{2}-\d{2}$",
+    "%Y-%m-%d with a time of day": r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?$",
+}
 _MAX_OFFSET = 18 * 60  # minutes from UTC
 _YEARS = (1678, 2261)  # the range of nanoseconds since 1970, with a margin
 _QUARTER = re.compile(r"^(\d{4})[- ]?Q([1-4])$")
@@ -62,12 +71,14 @@ def looks_like_time(name: str, column: Column) -> bool:
         return True
     if isinstance(column, np.ndarray):
         return False
-    present = [cell for cell in column if cell]
-    if not present:
+    present = np.flatnonzero(pc.not_equal(column.arrow, "").to_numpy())
+    if not len(present):
         return False
-    if _is_year(name, present):
-        return True
-    probe = [present[0], present[len(present) // 2], present[-1]]
+    probe = [column[present[0]], column[present[len(present) // 2]], column[present[-1]]]
+    if _is_year(name, probe):
+        return _is_year(name, [cell for cell in column if cell])
+    if any(_NUMBER.fullmatch(cell) for cell in probe):
+        return False
     # eight digits may be a count: they are dates only if the column's name indicates it
     if all(cell.isdigit() for cell in probe) and not _named_as_time(name):
         return False
@@ -126,10 +137,36 @@ def _read_dates(dates: list[str], style: str) -> pd.DatetimeIndex:
 def parse_stamps(raw: RawTable, name: str, known: str | None = None) -> Stamps:
     """Parse the time column ``name``; all rows must have one format, the ``known`` one if given."""
     column = raw.columns[name]
-    if isinstance(column, np.ndarray):
-        column = [str(int(v)) if np.isfinite(v) and v == int(v) else str(v) for v in column]
     if isinstance(column, pd.DatetimeIndex):
         return _typed_stamps(raw, name, column)
+    if isinstance(column, np.ndarray):
+        column = Text.of(str(int(v)) if v.is_integer() else str(v) for v in column)
+    quick = _iso_stamps(column) if known is None else None
+    if quick is not None:
+        _check_years(raw, name, quick.wall)
+        return quick
+    once, first, rows = column.distinct()
+    places = Lines(len(first), lambda: np.array([raw.places[row] for row in first]))
+    stamps = _parse(replace(raw, columns={name: once}, places=places), name, list(once), known)
+    offsets = None if stamps.offsets is None else stamps.offsets[rows]
+    return replace(stamps, wall=stamps.wall[rows], offsets=offsets)
+
+
+def _iso_stamps(column: Text) -> Stamps | None:
+    for style, pattern in _ISO.items():
+        if (
+            pc.all(pc.match_substring_regex(column.arrow[:1], pattern)).as_py()
+            and pc.all(pc.match_substring_regex(column.arrow, pattern)).as_py()
+        ):
+            try:
+                wall = pd.DatetimeIndex(column.arrow.cast(pa.timestamp("ns")).to_numpy())
+            except pa.ArrowInvalid:
+                return None
+            return Stamps(wall, None, style, style == "%Y-%m-%d")
+    return None
+
+
+def _parse(raw: RawTable, name: str, column: list[str], known: str | None) -> Stamps:
     parts = [_split(cell) for cell in column]
     for row, cell in enumerate(column):
         if not cell:
@@ -138,7 +175,7 @@ def parse_stamps(raw: RawTable, name: str, known: str | None = None) -> Stamps:
             )
     dates = [match["date"] if match else cell for match, cell in zip(parts, column, strict=True)]
     style = (
-        _choose_format(raw, name, dates, list(column))
+        _choose_format(raw, name, dates, column)
         if known is None
         else _known_format(raw, name, dates, known)
     )
@@ -153,7 +190,7 @@ def parse_stamps(raw: RawTable, name: str, known: str | None = None) -> Stamps:
     _check_years(raw, name, wall)
     has_time, _, has_zone = shapes[0]
     if has_time:
-        wall = wall + _clock_times(raw, name, list(column), [m for m in parts if m])
+        wall = wall + _clock_times(raw, name, column, [m for m in parts if m])
     offsets = None
     if has_zone:
         offsets = np.array([_offset_minutes(m["zone"]) for m in parts if m], dtype=np.int64)
