@@ -19,6 +19,8 @@ class Columns(Section):
     item_id: Names | None = None
     freq: str | None = None
     timezone: str | None = None
+    date_format: str | None = None
+    locale: str | None = None
     on_gap: Literal["error", "fill"] = "error"
     on_duplicate: Literal["error", "first", "last", "mean"] = "error"
 

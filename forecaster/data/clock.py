@@ -7,14 +7,14 @@ on local dates.
 
 from dataclasses import asdict, dataclass
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from forecaster.data.reading import RawTable
-from forecaster.data.timestamps import Stamps
+from forecaster.data.times.readings import Stamps
+from forecaster.data.times.zones import check_zone
 from forecaster.errors import UserError
 
 
@@ -70,7 +70,7 @@ def working_times(
     ``groups`` (n,): the number of each row's series. Within one series, the second occurrence of a
     local time is the one after the end of daylight saving.
     """
-    _check_zone(timezone)
+    check_zone(timezone)
     zone = timezone
     if stamps.offsets is not None and timezone is None:
         minutes = np.unique(stamps.offsets)
@@ -97,17 +97,6 @@ def working_times(
         Clock(True, zone, False),
         f"UTC, written back as {zone}",
     )
-
-
-def _check_zone(timezone: str | None) -> None:
-    if timezone is not None:
-        try:
-            ZoneInfo(timezone)
-            pd.Timestamp(0).tz_localize(timezone)  # pandas knows fewer names
-        except (ZoneInfoNotFoundError, KeyError, ValueError, OSError) as error:
-            raise UserError(
-                f"--timezone {timezone}: no such time zone; give a name like Europe/Berlin"
-            ) from error
 
 
 def _fixed(minutes: int) -> str:

@@ -101,7 +101,7 @@ def _find_timestamp(raw: RawTable, columns: Columns) -> str:
     candidates = [
         name
         for name, column in raw.columns.items()
-        if name not in taken and looks_like_time(name, column)
+        if name not in taken and looks_like_time(name, column, columns)
     ]
     if len(candidates) == 1:
         return candidates[0]

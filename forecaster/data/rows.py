@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecaster.config.schema import Columns
 from forecaster.data.cells import Text
 from forecaster.data.numbers import numbers
 from forecaster.data.reading import RawTable
 from forecaster.data.roles import Layout
-from forecaster.data.timestamps import Stamps, parse_stamps
+from forecaster.data.times.readings import Stamps
+from forecaster.data.timestamps import parse_stamps
 from forecaster.errors import UserError
 
 
@@ -37,6 +39,7 @@ class RowFormat:
     delimiter: str
     decimal: str
     layout: Layout
+    columns: Columns
     style: str
 
     def parse(self, line: str, number: int, source: str) -> Row | None:
@@ -59,7 +62,7 @@ class RowFormat:
         columns = {name: Text.of([cell]) for name, cell in zip(self.header, cells, strict=True)}
         raw = RawTable(source, dict(columns), [number], "line", self.decimal, "", ())
         name = self.layout.timestamp
-        stamps = parse_stamps(raw, name, self.style)
+        stamps = parse_stamps(raw, name, self.columns)
         if stamps.style != self.style:
             raise UserError(
                 f"{raw.where(0, name)}: '{columns[name][0]}' is not written as {self.style}; "
@@ -71,8 +74,9 @@ class RowFormat:
         return Row(raw.where(0), item, stamps.wall[0], offset, values)
 
 
-def row_format(raw: RawTable, layout: Layout, stamps: Stamps) -> RowFormat | None:
+def row_format(raw: RawTable, layout: Layout, columns: Columns, stamps: Stamps) -> RowFormat | None:
     """The format of a CSV file's rows; None for other files."""
     if not raw.delimiter:
         return None
-    return RowFormat(raw.header, raw.delimiter, raw.decimal, layout, stamps.style)
+    columns = columns.model_copy(update={"date_format": stamps.date_style})
+    return RowFormat(raw.header, raw.delimiter, raw.decimal, layout, columns, stamps.style)

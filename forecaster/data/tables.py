@@ -112,13 +112,14 @@ def read_table(
         "layout": layout.kind,
     }
     report.decisions += layout.decisions
-    stamps = parse_stamps(raw, layout.timestamp)
+    stamps = parse_stamps(raw, layout.timestamp, columns)
+    report.decisions += stamps.decisions
     groups, items = _groups(raw, layout)
     times, clock, clock_note = working_times(
         raw, layout.timestamp, stamps, groups, columns.timezone
     )
     report.facts |= {"time format": stamps.style, "clock": clock_note}
-    values, rows_format = numbers(raw, layout.targets), row_format(raw, layout, stamps)
+    values, rows_format = numbers(raw, layout.targets), row_format(raw, layout, columns, stamps)
     raw = replace(raw, columns={})  # their memory is not needed any more
     rows = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
     newest_first = _is_newest_first(times, rows)

@@ -74,14 +74,6 @@ def test_parquet_is_read_like_csv(tmp_path) -> None:
     np.testing.assert_array_equal(table.series[0].values, frame[["a", "b"]].to_numpy(float))
 
 
-def test_day_first_and_month_first_are_distinguished_by_regularity(write) -> None:
-    stamps = pd.date_range("2024-01-03", periods=10)
-    for style in ("%d/%m/%Y", "%m/%d/%Y"):
-        table = read(write(wide_csv(stamps, style=style)))
-        assert table.series[0].first == stamps[0]
-        assert len(table.series[0].values) == 10
-
-
 def test_gaps_and_duplicates_are_handled_as_asked(write) -> None:
     path = write("t,x\n2024-01-01,1\n2024-01-02,2\n2024-01-02,4\n2024-01-03,5\n2024-01-06,6\n")
     for policy, value in (("first", 2.0), ("last", 4.0), ("mean", 3.0)):
