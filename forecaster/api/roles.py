@@ -17,8 +17,9 @@ class Roles(TypedDict, total=False):
 
     ``timestamp``: the time column; ``target``: the value columns; ``item_id``: the columns that
     name the series of a long table; ``freq``: the interval, such as ``15min``, ``D``, ``MS``;
-    ``timezone``: of local times; ``on_gap``, ``on_duplicate``: what to do about missing and
-    repeated times.
+    ``timezone``: of local times; ``date_format``: how dates are written (``dmy``, ``mdy``, a
+    strptime format); ``locale``: the language of names of months; ``on_gap``, ``on_duplicate``:
+    what to do about missing and repeated times.
     """
 
     timestamp: str | None
@@ -26,6 +27,8 @@ class Roles(TypedDict, total=False):
     item_id: str | Sequence[str] | None
     freq: str | None
     timezone: str | None
+    date_format: str | None
+    locale: str | None
     on_gap: Literal["error", "fill"] | None
     on_duplicate: Literal["error", "first", "last", "mean"] | None
 

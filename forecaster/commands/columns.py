@@ -20,6 +20,14 @@ _OPTIONS = {
         "--freq", help="The interval, e.g. 15min, h, D, B, W-MON, MS, ME, QE-DEC."
     ),
     "timezone": click.option("--timezone", help="The zone of local times, e.g. Europe/Berlin."),
+    "date_format": click.option(
+        "--date-format",
+        metavar="FORMAT",
+        help="How dates are written: dmy, mdy, ymd, or as of strptime, e.g. %d.%m.%Y.",
+    ),
+    "locale": click.option(
+        "--locale", metavar="LANG", help="The language of names of months, e.g. de."
+    ),
     "on_gap": click.option(
         "--on-gap",
         type=click.Choice(["error", "fill"]),

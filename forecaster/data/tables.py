@@ -43,7 +43,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Table:
-    """Series with the same channels, interval and clock; ``names`` (K,): the value columns."""
+    """Series with the same channels, interval and clock; ``names`` (K,): the value columns.
+
+    ``date_style``: how the file writes its dates, as ``--date-format`` takes it.
+    """
 
     path: str
     digest: str
@@ -54,6 +57,7 @@ class Table:
     series: tuple[Series, ...]
     report: IntakeReport
     rows: RowFormat | None = None
+    date_style: str | None = None
 
     def __len__(self) -> int:
         return len(self.series)
@@ -90,12 +94,14 @@ def read_table(
     columns: Columns,
     report: IntakeReport | None = None,
     by_row: bool = False,
+    usual: str | None = None,
 ) -> Table:
     """Read and check a file; raises UserError for data that training or forecasting cannot use.
 
     ``source``: a file's path, or cells already read. ``report`` is filled step by step, so that it
     is useful even after an error. ``by_row``: take the rows as equally spaced, as a benchmark's
-    protocol does, and report how many are not.
+    protocol does, and report how many are not. ``usual``: the style in which dates are written in
+    the file that a model was trained on.
     """
     report = report if report is not None else IntakeReport()
     raw = source if isinstance(source, RawTable) else read_file(source)
@@ -112,7 +118,7 @@ def read_table(
         "layout": layout.kind,
     }
     report.decisions += layout.decisions
-    stamps = parse_stamps(raw, layout.timestamp, columns)
+    stamps = parse_stamps(raw, layout.timestamp, columns, usual)
     report.decisions += stamps.decisions
     groups, items = _groups(raw, layout)
     times, clock, clock_note = working_times(
@@ -145,6 +151,7 @@ def read_table(
         series,
         report,
         rows_format,
+        stamps.date_style,
     )
     _check_labels(table)
     _describe(raw, table, values, report)

@@ -17,8 +17,14 @@ from forecaster.data.texts import as_texts
 from forecaster.data.times.choice import likely
 from forecaster.data.times.formats import check_format, is_own, option_for
 from forecaster.data.times.numeric_times import EPOCH_DAYS, EXCEL, whole_numbers
-from forecaster.data.times.readings import Stamps, numeric_styles, readings_of
-from forecaster.data.times.styles import FIRST_YEAR, LAST_YEAR, read_dates
+from forecaster.data.times.readings import (
+    Stamps,
+    fits_own_format,
+    is_written_as,
+    numeric_styles,
+    readings_of,
+)
+from forecaster.data.times.styles import FIRST_YEAR, LAST_YEAR
 from forecaster.data.times.text_times import Source, could_be_times, out_of_range
 from forecaster.errors import UserError
 
@@ -49,7 +55,7 @@ def looks_like_time(name: str, column: Column, columns: Columns = AS_DEFAULT) ->
     given = columns.date_format
     if given is not None and is_own(given):
         check_format(given)
-        return bool(probe) and not read_dates(probe, given).hasnans
+        return bool(probe) and fits_own_format(pa.array(probe), given, columns.locale)
     numbers = whole_numbers(pa.array(probe, pa.string()))
     if numbers is None:
         return all(could_be_times([cell], columns.locale) for cell in probe)
@@ -104,17 +110,18 @@ def parse_stamps(
         raise UserError(
             f"{raw.where(int(blank[0]), name)}: the time is missing; fill it in or remove the row"
         )
-    if columns.date_format is not None:
-        check_format(columns.date_format)
-    stamps = _chosen(source, readings_of(source, columns.date_format), usual)
+    given = columns.date_format
+    if given is not None:
+        check_format(given)
+    elif usual is not None and is_written_as(source, usual):
+        given = usual
+    stamps = _chosen(source, readings_of(source, given))
     _check_years(source, stamps.wall)
     return stamps
 
 
-def _chosen(source: Source, readings: dict[str, Stamps], usual: str | None) -> Stamps:
+def _chosen(source: Source, readings: dict[str, Stamps]) -> Stamps:
     """The reading that is meant; raises UserError where that is open."""
-    if usual in readings:
-        return readings[usual]
     if len(readings) == 1:
         return next(iter(readings.values()))
     rivals = likely({style: stamps.wall for style, stamps in readings.items()})

@@ -12,7 +12,6 @@ from gluonts.model.forecast import Forecast, QuantileForecast, SampleForecast
 from gluonts.model.predictor import Predictor
 from numpy.typing import NDArray
 
-from forecaster.config.schema import Columns
 from forecaster.data.intervals import step_number
 from forecaster.data.splits import Scaling
 from forecaster.data.tables import Series, Table
@@ -185,16 +184,6 @@ def observed(
     """Values, 0 where missing, and the mask."""
     flat = torch.from_numpy(histories).to(dtype)
     return torch.nan_to_num(flat), (~flat.isnan()).to(dtype)
-
-
-def columns_of(saved: SavedModel, roles: Mapping[str, Any]) -> Columns:
-    """Column roles of a file to forecast from: the training file's, overridden by ``roles``.
-
-    Values of None do not override. The training file's interval is not imposed: it is compared
-    later.
-    """
-    overrides = {name: value for name, value in roles.items() if value is not None}
-    return saved.config.data.columns.model_copy(update={"freq": None, **overrides})
 
 
 def default_mode(saved: SavedModel) -> Mode:

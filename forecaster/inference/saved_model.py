@@ -50,15 +50,30 @@ HELD_OUT = "held_out"
 
 @dataclass(frozen=True)
 class Schema:
-    """Value columns, layout and interval of the training file, which other files have to match."""
+    """Value columns, layout and interval of the training file, which other files have to match.
+
+    ``date_style``: how it writes dates, which other files may; None of older models.
+    """
 
     names: tuple[str, ...]
     layout: str
     interval: Interval
+    date_style: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``schema.json``."""
-        return {"columns": list(self.names), "layout": self.layout, "interval": self.interval.alias}
+        return {
+            "columns": list(self.names),
+            "layout": self.layout,
+            "interval": self.interval.alias,
+            "dates": self.date_style,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Schema":
+        """The schema of ``schema.json``."""
+        names, interval = tuple(content["columns"]), Interval(content["interval"])
+        return cls(names, content["layout"], interval, content.get("dates"))
 
 
 @dataclass(frozen=True)
@@ -190,7 +205,7 @@ def save_model(
     its errors, if ``model`` learnt from further rows.
     """
     table = problem.table
-    schema = Schema(table.names, table.report.facts["layout"], table.interval)
+    schema = Schema(table.names, table.report.facts["layout"], table.interval, table.date_style)
     scaling = {
         s.item_id or "": scale.to_json()
         for s, scale in zip(table.series, problem.scaling, strict=True)
@@ -288,8 +303,7 @@ def load_model(
     content, source = read_yaml(folder / "config.yaml"), str(folder / "config.yaml")
     config = check_config(content, source, trust_of(folder, trust_code))
     try:
-        layout = _read_json(folder / "schema.json")
-        schema = Schema(tuple(layout["columns"]), layout["layout"], Interval(layout["interval"]))
+        schema = Schema.from_json(_read_json(folder / "schema.json"))
         scaling = {
             item: Scaling.from_json(s) for item, s in _read_json(folder / "scaling.json").items()
         }

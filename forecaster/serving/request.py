@@ -12,16 +12,12 @@ from forecaster.config.load import reason
 from forecaster.config.schema import Columns
 from forecaster.config.sections import Names, Positive, nearest
 from forecaster.data.reading import read_frame
-from forecaster.data.report import IntakeReport
-from forecaster.data.tables import Table, read_table
+from forecaster.data.tables import Table
+from forecaster.data.times.formats import is_own
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode
-from forecaster.inference.predictor import (
-    PredictionRequest,
-    columns_of,
-    default_mode,
-    forecast_table,
-)
+from forecaster.inference.inputs import read_input
+from forecaster.inference.predictor import PredictionRequest, default_mode, forecast_table
 from forecaster.inference.saved_model import SavedModel
 
 
@@ -131,7 +127,7 @@ def forecast_request(
 def _forecast(
     saved: SavedModel, frame: pd.DataFrame, params: Params, name: str
 ) -> tuple[pd.DataFrame, list[str]]:
-    table = read_table(read_frame(frame, name), columns_of(saved, params.roles()), IntakeReport())
+    table = read_input(saved, read_frame(frame, name), params.roles())
     levels = tuple(sorted(set(params.quantiles)))
     request = PredictionRequest(
         params.mode or default_mode(saved), params.samples, params.steps, levels, params.seed
@@ -175,6 +171,9 @@ def example(saved: SavedModel, table: Table) -> pd.DataFrame:
     rows = np.arange(max(8, saved.config.data.lookback // 10))
     waves = np.sin(2 * np.pi * rows / max(interval.season, 4))[:, None].repeat(len(names), axis=1)
     stamps = list(table.clock.write(interval.stamps(table.series[0].first, len(rows))))
+    written = saved.config.data.date_format
+    if written is not None and is_own(written):
+        stamps = [pd.Timestamp(stamp).strftime(written) for stamp in stamps]
     frames = []
     for item, scale in itertools.islice(saved.scaling.items(), 2):
         values = scale.invert(waves).clip(*saved.config.data.limits(names))

@@ -14,11 +14,11 @@ from forecaster.data.problem import (
     rolling_problem,
 )
 from forecaster.data.reading import RawTable
-from forecaster.data.report import IntakeReport
 from forecaster.data.splits import Part
-from forecaster.data.tables import Table, read_table
+from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Scoring
+from forecaster.inference.inputs import read_input
 from forecaster.inference.predictor import check_schema, in_model_order
 from forecaster.inference.saved_model import SavedModel
 from forecaster.models.residual_paths import ResidualPaths
@@ -74,7 +74,7 @@ def prepare(
             "--windows published: figures are published of the named data sets only; give "
             "--dataset, or --windows all"
         )
-    table = _read(source, options, notify)
+    table = _read(saved, source, options, notify)
     check_schema(saved, table)
     problem, scoring, which = _problem(saved, in_model_order(saved, table), source, options)
     _notify_unknown_series(saved, problem, notify)
@@ -186,10 +186,12 @@ def _source(trained: DataConfig, options: EvaluateOptions) -> DataConfig:
     return trained.model_copy(update={**roles, **sources})
 
 
-def _read(source: DataConfig, options: EvaluateOptions, notify: Callable[[str], object]) -> Table:
+def _read(
+    saved: SavedModel, source: DataConfig, options: EvaluateOptions, notify: Callable[[str], object]
+) -> Table:
     if options.csv is None or options.dataset is not None:
         return load_table(source)
-    table = read_table(options.csv, source.columns, IntakeReport())
+    table = read_input(saved, options.csv, options.roles)
     for decision in table.report.decisions:
         notify(decision)
     return table

@@ -10,15 +10,14 @@ from typing import Any
 import pandas as pd
 
 from forecaster.data.reading import RawTable
-from forecaster.data.report import IntakeReport
-from forecaster.data.tables import Table, read_table
+from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.inference import streaming
+from forecaster.inference.inputs import columns_of, read_input
 from forecaster.inference.locate import open_model
 from forecaster.inference.predictor import (
     PredictionRequest,
     TableForecast,
-    columns_of,
     default_mode,
     forecast_series,
 )
@@ -106,8 +105,7 @@ def _check(settings: ForecastSettings) -> None:
 def _prepare(saved: SavedModel, source: Path | RawTable, settings: ForecastSettings) -> _Inputs:
     saved = saved.resampled(settings.resample_rate) if settings.resample_rate > 1 else saved
     saved = saved.conformal() if settings.conformal else saved
-    columns = columns_of(saved, settings.roles)
-    table = read_table(source, columns, IntakeReport())
+    table = read_input(saved, source, settings.roles)
     request = PredictionRequest(
         settings.mode or default_mode(saved),  # type: ignore[arg-type]
         settings.samples,
@@ -115,7 +113,7 @@ def _prepare(saved: SavedModel, source: Path | RawTable, settings: ForecastSetti
         settings.quantiles,
         settings.seed,
     )
-    return _Inputs(saved, table, request, columns.on_gap == "fill")
+    return _Inputs(saved, table, request, columns_of(saved, settings.roles).on_gap == "fill")
 
 
 def forecast_with(

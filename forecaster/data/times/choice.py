@@ -45,11 +45,10 @@ def likely(readings: Mapping[str, pd.DatetimeIndex]) -> list[str]:
     regular = [name for name in kept if faults[name] <= fits[name].times / 20]
     if not regular:
         return list(kept)
-    worst = max(faults[name] for name in regular)
-    rivals = [n for n in kept if faults[n] < max(fits[n].times / 2, 10 * worst)]
-    if len(rivals) == 1 or set(rivals) != set(regular):
-        return rivals
-    if min(fits[name].times for name in rivals) < _ENOUGH:
+    worst, fewest = max(faults[n] for n in regular), min(fits[n].times for n in regular)
+    share = 2 if fewest < _ENOUGH else 5
+    rivals = [n for n in kept if faults[n] < max(fits[n].times / share, 10 * worst)]
+    if len(rivals) == 1 or set(rivals) != set(regular) or fewest < _ENOUGH:
         return rivals
     least = min(fits[name].oddness for name in rivals)
     return [name for name in rivals if fits[name].oddness == least]

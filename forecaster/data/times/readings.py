@@ -17,7 +17,7 @@ from forecaster.data.times.numeric_times import (
     read_numbers,
     whole_numbers,
 )
-from forecaster.data.times.styles import ISO, fitting, read_dates
+from forecaster.data.times.styles import ISO, STYLES, fitting, read_dates
 from forecaster.data.times.text_times import (
     Source,
     Texts,
@@ -26,7 +26,7 @@ from forecaster.data.times.text_times import (
     read_texts,
     take_apart,
 )
-from forecaster.data.times.time_of_day import Coded, uncompacted
+from forecaster.data.times.time_of_day import Coded, split, uncompacted
 from forecaster.errors import UserError
 
 _WEEKLY = re.compile(r"week|woche|semaine|semana|^kw$|^wk$", re.IGNORECASE)
@@ -76,6 +76,25 @@ def readings_of(source: Source, given: str | None) -> dict[str, Stamps]:
     if not found:
         raise _not_as_given(source, parts, str(given))
     return found
+
+
+def is_written_as(source: Source, style: str) -> bool:
+    """Whether all texts are times in a style or kind."""
+    if style in KINDS:
+        numbers = whole_numbers(source.texts, source.raw.decimal)
+        return numbers is not None and style in fitting_numbers(numbers)
+    if style in STYLES:
+        return bool(take_apart(source, is_weekly(source.name), [style]).styles)
+    return is_own(style) and fits_own_format(source.texts, style, source.locale)
+
+
+def fits_own_format(texts: pa.StringArray, given: str, locale: str | None = None) -> bool:
+    """Whether all texts, or their dates, are in a strptime format."""
+    wholes = (texts,) if has_time(given) else (texts, split(texts).date.values)
+    return any(
+        not read_dates(translated(pa.array(each).unique().to_pylist(), locale), given).hasnans
+        for each in wholes
+    )
 
 
 def is_weekly(name: str) -> bool:

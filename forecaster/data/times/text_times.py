@@ -145,11 +145,7 @@ def _check_shapes(source: Source, cells: Cells) -> None:
         given = part.given()
         odd = np.flatnonzero(given != given[0])
         if len(odd) and not (part is cells.time and _only_midnights_lack(cells)):
-            raise source.fault(
-                int(odd[0]),
-                f"is in another format than '{source.cell(0)}' in the first row; write all times "
-                "in one format",
-            )
+            raise source.fault(int(odd[0]), _other_format(source))
 
 
 def _only_midnights_lack(cells: Cells) -> bool:
@@ -200,13 +196,21 @@ def _odd_date(source: Source, parts: Texts) -> UserError:
     if row is not None and (outside[cells.date.codes[0]] or styles):
         return out_of_range(source, row, int(outside[cells.date.codes].sum()))
     if not styles or (parts.timed and not any(map(has_day, styles))):
-        return source.fault(0, f"is not a time; {_remedy(source, dates)}")
+        anyhow = "write times as YYYY-MM-DD HH:MM:SS, or tell their format with --date-format"
+        return source.fault(0, f"is not a time; {_language(source, dates[:20]) or anyhow}")
     misfits = [np.asarray(read_dates(dates, style).isna()) for style in styles]
     row = max(cells.date.first(misfit) or 0 for misfit in misfits)
-    is_time = bool(fitting([dates[cells.date.codes[row]]]))
-    kind = "is in another format than" if is_time else "is not a time like"
-    return source.fault(
-        row, f"{kind} '{source.cell(0)}' in the first row; write all times in one format"
+    odd = dates[cells.date.codes[row]]
+    if fitting([odd]):
+        return source.fault(row, _other_format(source))
+    remedy = _language(source, [first, odd]) or "write all times in one format"
+    return source.fault(row, f"is not a time like '{source.cell(0)}' in the first row; {remedy}")
+
+
+def _other_format(source: Source) -> str:
+    return (
+        f"is in another format than '{source.cell(0)}' in the first row; write all times in one "
+        "format"
     )
 
 
@@ -229,11 +233,10 @@ def out_of_range(source: Source, row: int, count: int) -> UserError:
     )
 
 
-def _remedy(source: Source, dates: Sequence[str]) -> str:
-    locale = suggested_locale(dates[:20]) if source.locale is None else None
-    if locale is not None:
-        return f"give the language of its names, --locale {locale}"
-    return "write times as YYYY-MM-DD HH:MM:SS, or tell their format with --date-format"
+def _language(source: Source, dates: Sequence[str]) -> str | None:
+    """The remedy for names of months in another language, if they make times in one."""
+    locale = suggested_locale(dates) if source.locale is None else None
+    return None if locale is None else f"give the language of its names, --locale {locale}"
 
 
 def iso_times(texts: pa.StringArray) -> Times | None:

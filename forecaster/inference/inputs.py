@@ -1,0 +1,31 @@
+"""Files to forecast from or to score, read like the file that a model was trained on."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from forecaster.config.schema import Columns
+from forecaster.data.reading import RawTable
+from forecaster.data.report import IntakeReport
+from forecaster.data.tables import Table, read_table
+from forecaster.data.times.formats import is_own
+from forecaster.inference.saved_model import SavedModel
+
+
+def columns_of(saved: SavedModel, roles: Mapping[str, Any]) -> Columns:
+    """Column roles of a file to forecast from: the training file's, overridden by ``roles``.
+
+    Values of None do not override. The training file's interval is not imposed: it is compared
+    later; nor is its order of day and month, which is taken where a file leaves that open.
+    """
+    columns = saved.config.data.columns
+    kept = columns.date_format
+    kept = kept if kept is not None and is_own(kept) else None
+    overrides = {name: value for name, value in roles.items() if value is not None}
+    return columns.model_copy(update={"freq": None, "date_format": kept, **overrides})
+
+
+def read_input(saved: SavedModel, source: str | Path | RawTable, roles: Mapping[str, Any]) -> Table:
+    """A file to forecast from or to score, read like the training file, but for ``roles``."""
+    columns = columns_of(saved, roles)
+    return read_table(source, columns, IntakeReport(), usual=saved.schema.date_style)
