@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
-from forecaster.data.cells import Column, Text
+from forecaster.data.cells import Column
 from forecaster.data.reading import RawTable
 from forecaster.data.texts import as_texts
 from forecaster.data.times.choice import likely

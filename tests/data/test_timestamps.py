@@ -7,14 +7,22 @@ import pandas as pd
 import pytest
 
 from forecaster.config.schema import Columns
+from forecaster.data import timestamps
+from forecaster.data.cells import Text
 from forecaster.data.reading import RawTable
-from forecaster.data.timestamps import Stamps, looks_like_time, parse_stamps
+from forecaster.data.times.readings import Stamps
+from forecaster.data.timestamps import parse_stamps
 from forecaster.errors import UserError
 
 
 def column(cells, name: str = "date", decimal: str = ".") -> RawTable:
+    cells = Text.of(cells) if isinstance(cells, list) else cells
     places = np.arange(2, len(cells) + 2)
     return RawTable("data.csv", {name: cells}, places, "line", decimal, "", ())
+
+
+def looks_like_time(name: str, cells, columns: Columns = timestamps.AS_DEFAULT) -> bool:
+    return timestamps.looks_like_time(name, column(cells).columns["date"], columns)
 
 
 def read(cells, name: str = "date", usual: str | None = None, **given: str) -> Stamps:
