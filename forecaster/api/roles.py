@@ -15,14 +15,14 @@ class Roles(TypedDict, total=False):
 
     Roles that are not given are detected; later tables are read like the training table.
 
-    ``timestamp``: the time column; ``target``: the value columns; ``item_id``: the columns that
-    name the series of a long table; ``freq``: the interval, such as ``15min``, ``D``, ``MS``;
-    ``timezone``: of local times; ``date_format``: how dates are written (``dmy``, ``mdy``, a
-    strptime format); ``locale``: the language of names of months; ``on_gap``, ``on_duplicate``:
-    what to do about missing and repeated times.
+    ``timestamp``: the time column, or those that give it together (``Date,Time``); ``target``: the
+    value columns; ``item_id``: the columns that name the series of a long table; ``freq``: the
+    interval, such as ``15min``, ``D``, ``MS``; ``timezone``: of local times; ``date_format``: how
+    dates are written (``dmy``, ``mdy``, a strptime format); ``locale``: the language of names of
+    months; ``on_gap``, ``on_duplicate``: what to do about missing and repeated times.
     """
 
-    timestamp: str | None
+    timestamp: str | Sequence[str] | None
     target: str | Sequence[str] | None
     item_id: str | Sequence[str] | None
     freq: str | None

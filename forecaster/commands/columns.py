@@ -6,7 +6,11 @@ from forecaster.commands.options import names, options_of
 
 # by their name in ``Columns``
 _OPTIONS = {
-    "timestamp": click.option("--timestamp", metavar="COL", help="The time column."),
+    "timestamp": click.option(
+        "--timestamp",
+        metavar="COL[,COL…]",
+        help="The time column, or columns: Date,Time; year,month,day,hour.",
+    ),
     "target": click.option(
         "--target", metavar="COL[,COL…]", callback=names, help="The value columns."
     ),

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from forecaster.config.parts import ForecasterPart
-from forecaster.config.sections import Names, Positive, Section, nearest
+from forecaster.config.sections import Joined, Names, Positive, Section, nearest
 from forecaster.errors import UserError
 
 
 class Columns(Section):
     """The roles of a file's columns, and the policies for gaps and duplicates."""
 
-    timestamp: str | None = None
+    timestamp: Joined | None = None
     target: tuple[str, ...] | None = None
     item_id: Names | None = None
     freq: str | None = None

@@ -16,6 +16,12 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
+def _join(value: object) -> object:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+# names of columns as one text with commas, also as several
+Joined = Annotated[str, BeforeValidator(_join)]
 # names of columns, also as one text with commas
 Names = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_split)]
 

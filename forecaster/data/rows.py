@@ -8,10 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
-from forecaster.data.cells import Text
+from forecaster.data.cells import Column, Text
 from forecaster.data.numbers import numbers
 from forecaster.data.reading import RawTable
 from forecaster.data.roles import Layout
+from forecaster.data.times.parts import Parts
 from forecaster.data.times.readings import Stamps
 from forecaster.data.timestamps import parse_stamps
 from forecaster.errors import UserError
@@ -41,6 +42,7 @@ class RowFormat:
     layout: Layout
     columns: Columns
     style: str
+    parts: Parts | None
 
     def parse(self, line: str, number: int, source: str) -> Row | None:
         """Parse line ``number`` of ``source``; None for a blank line or a header on line 1."""
@@ -59,8 +61,11 @@ class RowFormat:
                 f"{source}, line {number}: {len(cells)} fields where the header has "
                 f"{len(self.header)}; correct the line (a missing or an unquoted delimiter)"
             )
-        columns = {name: Text.of([cell]) for name, cell in zip(self.header, cells, strict=True)}
-        raw = RawTable(source, dict(columns), [number], "line", self.decimal, "", ())
+        texts = map(Text.of, ([cell] for cell in cells))
+        columns: dict[str, Column] = dict(zip(self.header, texts, strict=True))
+        if self.parts is not None:
+            columns = self.parts.join(columns)
+        raw = RawTable(source, columns, [number], "line", self.decimal, "", ())
         name = self.layout.timestamp
         stamps = parse_stamps(raw, name, self.columns)
         if stamps.style != self.style:
@@ -70,13 +75,15 @@ class RowFormat:
             )
         values = numbers(raw, self.layout.targets)[0]
         offset = None if stamps.offsets is None else int(stamps.offsets[0])
-        item = "/".join(columns[name][0] for name in self.layout.items) or None
+        item = "/".join(str(columns[name][0]) for name in self.layout.items) or None
         return Row(raw.where(0), item, stamps.wall[0], offset, values)
 
 
-def row_format(raw: RawTable, layout: Layout, columns: Columns, stamps: Stamps) -> RowFormat | None:
+def row_format(
+    raw: RawTable, layout: Layout, columns: Columns, stamps: Stamps, parts: Parts | None
+) -> RowFormat | None:
     """The format of a CSV file's rows; None for other files."""
     if not raw.delimiter:
         return None
     columns = columns.model_copy(update={"date_format": stamps.date_style})
-    return RowFormat(raw.header, raw.delimiter, raw.decimal, layout, columns, stamps.style)
+    return RowFormat(raw.header, raw.delimiter, raw.decimal, layout, columns, stamps.style, parts)

@@ -4,7 +4,7 @@ All facts and decisions about the data go into one report; none is silent.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from forecaster.data.reading import RawTable, read_file
 from forecaster.data.report import IntakeReport
 from forecaster.data.roles import Layout, find_layout
 from forecaster.data.rows import RowFormat, row_format
+from forecaster.data.times.find_parts import find_parts
 from forecaster.data.timestamps import parse_stamps
 from forecaster.errors import UserError
 
@@ -111,6 +112,10 @@ def read_table(
         "format": ", ".join(raw.notes),
         "rows": len(raw.places),
     }
+    parts = find_parts(raw, columns)
+    if parts is not None:
+        raw = replace(raw, columns=parts.join(raw.columns))
+        report.decisions.append(f"columns {_listed(parts.columns)} give the time together")
     layout = find_layout(raw, columns)
     report.facts |= {
         "time column": layout.timestamp,
@@ -125,7 +130,10 @@ def read_table(
         raw, layout.timestamp, stamps, groups, columns.timezone
     )
     report.facts |= {"time format": stamps.style, "clock": clock_note}
-    values, rows_format = numbers(raw, layout.targets), row_format(raw, layout, columns, stamps)
+    values, rows_format = (
+        numbers(raw, layout.targets),
+        row_format(raw, layout, columns, stamps, parts),
+    )
     raw = replace(raw, columns={})  # their memory is not needed any more
     rows = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
     newest_first = _is_newest_first(times, rows)
@@ -165,6 +173,10 @@ def _rows_of(
     if len(index) == len(times):
         return SeriesRows(item, times, values, index)
     return SeriesRows(item, times[index], values[index], index)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
 
 
 def _check_labels(table: Table) -> None:
