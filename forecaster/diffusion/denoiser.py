@@ -3,6 +3,13 @@
 ``data``        the output is ŷ_0                                    (S²DBM, TimeDiff)
 ``correction``  the output is ŷ_0 − h                                (a bridge from a forecast)
 ``noise``       the output is ε̂, ŷ_0 = (y_t − g_t·h − b_t·ε̂)/a_t    (CSDI, SSSD, TMDM)
+``innovation``  the output is what is left of y_0 once y_t is known, in deviations of it:
+
+    ŷ_0 = h + c_skip·δ_t + c_out·N(c_in·δ_t),   δ_t = y_t − (a_t + g_t)·h
+    c_skip = a/(a² + b²),  c_out = b/√(a² + b²),  c_in = 1/√(a² + b²)
+
+If y_0 − h is N(0, 1), N = 0 is the posterior mean of y_0 at every t, c_out the posterior's
+deviation, and the target of N has variance 1 (preconditioning: Karras et al., NeurIPS 2022).
 """
 
 from typing import Literal
@@ -15,7 +22,7 @@ from torch import Tensor, nn
 from forecaster.diffusion.process import Process
 from forecaster.errors import UserError
 
-Predicts = Literal["data", "correction", "noise"]
+Predicts = Literal["data", "correction", "noise", "innovation"]
 
 
 class Denoiser(nn.Module):
@@ -36,17 +43,34 @@ class Denoiser(nn.Module):
             )
         self.network, self.predicts, self.process = network, predicts, process
 
-    def output(self, y_t: Tensor, given: Tensor, t: Tensor) -> Float[Tensor, "B K M"]:
+    def output(
+        self,
+        y_t: Float[Tensor, "B K M"],
+        h: Float[Tensor, "B K M"],
+        given: Float[Tensor, "B K S G"],
+        t: Int[Tensor, " B"],
+    ) -> Float[Tensor, "B K M"]:
         """The network's output at the path's positions."""
+        if self.predicts == "innovation":
+            a, g, b = self._at(t, y_t)
+            y_t = (y_t - (a + g) * h) * (a**2 + b**2).rsqrt()
         length = y_t.shape[2]
         aligned = F.pad(y_t, (given.shape[2] - length, 0))[..., None]
         out: Tensor = self.network(torch.cat([aligned, given], dim=3), t)
-        return out[..., -length:]
+        return out[..., -length:].to(y_t.dtype)
 
     def target(
-        self, y_0: Float[Tensor, "B K M"], h: Float[Tensor, "B K M"], noise: Float[Tensor, "B K M"]
+        self,
+        y_0: Float[Tensor, "B K M"],
+        h: Float[Tensor, "B K M"],
+        noise: Float[Tensor, "B K M"],
+        t: Int[Tensor, " B"],
     ) -> Float[Tensor, "B K M"]:
-        """The network's training target."""
+        """The network's training target at y_t = a_t·y_0 + g_t·h + b_t·noise."""
+        if self.predicts == "innovation":
+            # (y_0 − h − c_skip·δ_t)/c_out, with δ_t = a·(y_0 − h) + b·noise
+            a, _, b = self._at(t, y_0)
+            return (b * (y_0 - h) - a * noise) * (a**2 + b**2).rsqrt()
         return {"data": y_0, "correction": y_0 - h, "noise": noise}[self.predicts]
 
     def forward(
@@ -57,13 +81,32 @@ class Denoiser(nn.Module):
         t: Int[Tensor, " B"],
     ) -> Float[Tensor, "B K M"]:
         """The predicted data ŷ_0."""
-        out = self.output(y_t, given, t)
+        out = self.output(y_t, h, given, t)
         if self.predicts == "data":
             return out
         if self.predicts == "correction":
             return h + out
+        a, g, b = self._at(t, y_t)
+        if self.predicts == "noise":
+            return (y_t - g * h - b * out) / a
+        total = a**2 + b**2
+        return h + a / total * (y_t - (a + g) * h) + b * total.rsqrt() * out
+
+    def deviation(self, t: int) -> float:
+        """The deviation of y_0 given y_t that an innovation has, and ŷ_0 leaves out; else 0."""
+        if self.predicts != "innovation":
+            return 0.0
+        a, _, b = self._at(torch.tensor([t], device=self.process.a.device), self.process.a)
+        return float(b * (a**2 + b**2).rsqrt())
+
+    def _at(self, t: Int[Tensor, " B"], like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """a, g and b at steps t, each (B, 1, 1).
+
+        A pinned end, where a = b = 0, says nothing of y_0 and has no noise to predict; b = 1 there
+        says so.
+        """
         a, g, b = (
-            c[t].to(y_t.dtype)[:, None, None]
+            c[t].to(like.dtype)[:, None, None]
             for c in (self.process.a, self.process.g, self.process.b)
         )
-        return (y_t - g * h - b * out.to(y_t.dtype)) / a
+        return a, g, torch.where((a == 0) & (b == 0), 1.0, b)

@@ -1,5 +1,6 @@
 """Reverse sampling over any grid of steps, for any process and denoiser."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -39,12 +40,15 @@ def sample(
     grid: list[int],
     s: float,
     full_first: bool = False,
+    deviation: Callable[[int], float] = lambda t: 0.0,
 ) -> Float[Tensor, "B K M"]:
     """Reverse sampling from y_T to y_0 along ``grid``, which descends from T to 0.
 
     ``predict(y_t, t)`` returns ŷ_0, with t (B,). ``noise(i)`` returns the standard normal draw
     (B, K, M) of the i-th step (0: y_T); it is called only where σ > 0, so s = 0 on the bridge draws
-    nothing.
+    nothing. ``deviation(t)``: that of y_0 given y_t, as far as ŷ_0 leaves it out; a
+    step adds its share of it, λ·deviation(t), scaled by √(s/2) as σ is. So if y_0 given y_t is
+    normal, steps of any length draw from the path exactly.
     """
     if grid[0] != process.steps or grid[-1] != 0:
         raise ValueError(
@@ -56,6 +60,7 @@ def sample(
         y_0 = predict(y, torch.full((len(y),), t, device=y.device))
         kappa, lam, zeta, sigma = process.coefficients(t, u, s, full_first)
         y = kappa * y + lam * y_0 + zeta * h
+        sigma = math.hypot(sigma, lam * deviation(t) * (s / 2) ** 0.5)
         if sigma > 0:
             y = y + sigma * noise(i)
     return y

@@ -202,7 +202,7 @@ def test_the_prior_has_its_weight_at_every_step() -> None:
         torch.testing.assert_close(y, (1 - t / 50) * y_0 + t / 50 * h)
 
 
-@pytest.mark.parametrize("predicts", ["data", "correction", "noise"])
+@pytest.mark.parametrize("predicts", ["data", "correction", "noise", "innovation"])
 def test_what_the_network_predicts_is_turned_into_the_data(predicts: str) -> None:
     """A network that says exactly what it should makes ŷ_0 the data, at every step."""
     torch.manual_seed(0)
@@ -217,13 +217,123 @@ def test_what_the_network_predicts_is_turned_into_the_data(predicts: str) -> Non
             return torch.nn.functional.pad(said[0], (2, 0))
 
     denoiser = Denoiser(Oracle(), predicts, process)
-    said.append(denoiser.target(y_0, h, noise))
     given = torch.zeros(2, 3, 6, 2, dtype=torch.float64)
     for step in (1, 25, 50):
         t = torch.full((2,), step)
+        said[:] = [denoiser.target(y_0, h, noise, t)]
         torch.testing.assert_close(
             denoiser(process.mix(y_0, h, noise, t), h, given, t), y_0, rtol=1e-9, atol=1e-9
         )
+
+
+WHITE = {
+    "bridge": bridge(BridgeConfig(steps=50)),
+    "bridge in 3": bridge(BridgeConfig(steps=3)),
+    "ddpm": ddpm(DDPMConfig()),
+    "pulled": ddpm(DDPMConfig(pull_to_prior=True)),
+}
+
+
+class Nothing(torch.nn.Module):
+    """A network that says 0, and keeps what it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        self.seen.append(x[..., 0])
+        return torch.zeros_like(x[..., 0])
+
+
+@pytest.mark.parametrize("path", WHITE)
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_an_innovation_of_0_walks_to_white_noise_exactly(path: str, steps: int) -> None:
+    """y is linear in the draws: a basis in place of the draws gives its coefficients."""
+    process = Process(WHITE[path])
+    denoiser, count = Denoiser(Nothing(), "innovation", process), 4
+    # what is missing is what y_T ~ N(g_T·h, b_T²) lacks of a_T·y_0
+    lacking = float(process.a[-1]) ** 2
+    prior = 0.7 if lacking == 0 else 0.0
+    given = torch.zeros(1, 1, count, 0, dtype=torch.float64)
+    zero = torch.zeros(1, 1, count, dtype=torch.float64)
+    h = zero + prior
+
+    def basis(step: int) -> torch.Tensor:
+        return torch.nn.functional.one_hot(torch.tensor([[step]]), count).double()
+
+    def walk(noise, s: float) -> torch.Tensor:
+        return sample(
+            process,
+            lambda y, t: denoiser(y, h, given, t),
+            h,
+            noise,
+            step_grid(process.steps, steps),
+            s,
+            deviation=denoiser.deviation,
+        )
+
+    coefficients = walk(basis, 2.0) - prior
+    assert float((coefficients**2).sum()) == pytest.approx(1, abs=max(lacking, 1e-10))
+    if lacking == 0:
+        assert coefficients[0, 0, 0] == 0  # the bridge starts at h
+        torch.testing.assert_close(walk(lambda step: zero, 0.0), h, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("path", WHITE)
+def test_an_innovation_of_0_is_the_posterior_mean_of_white_noise(path: str) -> None:
+    """E[y_0 | y_t] and the deviation around it, by conditioning the joint Gaussian."""
+    process, network = Process(WHITE[path]), Nothing()
+    denoiser = Denoiser(network, "innovation", process)
+    h = torch.full((1, 1, 1), 0.7, dtype=torch.float64)
+    for t in range(1, process.steps):
+        a, g, b = (float(c[t]) for c in (process.a, process.g, process.b))
+        y_t = torch.full_like(h, 1.9)
+        gain = a / (a**2 + b**2)
+        mean = denoiser(y_t, h, h.new_zeros(1, 1, 1, 0), torch.tensor([t]))
+        assert float(mean) == pytest.approx(0.7 + gain * (1.9 - (a + g) * 0.7), rel=1e-12)
+        assert denoiser.deviation(t) ** 2 == pytest.approx(1 - gain * a, rel=1e-9)
+        shown = (1.9 - (a + g) * 0.7) / (a**2 + b**2) ** 0.5
+        assert float(network.seen[-1]) == pytest.approx(shown, rel=1e-12)
+        # the target at y_t has variance 1: it is linear in two independent standard normals
+        unit, zero = torch.ones_like(h), torch.zeros_like(h)
+        of_data, of_noise = (
+            float(denoiser.target(y_0, zero, noise, torch.tensor([t])))
+            for y_0, noise in ((unit, zero), (zero, unit))
+        )
+        assert of_data**2 + of_noise**2 == pytest.approx(1, rel=1e-12)
+
+
+def test_at_a_pinned_end_nothing_is_known_of_an_innovation() -> None:
+    process = Process(bridge(BridgeConfig(steps=5)))
+    denoiser = Denoiser(Nothing(), "innovation", process)
+    assert denoiser.deviation(5) == 1.0
+    y_0 = torch.randn(1, 2, 3, dtype=torch.float64)
+    target = denoiser.target(y_0, torch.ones_like(y_0), torch.randn_like(y_0), torch.tensor([5]))
+    torch.testing.assert_close(target, y_0 - 1)
+    for predicts in ("data", "correction"):
+        assert Denoiser(Nothing(), predicts, process).deviation(3) == 0.0
+
+
+def test_with_the_empirical_denoiser_samples_are_the_paths_of_a_bank() -> None:
+    """E[w_0 | w_t] = Σ p_i·w_i, p_i ∝ exp(−|w_t − a·w_i|²/2b²): the walk ends at one of them."""
+    process = Process(bridge(BridgeConfig(steps=400)))
+    torch.manual_seed(0)
+    bank = torch.randn(5, 2, 3, dtype=torch.float64)
+
+    def predict(w_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        a, b = float(process.a[int(t[0])]), float(process.b[int(t[0])])
+        if b == 0:
+            return bank.mean(0).expand_as(w_t)
+        distance = ((w_t[:, None] - a * bank) ** 2).sum((2, 3))
+        return torch.einsum("ni,ikm->nkm", torch.softmax(-distance / (2 * b**2), 1), bank)
+
+    h = torch.zeros(600, 2, 3, dtype=torch.float64)
+    out = sample(process, predict, h, lambda i: torch.randn_like(h), step_grid(400, 400), 2.0)
+    distance, nearest = (out[:, None] - bank).flatten(2).norm(dim=2).min(1)
+    assert float(distance.max()) < 1e-3
+    counts = torch.bincount(nearest, minlength=5)
+    assert stats.chisquare(counts.numpy()).pvalue > 0.01
 
 
 def test_noise_cannot_be_predicted_where_nothing_of_the_data_is_left() -> None:

@@ -17,7 +17,7 @@ from forecaster.networks.norms import window_scale
 # bounds of the scale ratio, against nearly constant channels
 _MIN_RATIO, _MAX_RATIO = 0.1, 10.0
 # how often a season has to come round in the paths that it leaves, and the shortest one
-_TURNS, _SHORTEST_TURNS = 5, 4
+TURNS, SHORTEST_TURNS = 5, 4
 # the least season whose neighbouring phases are near enough to be taken for one
 _NEAR_SEASON = 24
 # a time that none is later than
@@ -57,7 +57,7 @@ class ResidualBank(nn.Module):
         super().__init__()
         self.learnt, self.season, self.series = scale == "learnt", shape.season, shape.series
         seasons = () if phase_window is None else shape.seasons or (shape.season,)
-        self.seasons = {each: _width(each, phase_window) for each in seasons}
+        self.seasons = {each: phase_width(each, phase_window) for each in seasons}
         self.length = shape.label + shape.horizon
         self.register_buffer("residuals", torch.zeros(0, shape.channels, self.length))
         self.register_buffer("times", torch.zeros(0, dtype=torch.int64))
@@ -69,6 +69,11 @@ class ResidualBank(nn.Module):
         self.register_buffer("factors", torch.ones(shape.series + 1, shape.channels, 1))
         if self.learnt:
             self.register_buffer("exponents", torch.zeros(shape.channels, 4))
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the paths."""
+        return self.residuals.device
 
     def fill(
         self,
@@ -102,6 +107,9 @@ class ResidualBank(nn.Module):
         self.factors.copy_(size_factors(units, self.owners, self.windows)[..., None])
         self.residuals /= self.factors[self.owners]
 
+    def settle(self) -> None:
+        """Nothing is released: the paths are what is drawn."""
+
     def log_scales(self, batch: Batch) -> Float[Tensor, "B K F"]:
         """The logarithms of the F statistics that the scale of a window's errors depends on."""
         if self.learnt:
@@ -131,7 +139,7 @@ class ResidualBank(nn.Module):
         for season, width in self.seasons.items():
             phase = distance % season
             near = allowed & (torch.minimum(phase, season - phase) <= width)
-            needed = _SHORTEST_TURNS if season == min(self.seasons) else _TURNS
+            needed = SHORTEST_TURNS if season == min(self.seasons) else TURNS
             enough = _turns(self.times, near, season) >= needed
             chosen = torch.where(enough[:, None], near, chosen)
         return chosen.float()
@@ -199,7 +207,7 @@ class ResidualBank(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _width(season: int, phase_window: int | Literal["auto"] | None) -> int:
+def phase_width(season: int, phase_window: int | Literal["auto"] | None) -> int:
     """The largest distance of phases in a season."""
     if isinstance(phase_window, str):
         return int(season >= _NEAR_SEASON)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -11,8 +11,6 @@ from torch import Tensor
 from forecaster.data.windows import Batch, Windows, ordered_loader
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import masked_mean, with_label
-from forecaster.models.bootstrap.bank import ResidualBank
-from forecaster.models.prior import Prior
 from forecaster.models.scoring_rules import sample_score
 
 # the grids; no spread below 1, since too narrow intervals cost more
@@ -72,6 +70,31 @@ class Choices(NamedTuple):
         return Widening(*(values[0] for values in self))
 
 
+@runtime_checkable
+class Centred(Protocol):
+    """A point forecast of label and horizon."""
+
+    def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
+        """The point forecast, in z-scores."""
+
+
+@runtime_checkable
+class Drawing(Protocol):
+    """Residual paths that are drawn for a window, in a size that goes with its scale."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are expected."""
+
+    def draw(
+        self, batch: Batch, draws: Draws
+    ) -> tuple[Float[Tensor, "B S K M"], Float[Tensor, "B K M"]]:
+        """Residual paths, by a seed for each window, and their expectation."""
+
+    def scale_by(self, power: float) -> None:
+        """Let paths grow with the ratio of scales to this power."""
+
+
 @dataclass(frozen=True)
 class _Drawn:
     """A batch of validation windows: truth, the base's forecast, residual paths and their mean."""
@@ -95,8 +118,8 @@ class _Drawn:
 class Calibrator:
     """Chooses a widening on evenly spaced validation windows, with common draws."""
 
-    base: Prior
-    bank: ResidualBank
+    base: Centred
+    law: Drawing
     label: int
     validation: Windows
 
@@ -104,19 +127,19 @@ class Calibrator:
     def choose(self, choices: Choices) -> Widening:
         """For each power the best bias, and with it the best spread; of those the best.
 
-        The bank is left with the chosen power.
+        The law is left with the chosen power.
         """
         powers, spreads, biases = choices
         known, best = self._forecasts(), []
         for power in powers:
-            self.bank.scale_by(power)
+            self.law.scale_by(power)
             # the energy score says little of the centre and costs the most
             centres = [Widening(power, spreads[0], bias) for bias in biases]
             bias = self._best(known, centres, 0.0)[1].bias
             widenings = [Widening(power, spread, bias) for spread in spreads]
             best.append(self._best(known, widenings, 1.0))
         chosen = min(best)[1]
-        self.bank.scale_by(chosen.power)
+        self.law.scale_by(chosen.power)
         return chosen
 
     def _best(
@@ -125,7 +148,7 @@ class Calibrator:
         """The candidate of the least loss, and that loss; of equal ones the first."""
         totals = dict.fromkeys(candidates, 0.0)
         for batch, h in known:
-            paths, mean = self.bank.draw(batch, Draws(_DRAWS, batch.index.tolist()))
+            paths, mean = self.law.draw(batch, Draws(_DRAWS, batch.index.tolist()))
             drawn = _Drawn(*with_label(batch, self.label), h, paths, mean)
             for candidate in candidates:
                 totals[candidate] += drawn.loss(candidate, energy)
@@ -135,6 +158,6 @@ class Calibrator:
         """The windows, with the base's forecasts (B, K, M), which no choice changes."""
         found = []
         for cpu_batch in ordered_loader(self.validation, 64, _WINDOWS):
-            batch = cpu_batch.to(self.bank.residuals.device)
+            batch = cpu_batch.to(self.law.device)
             found.append((batch, self.base.predict_with_label(batch)))
         return found

@@ -15,6 +15,7 @@ from forecaster.config.parts import (
     implementation,
 )
 from forecaster.config.sections import PartConfig, Positive, Section
+from forecaster.diffusion.denoiser import Predicts
 from forecaster.diffusion.process import Process
 from forecaster.diffusion.sampler import step_grid
 from forecaster.diffusion.schedules import BridgeConfig
@@ -50,6 +51,9 @@ class DiffusionConfig(PartConfig):
     alike. ``given_prior``: h is an input of the network. ``predicts``, the network's target:
     ``data`` ŷ_0, ``correction`` ŷ_0 − h, or ``noise`` ε̂. ``prior_training``: the prior is trained
     ``joint``-ly, through the network's loss, or ``first``, by itself, and then frozen.
+    ``coordinates``: those of the path: the ``series``' own, or of the ``residual`` of the prior, a
+    ``residual-copula``, in which it is white noise and h is 0. There ``predicts`` may be
+    ``innovation``, what y_0 adds to its expectation given y_t.
     """
 
     name: Literal["diffusion"] = "diffusion"
@@ -59,7 +63,8 @@ class DiffusionConfig(PartConfig):
     condition: ConditionPart | None = EncodedConfig()
     given_prior: bool = False
     network: NetworkPart = ResidualNetworkConfig()
-    predicts: Literal["data", "correction", "noise"] = "data"
+    predicts: Predicts = "data"
+    coordinates: Literal["series", "residual"] = "series"
     label: Annotated[int, Field(ge=0)] = 48
     norm: Norm = "none"
     objective: ObjectivePart = PathObjectiveConfig()
@@ -75,6 +80,9 @@ class DiffusionConfig(PartConfig):
     def has_spread(self, process: Process, steps: int | Sequence[int]) -> bool:
         """Whether samples differ: by noise at y_T or in the steps, or by draws from the prior."""
         step_noise = self.sampler.s > 0 and len(step_grid(process.steps, steps)) > 2
+        if self.coordinates == "residual":
+            last_draw = self.sampler.s > 0 and self.predicts == "innovation"
+            return float(process.b[-1]) > 0 or step_noise or last_draw
         prior_draws = _trait(self.prior, "distribution", "none") != "none"
         return float(process.b[-1]) > 0 or step_noise or prior_draws
 
@@ -82,20 +90,26 @@ class DiffusionConfig(PartConfig):
     def _check(self) -> "DiffusionConfig":
         process = self.process()
         _check_steps(self.sampler, process)
+        _check_coordinates(self)
         if self.prior is None:
             _check_without_prior(self, process)
         else:
             check_prior(self.prior, "model.prior", point=False)
-            _check_prior_is_used(self, process)
+            if self.coordinates == "series":
+                _check_prior_is_used(self, process)
         _check_condition(self)
         if _trait(self.objective, "needs_spread", False):
             _check_spread(self, process)
         return self
 
 
+def _implementation(part: PartConfig | None) -> Any:
+    return None if part is None else implementation(part)
+
+
 def _trait(part: PartConfig | None, name: str, default: Any) -> Any:
     """A class attribute of a part's implementation."""
-    return default if part is None else getattr(implementation(part), name, default)
+    return getattr(_implementation(part), name, default)
 
 
 def _check_steps(sampler: SamplerConfig, process: Process) -> None:
@@ -106,6 +120,30 @@ def _check_steps(sampler: SamplerConfig, process: Process) -> None:
             raise UserError(
                 f"model.sampler.{key}: {error}, which is model.schedule.steps; correct it"
             ) from error
+
+
+def _check_coordinates(config: DiffusionConfig) -> None:
+    if config.coordinates == "series":
+        if config.predicts == "innovation":
+            raise UserError(
+                "model.predicts: an innovation is that of white noise; give model.coordinates "
+                "residual, or predict data, correction or noise"
+            )
+        return
+    if not hasattr(_implementation(config.prior), "chart"):
+        raise UserError(
+            "model.coordinates: residual needs a prior that knows the distribution of its "
+            "residuals; name residual-copula, or give series"
+        )
+    if config.prior_training != "first":
+        raise UserError(
+            "model.prior_training: residuals are known once the prior is trained; set it to first"
+        )
+    if _trait(config.condition, "needs_future", False):
+        raise UserError(
+            "model.condition: mixup mixes in the series itself, which is not what the path is made "
+            "of in the residual's coordinates; take another condition"
+        )
 
 
 def _check_without_prior(config: DiffusionConfig, process: Process) -> None:

@@ -9,14 +9,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from forecaster.config.parts import build, register
-from forecaster.data.windows import Batch
+from forecaster.data.windows import Batch, Windows
 from forecaster.diffusion.denoiser import Denoiser
 from forecaster.diffusion.drawing import Draws, WindowNoise, draw_in_chunks
 from forecaster.diffusion.sampler import sample, step_grid
 from forecaster.errors import UserError
 from forecaster.models.base import Distribution, Forecaster, Shape, with_label
+from forecaster.models.bootstrap.calibrator import SPREADS, Calibrator, Choices
+from forecaster.models.copula.forecaster import ResidualCopula
 from forecaster.models.diffusion.config import DiffusionConfig
+from forecaster.models.diffusion.coordinates import Frame, ResidualFrame, SeriesFrame
 from forecaster.models.diffusion.objectives import Objective
+from forecaster.models.diffusion.walk import Walk
 from forecaster.models.prior import Prior
 from forecaster.networks.base import NetworkShape
 from forecaster.networks.conditions import Condition, ConditionShape, Nothing
@@ -28,6 +32,7 @@ class Diffusion(Forecaster):
     """A diffusion forecaster; h is the prior's forecast, or 0 without a prior."""
 
     distribution: Distribution = "samples"
+    spread: Tensor
 
     def __init__(self, config: DiffusionConfig, shape: Shape) -> None:
         super().__init__()
@@ -49,6 +54,8 @@ class Diffusion(Forecaster):
         size = NetworkShape(self.steps, shape.channels, self.condition.length, features)
         network = build(config.network, size)
         self.row_bytes = 4 * network.memory * shape.channels * self.condition.length
+        if config.coordinates == "residual":
+            self.register_buffer("spread", torch.tensor(1.0))
         self.denoiser = Denoiser(network, config.predicts, self.process)
         self.objective: Objective = build(config.objective)
 
@@ -98,39 +105,61 @@ class Diffusion(Forecaster):
     def step_errors(
         self, batch: Batch, t: Int[Tensor, " B"], noise: Float[Tensor, "B K M"], seeds: list[int]
     ) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:
-        """Prediction and target of the network at steps t, and the mask; data in z-scores."""
+        """Prediction and target of the network at steps t, and the weight of each entry."""
         window, past = self._normalise(batch)
-        target, mask = with_label(batch, self.label)
-        y_0 = window.apply(target) * mask
-        h = self._prior_samples(batch, window, Draws(1, seeds))[:, 0]
-        given = self._inputs(self.condition(past, batch.past_mask, y_0), h)
-        out = self.denoiser.output(self.process.mix(y_0, h, noise, t), given, t)
-        wanted = self.denoiser.target(y_0, h, noise)
-        unit = 1.0 if self.config.predicts == "noise" else window.scale
-        return out * unit, wanted * unit, mask
+        frame = self._frame(batch, window, seeds)
+        y_0, weight = frame.enter(*with_label(batch, self.label), seeds)
+        given = self._inputs(self.condition(past, batch.past_mask, y_0), frame.seen)
+        y_t = self.process.mix(y_0, frame.h, noise, t)
+        out = self.denoiser.output(y_t, frame.h, given, t)
+        wanted = self.denoiser.target(y_0, frame.h, noise, t)
+        in_series = self.config.coordinates == "series" and self.config.predicts != "noise"
+        unit = window.scale if in_series else 1.0  # the series' errors are those of z-scores
+        return out * unit, wanted * unit, weight
 
     def reverse_point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K M"]:
         """Reverse sampling without noise from the prior's point forecast, in z-scores."""
         window, past = self._normalise(batch)
-        h = self._point_prior(batch, window)
-        given = self._inputs(self.condition(past, batch.past_mask, None), h)
+        frame = self._frame(batch, window)
+        given = self._inputs(self.condition(past, batch.past_mask, None), frame.seen)
         count = self.config.sampler.point_steps if steps is None else steps
-        return window.invert(
-            self._reverse(h, given, lambda step: torch.zeros_like(h), count, s=0.0)
-        )
+        h = frame.h
+        return frame.point(self._reverse(h, given, lambda step: torch.zeros_like(h), count, s=0.0))
 
     def reverse_samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
         """Reverse sampling with noise, in z-scores, in chunks that fit the memory."""
         window, past = self._normalise(batch)
         condition, sampler = self.condition(past, batch.past_mask, None), self.config.sampler
         steps = sampler.steps if draws.steps is None else draws.steps
+        frame = self._frame(batch, window)
+        in_series = self.config.coordinates == "series"
 
         def reverse(rows: Tensor, h: Tensor, noise: WindowNoise) -> Tensor:
-            return self._reverse(h, self._inputs(condition[rows], h), noise, steps, sampler.s)
+            given = self._inputs(condition[rows], h if in_series else frame.seen[rows])
+            return frame.leave(self._reverse(h, given, noise, steps, sampler.s), rows)
 
-        h_samples = self._prior_samples(batch, window, draws)
-        paths = draw_in_chunks(draws, h_samples, self.row_bytes, reverse)
-        return paths * window.scale[:, None] + window.level[:, None]
+        if in_series:
+            starts = self._prior_samples(batch, window, draws)
+        else:
+            starts = frame.h[:, None].expand(-1, draws.samples, -1, -1)
+        paths = draw_in_chunks(draws, starts, self.row_bytes, reverse)
+        return paths if in_series else self._widened(paths, batch)
+
+    def _widened(self, paths: Float[Tensor, "B S K M"], batch: Batch) -> Float[Tensor, "B S K M"]:
+        """The paths, ``spread`` times as far from the point forecast."""
+        if float(self.spread) == 1.0:
+            return paths
+        point = self.reverse_point(batch)[:, None]
+        return point + self.spread * (paths - point)
+
+    @torch.no_grad()
+    def calibrate(self, train: Windows, validation: Windows) -> None:
+        """In the residual's coordinates, select the spread on validation windows."""
+        if self.config.coordinates == "residual":
+            walk = Walk(self)
+            calibrator = Calibrator(walk, walk, self.label, validation)
+            self.spread.fill_(1.0)
+            self.spread.fill_(calibrator.choose(Choices((0.0,), SPREADS, (0.0,))).spread)
 
     def _reverse(
         self,
@@ -148,7 +177,20 @@ class Diffusion(Forecaster):
             step_grid(self.steps, steps),
             s,
             full_first=self.config.sampler.first_step == "full",
+            deviation=self.denoiser.deviation,
         )
+
+    def _frame(
+        self, batch: Batch, window: WindowScale, seeds: Sequence[int] | None = None
+    ) -> Frame:
+        """The coordinates of a batch; with ``seeds`` h is a draw of the prior, if it has any."""
+        if self.config.coordinates == "residual":
+            assert isinstance(self.prior, ResidualCopula)
+            with torch.no_grad():
+                return ResidualFrame(self.prior.chart(batch), window)
+        if seeds is None:
+            return SeriesFrame(window, self._point_prior(batch, window))
+        return SeriesFrame(window, self._prior_samples(batch, window, Draws(1, list(seeds)))[:, 0])
 
     def _normalise(self, batch: Batch) -> tuple[WindowScale, Float[Tensor, "B K L"]]:
         """The window's level and scale, and the normalised history, 0 where missing."""

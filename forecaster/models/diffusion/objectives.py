@@ -39,7 +39,7 @@ class PathModel(Protocol):
     def step_errors(
         self, batch: Batch, t: Int[Tensor, " B"], noise: Float[Tensor, "B K M"], seeds: list[int]
     ) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:
-        """Prediction and target of the network at steps t, and the mask; data in z-scores."""
+        """Prediction and target of the network at steps t, and the weight of each entry."""
 
     def reverse_samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
         """Sample paths by reverse sampling, in z-scores."""
@@ -69,10 +69,15 @@ class Objective:
 
 
 class PathObjectiveConfig(PartConfig):
-    """The error of the network at a random step of the path (S²DBM: L1; the others: squared)."""
+    """The error of the network at a random step of the path (S²DBM: L1; the others: squared).
+
+    ``select_by``: the early-stopping metric, that error, or the proper scores of ``samples`` at
+    the steps that a forecast takes.
+    """
 
     name: Literal["path"] = "path"
     loss: Loss = "l1"
+    select_by: Literal["path", "samples"] = "path"
 
 
 @register("objective", PathObjectiveConfig)
@@ -96,6 +101,8 @@ class PathObjective(Objective):
         The point forecast's steps alone would select a network that still copies h, whose samples
         hardly spread.
         """
+        if self.config.select_by == "samples":
+            return SamplesObjective(SamplesObjectiveConfig(point=0.0)).score(model, batch)
         grid_steps = [t for grid in model.step_grids() for t in grid[:-1]]
         steps = torch.tensor(grid_steps, device=batch.index.device)
         t = steps[torch.arange(len(batch), device=steps.device) % len(steps)]

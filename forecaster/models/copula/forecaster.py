@@ -1,0 +1,84 @@
+"""A point forecast plus residual paths from their Gaussian copula."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from forecaster.config.parts import register
+from forecaster.config.sections import Positive
+from forecaster.data.windows import Batch
+from forecaster.models.base import Shape
+from forecaster.models.bootstrap.base import ResidualModel, ResidualModelConfig
+from forecaster.models.copula.law import MOST_NUMBERS, ResidualLaw
+
+
+class ResidualCopulaConfig(ResidualModelConfig):
+    """A point model plus residual paths from a Gaussian copula: the marginals, scales and
+    correlations of its residuals, in place of the residuals themselves.
+
+    ``paths``: the largest number of residual paths that it is fitted on. ``phase_window``: mean and
+    size of the residuals are those of phases of the season that differ by at most this number of
+    steps (None: of all; ``auto``: 1, in seasons of less than 24 steps 0). All others: see
+    ``residual-bootstrap``.
+    """
+
+    name: Literal["residual-copula"] = "residual-copula"
+    residuals: Literal["train", "validation", "both"] = "train"
+    paths: Positive = 4000
+    phase_window: Annotated[int, Field(ge=0)] | Literal["auto"] | None = "auto"
+    scale: Literal["deviation", "learnt"] = "learnt"
+    scale_power: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = "auto"
+    spread: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The residual's coordinates in a batch of windows: y = centre + size·e(w), w ~ N(0, 1)."""
+
+    law: ResidualLaw
+    centre: Float[Tensor, "B K M"]
+    size: Float[Tensor, "B K M"]
+
+    def of(self, windows: Int[Tensor, " n"]) -> "Chart":
+        """That of windows by number."""
+        return Chart(self.law, self.centre[windows], self.size[windows])
+
+    def noise(self, y: Float[Tensor, "B K M"]) -> Float[Tensor, "B K M"]:
+        """w of paths in z-scores."""
+        return self.law.noise((y - self.centre) / self.size)
+
+    def path(self, w: Float[Tensor, "B K M"]) -> Float[Tensor, "B K M"]:
+        """The path in z-scores of w."""
+        return self.centre + self.size * self.law.errors(w)
+
+    def mean(self, w: Float[Tensor, "B K M"]) -> Float[Tensor, "B K M"]:
+        """The mean path of normal noise of mean w and variance 1."""
+        return self.centre + self.size * self.law.mean_errors(w)
+
+
+@register("forecaster", ResidualCopulaConfig)
+class ResidualCopula(ResidualModel):
+    """Residual paths from their Gaussian copula: see ``ResidualLaw``."""
+
+    def __init__(self, config: ResidualCopulaConfig, shape: Shape) -> None:
+        super().__init__(config, shape)
+        self.copula = ResidualLaw(config.scale, config.phase_window, shape)
+        self.copula.power.fill_(self.choices.powers[0])
+
+    @property
+    def law(self) -> ResidualLaw:
+        return self.copula
+
+    @property
+    def most_paths(self) -> int:
+        each = self.copula.means[0].numel()
+        return min(self.config.paths, max(MOST_NUMBERS // each, 1))
+
+    def chart(self, batch: Batch) -> Chart:
+        """The residual's coordinates in each window, without the factor ``spread``."""
+        mean, size = self.copula.spread(batch)
+        h = self.base.predict_with_label(batch)
+        return Chart(self.copula, self.widening().centre(h, mean), size)
