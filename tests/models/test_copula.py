@@ -1,0 +1,373 @@
+"""The copula of residuals: its marginals, its correlation, its seasons and series, its samples."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from scipy import stats
+
+from forecaster.config.parts import build
+from forecaster.data.windows import Batch, Windows
+from forecaster.diffusion.drawing import Draws
+from forecaster.models.base import Forecaster, Shape
+from forecaster.models.copula import ResidualCopula, ResidualCopulaConfig, correlation
+from forecaster.models.copula.correlation import Correlation
+from forecaster.models.copula.law import ResidualLaw
+from forecaster.models.copula.marginals import NormalScores
+from forecaster.models.diffusion.config import DiffusionConfig
+
+K, L, H, SEASON = 2, 16, 4, 6
+SHAPE = Shape(K, L, H, SEASON)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> Iterator[None]:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        yield
+
+
+def correlated(rows: int, channels: int = K, length: int = H) -> torch.Tensor:
+    """Standard normal paths (rows, K, M): .6 between neighbouring channels, .8 between leads."""
+    over = [0.6, 0.8]
+    roots = [
+        torch.linalg.cholesky(r ** (torch.arange(n)[:, None] - torch.arange(n)).abs().float())
+        for r, n in zip(over, (channels, length), strict=True)
+    ]
+    return roots[0] @ torch.randn(rows, channels, length) @ roots[1].T
+
+
+# --- marginals
+
+
+def test_scores_and_values_are_inverse_in_the_middle_and_in_the_tails() -> None:
+    scores = NormalScores(K, H)
+    scores.fit(torch.randn(400, K, H).exp())
+    z = torch.linspace(-8, 8, 1001)[:, None, None].expand(-1, K, H)
+    torch.testing.assert_close(scores.scores(scores.values(z)), z, rtol=1e-3, atol=1e-3)
+    assert bool((scores.values(z).diff(dim=0) > 0).all())
+
+
+def test_equal_values_have_scores_of_their_own() -> None:
+    """Of a channel whose errors are all 0, too: its scores lie at 0, and its values near 0."""
+    scores = NormalScores(1, 2)
+    values = torch.zeros(50, 1, 2)
+    values[:25, 0, 1] = 1.0
+    mean = scores.fit(values)
+    z = torch.linspace(-3, 3, 7)[:, None, None].expand(-1, 1, 2)
+    torch.testing.assert_close(scores.scores(scores.values(z)), z, rtol=0, atol=1e-3)
+    assert float(scores.values(z)[:, 0, 0].abs().max()) < 0.01
+    assert float(mean[0, 1]) == pytest.approx(0.5, abs=0.02)
+
+
+def test_marginals_are_those_of_the_values_and_their_mean_is_0() -> None:
+    scores, law = NormalScores(1, 2), stats.expon
+    drawn = torch.from_numpy(law.rvs(size=(20_000, 1, 2), random_state=1)).float()
+    mean = scores.fit(drawn)
+    torch.testing.assert_close(mean, drawn.mean(0), rtol=0.01, atol=0)
+    for level in (0.02, 0.1, 0.5, 0.9, 0.99):
+        z = torch.full((1, 1, 2), float(stats.norm.ppf(level)))
+        found = scores.values(z) + mean
+        torch.testing.assert_close(found, torch.full_like(z, law.ppf(level)), rtol=0.05, atol=0.02)
+    drawn = scores.values(torch.randn(100_000, 1, 2))
+    torch.testing.assert_close(drawn.mean(0), torch.zeros(1, 2), rtol=0, atol=0.015)
+    for shift in (-1.0, 0.5):
+        shifted = scores.values(torch.randn(100_000, 1, 2) + shift).mean(0)
+        [expected] = scores.mean(torch.full((1, 1, 2), shift))
+        torch.testing.assert_close(shifted, expected, rtol=0, atol=0.015)
+
+
+# --- correlation
+
+
+@pytest.mark.parametrize("rank", [2, 256])
+def test_whitening_is_the_inverse_of_colouring_and_keeps_the_variance_of_each_entry(
+    rank: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(correlation, "_RANK", rank)
+    found = Correlation(5, 7)
+    z = correlated(5000, 5, 7)
+    found.fit(z)
+    torch.testing.assert_close(found.whiten(found.colour(z)), z, rtol=0, atol=1e-4)
+    basis = torch.eye(35).view(35, 5, 7)
+    variances = found.colour(basis).square().sum(0)  # colour is linear
+    torch.testing.assert_close(variances, torch.ones(5, 7), rtol=0, atol=1e-4)
+
+
+def test_the_correlation_is_that_of_the_paths() -> None:
+    found, z = Correlation(3, 6), correlated(40_000, 3, 6)
+    found.fit(z)
+    basis = torch.eye(18).view(18, 3, 6)
+    root = found.colour(basis).flatten(1)
+    channels = 0.6 ** (torch.arange(3)[:, None] - torch.arange(3)).abs()
+    leads = 0.8 ** (torch.arange(6)[:, None] - torch.arange(6)).abs()
+    torch.testing.assert_close(root.T @ root, torch.kron(channels, leads), rtol=0, atol=0.04)
+    white = found.whiten(z).flatten(1)
+    torch.testing.assert_close(torch.corrcoef(white.T), torch.eye(18), rtol=0, atol=0.1)
+
+
+def test_a_variance_of_its_own_in_each_direction() -> None:
+    """No product of a covariance of channels and one of leads has these variances."""
+    variances = torch.tensor([[4.0, 0.5], [0.5, 1.0]]) / 1.5
+    turn = torch.tensor([[1.0, 1.0], [-1.0, 1.0]]) / math.sqrt(2)
+    z = turn @ (torch.randn(40_000, 2, 2) * variances.sqrt()) @ turn.T
+    found = Correlation(2, 2)
+    found.fit(z)
+    root = found.colour(torch.eye(4).view(4, 2, 2)).flatten(1)
+    torch.testing.assert_close(root.T @ root, torch.cov(z.flatten(1).T), rtol=0, atol=0.05)
+
+
+def test_of_many_channels_the_rest_has_the_variance_of_what_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One factor and independent rests: one component holds all that there is."""
+    monkeypatch.setattr(correlation, "_RANK", 1)
+    factor = torch.randn(20_000, 1, 3).expand(-1, 6, -1)
+    z = math.sqrt(0.7) * factor + math.sqrt(0.3) * torch.randn(20_000, 6, 3)
+    found = Correlation(6, 3)
+    found.fit(z)
+    root = found.colour(torch.eye(18).view(18, 6, 3)).flatten(1)
+    across = torch.full((6, 6), 0.7).fill_diagonal_(1.0)
+    expected = torch.kron(across, torch.eye(3))
+    torch.testing.assert_close(root.T @ root, expected, rtol=0, atol=0.05)
+
+
+# --- the law
+
+
+def fitted(
+    paths: torch.Tensor,
+    times: torch.Tensor | None = None,
+    owners: torch.Tensor | None = None,
+    logs: torch.Tensor | None = None,
+    power: float = 0.0,
+    shape: Shape = SHAPE,
+) -> ResidualLaw:
+    """The law of these residual paths, of windows of the same scale by default."""
+    count = len(paths)
+    law = ResidualLaw("deviation", "auto", shape)
+    law.power.fill_(power)
+    law.fill(
+        paths,
+        torch.arange(count) if times is None else times,
+        torch.zeros(count),
+        torch.zeros(count, shape.channels, 1) if logs is None else logs,
+        torch.zeros(count, dtype=torch.int64) if owners is None else owners,
+    )
+    return law
+
+
+def windows_at(times: list[int], series: int = 0, scale: float = 1.0) -> Batch:
+    """Windows of a history whose deviation is ``scale``."""
+    count = len(times)
+    past = scale * torch.tensor([1.0, -1.0]).repeat(L // 2).expand(count, K, L)
+    future = torch.zeros(count, K, H)
+    return Batch(
+        past,
+        torch.ones_like(past),
+        future,
+        torch.ones_like(future),
+        torch.arange(count),
+        torch.tensor(times),
+        torch.full((count,), series),
+    )
+
+
+def test_mean_and_size_go_by_the_place_in_the_season() -> None:
+    times = torch.arange(6000)
+    phase = times % SEASON
+    level, size = phase.float() - 2.5, 1 + phase.float()
+    paths = level[:, None, None] + size[:, None, None] * torch.randn(6000, K, H)
+    law = fitted(paths, times)
+    mean, found = law.spread(windows_at([*range(6000, 6000 + SEASON)]))
+    wanted = torch.arange(6000, 6000 + SEASON) % SEASON
+    torch.testing.assert_close(
+        mean, (wanted.float() - 2.5)[:, None, None].expand_as(mean), rtol=0, atol=0.5
+    )
+    ratio = found[wanted == 5] / found[wanted == 0]
+    torch.testing.assert_close(ratio, torch.full_like(ratio, 6.0), rtol=0.15, atol=0)
+
+
+def test_a_season_that_comes_round_too_seldom_has_no_table() -> None:
+    paths = torch.randn(3 * SEASON, K, H)
+    assert len(fitted(paths).means) == 1
+    assert len(fitted(torch.randn(4 * SEASON, K, H)).means) == SEASON
+    longer = replace(SHAPE, seasons=(SEASON, 4 * SEASON))
+    assert len(fitted(torch.randn(15 * SEASON, K, H), shape=longer).means) == SEASON
+    assert len(fitted(torch.randn(17 * SEASON, K, H), shape=longer).means) == 4 * SEASON
+
+
+def test_residuals_grow_with_the_scale_of_the_window() -> None:
+    logs = torch.randn(4000, K, 1) / 2
+    paths = logs.exp() * torch.randn(4000, K, H)
+    law = fitted(paths, logs=logs, power=1.0)
+    _, small = law.spread(windows_at([4000], scale=1.0))
+    _, large = law.spread(windows_at([4000], scale=3.0))
+    torch.testing.assert_close(large / small, torch.full_like(small, 3.0), rtol=1e-3, atol=0)
+
+
+def test_each_series_has_its_own_size_of_error() -> None:
+    shape = replace(SHAPE, series=2)
+    owners = torch.arange(8000) % 2
+    paths = (1 + 3 * owners)[:, None, None] * torch.randn(8000, K, H)
+    law = fitted(paths, torch.arange(8000) // 2, owners, shape=shape)
+    sizes = [law.spread(windows_at([4001], series=number))[1] for number in (0, 1)]
+    torch.testing.assert_close(
+        sizes[1] / sizes[0], torch.full_like(sizes[0], 4.0), rtol=0.05, atol=0
+    )
+    draws = law.draw(windows_at([4001], series=1), Draws(4000, [1]))[0][0]
+    assert float(draws.std()) == pytest.approx(4.0, rel=0.05)
+
+
+def test_missing_residuals_do_not_count() -> None:
+    paths = torch.randn(3000, K, H)
+    paths[::3, 0, 1] = torch.nan
+    law = fitted(paths)
+    draws = law.draw(windows_at([3001]), Draws(4000, [1]))[0][0]
+    assert bool(draws.isfinite().all())
+    assert float(draws[:, 0, 1].std()) == pytest.approx(1.0, rel=0.06)
+
+
+# --- the forecaster, and the bridge in its coordinates
+
+
+def series(rows: int, seed: int = 0) -> torch.Tensor:
+    """Two channels of noise, skewed and correlated over time."""
+    source = torch.Generator().manual_seed(seed)
+    noise = torch.randn(rows + 3, K, generator=source)
+    smooth = noise[3:] + noise[2:-1] + noise[1:-2] + noise[:-3]
+    return (smooth / 2).exp()
+
+
+def cut(values: torch.Tensor, start: int = 0) -> Windows:
+    return Windows([values.numpy()], [(L, len(values))], L, H, [start])
+
+
+TRAIN, VALIDATION = cut(series(1500)), cut(series(300, 9), 1500)
+PRIOR = {
+    "name": "residual-copula",
+    "base": {"name": "linear", "norm": "none"},
+    "spread": 1.0,
+    "scale_power": 0.0,
+    "bias": 1.0,
+}
+
+
+def prepared(**settings: object) -> ResidualCopula:
+    torch.manual_seed(0)
+    config = ResidualCopulaConfig.model_validate({**PRIOR, **settings})
+    model = build(config, SHAPE).eval()
+    model.calibrate(TRAIN, VALIDATION)
+    return model
+
+
+def bridge_of(prior: ResidualCopula, **settings: object) -> Forecaster:
+    """An untrained bridge in the coordinates of this prior."""
+    given = {
+        "prior": PRIOR,
+        "prior_training": "first",
+        "coordinates": "residual",
+        "predicts": "innovation",
+        "network": {"name": "mixer", "width": 8, "layers": 1, "dropout": 0.0},
+        "label": 0,
+        "sampler": {"s": 2.0},
+        **settings,
+    }
+    torch.manual_seed(1)
+    model = build(DiffusionConfig.model_validate(given), SHAPE).eval()
+    model.prior.load_state_dict(prior.state_dict())
+    return model
+
+
+BATCH = VALIDATION[torch.arange(0, 40, 8)]
+
+
+def test_a_chart_is_invertible_and_its_noise_is_white() -> None:
+    chart = prepared().chart(TRAIN[torch.arange(len(TRAIN))])
+    w = chart.noise(TRAIN[torch.arange(len(TRAIN))].future)
+    torch.testing.assert_close(
+        chart.path(w), TRAIN[torch.arange(len(TRAIN))].future, rtol=1e-3, atol=1e-3
+    )
+    spread = torch.cov(w.flatten(1).T)
+    torch.testing.assert_close(spread, torch.eye(K * H), rtol=0, atol=0.12)
+
+
+def test_samples_are_centred_on_the_point_forecast() -> None:
+    model = prepared()
+    paths = model.sample(BATCH, Draws(20_000, list(range(len(BATCH)))))
+    spread = paths.std(1)
+    off = (paths.mean(1) - model.predict(BATCH)) / spread
+    assert float(off.abs().max()) < 0.04
+
+
+@pytest.mark.parametrize("total", [1, 3, 50])
+@pytest.mark.parametrize("steps", [1, 3, 20])
+def test_an_untrained_bridge_draws_the_copula_in_any_number_of_steps(
+    total: int, steps: int
+) -> None:
+    if steps > total:
+        pytest.skip("no more steps than the path has")
+    prior = prepared()
+    schedule = {"name": "bridge", "steps": total}
+    sampler = {"s": 2.0, "steps": steps, "point_steps": steps}
+    model = bridge_of(prior, schedule=schedule, sampler=sampler)
+    one = replace_rows(BATCH, 1)
+    ours = model.sample(one, Draws(4000, [7]))[0].flatten(1)
+    theirs = prior.sample(one, Draws(4000, [8]))[0].flatten(1)
+    for entry in range(K * H):
+        assert stats.ks_2samp(ours[:, entry], theirs[:, entry]).pvalue > 1e-3
+    ranks = [stats.spearmanr(each).statistic for each in (ours.numpy(), theirs.numpy())]
+    assert abs(ranks[0] - ranks[1]).max() < 0.08
+    torch.testing.assert_close(model.predict(one), prior.predict(one), rtol=0, atol=1e-4)
+
+
+def replace_rows(batch: Batch, count: int) -> Batch:
+    """The first windows of a batch."""
+    return Batch(*(getattr(batch, name)[:count] for name in Batch.__dataclass_fields__))
+
+
+def test_without_noise_an_untrained_bridge_ends_at_the_median_of_the_copula() -> None:
+    prior = prepared()
+    model = bridge_of(prior)
+    chart = prior.chart(BATCH)
+    frame = model._frame(BATCH, model._normalise(BATCH)[0])
+    given = model._inputs(model.condition(BATCH.past, BATCH.past_mask, None), frame.seen)
+    w = model._reverse(frame.h, given, torch.zeros_like, 50, s=0.0)
+    assert not w.any()
+    median = chart.centre + chart.size * prior.copula.marginals.values(torch.zeros_like(w))
+    torch.testing.assert_close(frame.leave(w, torch.arange(len(w))), median, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", ["bridge", "ddpm"])
+def test_the_target_of_an_innovation_has_variance_1_at_every_step(schedule: str) -> None:
+    path = {"schedule": {"name": schedule, "steps": 20}, "sampler": {"steps": 1, "point_steps": 1}}
+    model = bridge_of(prepared(), **path)
+    everything = TRAIN[torch.arange(len(TRAIN))]
+    for step in (1, 10, 20):
+        t = torch.full((len(everything),), step)
+        out, wanted, weight = model.step_errors(
+            everything, t, torch.randn(len(everything), K, H), list(range(len(everything)))
+        )
+        assert not out.any()
+        assert bool((weight == 1).all())
+        assert float(wanted.std()) == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_window_counts_as_far_as_it_is_observed() -> None:
+    """And what stands under the mask has no say."""
+    model = bridge_of(prepared())
+    mask = torch.ones_like(BATCH.future_mask)
+    mask[0, 0, :2] = 0
+    noise, t = torch.randn(len(BATCH), K, H), torch.full((len(BATCH),), 20)
+    found = []
+    for hidden in (0.0, 100.0):
+        future = torch.where(mask > 0, BATCH.future, hidden)
+        batch = replace(BATCH, future=future, future_mask=mask)
+        found.append(model.step_errors(batch, t, noise, [1, 2, 3, 4, 5]))
+    for first, second in zip(*found, strict=True):
+        torch.testing.assert_close(first, second)
+    weight = found[0][2]
+    assert float(weight[0].unique()) == pytest.approx(1 - 2 / (K * H))
+    assert bool((weight[1:] == 1).all())
