@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from forecaster.config.parts import ForecasterPart
-from forecaster.config.sections import Joined, Names, Positive, Section, nearest
+from forecaster.config.sections import Fraction, Joined, Names, Positive, Section, nearest
 from forecaster.errors import UserError
 
 
@@ -73,6 +73,8 @@ class TrainerConfig(Section):
     (rounded up to whole epochs) are those of the model itself. ``epoch_batches``: the number of
     batches in an epoch, after which validation follows; the windows of a small file are repeated
     (None: all training windows, once). ``stage_batches``: likewise of a submodel.
+    ``weight_average``: the decay a step of an exponential moving average of the model's weights,
+    which is what is validated and saved (0: the last weights themselves).
     ``validation_windows``: the number of evenly spaced validation windows scored after each epoch
     (all by default). At the end ``point_windows`` of each split are scored with the point forecast
     (all by default) and ``score_windows`` with samples (0: none); the metrics ``windows`` and
@@ -92,6 +94,7 @@ class TrainerConfig(Section):
     stage_learning_rate: Annotated[float, Field(gt=0)] | None = None
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     patience: Positive = 3
+    weight_average: Fraction = 0.0
     gradient_clip: Annotated[float, Field(ge=0)] = 0.0
     validation_windows: Positive | None = None
     point_windows: Positive | None = None

@@ -25,7 +25,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
@@ -350,6 +350,9 @@ def _callbacks(stage: Stage, work: _Work) -> list[pl.Callback]:
     """The seed of each step, the limit of time, and, of one process, what is told."""
     title = work.name + stage.title
     callbacks: list[pl.Callback] = [StepSeed(work.config.seed)]
+    if stage.config.weight_average:
+        average = EMAWeightAveraging(use_buffers=False, decay=stage.config.weight_average)
+        callbacks.append(average)
     if work.limit is not None:
         callbacks.append(_Stop(work.limit, stage.folder / "stopped", title))
     if work.course.data.share.rank == 0:
@@ -412,6 +415,7 @@ def _stage_settings(config: TrainerConfig) -> TrainerConfig:
         "max_steps": None,
         "epoch_batches": config.stage_batches,
         "learning_rate": rate,
+        "weight_average": 0.0,
     }
     return config.model_copy(update=budget)
 

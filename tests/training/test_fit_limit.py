@@ -130,3 +130,29 @@ def test_the_last_of_a_number_of_steps_is_no_stop(step: int, at_end: bool, tmp_p
     stop.on_train_batch_end(trainer, None, None, None, step - 1)  # type: ignore[arg-type]
     assert trainer.should_stop is not at_end
     assert (tmp_path / "stage0" / "stopped").exists() is not at_end
+
+
+def test_a_suspended_fit_goes_on_with_its_average_of_the_weights(tmp_path: Path) -> None:
+    settings = {"max_epochs": 4, "weight_average": 0.9}
+    with pytest.raises(OutOfTimeError):
+        fitted(tmp_path / "parted", new_limit(0, suspends=True), **settings)
+    model, *_ = fitted(tmp_path / "parted", None, **settings)
+    expected, *_ = fitted(tmp_path / "whole", None, **settings)
+    assert torch.equal(weights(model), weights(expected))
+
+
+def test_what_is_saved_is_the_moving_average_of_the_weights(tmp_path: Path) -> None:
+    """An epoch of n steps leaves w_1 at first, and .9 of what there was and .1 of w_n after each."""
+    average = torch.zeros(0)
+    for steps in range(1, 5):
+        model, *_ = fitted(tmp_path / f"plain{steps}", None, max_steps=steps, learning_rate=0.03)
+        step = weights(model)
+        average = step if steps == 1 else 0.9 * average + 0.1 * step
+        found, *_ = fitted(
+            tmp_path / f"average{steps}",
+            None,
+            max_steps=steps,
+            learning_rate=0.03,
+            weight_average=0.9,
+        )
+        torch.testing.assert_close(weights(found), average)

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from forecaster.config.parts import base_of, register
-from forecaster.config.sections import PartConfig, Weight
+from forecaster.config.sections import Fraction, PartConfig, Weight
 from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws, generator
 from forecaster.models.base import Loss, masked_mean, path_errors, with_label
@@ -72,12 +72,14 @@ class PathObjectiveConfig(PartConfig):
     """The error of the network at a random step of the path (S²DBM: L1; the others: squared).
 
     ``select_by``: the early-stopping metric, that error, or the proper scores of ``samples`` at
-    the steps that a forecast takes.
+    the steps that a forecast takes. ``noise_free``: the share of windows whose path is shown
+    without noise, as the walk of the point forecast meets it.
     """
 
     name: Literal["path"] = "path"
     loss: Loss = "l1"
     select_by: Literal["path", "samples"] = "path"
+    noise_free: Fraction = 0.0
 
 
 @register("objective", PathObjectiveConfig)
@@ -93,6 +95,8 @@ class PathObjective(Objective):
         t = torch.randint(1, model.steps + 1, (len(batch),), device=batch.past.device)
         past = batch.past
         noise = torch.randn(_path_shape(model, batch), device=past.device, dtype=past.dtype)
+        if self.config.noise_free > 0:
+            noise = noise * (torch.rand(len(batch), 1, 1).to(past) >= self.config.noise_free)
         return self._error(model, batch, t, noise, seeds)
 
     def score(self, model: PathModel, batch: Batch) -> Float[Tensor, ""]:
