@@ -13,6 +13,7 @@ from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster, Shape
 from forecaster.models.diffusion.config import DiffusionConfig
+from forecaster.models.scoring_rules import sample_score
 
 B, K, L, H, P, T = 3, 2, 16, 6, 2, 12
 GRID = [12, 9, 6, 3, 0]
@@ -183,3 +184,29 @@ def test_the_error_is_the_mean_over_what_is_observed(kind: str) -> None:
     expected = error.mean() if kind == "l1" else (error**2).mean()
     torch.testing.assert_close(model.loss(seen), expected)
     torch.testing.assert_close(model.score(seen), expected)
+
+
+def test_the_scores_of_samples_select_the_epoch_if_asked_to() -> None:
+    model = talkative(made(objective={"name": "path", "loss": "mse", "select_by": "samples"}))
+    paths = model.reverse_samples(seen := batch(), Draws(16, seen.index.tolist()))
+    target = torch.cat([seen.past[..., -P:], seen.future], 2)
+    expected = sample_score(paths, target, torch.ones_like(target))
+    torch.testing.assert_close(model.score(seen), expected)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_share_of_the_paths_is_shown_without_noise(share: float) -> None:
+    model, seen = made(objective={"name": "path", "noise_free": share}), batch(2000)
+    met: list[tuple[torch.Tensor, torch.Tensor]] = []
+    model.denoiser.network.register_forward_pre_hook(
+        lambda module, given: met.append((given[0][..., -(P + H) :, 0], given[1]))
+    )
+    model.loss(seen)
+    [(y_t, t)] = met
+    window, _ = model._normalise(seen)
+    y_0 = window.apply(torch.cat([seen.past[..., -P:], seen.future], 2))
+    h = window.apply(model.prior.predict_with_label(seen))
+    noise = (y_t - model.process.mix(y_0, h, torch.zeros_like(h), t)).abs().amax((1, 2))
+    noisy = t < T  # the bridge's end has none
+    found = float((noise[noisy] < 1e-4).float().mean())
+    assert found == pytest.approx(share, abs=0.04)

@@ -31,7 +31,7 @@ MEMBERS = {
 
 def published(name: str) -> tuple[list[float], list[float], list[float]]:
     """a, g, b of a member as its paper has them, number by number."""
-    if name.startswith("s2dbm"):  # arXiv 2411.04491, the Brownian bridge with T = 50
+    if name.startswith(("s2dbm", "residual")):  # arXiv 2411.04491, the Brownian bridge with T = 50
         share = [t / 50 for t in range(51)]
         return [1 - x for x in share], share, [math.sqrt(2 * (x - x**2)) for x in share]
     if name in {"csdi", "sssd", "cddpm"}:  # quadratic from 1e-4 to .5 in 50 steps

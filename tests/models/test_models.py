@@ -394,6 +394,12 @@ def test_prior_kept_gets_no_gradient_from_the_network() -> None:
 
 DDPM = {"name": "ddpm", "steps": 10}
 ONE_STEP = {"s": 2.0, "steps": 1, "point_steps": 1}
+RESIDUAL = {
+    "coordinates": "residual",
+    "prior": {"name": "residual-copula"},
+    "prior_training": "first",
+    "predicts": "innovation",
+}
 
 
 @pytest.mark.parametrize(
@@ -443,6 +449,18 @@ ONE_STEP = {"s": 2.0, "steps": 1, "point_steps": 1}
         ({"condition": {"name": "history"}}, "model.label: a network that is given the history"),
         ({"objective": {"name": "samples"}, "sampler": ONE_STEP}, "all draws would be the same"),
         ({"network": {"name": "residual", "heads": 3}}, "heads 3 has to divide channels 8"),
+        ({"predicts": "innovation"}, "an innovation is that of white noise"),
+        ({"coordinates": "residual"}, "residual needs a prior that knows the distribution"),
+        (
+            {"coordinates": "residual", "prior": None, "schedule": DDPM},
+            "residual needs a prior that knows the distribution",
+        ),
+        (RESIDUAL | {"prior_training": "joint"}, "residuals are known once the prior is trained"),
+        (RESIDUAL | {"condition": {"name": "mixup"}}, "mixup mixes in the series itself"),
+        (
+            RESIDUAL | {"objective": {"name": "samples"}, "sampler": ONE_STEP | {"s": 0.0}},
+            "all draws would be the same",
+        ),
     ],
 )
 def test_impossible_settings_are_refused(change: dict[str, object], message: str) -> None:
@@ -454,6 +472,9 @@ COMBINATIONS = {
     "bridge, S4 layers": {"network": {"name": "residual", "time": "s4", "layers": 1}},
     "bridge from a transformer": {"prior": {"name": "transformer", "patch": 6}},
     "bridge from drawn residuals": {"prior": {"name": "residual-bootstrap"}, "sampler": ONE_STEP},
+    "bridge in the residual's coordinates": RESIDUAL,
+    "the same with a label": RESIDUAL | {"label": 6},
+    "noise in the residual's coordinates": RESIDUAL | {"schedule": DDPM, "predicts": "noise"},
     "trained on its samples": {"objective": {"name": "samples"}, "network": {"name": "mixer"}},
     "noise pulled to the prior": {"schedule": DDPM | {"pull_to_prior": True}, "predicts": "noise"},
     "cosine, no prior": {

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 _LEVELS, _FEWEST, _MOST_NUMBERS = 129, 17, 2**24
 # the outermost level, in standard deviations
 _REACH = 3.5
+# the largest score: beyond it the tail is a guess that a path's noise should not hang on
+_MOST = 5.0
 # what is added to the slope of e over z, so that equal values have different scores
 _SLOPE = 1e-3
 # nodes of the integrals over a standard normal number
@@ -72,13 +74,13 @@ class NormalScores(nn.Module):
         return start + (flat[index + 1] - start) * (place - low)
 
     def scores(self, e: Float[Tensor, "n K M"]) -> Float[Tensor, "n K M"]:
-        """z of values, the inverse of ``values``."""
+        """z of values, the inverse of ``values``, between −5 and 5."""
         count = self.levels.shape[2]
         sought = e.permute(1, 2, 0).contiguous()
         low = torch.searchsorted(self.levels, sought, right=True).sub(1).clamp(0, count - 2)
         start, end = self.levels.gather(2, low), self.levels.gather(2, low + 1)
         place = low + (sought - start) / (end - start)
-        return (place * self.spacing - self.reach).permute(2, 0, 1)
+        return (place * self.spacing - self.reach).clamp(-_MOST, _MOST).permute(2, 0, 1)
 
     def mean(self, z: Float[Tensor, "n K M"]) -> Float[Tensor, "n K M"]:
         """E[e] of a normal number of mean z and variance 1."""
