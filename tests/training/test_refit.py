@@ -181,11 +181,12 @@ BRIDGE = (
     "trainer.stage_epochs=3",
     "trainer.stage_batches=4",
     "model.prior.base={name: average}",
-    "trainer.validation_windows=8",
+    "trainer.validation_windows=40",
     "trainer.learning_rate=0.001",
     "model.network.width=8",
     "model.network.layers=1",
     "model.prior.paths=40",
+    "model.objective.select_by=path",
 )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 # the largest number of components
 _RANK = 256
 # the share of the mean variance in that of each direction
-_SHRINKAGE = 0.02
+_SHRINKAGE = 0.001
 
 
 class Correlation(nn.Module):
