@@ -135,7 +135,7 @@ class Calibrator:
             self.law.scale_by(power)
             # the energy score says little of the centre and costs the most
             centres = [Widening(power, spreads[0], bias) for bias in biases]
-            bias = self._best(known, centres, 0.0)[1].bias
+            bias = self._best(known, centres, 0.0)[1].bias if len(centres) > 1 else biases[0]
             widenings = [Widening(power, spread, bias) for spread in spreads]
             best.append(self._best(known, widenings, 1.0))
         chosen = min(best)[1]
