@@ -372,3 +372,21 @@ def test_a_window_counts_as_far_as_it_is_observed() -> None:
     weight = found[0][2]
     assert float(weight[0].unique()) == pytest.approx(1 - 2 / (K * H))
     assert bool((weight[1:] == 1).all())
+
+
+def test_directions_of_little_variance_count_less_in_a_loss(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of two channels that nearly agree the difference; the weights are those of λ/(λ + c)."""
+    monkeypatch.setattr(correlation, "_SHRINKAGE", 0.0)
+    common = torch.randn(20_000, 1, 1)
+    z = torch.cat([common, common + 0.1 * torch.randn(20_000, 1, 1)], 1)
+    z = z / z.std(0)
+    found = Correlation(2, 1)
+    found.fit(z)
+    total, difference = (torch.tensor([[[1.0], [sign]]]) / math.sqrt(2) for sign in (1.0, -1.0))
+    half = 0.02  # of a mean variance of 1
+    for direction in (total, difference):
+        variance = float(((z * direction).sum(1) ** 2).mean())
+        weight = float((found.weigh(direction) ** 2).sum())
+        assert weight == pytest.approx(variance / (variance + half), rel=0.02)

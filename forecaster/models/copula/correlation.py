@@ -18,6 +18,8 @@ from torch import Tensor, nn
 _RANK = 256
 # the share of the mean variance in that of each direction
 _SHRINKAGE = 0.001
+# the variance, in that of the mean, at which a direction counts for half in a loss
+_HALF = 0.02
 
 
 class Correlation(nn.Module):
@@ -56,6 +58,15 @@ class Correlation(nn.Module):
     def whiten(self, z: Float[Tensor, "n K M"]) -> Float[Tensor, "n K M"]:
         """z → white noise, the inverse of ``colour``."""
         return self._stretch(z / self.sizes, self.variances.rsqrt())
+
+    def weigh(self, w: Float[Tensor, "n K M"]) -> Float[Tensor, "n K M"]:
+        """White noise with less of the directions in which z hardly varies.
+
+        A direction of variance λ has the weight λ/(λ + c) in a squared error, c a share of the mean
+        variance: most directions of smooth series are next to nothing in z.
+        """
+        half = _HALF * self.variances[:-1, :-1].mean()
+        return self._stretch(w, (self.variances / (self.variances + half)).sqrt())
 
     def _stretch(
         self, x: Float[Tensor, "n K M"], by: Float[Tensor, "R S"]

@@ -34,6 +34,9 @@ class Frame(Protocol):
     ) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:
         """The coordinates of paths in z-scores, and the weight of each in a loss."""
 
+    def weigh(self, errors: Float[Tensor, "B K M"]) -> Float[Tensor, "B K M"]:
+        """Errors of predicted paths as they count in a loss."""
+
     def leave(self, y: Float[Tensor, "n K M"], rows: Int[Tensor, " n"]) -> Float[Tensor, "n K M"]:
         """Paths in z-scores; ``rows``: the number of the window of each."""
 
@@ -56,6 +59,10 @@ class SeriesFrame:
         self, y: Float[Tensor, "B K M"], mask: Float[Tensor, "B K M"], seeds: Sequence[int]
     ) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:
         return self.window.apply(y) * mask, mask
+
+    def weigh(self, errors: Float[Tensor, "B K M"]) -> Float[Tensor, "B K M"]:
+        """They are those of z-scores."""
+        return errors * self.window.scale
 
     def leave(self, y: Float[Tensor, "n K M"], rows: Int[Tensor, " n"]) -> Float[Tensor, "n K M"]:
         return y * self.window.scale[rows] + self.window.level[rows]
@@ -88,6 +95,9 @@ class ResidualFrame:
         drawn = [torch.randn(y.shape[1:], generator=generator(seed, "missing")) for seed in seeds]
         path = torch.where(mask > 0, y, self.chart.path(torch.stack(drawn).to(y)))
         return self.chart.noise(path), mask.mean((1, 2), keepdim=True).expand_as(y)
+
+    def weigh(self, errors: Float[Tensor, "B K M"]) -> Float[Tensor, "B K M"]:
+        return self.chart.law.correlation.weigh(errors)
 
     def leave(self, y: Float[Tensor, "n K M"], rows: Int[Tensor, " n"]) -> Float[Tensor, "n K M"]:
         return self.chart.of(rows).path(y)

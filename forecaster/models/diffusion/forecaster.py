@@ -113,9 +113,9 @@ class Diffusion(Forecaster):
         y_t = self.process.mix(y_0, frame.h, noise, t)
         out = self.denoiser.output(y_t, frame.h, given, t)
         wanted = self.denoiser.target(y_0, frame.h, noise, t)
-        in_series = self.config.coordinates == "series" and self.config.predicts != "noise"
-        unit = window.scale if in_series else 1.0  # the series' errors are those of z-scores
-        return out * unit, wanted * unit, weight
+        if self.config.predicts == "noise":
+            return out, wanted, weight
+        return frame.weigh(out), frame.weigh(wanted), weight
 
     def reverse_point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K M"]:
         """Reverse sampling without noise from the prior's point forecast, in z-scores."""
