@@ -24,7 +24,7 @@ def models_list(as_json: bool) -> None:
 
     presets = {
         p.stem: p.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-        for p in sorted(CONFIGS.glob("*.yaml"))
+        for p in sorted(CONFIGS.glob("*.yaml"), key=lambda path: path.stem)
     }
     if as_json:
         print_json(presets)

@@ -25,9 +25,10 @@ import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from forecaster.config.parts import build
 from forecaster.config.schema import Config, TrainerConfig
@@ -351,8 +352,9 @@ def _callbacks(stage: Stage, work: _Work) -> list[pl.Callback]:
     title = work.name + stage.title
     callbacks: list[pl.Callback] = [StepSeed(work.config.seed)]
     if stage.config.weight_average:
-        average = EMAWeightAveraging(use_buffers=False, decay=stage.config.weight_average)
-        callbacks.append(average)
+        # interpolation leaves frozen weights as they are, to the last bit
+        average = get_ema_multi_avg_fn(stage.config.weight_average)
+        callbacks.append(WeightAveraging(use_buffers=False, multi_avg_fn=average))
     if work.limit is not None:
         callbacks.append(_Stop(work.limit, stage.folder / "stopped", title))
     if work.course.data.share.rank == 0:
