@@ -16,15 +16,20 @@ class Roles(TypedDict, total=False):
     Roles that are not given are detected; later tables are read like the training table.
 
     ``timestamp``: the time column, or those that give it together (``Date,Time``); ``target``: the
-    value columns; ``item_id``: the columns that name the series of a long table; ``freq``: the
-    interval, such as ``15min``, ``D``, ``MS``; ``timezone``: of local times; ``date_format``: how
-    dates are written (``dmy``, ``mdy``, a strptime format); ``locale``: the language of names of
-    months; ``on_gap``, ``on_duplicate``: what to do about missing and repeated times.
+    value columns; ``item_id``: the columns that name the series of a long table; ``decimal``,
+    ``thousands``: the marks in numbers; ``missing``: what else stands for a missing value, such as
+    ``-999``; ``freq``: the interval, such as ``15min``, ``D``, ``MS``; ``timezone``: of local
+    times; ``date_format``: how dates are written (``dmy``, ``mdy``, a strptime format);
+    ``locale``: the language of names of months; ``on_gap``, ``on_duplicate``: what to do about
+    missing and repeated times.
     """
 
     timestamp: str | Sequence[str] | None
     target: str | Sequence[str] | None
     item_id: str | Sequence[str] | None
+    decimal: Literal[".", ","] | None
+    thousands: Literal[",", ".", "'", "space"] | None
+    missing: str | float | Sequence[str | float] | None
     freq: str | None
     timezone: str | None
     date_format: str | None

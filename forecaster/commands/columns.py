@@ -20,6 +20,22 @@ _OPTIONS = {
         callback=names,
         help="The columns that name the series (long files).",
     ),
+    "decimal": click.option(
+        "--decimal",
+        type=click.Choice([".", ","]),
+        help="The decimal mark (default: the one that the numbers prove).",
+    ),
+    "thousands": click.option(
+        "--thousands",
+        type=click.Choice([",", ".", "'", "space"]),
+        help="The mark between thousands (default: the one that the numbers prove).",
+    ),
+    "missing": click.option(
+        "--missing",
+        metavar="CODE[,CODE…]",
+        callback=names,
+        help="Further texts or numbers that stand for a missing value, e.g. -200,-999.",
+    ),
     "freq": click.option(
         "--freq", help="The interval, e.g. 15min, h, D, B, W-MON, MS, ME, QE-DEC."
     ),

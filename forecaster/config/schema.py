@@ -7,16 +7,23 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from forecaster.config.parts import ForecasterPart
-from forecaster.config.sections import Fraction, Joined, Names, Positive, Section, nearest
+from forecaster.config.sections import Codes, Fraction, Joined, Names, Positive, Section, nearest
 from forecaster.errors import UserError
 
 
 class Columns(Section):
-    """The roles of a file's columns, and the policies for gaps and duplicates."""
+    """The roles of a file's columns, and the policies for gaps and duplicates.
+
+    ``decimal``, ``thousands``: the marks in numbers (None: those that the numbers prove);
+    ``missing``: further texts or numbers that stand for a missing value.
+    """
 
     timestamp: Joined | None = None
     target: tuple[str, ...] | None = None
     item_id: Names | None = None
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[",", ".", "'", "space"] | None = None
+    missing: Codes | None = None
     freq: str | None = None
     timezone: str | None = None
     date_format: str | None = None

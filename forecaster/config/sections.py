@@ -26,6 +26,16 @@ Joined = Annotated[str, BeforeValidator(_join)]
 Names = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_split)]
 
 
+def _texts(value: object) -> object:
+    if isinstance(value, int | float):
+        return (f"{value:.15g}",)
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else _split(value)
+
+
+# texts and numbers that stand for missing values, as texts
+Codes = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_texts)]
+
+
 class Section(BaseModel):
     """A section of the configuration: immutable, and without unknown keys."""
 

@@ -1,6 +1,7 @@
 """The columns of a table: text, numbers or times."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import SupportsIndex, overload
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+_HEAD = 20
 _AT_ONCE = 65_536  # cells made into Python strings at once
 
 
@@ -40,6 +42,11 @@ class Text(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         for begin in range(0, len(self), _AT_ONCE):
             yield from self.arrow.slice(begin, _AT_ONCE).to_pylist()
+
+    @cached_property
+    def head(self) -> list[str]:
+        """The first cells."""
+        return self[:_HEAD]
 
     def distinct(self) -> tuple["Text", NDArray[np.int64], NDArray[np.int64]]:
         """The distinct texts (m,) in their order, the first row of each, and each row's (n,)."""

@@ -1,6 +1,9 @@
 """Columns of a table as numbers."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -8,118 +11,169 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
+from forecaster.data.marks import NumberStyle, find, given_style, proves_decimal
+from forecaster.data.missing import Codes
 from forecaster.data.reading import RawTable
+from forecaster.data.written import has_numbers, infinite, read_written
 from forecaster.errors import UserError
 
 LARGEST = 1e36  # below float32's maximum of 3e38, so that sums do not overflow
-MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "-"})
-_SPELLINGS = sorted({f(code) for code in MISSING for f in (str.lower, str.upper, str.capitalize)})
 _AT_ONCE = 1 << 20  # cells converted at once
-_PROBE = 20  # rows that mostly tell whether a column is text
+_NAMED = 3  # columns that a decision names
+_POINT = re.compile(proves_decimal("."))
+
+Styles = Mapping[str, NumberStyle]
 
 
-def is_missing(cell: str) -> bool:
-    """Whether a cell stands for a missing value: blank, NA, NaN, null, none or ``-``."""
-    return cell.lower() in MISSING
+@dataclass(frozen=True)
+class Numbers:
+    """Values (n, K), nan where missing; the styles of the columns, and what to tell of them."""
+
+    values: NDArray[np.float64]
+    styles: Styles
+    decisions: tuple[str, ...]
 
 
-def is_text(column: Column, decimal: str) -> bool:
-    """Whether a column has values, none of which is a number."""
-    if not isinstance(column, Text):
-        return False
-    return _all_words(column[:_PROBE], decimal) is not False and bool(_all_words(column, decimal))
+def is_text(column: Column) -> bool:
+    """Whether a column has values, none of which is a number (with the unit of the others)."""
+    return isinstance(column, Text) and has_numbers(column) is False
 
 
-def _all_words(cells: Sequence[str], decimal: str) -> bool | None:
-    """Whether all cells but missing ones are no numbers; None without any."""
-    present = {cell for cell in cells if not is_missing(cell)}
-    return not any(_is_number(_with_point(cell, decimal)) for cell in present) if present else None
+def numbers(
+    raw: RawTable, names: Sequence[str], columns: Columns, known: Styles | None = None
+) -> Numbers:
+    """Columns as float64; raises UserError for cells that are neither numbers nor missing.
 
-
-def numbers(raw: RawTable, names: Sequence[str]) -> NDArray[np.float64]:
-    """Columns as float64 (n, K), nan where a value is missing; raises UserError for other cells."""
-    values = np.empty((len(raw.places), len(names)))
-    for begin, end in _batches(raw, names):
+    ``known``: the styles of the columns of a file whose further rows these are.
+    """
+    codes, given = Codes(columns.missing or ()), given_style(columns.decimal, columns.thousands)
+    styles = {name: (known or {}).get(name, given) for name in names}
+    values, examples = np.empty((len(raw.places), len(names))), dict[str, str]()
+    for begin, end in _batches(len(raw.places), len(names)):
         batch = names[begin:end]
-        texts = [column for name in batch if isinstance(column := raw.columns[name], Text)]
-        if len(texts) == len(batch) and (found := _plain_numbers(texts)) is not None:
-            values[:, begin:end] = found.reshape(len(texts), -1).T
+        if (plain := _plain(raw, batch, styles, codes)) is not None:
+            values[:, begin:end] = plain.T
             continue
-        for k in range(begin, end):
-            values[:, k] = _column(raw, names[k])
-    largest = np.maximum(np.fmax.reduce(values), -np.fmin.reduce(values))
-    for name, size, column in zip(names, largest.tolist(), values.T):
-        if size > LARGEST:
-            _check_size(raw, name, column)
+        for k, name in enumerate(batch, start=begin):
+            values[:, k], examples[name] = _column(raw, name, styles, codes)
+    decisions = [*_in_words(examples, styles), *_leave_out(raw, names, values, codes)]
+    _check_sizes(raw, names, values)
+    return Numbers(values, _with_common_mark(styles), tuple(decisions))
+
+
+def _batches(rows: int, columns: int) -> Iterator[tuple[int, int]]:
+    width = max(1, _AT_ONCE // max(rows, 1))
+    for begin in range(0, columns, width):
+        yield begin, min(begin + width, columns)
+
+
+def _plain(
+    raw: RawTable, names: Sequence[str], styles: dict[str, NumberStyle], codes: Codes
+) -> NDArray[np.float64] | None:
+    """Columns (K, n) of text in which a point, if there is one, is decimal; None for others."""
+    texts = [text for name in names if isinstance(text := raw.columns[name], Text)]
+    if len(texts) < len(names):
+        return None
+    cells = pa.chunked_array([chunk for text in texts for chunk in text.arrow.chunks])
+    missing = codes.usual(cells)
+    if pc.any(missing).as_py():
+        cells = pc.if_else(missing, "nan", cells)
+    try:
+        values = cells.cast(pa.float64()).to_numpy().reshape(len(texts), -1)
+    except pa.ArrowInvalid:
+        return None
+    found = [_with_point(text, styles[name]) for name, text in zip(names, texts, strict=True)]
+    plain = [style for style in found if style is not None]
+    if len(plain) < len(found):
+        return None
+    styles |= zip(names, plain, strict=True)
     return values
 
 
-def _batches(raw: RawTable, names: Sequence[str]) -> Iterator[tuple[int, int]]:
-    width = max(1, _AT_ONCE // max(len(raw.places), 1))
-    for begin in range(0, len(names), width):
-        yield begin, min(begin + width, len(names))
-
-
-def _plain_numbers(columns: Sequence[Text]) -> NDArray[np.float64] | None:
-    """The cells of columns, one after the other; None if one is neither a number nor missing."""
-    cells = pa.chunked_array([chunk for column in columns for chunk in column.arrow.chunks])
-    missing = pc.is_in(cells, value_set=pa.array(_SPELLINGS))
-    try:
-        if pc.any(missing).as_py():
-            cells = pc.if_else(missing, "nan", cells)
-        return cells.cast(pa.float64()).to_numpy()
-    except pa.ArrowInvalid:
+def _with_point(text: Text, known: NumberStyle) -> NumberStyle | None:
+    """The style of plain numbers; None where a point may be no decimal one, or a unit is due."""
+    if known.unit:
         return None
+    if known.decimal == ".":
+        return known
+    if not known.decimal and any(map(_POINT.search, text.head)):
+        return replace(known, decimal=".")
+    if not pc.any(pc.match_substring(text.arrow, ".")).as_py():
+        return known
+    proven = not known.decimal and find(text.arrow, proves_decimal(".")) is not None
+    return replace(known, decimal=".") if proven else None
 
 
-def _column(raw: RawTable, name: str) -> NDArray[np.float64]:
+def _column(
+    raw: RawTable, name: str, styles: dict[str, NumberStyle], codes: Codes
+) -> tuple[NDArray[np.float64], str]:
+    """A column (n,) of any kind, and a cell that shows its marks or unit."""
     column = raw.columns[name]
     if isinstance(column, pd.DatetimeIndex):
         raise UserError(
             f"{raw.path}, column '{name}': holds dates, not numbers; name the values with --target"
         )
     if isinstance(column, np.ndarray):
-        return column
-    plain = _plain_numbers([column])
-    return _from_text(raw, name, column) if plain is None else plain
+        return column, ""
+    if (plain := _plain(raw, [name], styles, codes)) is not None:
+        return plain[0], ""
+    written = read_written(raw, name, codes, styles[name])
+    styles[name] = written.style
+    return written.values, written.example
 
 
-def _check_size(raw: RawTable, name: str, values: NDArray[np.float64]) -> None:
-    infinite = np.flatnonzero(np.isinf(values))
-    if len(infinite):
-        where = raw.where(int(infinite[0]), name)
+def _with_common_mark(styles: Styles) -> Styles:
+    """Columns without a decimal mark have that of all others, as further rows will."""
+    marks = {style.decimal for style in styles.values()} - {""}
+    if len(marks) != 1:
+        return styles
+    (mark,) = marks
+    return {
+        name: style if style.decimal or style.thousands == mark else replace(style, decimal=mark)
+        for name, style in styles.items()
+    }
+
+
+def _in_words(examples: Mapping[str, str], styles: Styles) -> Iterator[str]:
+    """A line for each style with a thousands mark or a unit, with an example."""
+    shown = {name: example for name, example in examples.items() if example}
+    for style, count in Counter(styles[name] for name in shown).items():
+        name = next(name for name in shown if styles[name] == style)
+        others = f" (and in {count - 1} more columns)" if count > 1 else ""
+        yield f"column '{name}': {shown[name]}, with {style.in_words}{others}"
+
+
+def _leave_out(
+    raw: RawTable, names: Sequence[str], values: NDArray[np.float64], codes: Codes
+) -> Iterator[str]:
+    """Take the numbers that a user named as missing, and say how many cells were codes."""
+    for text, number in codes.named:
+        found = values == number
+        values[found] = np.nan
+        counts = found.sum(axis=0) + [_count(raw.columns[name], text) for name in names]
+        where = [f"'{name}'" for name, count in zip(names, counts, strict=True) if count]
+        if where:
+            shown = ", ".join(where[:_NAMED]) + (", …" if len(where) > _NAMED else "")
+            yield f"{text} taken as missing: {counts.sum()} time(s) in column {shown}"
+
+
+def _count(column: Column, text: str) -> int:
+    if not isinstance(column, Text):
+        return 0
+    return pc.sum(pc.equal(pc.utf8_lower(column.arrow), text)).as_py()
+
+
+def _check_sizes(raw: RawTable, names: Sequence[str], values: NDArray[np.float64]) -> None:
+    largest = np.maximum(np.fmax.reduce(values), -np.fmin.reduce(values))
+    for name, size, column in zip(names, largest.tolist(), values.T):
+        if not size > LARGEST:
+            continue
+        if np.isinf(size):
+            raise infinite(raw.where(int(np.argmax(np.isinf(column))), name))
+        row = int(np.argmax(np.abs(column) > LARGEST))
         raise UserError(
-            f"{where}: an infinite value; replace it by a number, or leave it blank for missing"
-        )
-    large = np.flatnonzero(np.abs(values) > LARGEST)
-    if len(large):
-        row = int(large[0])
-        raise UserError(
-            f"{raw.where(row, name)}: {values[row]:g} is beyond {LARGEST:g}, too large to compute "
+            f"{raw.where(row, name)}: {column[row]:g} is beyond {LARGEST:g}, too large to compute "
             "with; correct it, or leave it blank for missing"
         )
-
-
-def _from_text(raw: RawTable, name: str, column: Text) -> NDArray[np.float64]:
-    cells = ["nan" if is_missing(cell) else _with_point(cell, raw.decimal) for cell in column]
-    try:
-        return np.array([float(cell) for cell in cells], dtype=np.float64)
-    except ValueError:
-        row = next(i for i, cell in enumerate(cells) if not _is_number(cell))
-    raise UserError(
-        f"{raw.where(row, name)}: '{column[row]}' is not a number; correct it, leave it blank for "
-        "missing, or choose the value columns with --target"
-    )
-
-
-def _with_point(cell: str, decimal: str) -> str:
-    return cell.replace(",", ".") if decimal == "," else cell
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -30,7 +30,6 @@ class RawTable:
     columns: dict[str, Column]
     places: Sequence[int]
     unit: str
-    decimal: str
     digest: str
     notes: tuple[str, ...]
     header: tuple[str, ...] = ()
@@ -76,15 +75,11 @@ def _read_csv(path: Path, content: bytes, digest: str) -> RawTable:
     columns: dict[str, Column] = dict(zip(found.names, found.columns, strict=True))
     if "" in columns:
         _drop_row_numbers(path, columns, notes)
-    decimal = _find_decimal(columns, found.delimiter)
-    if decimal == ",":
-        notes.append("decimal comma")
     return RawTable(
         str(path),
         columns,
         found.lines,
         "line",
-        decimal,
         digest,
         tuple(notes),
         tuple(found.names),
@@ -112,17 +107,6 @@ def _drop_row_numbers(path: Path, columns: dict[str, Column], notes: list[str]) 
         notes.append("a column without a name counts the rows: left out")
         return
     raise UserError(f"{path}, line 1: a column has no name; name every column in the header")
-
-
-def _find_decimal(columns: dict[str, Column], delimiter: str) -> str:
-    if delimiter == ",":
-        return "."
-    texts = [column.arrow for column in columns.values() if isinstance(column, Text)]
-    comma, point = (
-        any(pc.any(pc.match_substring_regex(text, pattern)).as_py() for text in texts)
-        for pattern in (r"^[+-]?\d*,\d+$", r"^[+-]?\d*\.\d+$")
-    )
-    return "," if comma and not point else "."
 
 
 def _read_parquet(path: Path, content: bytes, digest: str) -> RawTable:
@@ -155,7 +139,7 @@ def _from_frame(frame: pd.DataFrame, name: str, digest: str, note: str) -> RawTa
         raise UserError(f"{name}: column '{repeated[0]}' occurs twice; give each its own name")
     columns = {label: _cells(frame.iloc[:, i]) for i, label in enumerate(labels)}
     places = range(1, len(frame) + 1)
-    return RawTable(name, columns, places, "row", ".", digest, (note,))
+    return RawTable(name, columns, places, "row", digest, (note,))
 
 
 def _cells(values: pd.Series) -> Column:

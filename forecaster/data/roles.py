@@ -129,12 +129,12 @@ def _find_items(raw: RawTable, timestamp: str, columns: Columns) -> tuple[str, .
             continue
         if name.lower() in _ITEM_NAMES:
             candidates.append((name, "name"))
-        elif is_text(column, raw.decimal):
+        elif is_text(column):
             candidates.append((name, "text"))
     repeats = bool(candidates) and _repeats(raw.columns[timestamp])
     by_name = [name for name, how in candidates if how == "name"]
     texts = [name for name, how in candidates if how == "text"]
-    if len(by_name) == 1 and (repeats or is_text(raw.columns[by_name[0]], raw.decimal)):
+    if len(by_name) == 1 and (repeats or is_text(raw.columns[by_name[0]])):
         return (by_name[0],)
     if len(texts) == 1 and repeats:
         return (texts[0],)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
-from forecaster.data.numbers import numbers
+from forecaster.data.numbers import Styles, numbers
 from forecaster.data.reading import RawTable
 from forecaster.data.roles import Layout
 from forecaster.data.times.parts import Parts
@@ -38,7 +38,7 @@ class RowFormat:
 
     header: tuple[str, ...]
     delimiter: str
-    decimal: str
+    styles: Styles
     layout: Layout
     columns: Columns
     style: str
@@ -65,7 +65,7 @@ class RowFormat:
         columns: dict[str, Column] = dict(zip(self.header, texts, strict=True))
         if self.parts is not None:
             columns = self.parts.join(columns)
-        raw = RawTable(source, columns, [number], "line", self.decimal, "", ())
+        raw = RawTable(source, columns, [number], "line", "", ())
         name = self.layout.timestamp
         stamps = parse_stamps(raw, name, self.columns)
         if stamps.style != self.style:
@@ -73,17 +73,22 @@ class RowFormat:
                 f"{raw.where(0, name)}: '{columns[name][0]}' is not written as {self.style}; "
                 "correct it"
             )
-        values = numbers(raw, self.layout.targets)[0]
+        values = numbers(raw, self.layout.targets, self.columns, self.styles).values[0]
         offset = None if stamps.offsets is None else int(stamps.offsets[0])
         item = "/".join(str(columns[name][0]) for name in self.layout.items) or None
         return Row(raw.where(0), item, stamps.wall[0], offset, values)
 
 
 def row_format(
-    raw: RawTable, layout: Layout, columns: Columns, stamps: Stamps, parts: Parts | None
+    raw: RawTable,
+    layout: Layout,
+    columns: Columns,
+    stamps: Stamps,
+    styles: Styles,
+    parts: Parts | None,
 ) -> RowFormat | None:
     """The format of a CSV file's rows; None for other files."""
     if not raw.delimiter:
         return None
     columns = columns.model_copy(update={"date_format": stamps.date_style})
-    return RowFormat(raw.header, raw.delimiter, raw.decimal, layout, columns, stamps.style, parts)
+    return RowFormat(raw.header, raw.delimiter, styles, layout, columns, stamps.style, parts)

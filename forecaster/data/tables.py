@@ -130,9 +130,13 @@ def read_table(
         raw, layout.timestamp, stamps, groups, columns.timezone
     )
     report.facts |= {"time format": stamps.style, "clock": clock_note}
+    found = numbers(raw, layout.targets, columns)
+    report.decisions += found.decisions
+    if any(style.decimal == "," for style in found.styles.values()):
+        report.facts["format"] += ", decimal comma"
     values, rows_format = (
-        numbers(raw, layout.targets),
-        row_format(raw, layout, columns, stamps, parts),
+        found.values,
+        row_format(raw, layout, columns, stamps, found.styles, parts),
     )
     raw = replace(raw, columns={})  # their memory is not needed any more
     rows = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])

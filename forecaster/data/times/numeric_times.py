@@ -19,17 +19,15 @@ _EPOCHS = {
 }
 KINDS = (*_EPOCHS, EXCEL, DECIMAL_YEAR)
 _SERIALS = (10_000, 75_000)  # 1927 to 2105
-_NUMBER = r"^-?\d+(\.\d+)?$"
+_NUMBER = r"^-?\d+([.,]\d+)?$"
 _MONTH_DIGITS = 0.12  # of a month: years of two digits after the point, days of mid-months
 
 
-def whole_numbers(texts: pa.StringArray, decimal: str = ".") -> pa.StringArray | None:
+def whole_numbers(texts: pa.StringArray) -> pa.StringArray | None:
     """Texts that are all numbers, with a decimal point, whole ones without it; else None."""
-    if decimal == ",":
-        texts = pc.replace_substring(texts, ",", ".")
     if not pc.all(pc.match_substring_regex(texts, _NUMBER)).as_py():
         return None
-    return pc.replace_substring_regex(texts, r"\.0+$", "")
+    return pc.replace_substring_regex(pc.replace_substring(texts, ",", "."), r"\.0+$", "")
 
 
 def fitting_numbers(numbers: pa.StringArray) -> list[str]:

@@ -63,7 +63,7 @@ def readings_of(source: Source, given: str | None) -> dict[str, Stamps]:
     if given is not None and is_own(given):
         return {given: _by_own_format(source, given)}
     found: dict[str, Stamps] = {}
-    numbers = whole_numbers(source.texts, source.raw.decimal)
+    numbers = whole_numbers(source.texts)
     if numbers is not None:
         source = replace(source, texts=numbers)
         kinds = fitting_numbers(numbers) if given is None else [given] if given in KINDS else []
@@ -81,7 +81,7 @@ def readings_of(source: Source, given: str | None) -> dict[str, Stamps]:
 def is_written_as(source: Source, style: str) -> bool:
     """Whether all texts are times in a style or kind."""
     if style in KINDS:
-        numbers = whole_numbers(source.texts, source.raw.decimal)
+        numbers = whole_numbers(source.texts)
         return numbers is not None and style in fitting_numbers(numbers)
     if style in STYLES:
         return bool(take_apart(source, is_weekly(source.name), [style]).styles)

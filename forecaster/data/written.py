@@ -1,0 +1,180 @@
+"""A column of text in whatever style its numbers are written → numbers, or a refusal."""
+
+import re
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from forecaster.data.cells import Text
+from forecaster.data.marks import (
+    MARKS,
+    Evidence,
+    NumberStyle,
+    are_numbers,
+    bare_numbers,
+    contradiction,
+    evidence,
+    find,
+    is_number,
+    style_of,
+)
+from forecaster.data.missing import Codes
+from forecaster.data.reading import RawTable
+from forecaster.errors import UserError
+
+_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Written:
+    """Values (n,), nan where missing; their style, and a cell that shows it with its value."""
+
+    values: NDArray[np.float64]
+    style: NumberStyle
+    example: str
+
+
+@dataclass(frozen=True)
+class Present:
+    """The cells of a column that are not missing: as written and without units; their rows."""
+
+    raw: RawTable
+    name: str
+    cells: pa.ChunkedArray
+    bare: pa.ChunkedArray
+    units: pa.Array | None
+    rows: NDArray[np.int64]
+
+    def where(self, cell: int) -> str:
+        """The place of a cell in words."""
+        return self.raw.where(int(self.rows[cell]), self.name)
+
+    def refuse(self, reason: str, *cells: int) -> UserError:
+        """An error about two cells."""
+        shown = " and ".join(f"'{self.cells[cell]}'" for cell in cells)
+        lines = " and ".join(str(self.raw.places[int(self.rows[cell])]) for cell in cells)
+        return UserError(
+            f"{self.raw.path}, column '{self.name}': {shown} ({self.raw.unit}s {lines}) {reason}"
+        )
+
+
+def read_written(raw: RawTable, name: str, codes: Codes, given: NumberStyle) -> Written:
+    """Read a column of text; ``given``: the marks that are known, the unit left open."""
+    column = raw.columns[name]
+    assert isinstance(column, Text)
+    present = _present(raw, name, column, codes)
+    values = np.full(len(column), np.nan)
+    style, example = given, ""
+    if len(present.rows):
+        style = replace(_style(present, codes, given), unit=_unit(present, given.unit))
+        odd = _first_not(pc.match_substring_regex(present.bare, style.pattern))
+        if odd is not None:
+            raise _not_a_number(present, odd, style)
+        values[present.rows] = style.plain(present.bare).cast(pa.float64()).to_numpy()
+        shown = find(present.bare, re.escape(style.thousands)) if style.thousands else None
+        if style.unit or shown is not None:
+            shown = shown or 0
+            example = f"'{present.cells[shown]}' is {values[present.rows[shown]]:.12g}"
+    return Written(values, style, example)
+
+
+def _present(raw: RawTable, name: str, column: Text, codes: Codes) -> Present:
+    rows = np.flatnonzero(pc.invert(codes.any(column.arrow)))
+    cells = column.arrow.take(pa.array(rows))
+    bare, units = bare_numbers(cells)
+    present = Present(raw, name, cells, bare, units, rows)
+    odd = _first_not(bare.is_valid())
+    if odd is not None:
+        raise _not_a_number(present, odd)
+    return present
+
+
+def infinite(where: str) -> UserError:
+    """The error about an infinite value."""
+    return UserError(
+        f"{where}: an infinite value; replace it by a number, or leave it blank for missing"
+    )
+
+
+def _first_not(mask: pa.ChunkedArray) -> int | None:
+    row = pc.index(mask, False).as_py()
+    return None if row < 0 else row
+
+
+def _not_a_number(present: Present, cell: int, style: NumberStyle | None = None) -> UserError:
+    text, where = present.cells[cell].as_py(), present.where(cell)
+    if _INFINITE.fullmatch(text):
+        return infinite(where)
+    as_others = f" with {style.in_words}" if style is not None and style.in_words else ""
+    return UserError(
+        f"{where}: '{text}' is not a number{as_others}; correct it, leave it blank for missing (or "
+        "name the text with --missing), or choose the value columns with --target"
+    )
+
+
+def _unit(present: Present, known: str) -> str:
+    unit = "" if present.units is None else present.units[0].as_py()
+    if unit != known and known:
+        raise UserError(f"{present.where(0)}: '{present.cells[0]}' is not in '{known}'; correct it")
+    other = None if present.units is None else _first_not(pc.equal(present.units, unit))
+    if other is not None:
+        raise present.refuse("are in different units; write all in one", 0, other)
+    return unit
+
+
+def _style(present: Present, codes: Codes, given: NumberStyle) -> NumberStyle:
+    """The style of a column, by the marks that are known, by itself, or by the other columns."""
+    found = evidence(present.bare)
+    if given.decimal or given.thousands:
+        return style_of(found, given.decimal, given.thousands) or given
+    if (pair := contradiction(found)) is not None:
+        raise present.refuse("differ in their decimal mark; write all with one", *pair)
+    style = style_of(found)
+    if style is None or found.weak:
+        elsewhere = _decimal_marks(present.raw, present.name, codes)
+        decimal = next(iter(elsewhere)) if len(elsewhere) == 1 else ""
+        style = None if elsewhere & {*found.weak} else style_of(found, decimal)
+    if style is None:
+        raise _undecided(present, found)
+    return style
+
+
+def _decimal_marks(raw: RawTable, name: str, codes: Codes) -> set[str]:
+    """The decimal marks that the other columns prove."""
+    marks: set[str] = set()
+    for other, column in raw.columns.items():
+        if other == name or not isinstance(column, Text):
+            continue
+        cells = column.arrow.filter(pc.invert(codes.any(column.arrow)))
+        bare, _ = bare_numbers(cells)
+        if 2 * bare.null_count <= len(cells):
+            marks |= evidence(bare.drop_null()).decimal.keys()
+    return marks
+
+
+def _undecided(present: Present, found: Evidence) -> UserError:
+    mark, cell = next(iter({**found.weak, **found.unproven}.items()))
+    bare = present.bare[cell].as_py()
+    one, other = (float(bare.replace(mark, point)) for point in ("", "."))
+    return UserError(
+        f"{present.where(cell)}: '{present.cells[cell]}' can be read as {one:.12g} (thousands "
+        f"{MARKS[mark]}) and as {other:.12g} (decimal {MARKS[mark]}), and no other value tells "
+        f"which; give --thousands {mark} or --decimal {mark}"
+    )
+
+
+def has_numbers(column: Text) -> bool | None:
+    """Whether a column has a number, or numbers of one unit only; None without values."""
+    codes = Codes()
+    if any(is_number(cell) for cell in column.head if cell.lower() not in codes.folded):
+        return True
+    cells = column.arrow.filter(pc.invert(codes.any(column.arrow)))
+    if not len(cells):
+        return None
+    if pc.any(are_numbers(cells)).as_py():
+        return True
+    bare, units = bare_numbers(cells)
+    return not bare.null_count and pc.count_distinct(units).as_py() == 1

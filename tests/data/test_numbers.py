@@ -1,0 +1,231 @@
+"""How numbers are written: what is read, what is refused with both readings, what is missing."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import SHARED
+
+from forecaster.config.schema import Columns
+from forecaster.data.cells import Text
+from forecaster.data.missing import Suspect, suspected_codes, suspicion
+from forecaster.data.numbers import is_text, numbers
+from forecaster.data.reading import RawTable, read_frame
+from forecaster.data.tables import read_table
+from forecaster.errors import UserError
+
+CASES = SHARED.parent / "cases" / "intake"
+
+
+def table(**columns: list[str]) -> RawTable:
+    count = len(next(iter(columns.values())))
+    cells = {name: Text.of(values) for name, values in columns.items()}
+    return RawTable("t", cells, range(2, count + 2), "line", "", ())
+
+
+def read(*cells: str, **options: object) -> list[float]:
+    return numbers(table(x=[*cells]), ["x"], Columns(**options)).values[:, 0].tolist()
+
+
+READ = [
+    (["997", "1,000", "1,003"], [997, 1000, 1003]),
+    (["997", "1.000", "1.003"], [997, 1000, 1003]),
+    (["-997", "-1,000"], [-997, -1000]),
+    (["1,234,567", "12"], [1234567, 12]),
+    (["1.234.567", "12,5"], [1234567, 12.5]),
+    (["1,234.5", "1,234"], [1234.5, 1234]),
+    (["1.234,5", "1.234"], [1234.5, 1234]),
+    (["12,34,567", "5"], [1234567, 5]),
+    (["0.125", "1.000"], [0.125, 1]),
+    (["0,125", "1,000"], [0.125, 1]),
+    (["1234.567", "1.000"], [1234.567, 1]),
+    (["1234,567", "1,000"], [1234.567, 1]),
+    ([".125", "1.000"], [0.125, 1]),
+    (["5.", "1.000"], [5, 1]),
+    (["1.25", "1.000"], [1.25, 1]),
+    (["1.2345", "1.000"], [1.2345, 1]),
+    (["1.234e0", "1.000"], [1.234, 1]),
+    (["1e3", "1E-2", "+2"], [1000, 0.01, 2]),
+    (["1,5e3", "2,25"], [1500, 2.25]),
+    (["1 234,567", "12"], [1234.567, 12]),
+    (["1\u00a0234,5", "1\u202f000\u2009000"], [1234.5, 1e6]),
+    (["1'234.5", "1’000’000"], [1234.5, 1e6]),
+    (["$1,234.50", "-$3.00", "$-4.25", "($2.5)"], [1234.5, -3, -4.25, -2.5]),
+    (["1.234,50 €", "-3,00 €"], [1234.5, -3]),
+    (["EUR 5", "EUR 6.5"], [5, 6.5]),
+    (["12 %", "1.5%"], [12, 1.5]),
+    (["(1,234)", "(17)", "17.5"], [-1234, -17, 17.5]),
+    (["5 kW", "6,5 kW"], [5, 6.5]),
+    (["5 kWh/m2", "60 kWh/m2"], [5, 60]),
+    (["−5", "–6.5"], [-5, -6.5]),
+    (["nA", "5", "?", "\\N", "..", "<NA>"], [np.nan, 5, np.nan, np.nan, np.nan, np.nan]),
+]
+
+
+@pytest.mark.parametrize(("cells", "values"), READ)
+def test_what_a_column_proves(cells: list[str], values: list[float]) -> None:
+    np.testing.assert_array_equal(read(*cells), values)
+
+
+OPEN = [
+    ("12.345", ["12.345", "13.120"], 12345, 12.345),
+    ("12,345", ["12,345", "130,120"], 12345, 12.345),
+    ("1,234", ["997", "1,234"], 1234, 1.234),
+    ("-1.234", ["5", "-1.234"], -1234, -1.234),
+    ("$1,234", ["$1,234", "$5"], 1234, 1.234),
+]
+
+
+@pytest.mark.parametrize(("shown", "cells", "whole", "fraction"), OPEN)
+def test_what_no_value_tells_is_refused_with_both_readings_and_their_options(
+    shown: str, cells: list[str], whole: float, fraction: float
+) -> None:
+    with pytest.raises(UserError) as caught:
+        read(*cells)
+    said = str(caught.value)
+    assert f"'{shown}' can be read as {whole:g} (thousands" in said
+    assert f"and as {fraction:g} (decimal" in said
+    found = re.search(r"give (--thousands .) or (--decimal .)$", said)
+    assert found is not None
+    for option, value in zip(found.groups(), (whole, fraction), strict=True):
+        name, mark = option.removeprefix("--").split()
+        assert value in read(*cells, **{name: mark})
+
+
+REFUSED = [
+    (["1.5", "1,5"], "'1.5' and '1,5' (lines 2 and 3) differ in their decimal mark"),
+    (["1.5", "1.234.567"], "'1.5' and '1.234.567' (lines 2 and 3) differ"),
+    (["1.234.567", "1,234,567"], "(lines 2 and 3) differ"),
+    (["5 kW", "300 W"], "'5 kW' and '300 W' (lines 2 and 3) are in different units"),
+    (["12 %", "0.1"], "'12 %' and '0.1' (lines 2 and 3) are in different units"),
+    (["5", "x7"], "line 3, column 'x': 'x7' is not a number"),
+    (["5", "+-7"], "line 3, column 'x': '+-7' is not a number"),
+    (["5", "(7"], "line 3, column 'x': '(7' is not a number"),
+    (["5", "(-7)"], "line 3, column 'x': '(-7)' is not a number"),
+    (["1.234,5", "1.2345"], "differ in their decimal mark"),
+    (["1,234.5", "12,34"], "differ in their decimal mark"),
+    (["1 234", "1 23"], "line 3, column 'x': '1 23' is not a number"),
+    (["1,5", "-inf"], "line 3, column 'x': an infinite value"),
+]
+
+
+@pytest.mark.parametrize(("cells", "message"), REFUSED)
+def test_what_no_style_can_write_is_refused(cells: list[str], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read(*cells)
+    assert message in str(caught.value)
+
+
+def test_options_decide_and_hold_for_every_cell() -> None:
+    assert read("1,234", "5", decimal=",") == [1.234, 5]
+    assert read("1.234", "5", decimal=",") == [1234, 5]
+    assert read("1.234", "5", thousands=".") == [1234, 5]
+    assert read("1 234", "1,234", thousands="space", decimal=",") == [1234, 1.234]
+    with pytest.raises(UserError, match=r"'1\.5' is not a number with a decimal comma"):
+        read("1.5", decimal=",")
+    with pytest.raises(UserError, match="'1,23' is not a number with a thousands comma"):
+        read("1,23", thousands=",")
+    with pytest.raises(UserError, match="one mark cannot be both"):
+        read("1", decimal=",", thousands=",")
+
+
+def test_other_columns_tell_what_a_column_leaves_open() -> None:
+    for mark, value in ((".", 1.25), (",", 1250)):
+        raw = table(x=["1.250", "2.125"], y=[f"1{mark}5", "2"], z=["north", "1 May"])
+        found = numbers(raw, ["x"], Columns())
+        assert found.values[0, 0] == value
+    raw = table(x=["999", "1.000"], y=["1.5", "2.5"])
+    with pytest.raises(UserError, match=r"'1\.000' can be read as 1000 .* and as 1 "):
+        numbers(raw, ["x"], Columns())
+
+
+def test_many_columns_and_one_that_differs() -> None:
+    cells = {f"c{k}": ["1.5", "2.25"] for k in range(30)} | {"odd": ["1.234,5", "5"]}
+    found = numbers(table(**cells), [*cells], Columns())
+    np.testing.assert_array_equal(found.values, [[1.5] * 30 + [1234.5], [2.25] * 30 + [5]])
+    assert found.styles["c7"].decimal == "."
+    assert found.decisions == (
+        "column 'odd': '1.234,5' is 1234.5, with a thousands point and a decimal comma",
+    )
+
+
+def test_codes_that_a_user_names_are_missing_and_counted() -> None:
+    raw = table(a=["-200", "1.5", "-200.0"], b=["5", "closed", "-999"])
+    found = numbers(raw, ["a", "b"], Columns(missing="-200,-999,Closed"))
+    np.testing.assert_array_equal(found.values, [[np.nan, 5], [1.5, np.nan], [np.nan, np.nan]])
+    assert found.decisions == (
+        "-200 taken as missing: 2 time(s) in column 'a'",
+        "-999 taken as missing: 1 time(s) in column 'b'",
+        "closed taken as missing: 1 time(s) in column 'b'",
+    )
+    frame = pd.DataFrame({"a": [1.5, -200.0]})
+    found = numbers(read_frame(frame, "f"), ["a"], Columns(missing=[-200]))
+    np.testing.assert_array_equal(found.values, [[1.5], [np.nan]])
+
+
+SUSPECTS = [
+    ([2.5, -200, 2.5, -200, 2.5], [Suspect(-200, 2)]),
+    ([1, 2, 3, -999, -999, 9999, 9999, 9999], [Suspect(-999, 2), Suspect(9999, 3)]),
+    ([1, 2, 3, 99.9, 99.9], [Suspect(99.9, 2)]),
+    ([1, 2, 3, -4000, -4000], [Suspect(-4000, 2)]),
+    ([1, 2, 3, -15, -15], []),  # not far
+    ([1, 2, 3, -999], []),  # once
+    ([0, 0, 0, 5, 5], []),  # a flag
+    ([95, 96, 97, 99, 99, 98], []),
+    ([-999, -999, -999], []),
+    ([np.nan, np.nan], []),
+]
+
+
+@pytest.mark.parametrize(("values", "suspects"), SUSPECTS)
+def test_codes_are_suspected_where_they_repeat_far_off_all_others(values, suspects) -> None:
+    assert suspected_codes(np.array(values, dtype=float)) == suspects
+
+
+def test_a_suspicion_names_the_option() -> None:
+    said = suspicion("CO", [Suspect(-200, 17), Suspect(999, 2)])
+    assert "-200 (17 times), 999 (2 times)" in said
+    assert said.endswith("give --missing -200,999")
+
+
+@pytest.mark.parametrize(
+    ("cells", "text"),
+    [
+        (["a", "b", ""], True),
+        (["SKU001", "SKU002"], True),
+        (["shop 1", "shop 2"], True),
+        (["1 north", "2 south"], True),
+        (["01.02.2024", "02.02.2024"], True),
+        (["5 kW", "6 kW"], False),
+        (["a"] * 30 + ["1.234,5"], False),
+        (["", "NA", "?"], False),
+        (["7", "8"], False),
+    ],
+)
+def test_text_is_what_has_no_number(cells: list[str], text: bool) -> None:
+    assert is_text(Text.of(cells)) == text
+
+
+def test_further_rows_are_written_like_the_file(write) -> None:
+    rows = "".join(f"2024-01-{day:02d};{900 + 50 * day};{day},5;{day} kW\n" for day in (1, 2, 3))
+    path = write("t;a;b;c\n" + rows + "2024-01-04;1.100;4,5;4 kW\n")
+    table = read_table(path, Columns())
+    assert table.rows is not None
+    row = table.rows.parse("2024-01-05;1.234;2,125;NA", 6, "input")
+    assert row is not None
+    np.testing.assert_array_equal(row.values, [1234, 2.125, np.nan])
+    for line, message in (
+        ("2024-01-05;1.5;1;1 kW", "line 6, column 'a': '1.5' is not a number with a thousands"),
+        ("2024-01-05;1;1.5;1 kW", "line 6, column 'b': '1.5' is not a number with a decimal"),
+        ("2024-01-05;1;1;1 W", "line 6, column 'c': '1 W' is not in 'kW'"),
+    ):
+        with pytest.raises(UserError, match=re.escape(message)):
+            table.rows.parse(line, 6, "input")
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not beside the project")
+@pytest.mark.parametrize("name", ["thousands_semicolon", "thousands_point"])
+def test_a_thousand_after_997(name: str) -> None:
+    values = read_table(CASES / f"{name}.csv", Columns()).series[0].values[:, 0]
+    np.testing.assert_array_equal(values, 940 + 3 * np.arange(40))
