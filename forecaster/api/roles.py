@@ -6,7 +6,7 @@ from typing import Any, Literal, TypedDict, cast
 from pydantic import ValidationError
 
 from forecaster.config.load import reason
-from forecaster.config.schema import Columns
+from forecaster.config.schema import Aggregate, Columns
 from forecaster.errors import UserError
 
 
@@ -20,8 +20,10 @@ class Roles(TypedDict, total=False):
     ``thousands``: the marks in numbers; ``missing``: what else stands for a missing value, such as
     ``-999``; ``freq``: the interval, such as ``15min``, ``D``, ``MS``; ``timezone``: of local
     times; ``date_format``: how dates are written (``dmy``, ``mdy``, a strptime format);
-    ``locale``: the language of names of months; ``on_gap``, ``on_duplicate``: what to do about
-    missing and repeated times.
+    ``locale``: the language of names of months; ``snap``: the step to the nearest of which times
+    are moved; ``resample``: the step whose rows are put together, and ``aggregate``: what they, or
+    those of ``freq`` or a time, become (``mean``, ``sum``, ``last`` …); ``on_gap``,
+    ``on_duplicate``: what to do about missing and repeated times.
     """
 
     timestamp: str | Sequence[str] | None
@@ -34,7 +36,10 @@ class Roles(TypedDict, total=False):
     timezone: str | None
     date_format: str | None
     locale: str | None
-    on_gap: Literal["error", "fill"] | None
+    snap: str | None
+    resample: str | None
+    aggregate: Aggregate | None
+    on_gap: Literal["error", "fill", "zero"] | None
     on_duplicate: Literal["error", "first", "last", "mean"] | None
 
 

@@ -1,8 +1,11 @@
 """The options about a file's columns, for every command that reads one."""
 
+from typing import get_args
+
 import click
 
 from forecaster.commands.options import names, options_of
+from forecaster.config.schema import Aggregate
 
 # by their name in ``Columns``
 _OPTIONS = {
@@ -48,10 +51,21 @@ _OPTIONS = {
     "locale": click.option(
         "--locale", metavar="LANG", help="The language of names of months, e.g. de."
     ),
+    "snap": click.option(
+        "--snap", metavar="STEP", help="Move times to the nearest step, e.g. 10min."
+    ),
+    "resample": click.option(
+        "--resample", metavar="STEP", help="Put the rows of each step together, e.g. h, D, MS."
+    ),
+    "aggregate": click.option(
+        "--aggregate",
+        type=click.Choice(get_args(Aggregate)),
+        help="What the rows of a step (--resample, --freq) or a time become.",
+    ),
     "on_gap": click.option(
         "--on-gap",
-        type=click.Choice(["error", "fill"]),
-        help="Missing times: refuse, or take as missing values.",
+        type=click.Choice(["error", "fill", "zero"]),
+        help="Missing times: refuse, or take as missing values or as 0.",
     ),
     "on_duplicate": click.option(
         "--on-duplicate",

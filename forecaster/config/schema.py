@@ -10,6 +10,8 @@ from forecaster.config.parts import ForecasterPart
 from forecaster.config.sections import Codes, Fraction, Joined, Names, Positive, Section, nearest
 from forecaster.errors import UserError
 
+Aggregate = Literal["mean", "sum", "first", "last", "min", "max", "median", "count"]
+
 
 class Columns(Section):
     """The roles of a file's columns, and the policies for gaps and duplicates.
@@ -28,7 +30,10 @@ class Columns(Section):
     timezone: str | None = None
     date_format: str | None = None
     locale: str | None = None
-    on_gap: Literal["error", "fill"] = "error"
+    snap: str | None = None
+    resample: str | None = None
+    aggregate: Aggregate | None = None
+    on_gap: Literal["error", "fill", "zero"] = "error"
     on_duplicate: Literal["error", "first", "last", "mean"] = "error"
 
 

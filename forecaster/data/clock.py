@@ -5,7 +5,7 @@ change of daylight-saving time is neither a gap nor a duplicate. Days and longer
 on local dates.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,8 @@ def working_times(
     if stamps.offsets is not None and timezone is None:
         minutes = np.unique(stamps.offsets)
         zone = _fixed(int(minutes[0])) if len(minutes) == 1 else None
+    if stamps.offsets is not None and timezone is not None:
+        stamps = _in_zone(stamps, timezone)
     # one time of day throughout: a calendar step, which stays on local dates
     if (stamps.wall - stamps.wall.normalize()).nunique() == 1:
         return stamps.wall, Clock(False, zone, stamps.date_only), "local dates"
@@ -102,6 +104,14 @@ def working_times(
 def _fixed(minutes: int) -> str:
     sign = "-" if minutes < 0 else "+"
     return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
+def _in_zone(stamps: Stamps, timezone: str) -> Stamps:
+    """The same moments as local times of a zone."""
+    utc = stamps.wall - pd.to_timedelta(np.asarray(stamps.offsets), unit="min")
+    local = utc.tz_localize("UTC").tz_convert(timezone).tz_localize(None)
+    offsets = ((local - utc) // pd.Timedelta(minutes=1)).to_numpy(dtype=np.int64)
+    return replace(stamps, wall=local, offsets=offsets)
 
 
 def _localize(

@@ -8,9 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
-from forecaster.data.intervals import Interval, find_interval, parse_interval
+from forecaster.data.clock import Clock
+from forecaster.data.intervals import CLOSE_DAYS, Interval, find_interval, parse_interval
 from forecaster.data.reading import RawTable
+from forecaster.data.remedies import for_duplicates, for_gaps, for_irregular
 from forecaster.data.report import IntakeReport
+from forecaster.data.resampling import put_together, step_labels
 from forecaster.errors import UserError
 
 
@@ -40,15 +43,27 @@ class Gridder:
     raw: RawTable
     columns: Columns
     report: IntakeReport
+    clock: Clock
+    step: Interval | None = None
 
     def ordered(self, series: SeriesRows) -> SeriesRows:
-        """The rows in ascending order of time, without duplicate times."""
+        """The rows in ascending order of time, without duplicate times.
+
+        With a policy to aggregate, those of each step, or of each time, are one.
+        """
         if not series.times.is_monotonic_increasing:
             series = series.select(np.argsort(series.times.to_numpy(), kind="stable"))
             self.report.decisions.append(
                 f"{series.name}rows were not in ascending order of time: sorted"
             )
+        if self.columns.aggregate is not None:
+            return self._put_together(series, self.columns.aggregate)
         return self._without_duplicates(series) if series.times.has_duplicates else series
+
+    def _put_together(self, series: SeriesRows, how: str) -> SeriesRows:
+        zone = (self.clock.zone or "UTC") if self.clock.utc else None
+        steps = put_together(series.times, series.values, how, self.step, zone)
+        return SeriesRows(series.item, steps.times, steps.values, series.rows[steps.first])
 
     def _without_duplicates(self, series: SeriesRows) -> SeriesRows:
         repeated = series.times.duplicated()
@@ -61,15 +76,11 @@ class Gridder:
         self.report.facts.setdefault("duplicates", []).append(duplicates)
         policy = self.columns.on_duplicate
         if policy == "error":
-            raise UserError(
-                f"{self.raw.path}: {duplicates}; remove them or give "
-                "--on-duplicate first|last|mean (in a file of several series, name their column "
-                "with --item-id)"
-            )
+            remedy = for_duplicates(series.times, self.columns, self.clock)
+            raise UserError(f"{self.raw.path}: {duplicates}; {remedy}")
         self.report.decisions.append(f"{duplicates}: used the {policy}")
         if policy == "mean":
-            means = pd.DataFrame(series.values).groupby(series.times.to_numpy()).mean().to_numpy()
-            return SeriesRows(series.item, series.times[~repeated], means, series.rows[~repeated])
+            return self._put_together(series, "mean")
         return series.select(~series.times.duplicated(keep=policy))
 
     def _line(self, series: SeriesRows, row: int) -> int:
@@ -77,6 +88,8 @@ class Gridder:
 
     def interval(self, series: Sequence[SeriesRows]) -> Interval:
         """The interval given by the user, or the one that all series have in common."""
+        if self.step is not None:
+            return self.step
         if self.columns.freq is not None:
             return parse_interval(self.columns.freq)
         interval = find_interval([each.times for each in series])
@@ -87,6 +100,28 @@ class Gridder:
             )
         return interval
 
+    def on_days(self, interval: Interval, series: SeriesRows) -> SeriesRows:
+        """The rows of a calendar interval on its days, where each period has one row or none.
+
+        Times off those days are moved if the interval was given, or if they are business days close
+        to the first or the last of their period: exchanges are closed on further days.
+        """
+        if interval.tick is not None or interval.alias == "B":
+            return series
+        if (interval.positions(series.times) >= 0).all():
+            return series
+        days = step_labels(series.times, interval)
+        away = np.abs((days - series.times.normalize()).days.to_numpy())
+        trading = interval.of_trading and bool((series.times.weekday < 5).all())
+        close = trading and away.max() <= CLOSE_DAYS and (away == 0).mean() >= 0.5
+        if days.has_duplicates or not (close or self.columns.freq is not None):
+            return series
+        self.report.decisions.append(
+            f"{series.name}{int((away > 0).sum())} time(s) taken as those of {interval.alias}, "
+            f"{int(away.max())} day(s) away at most"
+        )
+        return SeriesRows(series.item, days, series.values, series.rows)
+
     def on_grid(self, interval: Interval, series: SeriesRows) -> NDArray[np.float64]:
         """The values (n, K) on the grid that starts at the first time, nan without a row."""
         times, rows = series.times, series.rows
@@ -95,8 +130,8 @@ class Gridder:
         ):  # nanoseconds
             raise UserError(
                 f"{self.raw.path}: {series.name}{times[0]} to {times[-1]} is more than 292 years, "
-                "too long for steps of "
-                f"{interval.alias}; correct the times or give --freq"
+                f"too long for steps of {interval.alias}; correct the times, or give "
+                "--resample YS --aggregate mean"
             )
         positions = interval.positions(times)
         off_grid = np.flatnonzero(positions < 0)
@@ -105,22 +140,16 @@ class Gridder:
             raise UserError(
                 f"{self.raw.where(int(rows[row]))}: {series.name}the time {times[row]} is not on "
                 "the grid of interval "
-                f"{interval.alias} from {times[0]} on ({len(off_grid)} such rows); make the times "
-                "regular or give --freq"
-            )
-        if (np.diff(positions) < 1).any():
-            row = int(np.flatnonzero(np.diff(positions) < 1)[0]) + 1
-            raise UserError(
-                f"{self.raw.where(int(rows[row]))}: {series.name}the time {times[row]} falls into "
-                f"the same {interval.alias} "
-                "as the row before; give the file's own interval with --freq"
+                f"{interval.alias} from {times[0]} on ({len(off_grid)} such rows); "
+                f"{for_irregular(times, self.columns, self.clock)}"
             )
         length = int(positions[-1]) + 1
         if length > len(times):
             self._report_gaps(series, positions)
         if length == len(times):
             return series.values
-        grid = np.full((length, series.values.shape[1]), np.nan)
+        blank = 0.0 if self.columns.on_gap == "zero" else np.nan
+        grid = np.full((length, series.values.shape[1]), blank)
         grid[positions] = series.values
         return grid
 
@@ -135,21 +164,10 @@ class Gridder:
         )
         self.report.facts.setdefault("gaps", []).append(gaps)
         if missing > 10 * len(series.times):
-            raise UserError(
-                f"{self.raw.path}: {gaps}: more gaps than data; give the interval with --freq"
-            )
+            remedy = for_irregular(series.times, self.columns, self.clock)
+            raise UserError(f"{self.raw.path}: {gaps}: more gaps than data; {remedy}")
         if self.columns.on_gap == "error":
-            hint = "" if self.columns.timezone is not None else _daylight_hint(before, after)
-            raise UserError(
-                f"{self.raw.path}: {gaps}; add the rows, or give --on-gap fill to take them as "
-                f"missing values{hint}"
-            )
-        self.report.decisions.append(f"{gaps}: taken as missing values")
-
-
-def _daylight_hint(before: pd.Timestamp, after: pd.Timestamp) -> str:
-    spring = after.month in (3, 4, 9, 10) and after.weekday() == 6 and after.hour <= 3
-    skipped = spring and after - before <= pd.Timedelta(hours=2)
-    return (
-        " (a change to daylight-saving time? then name the zone with --timezone)" if skipped else ""
-    )
+            remedy = for_gaps(series.times, first, self.columns, self.clock)
+            raise UserError(f"{self.raw.path}: {gaps}; {remedy}")
+        taken = "0" if self.columns.on_gap == "zero" else "missing values"
+        self.report.decisions.append(f"{gaps}: taken as {taken}")

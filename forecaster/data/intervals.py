@@ -1,5 +1,6 @@
 """The sampling interval of a series, inferred from its times, and the grid of times it spans."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from pandas.tseries.offsets import BaseOffset
 
 from forecaster.errors import UserError
 
+CLOSE_DAYS = 4  # that exchanges may be closed at the end of a month
 _DAY = pd.Timedelta(days=1)
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
@@ -50,6 +52,17 @@ class Interval:
             if isinstance(offset, pd.tseries.offsets.Tick)
             else None
         )
+
+    @property
+    def named_by_end(self) -> bool:
+        """Whether a period is named by its last day: weeks, and ``ME``, ``QE``, ``YE``."""
+        name = self.offset.name.partition("-")[0]
+        return name == "W" or name.endswith("E")
+
+    @property
+    def of_trading(self) -> bool:
+        """Whether it may be the first or the last trading day of a longer period."""
+        return self.alias.startswith("W-") or (self.alias != "B" and self.offset.name[0] == "B")
 
     @property
     def period_alias(self) -> str:
@@ -116,10 +129,12 @@ def step_number(period: pd.Period) -> int:
     return int(period.ordinal // period.freq.n)
 
 
-def parse_interval(alias: str) -> Interval:
-    """The interval of an alias given as ``--freq``; raises UserError for an unknown one."""
+def parse_interval(alias: str, option: str = "freq") -> Interval:
+    """The interval of an alias given as an option; raises UserError for an unknown one."""
     try:
-        offset = pd.tseries.frequencies.to_offset(_OLD_ALIASES.get(alias, alias))
+        with warnings.catch_warnings():  # of aliases that pandas is about to give up
+            warnings.simplefilter("ignore", FutureWarning)
+            offset = pd.tseries.frequencies.to_offset(_OLD_ALIASES.get(alias, alias))
         if offset.n < 1:
             raise ValueError("not a positive step")
         interval = Interval(offset.freqstr)
@@ -127,7 +142,8 @@ def parse_interval(alias: str) -> Interval:
         _ = interval.season
     except (ValueError, KeyError, AttributeError, IndexError) as error:
         raise UserError(
-            f"--freq {alias}: no such interval; give one like 15min, h, D, B, W-MON, MS, ME, QE-DEC"
+            f"--{option} {alias}: no such interval; give one like 15min, h, D, B, W-MON, MS, ME, "
+            "QE-DEC"
         ) from error
     return interval
 
@@ -140,13 +156,17 @@ def find_interval(series: Sequence[pd.DatetimeIndex]) -> Interval | None:
     steps[steps < 0] = np.iinfo(np.int64).max  # more nanoseconds than fit
     values, counts = np.unique(steps, return_counts=True)
     modal = pd.Timedelta(int(values[np.argmax(counts)]), unit="ns")
-    if modal >= pd.Timedelta(days=28):
+    if modal >= pd.Timedelta(days=28) and not (len(values) == 1 < len(steps) and _in_weeks(modal)):
         return _find_months(series)
     if modal == _DAY and _is_business(series):
         return Interval("B")
     if modal == 7 * _DAY:
         return Interval(f"W-{_WEEKDAYS[series[0][0].weekday()]}")
     return Interval(pd.tseries.frequencies.to_offset(modal).freqstr)  # type: ignore[call-overload]
+
+
+def _in_weeks(step: pd.Timedelta) -> bool:
+    return step % (7 * _DAY) == pd.Timedelta(0)
 
 
 def _is_business(series: Sequence[pd.DatetimeIndex]) -> bool:
@@ -165,21 +185,34 @@ def _find_months(series: Sequence[pd.DatetimeIndex]) -> Interval:
     step = int(values[np.argmax(counts)])
     days = stamps.normalize()
     month_ends = bool((days.day == days.days_in_month).all())
-    if (days.day == 1).all() or (not month_ends and days.day.max() <= 28):
-        edge = "S"
-    elif all(pd.offsets.BMonthEnd().is_on_offset(day) for day in days) and not month_ends:
-        edge = "B"
-    else:
-        edge = "E"
     month = int(stamps[0].month)
-    business = "B" if edge == "B" else ""
-    letter = "S" if edge == "S" else "E"
+    business, letter = "", "E"
+    if (days.day == 1).all():
+        letter = "S"
+    elif not month_ends and (trading := _trading_edge(days)) is not None:
+        business, letter = "B", trading
+    elif not month_ends and days.day.max() <= 28:
+        letter = "S"
     if step % 12 == 0 and step > 0:
         return Interval(_times(step // 12, f"{business}Y{letter}-{_MONTHS[month - 1]}"))
     if step == 3:
         anchor = _MONTHS[(month - 1) % 3 + (9 if letter == "E" else 0)]
         return Interval(f"{business}Q{letter}-{anchor}")
     return Interval(_times(max(step, 1), f"{business}M{letter}"))
+
+
+def _trading_edge(days: pd.DatetimeIndex) -> str | None:
+    """S or E for business days that are mostly the first or the last of their months."""
+    if not (days.weekday < 5).all():
+        return None
+    months = days.to_numpy().astype("M8[M]")
+    firsts = np.busday_offset(months.astype("M8[D]"), 0, "forward")
+    lasts = np.busday_offset((months + 1).astype("M8[D]"), -1, "forward")
+    away = days.to_numpy().astype("M8[D]") - firsts, lasts - days.to_numpy().astype("M8[D]")
+    for letter, distance in zip("SE", (d.astype(int) for d in away), strict=True):
+        if (distance == 0).mean() >= 0.5 and ((distance >= 0) & (distance <= CLOSE_DAYS)).all():
+            return letter
+    return None
 
 
 def _times(count: int, alias: str) -> str:

@@ -21,8 +21,12 @@ def columns_of(saved: SavedModel, roles: Mapping[str, Any]) -> Columns:
     columns = saved.config.data.columns
     kept = columns.date_format
     kept = kept if kept is not None and is_own(kept) else None
+    # a step whose rows are put together is part of how a file is read
+    step = columns.resample or (columns.freq if columns.aggregate is not None else None)
     overrides = {name: value for name, value in roles.items() if value is not None}
-    return columns.model_copy(update={"freq": None, "date_format": kept, **overrides})
+    return columns.model_copy(
+        update={"freq": None, "resample": step, "date_format": kept, **overrides}
+    )
 
 
 def read_input(saved: SavedModel, source: str | Path | RawTable, roles: Mapping[str, Any]) -> Table:

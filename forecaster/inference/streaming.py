@@ -155,6 +155,11 @@ def follow(
         raise UserError(
             f"{table.path}: --stream takes further rows in the form of the history; give a CSV file"
         )
+    if row_format.columns.snap is not None or row_format.columns.aggregate is not None:
+        raise UserError(
+            f"{table.path}: --stream takes rows as they come, and this model's are moved or put "
+            "together (--snap, --aggregate); forecast the file instead"
+        )
     predictor, ordered = SavedPredictor(saved, request), in_model_order(saved, table)
     states = {
         s.item_id: _SeriesState(saved, table, ordered, i, predictor)

@@ -1,5 +1,6 @@
 """Times are read as they are written, whole columns at once; what is open is refused."""
 
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ from forecaster.config.schema import Columns
 from forecaster.data import timestamps
 from forecaster.data.cells import Text
 from forecaster.data.reading import RawTable
+from forecaster.data.times import month_names
 from forecaster.data.times.readings import Stamps
 from forecaster.data.timestamps import parse_stamps
 from forecaster.errors import UserError
@@ -233,6 +235,15 @@ def test_names_of_months_in_the_language_asked_for(locale: str, cells: list[str]
 def test_unknown_languages_are_refused() -> None:
     with pytest.raises(UserError, match="--locale xx: no such language; give one like de"):
         read(["1. Januar 2020"], locale="xx")
+
+
+def test_without_babel_one_line_says_what_to_install(monkeypatch) -> None:
+    month_names._names.cache_clear()
+    monkeypatch.setitem(sys.modules, "babel", None)
+    with pytest.raises(UserError, match=r"--locale de: needs .* pip install babel$"):
+        read(["1. Januar 2020"], locale="de")
+    with pytest.raises(UserError, match=r"or tell their format with --date-format$"):
+        read(["1. Januar 2020"])
 
 
 def mdy(times: pd.DatetimeIndex) -> list[str]:

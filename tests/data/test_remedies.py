@@ -1,0 +1,279 @@
+"""Every remedy that a refusal names leads on: applied to the very input, it succeeds, or another
+message follows. A room adds its modules and a refusal for each of their messages.
+"""
+
+import ast
+import re
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import TypeAdapter
+
+import forecaster.data as data
+from forecaster.config.schema import Columns
+from forecaster.data.reading import read_frame
+from forecaster.data.tables import read_table
+from forecaster.errors import UserError
+
+ROOM = Path(data.__file__).parent
+# modules of which each message has a refusal below; streamed rows are tested in test_rows.py
+MODULES = [
+    *("clock.py", "grid.py", "intervals.py", "resampling.py", "timestamps.py"),
+    *(f"times/{path.name}" for path in sorted((ROOM / "times").glob("*.py"))),
+]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A file that is refused with a message, and what the message proposes.
+
+    ``mended``: the file as the message asks for; ``values``: of options that it names without one.
+    """
+
+    message: str
+    text: str | pd.DataFrame
+    given: dict[str, Any] = field(default_factory=dict)
+    mended: tuple[str, ...] = ()
+    values: dict[str, str] = field(default_factory=dict)
+
+
+def csv(times: Any, style: str = "%Y-%m-%d %H:%M:%S", head: str = "time") -> str:
+    rows = [f"{time.strftime(style)},{i % 7}" for i, time in enumerate(times)]
+    return "\n".join([f"{head},x", *rows]) + "\n"
+
+
+def rows(*cells: str, head: str = "date") -> str:
+    return "\n".join([f"{head},x", *(f"{cell},{i}" for i, cell in enumerate(cells))]) + "\n"
+
+
+def local(first: str, hours: int, zone: str) -> pd.DatetimeIndex:
+    stamps = pd.date_range(first, periods=hours, freq="h", tz="UTC").tz_convert(zone)
+    return stamps.tz_localize(None)
+
+
+RANDOM = np.random.default_rng(0)
+HOURS = pd.date_range("2024-01-01", periods=50, freq="h")
+DAYS = pd.date_range("2024-01-01", periods=50)
+LATE = pd.to_timedelta(RANDOM.integers(-40, 40, 50), unit="s")
+EVENTS = pd.Timestamp("2024-01-01") + pd.to_timedelta(
+    np.sort(RANDOM.uniform(0, 90 * 86_400, 300)).round(), unit="s"
+)
+MIDMONTH = [pd.Timestamp(2020, month, 10 + month % 5) for month in range(1, 13)]
+TWELVE = rows(*(f"{month}/1/2015" for month in range(1, 12)))
+BUSY = [day + pd.Timedelta(hours=9 + i) for day in DAYS for i in range(3) for _ in range(2)]
+MIDNIGHTS = pd.date_range("2024-03-20", periods=30, tz="Europe/Berlin")
+EPOCHS = rows(*(str(int(time.timestamp())) for time in MIDNIGHTS), head="timestamp")
+GERMAN = rows("30. Dezember 2019", "31. Dezember 2019", "1. Januar 2020")
+A_DAY_TWICE = rows("2024-01-01", "2024-01-02", "2024-01-02", "2024-01-03")
+GAP = rows("2024-01-01", "2024-01-02", "2024-01-04", "2024-01-05")
+TWO = rows("2024-01-01 10:00", "2024-01-01 11:00")
+NO_TIME = pd.DataFrame({"time": [DAYS[0], pd.NaT, DAYS[2]], "x": [1, 2, 3]})
+
+REFUSALS = [
+    # times that are not written as times
+    Refusal("the time is missing", rows("2024-01-01", "", "2024-01-03"), mended=(TWO,)),
+    Refusal("has no such time of day", rows("2024-01-01 10:00", "2024-01-01 25:00"), mended=(TWO,)),
+    Refusal("is in another format", rows("2024-01-01 10:00", "1.1.2024 11:00"), mended=(TWO,)),
+    Refusal(
+        "is in another format", rows("2024-01-01", "2024-01-02", "2024-01-03 11:00"), mended=(TWO,)
+    ),
+    Refusal("is not a time like", rows("2024-01-01 10:00", "later"), {"timestamp": "date"}, (TWO,)),
+    Refusal(
+        "is not a time; write",
+        rows("10:30|31.12.2019", "11:30|31.12.2019"),
+        {"timestamp": "date"},
+        (TWO,),
+        {"date-format": "%H:%M|%d.%m.%Y"},
+    ),
+    Refusal("is not a time; give the language", GERMAN, {"timestamp": "date"}),
+    Refusal(
+        "no such language", GERMAN, {"timestamp": "date", "locale": "xx"}, values={"locale": "de"}
+    ),
+    Refusal(
+        "is no interval like",
+        rows("2024-01-01 10:00 - 2024-01-01 11:00", "2024-01-01 11:00", head="time"),
+        mended=(TWO,),
+    ),
+    Refusal(
+        "has no such offset",
+        rows("2024-01-01 10:00+25:00", "2024-01-01 11:00+25:00"),
+        mended=(TWO,),
+    ),
+    Refusal("names a zone that several", rows("2024-01-01 10:00 CST", "2024-01-01 11:00 CST")),
+    Refusal(
+        "outside the years",
+        rows("1677", "1678", "1679", head="year"),
+        mended=(rows("1678", "1679", head="year"),),
+    ),
+    Refusal("outside the years", rows("2262-01-01", "2262-01-02"), mended=(TWO,)),
+    Refusal("can be read as", TWELVE),
+    Refusal("can be read as", rows("18262", "18263", "18264")),
+    Refusal(
+        "not a time written as mdy",
+        rows("31/12/2024", "30/12/2024"),
+        {"date_format": "mdy"},
+        values={"date-format": "dmy"},
+    ),
+    Refusal(
+        "not a time written as",
+        rows("31~12~2024"),
+        {"date_format": "%d_%m_%Y", "timestamp": "date"},
+        values={"date-format": "%d~%m~%Y"},
+    ),
+    Refusal("no such format", TWELVE, {"date_format": "euro"}, values={"date-format": "mdy"}),
+    Refusal("the time is missing", NO_TIME, mended=(TWO,)),
+    # several columns
+    Refusal(
+        "no column 'Clock'",
+        rows("2024-01-01,10:00", head="Date,Time"),
+        {"timestamp": "Date,Clock"},
+        values={"timestamp": "Date,Time"},
+    ),
+    Refusal(
+        "do not make a time",
+        "Date,Time,x\n2024-01-01,10:00,9999\n2024-01-01,11:00,9999\n",
+        {"timestamp": "Date,x"},
+        values={"timestamp": "Date,Time"},
+    ),
+    # zones
+    Refusal(
+        "no such time zone",
+        csv(HOURS),
+        {"timezone": "Mars/Base"},
+        values={"timezone": "Europe/Berlin"},
+    ),
+    Refusal(
+        "does not exist in",
+        rows("2024-03-31 01:00", "2024-03-31 02:00", "2024-03-31 03:00"),
+        {"timezone": "Europe/Berlin"},
+        values={"timezone": "UTC"},
+    ),
+    *(
+        Refusal(f"where the clock goes {way}, give --timezone {zone}", csv(local(first, 60, zone)))
+        for way, first, zone in [
+            ("back", "2024-10-26", "Europe/Berlin"),
+            ("back", "2024-11-02", "America/New_York"),
+            ("back", "2024-04-06", "Australia/Sydney"),
+            ("forward", "2024-03-30", "Europe/Berlin"),
+            ("forward", "2024-03-30", "Europe/London"),
+            ("forward", "2024-03-09", "America/New_York"),
+        ]
+    ),
+    Refusal("if these are days of another zone", EPOCHS),
+    # times that are on no grid
+    Refusal("give --snap h", csv(HOURS + LATE)),
+    Refusal("give --snap 10min", csv(pd.date_range("2024-01-01", periods=50, freq="10min") + LATE)),
+    Refusal(
+        "give --snap min --on-gap fill",
+        csv((pd.date_range("2024-01-01", periods=50, freq="min") + LATE / 8).delete([7, 8, 30])),
+    ),
+    Refusal("--resample D --aggregate mean --on-gap fill", csv(EVENTS)),
+    Refusal("--resample MS --aggregate last", csv(MIDMONTH, "%Y-%m-%d")),
+    Refusal("more gaps than data", csv([*HOURS[:3], DAYS[30]])),
+    Refusal("more than 292 years", rows("1690-01-01", "1690-01-02", "2240-01-01"), mended=(TWO,)),
+    Refusal("put the rows of each MS together", csv(DAYS, "%Y-%m-%d"), {"freq": "MS"}),
+    Refusal("one time only", rows("2024-01-01"), mended=(TWO,), values={"freq": "D"}),
+    Refusal("are missing in", GAP, mended=(csv(DAYS),)),
+    Refusal("--on-gap zero where nothing happened", GAP, {"aggregate": "sum"}),
+    Refusal("remove them or give --on-duplicate", A_DAY_TWICE, mended=(csv(DAYS),)),
+    Refusal("with --aggregate sum \\(or", csv([day for day in DAYS for _ in range(3)])),
+    Refusal("with --aggregate sum --freq D", csv(BUSY)),
+    Refusal("put the rows of a step together", csv(HOURS + LATE), {"snap": "3h"}),
+    # steps
+    Refusal(
+        "--freq fortnight: no such interval",
+        csv(HOURS),
+        {"freq": "fortnight"},
+        values={"freq": "h"},
+    ),
+    Refusal("--snap some: no such interval", csv(HOURS), {"snap": "some"}, values={"snap": "h"}),
+    Refusal(
+        "--snap MS: only to steps shorter", csv(HOURS + LATE), {"snap": "MS"}, values={"snap": "h"}
+    ),
+    Refusal("say how the rows of a step", csv(HOURS), {"resample": "D"}),
+    Refusal(
+        "go beyond the year 2262",
+        csv(pd.date_range("2240", periods=22, freq="YS"), "%Y-%m-%d"),
+        mended=(csv(DAYS),),
+    ),
+]
+
+
+def options_in(message: str, values: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """The sets of options that a message names, and those of ``values``."""
+    for name, text in values.items():
+        yield {name.replace("-", "_"): text}
+    one = r"--([a-z-]+) ([^-\s]\S*)"
+    for run in re.findall(rf"{one.replace('(', '(?:')}(?: {one.replace('(', '(?:')})*", message):
+        found = [(n.replace("-", "_"), text.strip(",;:().")) for n, text in re.findall(one, run)]
+        given: list[dict[str, Any]] = [{}]
+        for name, text in found:
+            if name in Columns.model_fields and text not in {"or", "and"}:
+                given = [{**each, name: way} for each in given for way in text.split("|")]
+        yield from (each for each in given if each)
+
+
+def refused(text: str | pd.DataFrame, given: dict[str, Any], path: Path) -> UserError | None:
+    """The refusal of a file, or of a frame; None if it is read and could be forecast from."""
+    source = read_frame(text, "the frame") if isinstance(text, pd.DataFrame) else path
+    if isinstance(text, str):
+        path.write_text(text)
+    try:
+        table = read_table(source, TypeAdapter(Columns).validate_python(given))
+        table.interval.stamps(table.series[0].first, len(table.series[0].values) + 40)
+    except UserError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("case", REFUSALS, ids=lambda case: case.message[:40])
+def test_every_remedy_leads_on(tmp_path, case: Refusal) -> None:
+    path = tmp_path / "data.csv"
+    error = refused(case.text, case.given, path)
+    assert error is not None
+    message = str(error)
+    assert re.search(case.message, message), message
+    remedies = [o for o in options_in(message, case.values) if not o.items() <= case.given.items()]
+    for remedy in remedies:
+        again = refused(case.text, {**case.given, **remedy}, path)
+        assert again is None or str(again) != message, remedy
+    for text in case.mended:
+        again = refused(text, case.given, path)
+        assert again is None or str(again) != message
+    assert remedies or case.mended, message
+
+
+def raises(path: Path) -> list[tuple[int, int]]:
+    """The first and last line of each refusal in a module, but for packages that are not there."""
+    text = path.read_text(encoding="utf-8")
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            source = ast.get_source_segment(text, node.exc) or ""
+            if not source.startswith("ValueError") and "pip install" not in source:
+                found.append((node.lineno, node.end_lineno or node.lineno))
+    return found
+
+
+def test_every_message_of_these_modules_has_a_refusal(tmp_path) -> None:
+    reached: set[tuple[str, int]] = set()
+    for case in REFUSALS:
+        error = refused(case.text, case.given, tmp_path / "data.csv")
+        assert error is not None
+        reached |= {
+            (frame.filename, frame.lineno or 0)
+            for frame in traceback.extract_tb(error.__traceback__)
+        }
+    silent = [
+        f"{name}:{first}"
+        for name in MODULES
+        for first, last in raises(ROOM / name)
+        if not any((str(ROOM / name), line) in reached for line in range(first, last + 1))
+    ]
+    assert silent == []
