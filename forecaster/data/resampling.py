@@ -9,9 +9,29 @@ from numpy.typing import NDArray
 from forecaster.config.schema import Columns
 from forecaster.data.clock import Clock
 from forecaster.data.intervals import Interval, parse_interval
+from forecaster.data.report import IntakeReport
 from forecaster.errors import UserError
 
 _DAY = pd.Timedelta(days=1)
+
+
+def in_steps(
+    times: pd.DatetimeIndex, clock: Clock, columns: Columns, report: IntakeReport
+) -> tuple[pd.DatetimeIndex, Clock, Interval | None]:
+    """Working times moved to steps, their clock, and the step whose rows are put together."""
+    step = step_of(columns)
+    if columns.snap is not None:
+        times, way = snapped(times, columns.snap)
+        seconds = way.total_seconds()
+        report.decisions.append(f"times moved to steps of {columns.snap}, by {seconds:g} s at most")
+    return *on_local_days(times, clock, step), step
+
+
+def said_together(columns: Columns, step: Interval | None, rows: int, count: int) -> str:
+    """What is said of ``rows`` that were put together in ``count`` steps."""
+    each = "a time" if step is None else f"each {step.alias}"
+    cut = "" if step is None else "; the first and the last may hold less than a whole step"
+    return f"the rows of {each} are one, their {columns.aggregate}: {count} of {rows}{cut}"
 
 
 def step_of(columns: Columns) -> Interval | None:

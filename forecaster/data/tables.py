@@ -22,7 +22,7 @@ from forecaster.data.intervals import Interval
 from forecaster.data.numbers import numbers
 from forecaster.data.reading import RawTable, read_file
 from forecaster.data.report import IntakeReport
-from forecaster.data.resampling import on_local_days, snapped, step_of
+from forecaster.data.resampling import in_steps, said_together
 from forecaster.data.roles import Layout, find_layout
 from forecaster.data.rows import RowFormat, row_format
 from forecaster.data.times.find_parts import find_parts
@@ -130,13 +130,7 @@ def read_table(
     times, clock, clock_note = working_times(
         raw, layout.timestamp, stamps, groups, columns.timezone
     )
-    step = None if by_row else step_of(columns)
-    if columns.snap is not None:
-        times, way = snapped(times, columns.snap)
-        report.decisions.append(
-            f"times moved to steps of {columns.snap}, by {way.total_seconds():g} s at most"
-        )
-    times, clock = on_local_days(times, clock, step)
+    times, clock, step = in_steps(times, clock, columns, report)
     report.facts |= {"time format": stamps.style, "clock": clock_note}
     found = numbers(raw, layout.targets, columns)
     report.decisions += found.decisions
@@ -159,7 +153,8 @@ def read_table(
     interval = gridder.interval(ordered)
     report.facts["interval"] = interval.alias
     if columns.aggregate is not None:
-        report.decisions.append(_together(columns, step, len(times), ordered))
+        count = sum(len(each.times) for each in ordered)
+        report.decisions.append(said_together(columns, step, len(times), count))
     ordered = [gridder.on_days(interval, each) for each in ordered]
     series = tuple(
         Series(each.item, each.times[0], gridder.on_grid(interval, each)) for each in ordered
@@ -188,15 +183,6 @@ def _rows_of(
     if len(index) == len(times):
         return SeriesRows(item, times, values, index)
     return SeriesRows(item, times[index], values[index], index)
-
-
-def _together(
-    columns: Columns, step: Interval | None, rows: int, series: Sequence[SeriesRows]
-) -> str:
-    each = "a time" if step is None else f"each {step.alias}"
-    steps = sum(len(one.times) for one in series)
-    cut = "" if step is None else "; the first and the last may hold less than a whole step"
-    return f"the rows of {each} are one, their {columns.aggregate}: {steps} of {rows}{cut}"
 
 
 def _listed(names: Sequence[str]) -> str:

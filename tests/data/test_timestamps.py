@@ -17,10 +17,10 @@ from forecaster.data.timestamps import parse_stamps
 from forecaster.errors import UserError
 
 
-def column(cells, name: str = "date", decimal: str = ".") -> RawTable:
+def column(cells, name: str = "date") -> RawTable:
     cells = Text.of(cells) if isinstance(cells, list) else cells
     places = np.arange(2, len(cells) + 2)
-    return RawTable("data.csv", {name: cells}, places, "line", decimal, "", ())
+    return RawTable("data.csv", {name: cells}, places, "line", "", ())
 
 
 def looks_like_time(name: str, cells, columns: Columns = timestamps.AS_DEFAULT) -> bool:
@@ -108,7 +108,7 @@ def test_fractions_of_seconds_since_1970() -> None:
 def test_serial_numbers_of_a_spreadsheet(decimal: str) -> None:
     days = (HOURS - pd.Timestamp("1899-12-30")) / pd.Timedelta(days=1)
     cells = [f"{day:.7f}".replace(".", decimal) for day in days]
-    stamps = parse_stamps(column(cells, "Datum", decimal), "Datum")
+    stamps = parse_stamps(column(cells, "Datum"), "Datum")
     assert (list(stamps.wall), stamps.date_style) == (list(HOURS), "excel")
     assert not looks_like_time("time", [str(number) for number in range(43000, 43100)])
 
