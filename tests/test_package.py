@@ -264,14 +264,15 @@ def imported() -> set[str]:
 
 def test_imports_are_those_that_the_metadata_declares(installed: Installed) -> None:
     declared = requirements(installed.wheel)
-    assert set(declared) == {"", "tune", "spark", "docs", "test"}
+    assert set(declared) == {"", "tune", "locales", "spark", "docs", "test"}
     known = importlib.metadata.packages_distributions()
     # imported where a user asks for one, and named in the message when it is missing
     providers = {name: set(map(plain, known[name])) for name in imported() - {"xarray"}}
-    needed = {name: given & (declared[""] | declared["tune"]) for name, given in providers.items()}
+    extras = declared["tune"] | declared["locales"]
+    needed = {name: given & (declared[""] | extras) for name, given in providers.items()}
     assert not [name for name, given in needed.items() if not given]
     assert declared[""] - set().union(*needed.values()) == FOR_OTHERS
-    assert {name for name, given in needed.items() if given <= declared["tune"]} == {"optuna"}
+    assert {name for name, given in needed.items() if given <= extras} == {"optuna", "babel"}
 
 
 @pytest.mark.parametrize(

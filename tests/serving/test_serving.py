@@ -430,8 +430,8 @@ REFUSED = [
     ),
     (
         changed(wind=["x"] * 60),
-        "the table, row 1, column 'wind': 'x' is not a number; correct it, leave it blank for missing, "
-        "or choose the value columns with --target",
+        "the table, row 1, column 'wind': 'x' is not a number; correct it, leave it blank for missing "
+        "(or name the text with --missing), or choose the value columns with --target",
     ),
     (
         {"dataframe_split": split(WEATHER.tail(3))},
@@ -449,9 +449,9 @@ REFUSED = [
     ),
     (
         changed() | {"params": {"sample": 3}},
-        "params: no parameter 'sample' (did you mean 'samples'?); known: conformal, freq, "
-        "item_id, mode, on_duplicate, on_gap, quantiles, samples, seed, steps, target, "
-        "timestamp, timezone",
+        "params: no parameter 'sample' (did you mean 'samples'?); known: aggregate, conformal, "
+        "date_format, decimal, freq, item_id, locale, missing, mode, on_duplicate, on_gap, "
+        "quantiles, resample, samples, seed, snap, steps, target, thousands, timestamp, timezone",
     ),
     (
         changed() | {"params": {"quantiles": []}},
