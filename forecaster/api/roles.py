@@ -5,8 +5,9 @@ from typing import Any, Literal, TypedDict, cast
 
 from pydantic import ValidationError
 
+from forecaster.config.choices import Aggregate
 from forecaster.config.load import reason
-from forecaster.config.schema import Aggregate, Columns
+from forecaster.config.schema import Columns
 from forecaster.errors import UserError
 
 

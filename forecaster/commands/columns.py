@@ -5,7 +5,7 @@ from typing import get_args
 import click
 
 from forecaster.commands.options import names, options_of
-from forecaster.config.schema import Aggregate
+from forecaster.config.choices import Aggregate
 
 # by their name in ``Columns``
 _OPTIONS = {

@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from forecaster.config.choices import Aggregate
 from forecaster.config.parts import ForecasterPart
 from forecaster.config.sections import Codes, Fraction, Joined, Names, Positive, Section, nearest
 from forecaster.errors import UserError
-
-Aggregate = Literal["mean", "sum", "first", "last", "min", "max", "median", "count"]
 
 
 class Columns(Section):
