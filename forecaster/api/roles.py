@@ -19,12 +19,13 @@ class Roles(TypedDict, total=False):
     ``timestamp``: the time column, or those that give it together (``Date,Time``); ``target``: the
     value columns; ``item_id``: the columns that name the series of a long table; ``decimal``,
     ``thousands``: the marks in numbers; ``missing``: what else stands for a missing value, such as
-    ``-999``; ``freq``: the interval, such as ``15min``, ``D``, ``MS``; ``timezone``: of local
-    times; ``date_format``: how dates are written (``dmy``, ``mdy``, a strptime format);
-    ``locale``: the language of names of months; ``snap``: the step to the nearest of which times
-    are moved; ``resample``: the step whose rows are put together, and ``aggregate``: what they, or
-    those of ``freq`` or a time, become (``mean``, ``sum``, ``last`` …); ``on_gap``,
-    ``on_duplicate``: what to do about missing and repeated times.
+    ``-999``; ``freq``: the interval, such as ``15min``, ``D``, ``MS``; ``calendar_of``: the
+    exchange whose trading days the rows are; ``timezone``: of local times; ``date_format``: how
+    dates are written (``dmy``, ``mdy``, a strptime format); ``locale``: the language of names of
+    months; ``snap``: the step to the nearest of which times are moved; ``resample``: the step whose
+    rows are put together, and ``aggregate``: what they, or those of ``freq`` or a time, become
+    (``mean``, ``sum``, ``last`` …); ``on_gap``, ``on_duplicate``: what to do about missing and
+    repeated times.
     """
 
     timestamp: str | Sequence[str] | None
@@ -34,6 +35,7 @@ class Roles(TypedDict, total=False):
     thousands: Literal[",", ".", "'", "space"] | None
     missing: str | float | Sequence[str | float] | None
     freq: str | None
+    calendar_of: str | None
     timezone: str | None
     date_format: str | None
     locale: str | None

@@ -42,6 +42,11 @@ _OPTIONS = {
     "freq": click.option(
         "--freq", help="The interval, e.g. 15min, h, D, B, W-MON, MS, ME, QE-DEC."
     ),
+    "calendar_of": click.option(
+        "--calendar-of",
+        metavar="EXCHANGE",
+        help="Rows are the trading days of an exchange, e.g. XNYS.",
+    ),
     "timezone": click.option("--timezone", help="The zone of local times, e.g. Europe/Berlin."),
     "date_format": click.option(
         "--date-format",

@@ -26,6 +26,7 @@ class Columns(Section):
     thousands: Literal[",", ".", "'", "space"] | None = None
     missing: Codes | None = None
     freq: str | None = None
+    calendar_of: str | None = None
     timezone: str | None = None
     date_format: str | None = None
     locale: str | None = None

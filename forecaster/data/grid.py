@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
 from forecaster.data.clock import Clock
-from forecaster.data.intervals import CLOSE_DAYS, Interval, find_interval, parse_interval
+from forecaster.data.intervals import CLOSE_DAYS, EXCHANGE, Interval, find_interval, parse_interval
 from forecaster.data.reading import RawTable
 from forecaster.data.remedies import for_duplicates, for_gaps, for_irregular
 from forecaster.data.report import IntakeReport
@@ -90,6 +90,8 @@ class Gridder:
         """The interval given by the user, or the one that all series have in common."""
         if self.step is not None:
             return self.step
+        if self.columns.calendar_of is not None:
+            return Interval(f"{EXCHANGE}{self.columns.calendar_of}")
         if self.columns.freq is not None:
             return parse_interval(self.columns.freq)
         interval = find_interval([each.times for each in series])
@@ -106,7 +108,7 @@ class Gridder:
         Times off those days are moved if the interval was given, or if they are business days close
         to the first or the last of their period: exchanges are closed on further days.
         """
-        if interval.tick is not None or interval.alias == "B":
+        if interval.tick is not None or interval.of_business_days:
             return series
         if (interval.positions(series.times) >= 0).all():
             return series
@@ -145,7 +147,7 @@ class Gridder:
             )
         length = int(positions[-1]) + 1
         if length > len(times):
-            self._report_gaps(series, positions)
+            self._report_gaps(interval, series, positions)
         if length == len(times):
             return series.values
         blank = 0.0 if self.columns.on_gap == "zero" else np.nan
@@ -153,7 +155,9 @@ class Gridder:
         grid[positions] = series.values
         return grid
 
-    def _report_gaps(self, series: SeriesRows, positions: NDArray[np.int64]) -> None:
+    def _report_gaps(
+        self, interval: Interval, series: SeriesRows, positions: NDArray[np.int64]
+    ) -> None:
         jumps = np.flatnonzero(np.diff(positions) > 1)
         missing, first = int((np.diff(positions)[jumps] - 1).sum()), int(jumps[0])
         before, after = series.times[first], series.times[first + 1]
@@ -167,7 +171,7 @@ class Gridder:
             remedy = for_irregular(series.times, self.columns, self.clock)
             raise UserError(f"{self.raw.path}: {gaps}: more gaps than data; {remedy}")
         if self.columns.on_gap == "error":
-            remedy = for_gaps(series.times, first, self.columns, self.clock)
+            remedy = for_gaps(series.times, first, interval, self.columns, self.clock)
             raise UserError(f"{self.raw.path}: {gaps}; {remedy}")
         taken = "0" if self.columns.on_gap == "zero" else "missing values"
         self.report.decisions.append(f"{gaps}: taken as {taken}")

@@ -9,8 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.tseries.offsets import BaseOffset
 
+from forecaster.data.exchanges import trading_day
 from forecaster.errors import UserError
 
+EXCHANGE = "exchange:"
 CLOSE_DAYS = 4  # that exchanges may be closed at the end of a month
 _DAY = pd.Timedelta(days=1)
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -32,6 +34,7 @@ _OLD_ALIASES = {
 class Interval:
     """An interval by its pandas offset alias, such as ``15min``, ``D``, ``W-TUE``, ``QS-JAN``.
 
+    ``exchange:XNYS`` are the trading days of an exchange.
     Calendar intervals may have a constant shift within the period (the 15th of a month, 06:00 of a
     business day), which the first time of a series determines.
     """
@@ -41,7 +44,19 @@ class Interval:
     @property
     def offset(self) -> BaseOffset:
         """The pandas offset of the alias."""
+        if self.of_exchange:
+            return trading_day(self.alias.removeprefix(EXCHANGE))
         return pd.tseries.frequencies.to_offset(self.alias)
+
+    @property
+    def of_exchange(self) -> bool:
+        """Whether it is the trading days of an exchange."""
+        return self.alias.startswith(EXCHANGE)
+
+    @property
+    def of_business_days(self) -> bool:
+        """Whether its steps are business or trading days."""
+        return self.of_exchange or self.alias == "B"
 
     @property
     def tick(self) -> pd.Timedelta | None:
@@ -62,11 +77,15 @@ class Interval:
     @property
     def of_trading(self) -> bool:
         """Whether it may be the first or the last trading day of a longer period."""
-        return self.alias.startswith("W-") or (self.alias != "B" and self.offset.name[0] == "B")
+        return self.alias.startswith("W-") or (
+            not self.of_business_days and self.offset.name[0] == "B"
+        )
 
     @property
     def period_alias(self) -> str:
         """The pandas period alias that GluonTS works with."""
+        if self.of_exchange:
+            return "B"
         if self.tick is not None or self.alias == "B" or self.alias.startswith("W-"):
             return self.alias
         name, _, anchor = self.offset.name.partition("-")
@@ -86,6 +105,8 @@ class Interval:
             return int(_DAY / tick) if _DAY % tick == pd.Timedelta(0) else 1
         if tick is not None:
             return 7 if tick == _DAY else 1
+        if self.of_exchange:
+            return 5
         per_year = {"B": 5, "W": 52, "M": 12, "Q": 4, "Y": 1}
         return max(
             per_year[self.offset.name.partition("-")[0].removeprefix("B")[:1] or "B"]

@@ -20,6 +20,8 @@ def kind_of(interval: Interval) -> str:
     """The letter of a calendar interval, such as ``M`` for months; '' for a fixed length."""
     if interval.tick is not None:
         return ""
+    if interval.of_business_days:
+        return "B"
     return interval.offset.name.partition("-")[0].removeprefix("B")[:1] or "B"
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from forecaster.config.schema import Columns
 from forecaster.data.clock import Clock
+from forecaster.data.exchanges import exchange_of
 from forecaster.data.intervals import Interval, parse_interval
 from forecaster.data.resampling import snapped, step_labels
 from forecaster.data.times.zones import zone_of_gap, zone_of_midnights, zone_of_repeats
@@ -57,8 +58,16 @@ def for_duplicates(times: pd.DatetimeIndex, columns: Columns, clock: Clock) -> s
     return f"put the rows of a time together with --aggregate sum{step} (or mean, last …)"
 
 
-def for_gaps(times: pd.DatetimeIndex, first: int, columns: Columns, clock: Clock) -> str:
+def for_gaps(
+    times: pd.DatetimeIndex, first: int, interval: Interval, columns: Columns, clock: Clock
+) -> str:
     """What to do about missing times, first after time number ``first``."""
+    exchange = exchange_of(times) if interval.alias == "B" else None
+    if exchange is not None:
+        return (
+            f"these are the trading days of an exchange: give --calendar-of {exchange}, or "
+            "--on-gap fill to take holidays as missing values"
+        )
     zone = zone_of_gap(times, first) if _is_local(columns, clock) else None
     if zone is not None:
         return (

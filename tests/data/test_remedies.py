@@ -24,7 +24,7 @@ from forecaster.errors import UserError
 ROOM = Path(data.__file__).parent
 # modules of which each message has a refusal below; streamed rows are tested in test_rows.py
 MODULES = [
-    *("clock.py", "grid.py", "intervals.py", "resampling.py", "timestamps.py"),
+    *("clock.py", "exchanges.py", "grid.py", "intervals.py", "resampling.py", "timestamps.py"),
     *(f"times/{path.name}" for path in sorted((ROOM / "times").glob("*.py"))),
 ]
 
@@ -73,6 +73,7 @@ GERMAN = rows("30. Dezember 2019", "31. Dezember 2019", "1. Januar 2020")
 A_DAY_TWICE = rows("2024-01-01", "2024-01-02", "2024-01-02", "2024-01-03")
 GAP = rows("2024-01-01", "2024-01-02", "2024-01-04", "2024-01-05")
 TWO = rows("2024-01-01 10:00", "2024-01-01 11:00")
+CLOSED = pd.DatetimeIndex(["2024-05-27", "2024-06-19", "2024-07-04"])  # in New York
 NO_TIME = pd.DataFrame({"time": [DAYS[0], pd.NaT, DAYS[2]], "x": [1, 2, 3]})
 
 REFUSALS = [
@@ -179,6 +180,11 @@ REFUSALS = [
     Refusal("more than 292 years", rows("1690-01-01", "1690-01-02", "2240-01-01"), mended=(TWO,)),
     Refusal("put the rows of each MS together", csv(DAYS, "%Y-%m-%d"), {"freq": "MS"}),
     Refusal("one time only", rows("2024-01-01"), mended=(TWO,), values={"freq": "D"}),
+    Refusal("no such exchange", csv(DAYS), {"calendar_of": "XXXX"}, values={"calendar-of": "XNYS"}),
+    Refusal(
+        "trading days of an exchange",
+        csv(pd.bdate_range("2024-05-20", periods=60).drop(CLOSED), "%Y-%m-%d"),
+    ),
     Refusal("are missing in", GAP, mended=(csv(DAYS),)),
     Refusal("--on-gap zero where nothing happened", GAP, {"aggregate": "sum"}),
     Refusal("remove them or give --on-duplicate", A_DAY_TWICE, mended=(csv(DAYS),)),
