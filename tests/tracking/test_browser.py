@@ -1,10 +1,12 @@
 """The MLflow pages that ``ui`` serves, as a reader sees them, in a headless Chromium."""
 
+import hashlib
 import json
 import os
 import shutil
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from conftest import SAMPLE, Cli, free_port, wait_for
@@ -19,7 +21,9 @@ pytestmark = pytest.mark.skipif(
     CHROMIUM is None or DRIVER is None,
     reason="no Chromium here; Debian: apt-get install chromium chromium-driver",
 )
-PATIENCE = 30.0
+PATIENCE = 120.0
+# MLflow draws of its tables what is in sight: the columns of runs, the metrics of two runs compared
+RUNS, COMPARED = ".ag-body-horizontal-scroll-viewport", ".ReactVirtualized__Grid"
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +73,7 @@ def browser() -> Iterator[webdriver.Chrome]:
         "--headless=new",
         "--disable-gpu",
         "--disable-dev-shm-usage",
-        "--window-size=2400,1000",
+        "--window-size=1700,1000",
         *sandbox,
     ):
         options.add_argument(argument)
@@ -81,12 +85,19 @@ def text(browser: webdriver.Chrome) -> str:
     return str(browser.execute_script("return document.body.innerText"))
 
 
-def until_text(browser: webdriver.Chrome, *words: str) -> None:
-    def missing() -> list[str]:
-        shown = text(browser)
-        return [word for word in words if word not in shown]
+def until_text(browser: webdriver.Chrome, *words: str, scrolled: str = "") -> None:
+    """Wait until all ``words`` are shown at once, scrolling what the selector ``scrolled`` finds."""
+    script = "document.querySelectorAll(arguments[0]).forEach(table => table.scrollBy(200, 200))"
 
-    WebDriverWait(browser, PATIENCE).until(lambda _: not missing(), f"not on the page: {words}")
+    def found(_: webdriver.Chrome) -> bool:
+        shown = text(browser)
+        if all(word in shown for word in words):
+            return True
+        if scrolled:
+            browser.execute_script(script, scrolled)
+        return False
+
+    WebDriverWait(browser, PATIENCE).until(found, f"not on the page: {words}")
 
 
 def click(browser: webdriver.Chrome, path: str) -> None:
@@ -111,19 +122,16 @@ def test_table_shows_the_runs_with_their_metrics_and_compares_two(
         for run in trained.values()
         for name in ("test/mse", "test/mae")
     ]
-    until_text(
-        browser,
-        *trained,
-        "test/mse",
-        "test/mae",
-        *values,
-        "RLinear",
-        "seasonal naive",
-        "2 matching runs",
-    )
+    until_text(browser, *trained, "test/coverage/90", "test/crps", "2 matching runs")
+    columns = ("test/mse", "test/mae", *values, "RLinear", "seasonal naive")
+    until_text(browser, *columns, scrolled=RUNS)
     click(browser, "//*[contains(@class, 'ag-header-cell')]//input[@type='checkbox']")
     click(browser, "//button[normalize-space()='Compare']")
-    until_text(browser, "Comparing 2 Runs from 1 Experiment", *trained, "Parallel Coordinates Plot")
+    digest = hashlib.sha256(Path(SAMPLE).read_bytes()).hexdigest()
+    title = "Comparing 2 Runs from 1 Experiment"
+    until_text(browser, title, *trained, "Parallel Coordinates Plot", "data.sha256", digest)
+    errors = [f"{run['metrics']['test/mse']:.4g}" for run in trained.values()]
+    until_text(browser, "test/mse", *errors, scrolled=COMPARED)
     assert "Error" not in text(browser)
 
 
