@@ -212,19 +212,18 @@ class Model:
         if origins is None and stride is not None:
             raise UserError("stride needs origins; give both")
         scored = levels(quantiles)
-        effective: Mode = mode or ("probabilistic" if conformal else default_mode(self._saved))
         options = EvaluateOptions(
             reference=str(self.folder),
             csv=self._source_or_default(source),
             dataset=None,
             split=split,
             rolling=None if origins is None else Rolling(whole("origins", origins, 1), distance),
+            mode=mode,
             scoring=Scoring(
-                effective,
-                whole("samples", samples, 2),
-                whole_or_none("steps", steps, 1),
-                whole_or_none("limit", limit, 1),
-                seed_of(seed),
+                samples=whole("samples", samples, 2),
+                steps=whole_or_none("steps", steps, 1),
+                limit=whole_or_none("limit", limit, 1),
+                seed=seed_of(seed),
                 full=True,
             ),
             conformal=conformal,

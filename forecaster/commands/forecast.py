@@ -15,6 +15,7 @@ from forecaster.commands.options import (
     json_option,
     levels,
     metrics_option,
+    mode_option,
     note,
     print_json,
     print_table,
@@ -48,11 +49,7 @@ from forecaster.commands.options import (
     help="Also read further rows from standard input and forecast after each.",
 )
 @resample_option
-@click.option(
-    "--mode",
-    type=click.Choice(["point", "probabilistic"]),
-    help="Default: probabilistic (point with --resample-rate).",
-)
+@mode_option
 @click.option("--samples", type=click.IntRange(1), default=100, show_default=True)
 @click.option(
     "--steps", type=click.IntRange(1), help="Reverse sampling steps (default: the model's)."
@@ -145,9 +142,7 @@ def forecast(
 @click.option(
     "--stride", type=click.IntRange(1), help="Steps between origins (default: the horizon)."
 )
-@click.option(
-    "--mode", type=click.Choice(["point", "probabilistic"]), default="point", show_default=True
-)
+@mode_option
 @click.option("--samples", type=click.IntRange(2), default=100, show_default=True)
 @click.option(
     "--steps", type=click.IntRange(1), help="Reverse sampling steps (default: the model's)."
@@ -181,7 +176,7 @@ def evaluate(
     split: str | None,
     origins: int | None,
     stride: int | None,
-    mode: Literal["point", "probabilistic"],
+    mode: Literal["point", "probabilistic"] | None,
     samples: int,
     steps: int | None,
     limit: int | None,
@@ -212,7 +207,9 @@ def evaluate(
     from forecaster.reporting.summary import metric_rows, of_split
     from forecaster.workflows import evaluate as evaluating
 
-    scoring = Scoring(mode, samples, steps, limit, seed, full=True, windows=windows)
+    scoring = Scoring(
+        samples=samples, steps=steps, limit=limit, seed=seed, full=True, windows=windows
+    )
     rolling = None if origins is None else evaluating.Rolling(origins, stride)
     options = evaluating.EvaluateOptions(
         reference,
@@ -220,6 +217,7 @@ def evaluate(
         dataset,
         split or "test",
         rolling,
+        mode,
         scoring,
         conformal,
         resample_rate,

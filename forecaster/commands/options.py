@@ -117,6 +117,11 @@ metrics_option = click.option(
     show_default=True,
     help="The metrics to print; the run and --json have all.",
 )
+mode_option = click.option(
+    "--mode",
+    type=click.Choice(["point", "probabilistic"]),
+    help="Default: probabilistic (point with --resample-rate).",
+)
 conformal_option = click.option(
     "--conformal",
     is_flag=True,

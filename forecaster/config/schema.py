@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from forecaster.config.choices import Aggregate
 from forecaster.config.parts import ForecasterPart
@@ -37,6 +37,15 @@ class Columns(Section):
     on_duplicate: Literal["error", "first", "last", "mean"] = "error"
 
 
+def _check_seasons(seasons: tuple[int, ...]) -> tuple[int, ...]:
+    if 1 in seasons and len(seasons) > 1:
+        raise UserError(
+            f"seasons {','.join(map(str, seasons))}: 1 says that there is no season; give it "
+            "alone, or leave it out"
+        )
+    return seasons
+
+
 class DataConfig(Columns):
     """The training data: a file or a named data set, and the windows cut from it.
 
@@ -52,7 +61,9 @@ class DataConfig(Columns):
     dataset: str | None = None
     horizon: Positive = 96
     lookback: Positive = 336
-    seasons: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
+    seasons: (
+        Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_check_seasons)] | None
+    ) = None
     on_short: Literal["error", "pad"] = "error"
     lower: float | dict[str, float] | None = None
     upper: float | dict[str, float] | None = None

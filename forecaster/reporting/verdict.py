@@ -70,10 +70,9 @@ def judge(
 ) -> Verdict:
     """The verdict on a model's point forecasts of these windows."""
     lengths = np.array([len(series.values) for series in problem.table.series])
-    owners = windows.owners[found.numbers].numpy()
-    ends = lengths[owners] - windows.rows[found.numbers].numpy()
-    pairs = paired(found, naive, owners, ends, windows.horizon)
-    naive_name = repeating(problem.table.interval, problem.season)
+    owners, rows = (each[found.numbers].numpy() for each in (windows.owners, windows.rows))
+    pairs = paired(found, naive, owners, lengths[owners] - rows, windows.horizon)
+    naive_name = repeating(problem.table.interval, problem.season, rows, windows.horizon)
     return Verdict(verdict(pairs, naive_name, held), skill_of(pairs))
 
 
@@ -177,6 +176,13 @@ def _whole(percent: float) -> str:
     return f"{percent:.1g}" if 0 < abs(percent) < 0.5 else f"{round(percent)}"
 
 
-def repeating(interval: Interval, season: int) -> str:
-    """Seasonal naive in words: ``repeating the last week``."""
-    return f"repeating the {repeated(interval, season)}"
+def repeating(interval: Interval, season: int, rows: NDArray[np.int64], horizon: int) -> str:
+    """Seasonal naive in words: ``repeating the last week``.
+
+    ``rows`` (W,): those before each window's first target. Where none is a season before a target,
+    it repeats the last value.
+    """
+    if (rows + horizon <= season).all():
+        return f"repeating the {repeated(interval, 1)}"
+    known = "" if (rows >= season).all() else " where it is known"
+    return f"repeating the {repeated(interval, season)}{known}"

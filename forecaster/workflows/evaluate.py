@@ -8,9 +8,15 @@ from pathlib import Path
 
 from forecaster.errors import UserError
 from forecaster.evaluation.baseline import score_seasonal_naive
-from forecaster.evaluation.score import BatchCallback, no_callback, score_windows, selected_windows
+from forecaster.evaluation.score import (
+    BatchCallback,
+    Mode,
+    no_callback,
+    score_windows,
+    selected_windows,
+)
 from forecaster.inference.locate import open_model
-from forecaster.inference.predictor import too_few_errors
+from forecaster.inference.predictor import default_mode, too_few_errors
 from forecaster.inference.saved_model import SavedModel
 from forecaster.reporting.description import TAG as NOTE
 from forecaster.reporting.summary import coverage_by_series
@@ -64,6 +70,7 @@ def evaluate(
     if prepared.learnt:
         held_out = _configured(saved.scored(), options)
         prepared = with_held_out(prepared, held_out, options.rolling, context.notify)
+    prepared = _with_mode(prepared, options.mode)
     name = options.run_name or _run_name(options, prepared)
     with context.tracker.open(options.experiment, name) as run:
         _log_start(run, options, prepared)
@@ -79,22 +86,25 @@ def evaluate(
 
 
 def _check_conformal(options: EvaluateOptions) -> None:
-    if options.conformal and options.scoring.mode == "point":
-        raise UserError(
-            "--conformal gives intervals, --mode point has none; ask for --mode probabilistic"
-        )
+    if options.conformal and options.mode == "point":
+        raise UserError("--conformal gives intervals, --mode point has none; leave one of them out")
 
 
 def _configured(saved: SavedModel, options: EvaluateOptions) -> SavedModel:
     """The model resampled or with conformal intervals, as the options require."""
     saved = saved.resampled(options.resample_rate) if options.resample_rate > 1 else saved
-    saved = saved.conformal() if options.conformal else saved
-    if options.scoring.mode == "probabilistic" and saved.model.distribution == "none":
+    return saved.conformal() if options.conformal else saved
+
+
+def _with_mode(prepared: Prepared, mode: Mode | None) -> Prepared:
+    """The same with the mode that was asked for, or that of ``forecast``."""
+    saved, mode = prepared.saved, mode or default_mode(prepared.saved)
+    if mode == "probabilistic" and saved.model.distribution == "none":
         if saved.rate == 1:
             raise UserError(too_few_errors(saved))
         raise UserError("--resample-rate gives a point forecast only; ask for --mode point")
-    saved.model.check_steps(options.scoring.steps)
-    return saved
+    saved.model.check_steps(prepared.scoring.steps)
+    return replace(prepared, scoring=replace(prepared.scoring, mode=mode))
 
 
 def _run_name(options: EvaluateOptions, prepared: Prepared) -> str:

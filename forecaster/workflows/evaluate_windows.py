@@ -17,7 +17,7 @@ from forecaster.data.reading import RawTable
 from forecaster.data.splits import Part
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
-from forecaster.evaluation.score import Scoring
+from forecaster.evaluation.score import Mode, Scoring
 from forecaster.inference.inputs import read_input
 from forecaster.inference.predictor import check_schema, in_model_order
 from forecaster.inference.saved_model import SavedModel
@@ -35,13 +35,17 @@ class Rolling:
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """The options of the command ``evaluate``. ``csv``: a file, or cells in memory."""
+    """The options of the command ``evaluate``. ``csv``: a file, or cells in memory.
+
+    ``mode``: of ``scoring``, None for that of ``forecast`` (``default_mode``).
+    """
 
     reference: str
     csv: Path | RawTable | None
     dataset: str | None
     split: str
     rolling: Rolling | None
+    mode: Mode | None
     scoring: Scoring
     conformal: bool
     resample_rate: int
@@ -62,7 +66,7 @@ def prepare(
             "coverage here is that of the "
             "calibration and says nothing about new data; see --split test"
         )
-    own_errors = isinstance(saved.model, ResidualPaths) and options.scoring.mode == "probabilistic"
+    own_errors = isinstance(saved.model, ResidualPaths) and options.mode != "point"
     if own_errors and options.split == "validation":
         notify(
             "the samples are made of the errors on these very windows (of those that do not "

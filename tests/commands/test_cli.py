@@ -199,15 +199,7 @@ def test_conformal_intervals_come_from_the_errors_on_validation(
     assert not (tmp_path / "no.csv").exists()
     scored = json.loads(
         cli(
-            "evaluate",
-            "--model",
-            bridge["model_dir"],
-            "--mode",
-            "probabilistic",
-            "--conformal",
-            "--limit",
-            50,
-            "--json",
+            "evaluate", "--model", bridge["model_dir"], "--conformal", "--limit", 50, "--json"
         ).stdout
     )["metrics"]
     assert 0.5 < scored["test/coverage/90"] <= 1
@@ -306,16 +298,7 @@ def test_evaluate_gives_the_metrics_of_the_training(cli: Cli, bridge: dict) -> N
         assert found[name] == pytest.approx(bridge["metrics"][name], rel=1e-5)
     part = json.loads(
         cli(
-            "evaluate",
-            "--model",
-            bridge["model_dir"],
-            "--mode",
-            "probabilistic",
-            "--limit",
-            2,
-            "--samples",
-            5,
-            "--json",
+            "evaluate", "--model", bridge["model_dir"], "--limit", 2, "--samples", 5, "--json"
         ).stdout
     )["metrics"]
     assert part["test/windows"] == 2
@@ -523,6 +506,10 @@ BAD_TRAININGS = [
     (
         ["--csv", SAMPLE, "--devices", 0],
         "configuration key 'trainer.devices': input should be greater than 0, got 0",
+    ),
+    (
+        ["--csv", SAMPLE, "--seasons", "7,1"],
+        "seasons 7,1: 1 says that there is no season; give it alone, or leave it out",
     ),
     (["--resume", "latest"], "--resume latest: no interrupted training"),
 ]

@@ -21,6 +21,7 @@ from forecaster.reporting.verdict import (
 )
 
 WEEK = "repeating the last week"
+LONG = np.array([10**6])
 NAIVE = np.array([10.0, 12.0, 9.0, 11.0, 10.0, 8.0])
 
 
@@ -130,12 +131,28 @@ def test_a_small_gain_is_not_told_as_none(gain: float, text: str) -> None:
 )
 def test_the_season_has_a_name(alias: str, words: str) -> None:
     interval = Interval(alias)
-    assert repeating(interval, interval.season) == f"repeating the last {words}"
+    assert repeating(interval, interval.season, LONG, 1) == f"repeating the last {words}"
 
 
 def test_the_baseline_is_what_was_found_in_the_file() -> None:
-    assert repeating(Interval("h"), 168) == "repeating the last week"
-    assert repeating(Interval("MS"), 11) == "repeating the last 11 steps"
+    assert repeating(Interval("h"), 168, LONG, 1) == "repeating the last week"
+    assert repeating(Interval("MS"), 11, LONG, 1) == "repeating the last 11 steps"
+
+
+@pytest.mark.parametrize(
+    ("rows", "horizon", "words"),
+    [
+        ([12, 20], 4, "last year"),
+        ([11, 20], 4, "last year where it is known"),
+        ([6, 9], 4, "last year where it is known"),
+        ([6, 8], 4, "last value"),
+    ],
+)
+def test_a_season_that_the_history_lacks_is_not_claimed(
+    rows: list[int], horizon: int, words: str
+) -> None:
+    """With 9 rows the last of 4 targets, the 13th, is a year after the first row; with 8 none is."""
+    assert repeating(Interval("MS"), 12, np.array(rows), horizon) == f"repeating the {words}"
 
 
 def scores(errors: list[float], absolute: list[float] | None = None) -> WindowScores:

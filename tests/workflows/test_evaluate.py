@@ -401,11 +401,17 @@ def test_rolling_origins_score_the_forecasts_that_would_have_been_made(
         "3 windows of seattle_weather.csv, the last 3 origins, 10 steps apart, 14 steps ahead, in the file's own units"
         in said
     )
-    table, verdict, run = said.splitlines()[:-3], *said.splitlines()[-2:]
+    *table, _, verdict, by_series, run = said.splitlines()
     assert table[0].split() == ["metric", "test", "seasonal", "naive"]
-    assert [row.split()[0] for row in table[1:]] == ["mase", "mae", "rmse"]
+    sampled = ["wql", "crps", "coverage/80", "coverage/90", "width/90"]
+    assert [row.split()[0] for row in table[1:]] == ["mase", "mae", "rmse", *sampled]
     assert verdict.startswith("On 3 past windows ")
+    assert "; 90 % intervals held " in verdict
+    assert by_series.startswith("90 % intervals by series: ")
     assert run.startswith("run    ")
+    point = inside(*args, "--mode", "point").stdout.splitlines()
+    assert [line.split() for line in point[:4]] == [line.split() for line in table[:4]]
+    assert point[4:6] == [*said.splitlines()[9:10], f"{verdict.partition(';')[0]}."]
     names = [line.split()[0] for line in inside(*args, "--metrics", "all").stdout.splitlines()]
     assert {"mse", "smape", "nd", "windows"} <= set(names)
 

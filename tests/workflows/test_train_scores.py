@@ -15,8 +15,8 @@ from forecaster.evaluation.compare import compare
 from forecaster.tracking.query import get_run
 
 WEEK, HORIZON, LOOKBACK = 7, 3, 14
-# the model repeats the last value, the baseline the last week
-LAST_VALUE = {"model": "seasonal-naive", "settings": {"model.season": 1}}
+# every window, however slow the machine is
+ALL = {"trainer.point_windows": 90, "trainer.score_windows": 90}
 CLOCK = np.arange(90)
 PERIODIC = 10.0 * (CLOCK % WEEK)
 
@@ -58,10 +58,11 @@ def errors(
     return np.array(found)
 
 
-def trained(path: Path, **options: object) -> forecaster.Model:
+def trained(path: Path, repeats: int = 1, **options: object) -> forecaster.Model:
+    """A model that repeats the last value, or so many; the baseline repeats the last week."""
     given = {"horizon": HORIZON, "lookback": LOOKBACK, "tracking": False, "seasons": WEEK}
-    given |= {**LAST_VALUE, **options}
-    return forecaster.train(path, **given)
+    given |= {"settings": {"model.season": repeats, **ALL}, **options}
+    return forecaster.train(path, model="seasonal-naive", **given)
 
 
 def test_a_better_model_says_by_how_much(tmp_path: Path, cli: Cli) -> None:
@@ -77,6 +78,7 @@ def test_a_better_model_says_by_how_much(tmp_path: Path, cli: Cli) -> None:
         file_of(tmp_path, y=y),
     ]
     command += ["--horizon", HORIZON, "--lookback", LOOKBACK, "--seasons", WEEK]
+    command += [part for key, value in ALL.items() for part in ("--set", f"{key}={value}")]
     command += ["--output", tmp_path / "model"]
     lines = cli(*command).stdout.splitlines()
     assert lines[0].split() == ["metric", "validation", "test", "seasonal", "naive,", "test"]
@@ -112,6 +114,7 @@ def test_a_worse_model_says_so_in_capitals_and_is_saved(tmp_path: Path, cli: Cli
     path = file_of(tmp_path, y=y).rename(tmp_path / "it's `a` *file*.csv")
     command = ["train", "seasonal-naive", "--set", "model.season=1", "--csv", path]
     command += ["--horizon", HORIZON, "--lookback", LOOKBACK, "--seasons", WEEK]
+    command += [part for key, value in ALL.items() for part in ("--set", f"{key}={value}")]
     command += ["--output", tmp_path / "model"]
     lines = cli(*command, status=0).stdout.splitlines()
     verdict = lines[-4]
@@ -139,11 +142,20 @@ def test_a_worse_model_says_so_in_capitals_and_is_saved(tmp_path: Path, cli: Cli
 
 def test_the_baseline_cannot_be_told_from_itself(tmp_path: Path) -> None:
     path = file_of(tmp_path, y=ripples())
-    model = trained(path, settings={"model.season": WEEK})
+    model = trained(path, repeats=WEEK)
     assert model.verdict.partition(";")[0].rstrip(".") == (
         f"On {len(errors(ripples(), 1))} past windows the forecasts cannot be told apart from "
         "repeating the last week (0 % closer, 95 % interval 0 to 0 %)"
     )
+
+
+def test_a_season_longer_than_the_file_is_not_what_the_baseline_repeats(tmp_path: Path) -> None:
+    y = wandering()
+    model = trained(file_of(tmp_path, y=y), seasons=len(y))
+    assert " told apart from repeating the last value (0 % closer" in model.verdict
+    season = len(y) - HORIZON  # before which the last window has a row
+    model = trained(file_of(tmp_path, y=y), seasons=season)
+    assert f" repeating the last {season} steps where it is known " in model.verdict
 
 
 def test_one_window_is_too_few(tmp_path: Path) -> None:
