@@ -24,6 +24,7 @@ from click.testing import CliRunner, Result
 from conftest import SAMPLE, Cli, with_interrupts
 
 from cli import main
+from forecaster.config.schema import Columns
 from forecaster.data.tables import read_table
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import FILES, load_model
@@ -419,6 +420,8 @@ def changed(**columns: Any) -> dict[str, Any]:
     return {"dataframe_split": split(WEATHER.tail(60).assign(**columns))}
 
 
+OF_FORECASTS = ["mode", "quantiles", "samples", "steps", "seed", "conformal"]
+PARAMETERS = sorted([*OF_FORECASTS, *Columns.model_fields])
 REFUSED = [
     (
         {"dataframe_split": split(WEATHER[["date", "wind"]].tail(60))},
@@ -449,9 +452,7 @@ REFUSED = [
     ),
     (
         changed() | {"params": {"sample": 3}},
-        "params: no parameter 'sample' (did you mean 'samples'?); known: aggregate, conformal, "
-        "date_format, decimal, freq, item_id, locale, missing, mode, on_duplicate, on_gap, "
-        "quantiles, resample, samples, seed, snap, steps, target, thousands, timestamp, timezone",
+        f"params: no parameter 'sample' (did you mean 'samples'?); known: {', '.join(PARAMETERS)}",
     ),
     (
         changed() | {"params": {"quantiles": []}},
