@@ -188,7 +188,7 @@ def test_every_suite_of_the_project_can_be_laid_out(monkeypatch: pytest.MonkeyPa
     for name, cells in {
         "smoke": 6,
         "ltsf": 1428,
-        "probabilistic": 36,
+        "probabilistic": 84,
         "steps": 7,
         "ablation": 11,
         "published": 20,
