@@ -52,6 +52,11 @@ from forecaster.training.limit import Limit
     type=click.Path(path_type=Path),
     help="Also write the table into this document, between its markers.",
 )
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    help="Also draw the metrics against the suite's numbers of steps (PNG, SVG or PDF).",
+)
 @json_option
 def benchmark(
     suite: str,
@@ -62,6 +67,7 @@ def benchmark(
     limit: Limit | None,
     output: Path | None,
     into: Path | None,
+    plot: Path | None,
     as_json: bool,
 ) -> None:
     """Run the missing trainings of a SUITE of configs/suites (or a YAML file), write its table."""
@@ -72,7 +78,7 @@ def benchmark(
     quiet_libraries()
     result = runner.benchmark(
         runner.BenchmarkOptions(
-            suite, CellFilter(models, data, horizons, seeds), limit, output, into
+            suite, CellFilter(models, data, horizons, seeds), limit, output, into, plot
         )
     )
     if as_json:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecaster.data.tables import Table
+from forecaster.errors import UserError
 from forecaster.io.output_tables import level_columns, point_column
 
 if TYPE_CHECKING:
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 
 _MAX_PANELS = 8
 PICTURES = (".png", ".svg", ".pdf")
+
+
+def check_picture(path: Path) -> None:
+    """Raise UserError unless ``--plot PATH`` names a kind of file that can be drawn."""
+    if path.suffix.lower() not in PICTURES:
+        raise UserError(
+            f"--plot {path}: cannot draw that kind of file; end the name in .png, .svg or .pdf"
+        )
 
 
 def recent_history(table: Table, forecast: pd.DataFrame, history: int) -> pd.DataFrame:
@@ -92,16 +101,21 @@ def draw_forecast(table: Table, forecast: pd.DataFrame, history: int) -> "Figure
     return figure
 
 
-def _panels(count: int) -> tuple[Any, NDArray[Any]]:
-    """A figure with ``count`` axes, in two columns from three on."""
+def _grid(rows: int, columns: int, width: float = 3.8) -> tuple[Any, NDArray[Any]]:
+    """A figure with ``rows`` × ``columns`` axes, ``width`` inches wide each."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = 1 if count < 3 else 2
-    rows = -(-count // columns)
-    figure = Figure(figsize=(6.5 * columns, 2.6 * rows + 0.4), layout="constrained")
+    figure = Figure(figsize=(width * columns, 2.6 * rows + 0.4), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _panels(count: int) -> tuple[Any, NDArray[Any]]:
+    """A figure with ``count`` axes, in two columns from three on."""
+    columns = 1 if count < 3 else 2
+    figure, grid = _grid(-(-count // columns), columns, 6.5)
+    axes = grid.ravel()
     for axis in axes[count:]:
         axis.set_visible(False)
     return figure, axes
@@ -127,6 +141,35 @@ def plot_leads(path: Path, metrics: Mapping[str, Mapping[str, Sequence[float] | 
         axis.set_xlabel("steps ahead", fontsize=8)
         axis.tick_params(labelsize=8)
     axes[0].legend(fontsize=8, frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def plot_steps(path: Path, rows: pd.DataFrame, metrics: Sequence[str]) -> None:
+    """A panel a model and metric: the metric against the number of steps, a curve for each s.
+
+    ``rows``: model, steps, s if there is one, and the metrics, of which means are drawn.
+    """
+    models = list(dict.fromkeys(rows["model"]))
+    figure, axes = _grid(len(models), len(metrics))
+    for number, model in enumerate(models):
+        of_model = rows[rows["model"] == model]
+        for axis, metric in zip(axes[number], metrics, strict=True):
+            curves = of_model.groupby("s") if "s" in rows else [(None, of_model)]
+            for order, (s, curve) in enumerate(curves):
+                means = curve.groupby("steps")[metric].mean()
+                label = None if s is None else f"s = {s:g}"
+                axis.plot(means.index, means, color=f"C{order}", lw=1.4, marker=".", label=label)
+            if metric.startswith("coverage/"):
+                axis.axhline(float(metric.partition("/")[2]) / 100, color="#444", lw=0.8, ls="--")
+            axis.set_xscale("log")
+            ticks = sorted(set(rows["steps"]))
+            axis.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
+            axis.set_xticks([], minor=True)
+            axis.set_title(f"{model}: {metric}", fontsize=10, loc="left")
+            axis.set_xlabel("network calls", fontsize=8)
+            axis.tick_params(labelsize=8)
+    if "s" in rows:
+        axes[0][0].legend(fontsize=8, frameon=False)
     figure.savefig(path, dpi=110)
 
 

@@ -22,7 +22,9 @@ from forecaster.evaluation.score import Scoring, evaluate
 from forecaster.inference.locate import open_model
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.io.output_tables import table_bytes
+from forecaster.models.diffusion.forecaster import Diffusion
 from forecaster.reporting.markdown import best_in_bold, markdown_table, mean_and_spread, put_between
+from forecaster.reporting.plots import check_picture, plot_steps
 from forecaster.tracking import query as runs
 from forecaster.tracking import run as tracking
 from forecaster.tracking import store
@@ -43,7 +45,7 @@ from forecaster.workflows.benchmark_suite import (
 from forecaster.workflows.train_bounds import SETTINGS
 
 # the columns that identify a row of the table
-KEYS = ("data", "horizon", "model", "steps")
+KEYS = ("data", "horizon", "model", "s", "steps")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class BenchmarkOptions:
     limit: Limit | None = None
     output: Path | None = None
     into: Path | None = None
+    plot: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,10 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
     check_data(cells)
     folder = options.output or store.HOME / "benchmarks"
     check_folder(folder)
+    if options.plot is not None:
+        check_picture(options.plot)
+        if not suite.steps:
+            raise UserError("--plot: draws metrics against 'steps', which the suite does not give")
     if options.into is not None:
         put_between(options.into, name, "")  # fail early if the file has no place for the table
     experiment = f"benchmark {name}"
@@ -106,6 +113,8 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
     )
     if options.into is not None:
         put_between(options.into, name, text)
+    if options.plot is not None and rows:
+        write_together({options.plot: lambda path: plot_steps(path, frame, suite.metrics)})
     done = sum(_is_done(suite, cell_runs.get(cell.key)) for cell in cells)
     return BenchmarkResult(done, len(cells), failures, text, markdown, csv)
 
@@ -123,7 +132,7 @@ def _runs(experiment: str) -> dict[str, dict[str, Any]]:
 def _is_done(suite: Suite, run: Mapping[str, Any] | None) -> bool:
     if run is None or run["status"] != "FINISHED":
         return False
-    required = {step_metric(metric, n) for n in suite.steps for metric in suite.metrics}
+    required = {step_metric(metric, *walk) for walk in suite.walks for metric in suite.metrics}
     return required <= set(run["metrics"]) and run["tags"].get("scoring", "") == suite.scoring
 
 
@@ -186,29 +195,35 @@ def _run(
                 asked=SETTINGS,  # figures that are compared are of the same windows
             )
         ).run_id
-    for n in suite.steps:
-        scores = _score(suite, cell, f"runs:/{run_id}/model", n)
+    for s, n in suite.walks:
+        scores = _score(suite, cell, f"runs:/{run_id}/model", s, n)
         if missing := [metric for metric in suite.metrics if metric not in scores]:
             raise UserError(
                 f"scored in {n} steps, it has no {missing[0]}; leave the model or the metric out "
                 "of the suite"
             )
         runs.log_metrics(
-            run_id, {step_metric(metric, n): scores[metric] for metric in suite.metrics}
+            run_id, {step_metric(metric, s, n): scores[metric] for metric in suite.metrics}
         )
     if suite.steps:
         runs.set_tag(run_id, "scoring", suite.scoring)
 
 
-def _score(suite: Suite, cell: Cell, model: str, steps: int) -> dict[str, float]:
-    """The metrics of a cell's saved model on the test windows at a number of network calls."""
+def _score(suite: Suite, cell: Cell, model: str, s: float | None, steps: int) -> dict[str, float]:
+    """The metrics of a cell's saved model at a variance parameter and number of network calls."""
     custom = any(custom_names(cell.config.model.model_dump(mode="json")))
     saved, seed = open_model(model, None, trust_code=custom), cell.config.trainer.seed
+    if s is not None:
+        if not isinstance(saved.core, Diffusion):
+            raise UserError(
+                "it has no variance parameter s; leave the model or 's' out of the suite"
+            )
+        saved.core.sample_with(s)
     # as the training settled them, in the file where it is now
     data = saved.config.data.model_copy(update={"csv": cell.config.data.csv})
     problem = load_problem(data)
     scoring = Scoring("probabilistic", suite.score_samples, steps, suite.score_windows, seed)
-    return evaluate(saved.model, problem, "test", scoring)
+    return evaluate(saved.model, problem, suite.split, scoring)
 
 
 def machine() -> str:
@@ -236,11 +251,12 @@ def _rows(suite: Suite, cell: Cell, run: Mapping[str, Any] | None) -> Iterator[d
         **{key: tags.get(key) for key in ("code", "machine", "torch")},
     }
     if suite.steps:
-        for n in suite.steps:
+        for s, n in suite.walks:
             yield (
                 about
+                | ({} if s is None else {"s": s})
                 | {"steps": n}
-                | {m: metrics.get(step_metric(m, n)) for m in suite.metrics}
+                | {m: metrics.get(step_metric(m, s, n)) for m in suite.metrics}
                 | run_facts
             )
     else:

@@ -90,10 +90,11 @@ class Suite(Section):
     """The trainings of a benchmark, and the layout of its table.
 
     ``set``: overrides for all models, such as the training budget. ``steps``: numbers of network
-    calls with which each saved model is scored on test windows, in addition to its own
-    (``score_windows`` of them, evenly spaced, with ``score_samples``). ``columns``: the table's
-    columns are the metrics, or the models (several metrics in a cell, and a second table for
-    validation).
+    calls with which each saved model is scored on windows of the ``split``, in addition to its own
+    (``score_windows`` of them, evenly spaced, with ``score_samples``); ``s``: the variance
+    parameters with which it samples in each of these numbers, in place of its own. ``columns``: the
+    table's columns are the metrics, or the models (several metrics in a cell, and a second table
+    for validation).
     """
 
     about: str
@@ -102,6 +103,8 @@ class Suite(Section):
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     set: Settings = Field(default_factory=dict)
     steps: tuple[Positive, ...] = ()
+    s: tuple[Annotated[float, Field(ge=0, le=2)], ...] = ()
+    split: Literal["validation", "test"] = "test"
     score_windows: Positive = 128
     score_samples: Annotated[int, Field(ge=2)] = 100
     columns: Literal["models", "metrics"] = "metrics"
@@ -119,10 +122,18 @@ class Suite(Section):
                 raise ValueError(f"'{name}' is computed by evaluate alone")
         return _unique(names, "metric")
 
-    @field_validator("seeds", "steps")
+    @field_validator("seeds", "steps", "s")
     @classmethod
-    def _unique_numbers(cls, numbers: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
-        return _unique(numbers, "seed" if info.field_name == "seeds" else "number of steps")
+    def _unique_numbers(cls, numbers: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+        names = {"seeds": "seed", "steps": "number of steps"}
+        return _unique(numbers, names.get(info.field_name or "", "s"))
+
+    @field_validator("s", "split")
+    @classmethod
+    def _scored_in_steps(cls, value: Any, info: ValidationInfo) -> Any:
+        if value not in ((), "test") and not info.data.get("steps"):
+            raise ValueError("is of models scored in 'steps': give these")
+        return value
 
     @field_validator("columns")
     @classmethod
@@ -143,7 +154,15 @@ class Suite(Section):
     @property
     def scoring(self) -> str:
         """A tag of the scoring after the training; if it changes, cells are scored again."""
-        return f"{self.score_windows} windows, {self.score_samples} samples" if self.steps else ""
+        if not self.steps:
+            return ""
+        where = "" if self.split == "test" else f"{self.split}, "
+        return f"{where}{self.score_windows} windows, {self.score_samples} samples"
+
+    @property
+    def walks(self) -> list[tuple[float | None, int]]:
+        """The variance parameter (None: the model's own) and number of steps of each scoring."""
+        return [(s, steps) for s in self.s or (None,) for steps in self.steps]
 
 
 @dataclass(frozen=True)
@@ -283,9 +302,9 @@ def _cell(
     return Cell(model, name, config, hashlib.sha256(content.encode()).hexdigest()[:16])
 
 
-def step_metric(metric: str, steps: int) -> str:
-    """The name of a test metric at a number of network calls."""
-    return f"steps/{steps}/{metric}"
+def step_metric(metric: str, s: float | None, steps: int) -> str:
+    """The name of a metric at a number of network calls, and at a variance parameter."""
+    return f"steps/{steps}/{metric}" if s is None else f"s/{s:g}/steps/{steps}/{metric}"
 
 
 def published_rows(suite: Suite) -> Iterator[Mapping[str, Any]]:

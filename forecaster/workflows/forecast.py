@@ -24,7 +24,7 @@ from forecaster.inference.predictor import (
 from forecaster.inference.saved_model import SavedModel, digest
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.io.output_tables import kind_of, renamed_items, table_bytes
-from forecaster.reporting.plots import plot_forecast
+from forecaster.reporting.plots import check_picture, plot_forecast
 from forecaster.tracking.provenance import versions
 
 
@@ -159,10 +159,8 @@ def forecast(options: ForecastOptions) -> ForecastResult:
         options.output if options.output is not None else Path("forecast.csv"),
         options.plot,
     )
-    if plot is not None and plot.suffix.lower() not in {".png", ".svg", ".pdf"}:
-        raise UserError(
-            f"--plot {plot}: cannot draw that kind of file; end the name in .png, .svg or .pdf"
-        )
+    if plot is not None:
+        check_picture(plot)
     prepared = prepare_forecast(options, output)
     files = files_of(prepared, output)
     if plot is not None:

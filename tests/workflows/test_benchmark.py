@@ -12,8 +12,11 @@ from conftest import SAMPLE, Cli, wait_for_epoch
 from training.test_fit_limit import new_limit
 
 from forecaster.config.parts import build
+from forecaster.data.problem import load_problem
 from forecaster.data.splits import Borders
 from forecaster.errors import UserError
+from forecaster.evaluation.score import Scoring, evaluate
+from forecaster.inference.locate import open_model
 from forecaster.models.base import Shape
 from forecaster.reporting.markdown import (
     best_in_bold,
@@ -144,6 +147,40 @@ def test_a_cell_trained_but_not_scored_is_scored_without_training(cli: Cli, tmp_
     pd.testing.assert_frame_equal(both[both["steps"] == 2].reset_index(drop=True), first)
 
 
+def test_the_dial_is_scored_on_validation_and_drawn(cli: Cli, tmp_path: Path) -> None:
+    """One step from a pinned end has no noise, whatever s is; without noise a sample is the point."""
+    suite, plot = tmp_path / "dial.yaml", tmp_path / "dial.png"
+    tiny = (
+        "{config: s2dbm_paper, set: {trainer.max_steps: 2, model.schedule.steps: 5, model.label: 0, "
+        "model.sampler.steps: 2, model.sampler.point_steps: 2}}"
+    )
+    text = SUITE.replace("{config: residual-bootstrap}", tiny).replace("[mse, crps]", "[mae, crps]")
+    dial = "score_windows: 4\nscore_samples: 3\nsplit: validation\ns: [0, 1, 2]\n"
+    suite.write_text(text + "steps: [1, 3]\n" + dial)
+    told = cli("benchmark", suite, "--model", "residual", "--plot", plot)
+    assert "| data | horizon | model | s | steps | seeds | mae | crps |" in told.stdout
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    frame = pd.read_csv(cli.home / "benchmarks" / "dial.csv").set_index(["s", "steps"])
+    assert list(frame.index) == [(s, steps) for s in (0, 1, 2) for steps in (1, 3)]
+    np.testing.assert_allclose(frame["crps"][0], frame["mae"][0], rtol=1e-6)
+    np.testing.assert_allclose(frame["crps"].xs(1, level="steps"), frame["crps"][0, 1], rtol=1e-6)
+    assert frame["crps"].xs(3, level="steps").nunique() == 3
+    saved, data = open_model(f"runs:/{frame['run_id'].iloc[0]}/model", None), frame["mae"][0, 3]
+    problem = load_problem(saved.config.data)
+    scored = evaluate(saved.model, problem, "validation", Scoring(steps=3, limit=4))
+    assert scored["mae"] == pytest.approx(data, rel=1e-6)
+    refused = cli("benchmark", suite, "--model", "rlinear", status=1).stderr
+    assert "it has no variance parameter s; leave the model or 's' out of the suite" in refused
+    refused = cli("benchmark", suite, "--plot", "dial.txt", status=1).stderr
+    assert "--plot dial.txt: cannot draw that kind of file; end the name in .png" in refused
+    suite.write_text(text)
+    refused = cli("benchmark", suite, "--plot", plot, status=1).stderr
+    assert "--plot: draws metrics against 'steps', which the suite does not give" in refused
+    suite.write_text(text + dial)
+    with pytest.raises(UserError, match="key 's': is of models scored in 'steps': give these"):
+        find_suite(str(suite))
+
+
 def test_a_suite_finds_its_files_from_its_folder_and_knows_them_by_their_content(
     cli: Cli, tmp_path: Path
 ) -> None:
@@ -190,6 +227,7 @@ def test_every_suite_of_the_project_can_be_laid_out(monkeypatch: pytest.MonkeyPa
         "ltsf": 1428,
         "probabilistic": 84,
         "steps": 7,
+        "dial": 2,
         "ablation": 11,
         "published": 20,
     }.items():
@@ -220,6 +258,8 @@ def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
         "metrics: []": "key 'metrics': tuple should have at least 1 item",
         "seeds: [0, 0]": "key 'seeds': seed 0 is given twice",
         "metrics: [mse, mse]": "key 'metrics': metric mse is given twice",
+        "steps: [1]\ns: [1, 1.0]": "key 's': s 1.0 is given twice",
+        "s: [1]": "key 's': is of models scored in 'steps': give these",
         "steps: [1, 1]": "key 'steps': number of steps 1 is given twice",
         "set: {trainer.seed: 5}": "key 'set': 'trainer.seed' follows from the suite's data, horizons and seeds",
         "set: {data: {horizon: 5}}": "key 'set': 'data' follows from the suite's data, horizons and seeds",

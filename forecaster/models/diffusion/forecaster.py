@@ -97,6 +97,11 @@ class Diffusion(Forecaster):
         default = self.config.sampler.steps
         return self.config.has_spread(self.process, default if steps is None else steps)
 
+    def sample_with(self, s: float) -> None:
+        """Sample with the variance parameter ``s``, 0 to 2, in place of the configured one."""
+        sampler = self.config.sampler.model_copy(update={"s": s})
+        self.config = self.config.model_copy(update={"sampler": sampler})
+
     def step_grids(self) -> tuple[list[int], list[int]]:
         """The step grids of the point forecast and of samples, each from T down to 0."""
         sampler = self.config.sampler
