@@ -106,12 +106,17 @@ class Evidence:
     grouped: str = ""
 
 
-_IS_NUMBER = re.compile(_BARE)
+_IS_NUMBER, _HAS_UNIT = re.compile(_BARE), re.compile(_WITH_UNIT)
 
 
 def is_number(cell: str) -> bool:
     """Whether a cell is a number in some style, without a unit."""
     return _IS_NUMBER.search(cell) is not None
+
+
+def with_unit(cell: str) -> bool:
+    """Whether a cell is a number in some style, with a unit or without."""
+    return _HAS_UNIT.search(cell) is not None
 
 
 def are_numbers(cells: Cells) -> pa.ChunkedArray:

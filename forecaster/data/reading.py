@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecaster.data.cells import Column, Text
-from forecaster.data.delimited import DELIMITERS, read_delimited
+from forecaster.data.files.delimited import read_delimited
+from forecaster.data.files.dialect import DELIMITERS
 from forecaster.errors import UserError
 
 _DATED = re.compile(r"\d{1,4}[-/.]\d")
@@ -24,7 +25,10 @@ _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 
 @dataclass(frozen=True)
 class RawTable:
-    """The cells of a file; ``places[i]``: the line (CSV) or row (Parquet) of row ``i``."""
+    """The cells of a file; ``places[i]``: the line (CSV) or row (Parquet) of row ``i``.
+
+    ``notes``: about its format; ``decisions``: what was skipped.
+    """
 
     path: str
     columns: dict[str, Column]
@@ -34,6 +38,7 @@ class RawTable:
     notes: tuple[str, ...]
     header: tuple[str, ...] = ()
     delimiter: str = ""
+    decisions: tuple[str, ...] = ()
 
     def where(self, row: int, column: str | None = None) -> str:
         """The place of a cell in words: ``data.csv, line 7, column 'x'``."""
@@ -70,7 +75,8 @@ def read_file(path: str | Path) -> RawTable:
 
 def _read_csv(path: Path, content: bytes, digest: str) -> RawTable:
     found = read_delimited(path, content)
-    notes = [f"encoding {found.encoding}, delimiter {DELIMITERS[found.delimiter]}"]
+    delimiter = DELIMITERS.get(found.delimiter, found.delimiter)
+    notes = [f"encoding {found.encoding}, delimiter {delimiter}"]
     _check_names(path, found.names, found.header_line)
     columns: dict[str, Column] = dict(zip(found.names, found.columns, strict=True))
     if "" in columns:
@@ -84,6 +90,7 @@ def _read_csv(path: Path, content: bytes, digest: str) -> RawTable:
         tuple(notes),
         tuple(found.names),
         found.delimiter,
+        found.decisions,
     )
 
 

@@ -56,6 +56,8 @@ class RowFormat:
             ) from error
         if not any(cells) or (number == 1 and tuple(cells) == self.header):
             return None
+        while len(cells) > len(self.header) and not cells[-1]:
+            cells.pop()  # the line ends with a delimiter
         if len(cells) != len(self.header):
             raise UserError(
                 f"{source}, line {number}: {len(cells)} fields where the header has "

@@ -113,6 +113,7 @@ def read_table(
         "format": ", ".join(raw.notes),
         "rows": len(raw.places),
     }
+    report.decisions += raw.decisions
     parts = find_parts(raw, columns)
     if parts is not None:
         raw = replace(raw, columns=parts.join(raw.columns))

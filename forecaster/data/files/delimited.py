@@ -1,0 +1,115 @@
+"""Delimited text → names and columns of text, with the line of each row."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from forecaster.data.cells import Text
+from forecaster.data.files.dialect import Dialect, find_dialect
+from forecaster.data.files.encoding import decode
+from forecaster.data.files.footer import table_end
+from forecaster.data.files.rows_of_text import Body, byte_of, named_lines, read_exactly, read_fast
+from forecaster.errors import UserError
+
+
+@dataclass(frozen=True)
+class Delimited:
+    """A delimited file's names and columns of text; ``lines[i]``: where row ``i`` starts.
+
+    ``header_line``: of the names, 0 without one. ``decisions``: what was skipped.
+    """
+
+    names: list[str]
+    columns: list[Text]
+    lines: Sequence[int]
+    delimiter: str
+    header_line: int
+    encoding: str
+    decisions: tuple[str, ...]
+
+
+def read_delimited(path: object, content: bytes, header: bool = True) -> Delimited:
+    """Read the bytes of a file; raises UserError for rows of different widths.
+
+    ``header``: whether there is a line of names.
+    """
+    content, encoding = decode(path, content)
+    try:
+        dialect = find_dialect(content, header)
+        if dialect is None:
+            raise UserError(
+                f"{path}, line 1: only one column; the file needs a time column and a value "
+                "column, separated by comma, semicolon, tab or bar"
+            )
+        begin = byte_of(content, dialect.first_line)
+        end, below = table_end(content, begin, dialect)
+        body = Body(content, begin, end, dialect)
+        columns, lines, comments = read_fast(body) or read_exactly(path, body)
+    except csv.Error as error:
+        raise UserError(
+            f"{path}: not a well-formed CSV file ({error}); check its quotes"
+        ) from error
+    names, columns, trailing = _without_trailing(path, body, columns, lines)
+    columns, lines, dropped = _without_repeated(names, columns, lines, dialect)
+    if not len(lines):
+        where = f"below line {dialect.header_line}" if header else "of data"
+        raise UserError(f"{path}: there is a header but no data; add rows {where}")
+    decisions = (*dialect.decisions, *comments, *below, *trailing, *dropped)
+    return Delimited(
+        names, columns, lines, dialect.delimiter, dialect.header_line, encoding, decisions
+    )
+
+
+def _without_trailing(
+    path: object, body: Body, columns: list[Text], lines: Sequence[int]
+) -> tuple[list[str], list[Text], list[str]]:
+    """Names and columns without a nameless last one that is blank: lines end with a delimiter."""
+    names = body.names
+    if names[-1] or len(names) < 3:
+        return names, columns, []
+    row = pc.index(pc.not_equal(columns[-1].arrow, ""), True).as_py()
+    if row < 0:
+        return names[:-1], columns[:-1], ["lines end with a delimiter, which is left out"]
+    if len(body.dialect.names) < len(names):
+        raise UserError(
+            f"{path}, line {lines[row]}: {len(names)} fields where the header has "
+            f"{len(names) - 1}; correct the line (a missing or an unquoted delimiter)"
+        )
+    return names, columns, []
+
+
+def _without_repeated(
+    names: Sequence[str], columns: list[Text], lines: Sequence[int], dialect: Dialect
+) -> tuple[list[Text], Sequence[int], list[str]]:
+    """The rows without those that are blank, comments, or the line of names again."""
+    blank = _rows_of(columns, [""] * len(columns))
+    again = _rows_of(columns, names) if dialect.header_line else blank[:0]
+    comments = blank[:0]
+    if dialect.kinds[0] == "plain":
+        comments = np.flatnonzero(pc.starts_with(columns[0].arrow, "#"))
+    kinds = {"blank": blank, "the names again": again, "comments": comments}
+    decisions = [
+        f"{named_lines([lines[row] for row in rows.tolist()])} skipped: {kind}"
+        for kind, rows in kinds.items()
+        if len(rows)
+    ]
+    if not decisions:
+        return columns, lines, []
+    kept = np.delete(np.arange(len(lines)), np.concatenate(list(kinds.values())))
+    columns = [Text(column.arrow.take(pa.array(kept))) for column in columns]
+    return columns, [lines[row] for row in kept.tolist()], decisions
+
+
+def _rows_of(columns: Sequence[Text], cells: Sequence[str]) -> NDArray[np.int64]:
+    """The rows that consist of these cells."""
+    rows = np.flatnonzero(pc.equal(columns[0].arrow, cells[0]))
+    for column, cell in zip(columns[1:], cells[1:], strict=True):
+        if not len(rows):
+            break
+        rows = rows[np.asarray(pc.equal(column.arrow.take(pa.array(rows)), cell))]
+    return rows

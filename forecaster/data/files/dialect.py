@@ -1,0 +1,213 @@
+"""The delimiter of a file, its line of names, and what stands above and below its table."""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from forecaster.data.files.kinds import Kind, is_unit, kind_of
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_HEAD = 1 << 18  # bytes in which the table begins
+_ROWS = 200
+_JUDGED = 60  # rows and columns that tell the delimiter
+_MOST = 0.6  # of a column's cells
+_SHOWN = 60  # letters of a line that is skipped
+_NAMED = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row, the line it starts on and the line after it."""
+
+    line: int
+    after: int
+    cells: list[str]
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it has no cell but blank ones."""
+        return not any(self.cells)
+
+    @property
+    def is_remark(self) -> bool:
+        """Whether it is a line that starts with ``#``."""
+        return self.cells[0].startswith("#")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a file is laid out.
+
+    ``names``: those in the line ``header_line`` (0 for none). ``first_line``: of the table's rows,
+    which have ``width`` cells, and kinds by column. ``decisions``: what is skipped.
+    """
+
+    delimiter: str
+    names: list[str]
+    header_line: int
+    first_line: int
+    width: int
+    kinds: list[Kind]
+    decisions: list[str]
+
+    def is_comment(self, row: Row) -> bool:
+        """Whether a row of the table starts with ``#`` where rows start with a number or time."""
+        return row.is_remark and (self.kinds[0] == "plain" or len(row.cells) != self.width)
+
+
+def parse(text: str, delimiter: str, line: int = 1) -> Iterator[Row]:
+    """The rows that are not blank lines; ``line``: the number of the first line."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    before, start = line - 1, line
+    for cells in reader:
+        after = before + reader.line_num + 1
+        if cells and not (len(cells) == 1 and not cells[0].strip()):
+            yield Row(start, after, [cell.strip() for cell in cells])
+        start = after
+
+
+def find_dialect(content: bytes, header: bool = True) -> Dialect | None:
+    """The dialect of a file's bytes in UTF-8; None if it has one column only.
+
+    ``header``: whether there is a line of names. Raises csv.Error.
+    """
+    text = content[:_HEAD].decode(errors="replace")
+    if len(content) > _HEAD:
+        text = text[: max((end.start() for end in _LINE_END.finditer(text)), default=len(text))]
+    first = next((line for line in _LINE_END.split(text) if line.strip()), "")
+    named = _NAMED.match(first.strip())
+    if named is not None and not first.strip()[named.end() :].strip(named[1]):
+        candidates = [named[1]]
+    else:
+        named, candidates = None, [mark for mark in DELIMITERS if mark in text]
+    samples = {mark: list(islice(parse(text, mark), _ROWS)) for mark in candidates}
+    if named is not None:
+        samples[named[1]] = samples[named[1]][1:]
+    scores = {mark: _score(rows) for mark, rows in samples.items()}
+    best = max(scores, key=lambda mark: scores[mark], default=None)
+    if best is None or scores[best] <= (0, 0):
+        return None
+    return _structure(samples[best], best, header, named is not None)
+
+
+def _numeric(rows: Sequence[Row]) -> list[Row]:
+    """The rows with digits, of which a table consists; all rows if none has."""
+    found = [row for row in rows if not row.is_remark and any(map(str.isdigit, "".join(row.cells)))]
+    return found or list(rows)
+
+
+def _score(rows: Sequence[Row]) -> tuple[float, int]:
+    """How well rows split: their share of one width, times that of numbers and times; the width."""
+    rows = _numeric(rows)[-_JUDGED:]
+    width, count = _width(rows)
+    if width < 2:
+        return (0, 0)
+    kinds = [kind_of(cell) for row in rows for cell in row.cells[:_JUDGED] if cell]
+    typed = sum(kind != "text" for kind in kinds) / max(len(kinds), 1)
+    return count / len(rows) * (0.1 + typed), width
+
+
+def _width(rows: Sequence[Row]) -> tuple[int, int]:
+    """The most frequent number of cells, the first of two, and the number of its rows."""
+    counts = Counter(len(row.cells) for row in rows)
+    return next(iter(counts.most_common(1)), (0, 0))
+
+
+def _structure(rows: Sequence[Row], delimiter: str, header: bool, named: bool) -> Dialect:
+    width, _ = _width(_numeric(rows)[-_JUDGED:])
+    whole = [row for row in rows if len(row.cells) == width]
+    kinds = _kinds(whole[len(whole) // 2 :])
+    first = next((i for i, row in enumerate(rows) if _is_data(row, kinds)), len(rows))
+    said = [f"delimiter {DELIMITERS.get(delimiter, delimiter)}, by the first line"] if named else []
+    if not header:
+        names, place = [f"column_{k + 1}" for k in range(width)], -1
+        start = first if first < len(rows) else 0
+        after = rows[start].line
+    else:
+        trailing = not any(row.cells[-1] for row in whole[len(whole) // 2 :])
+        found = _header(rows[:first], width, trailing) if first < len(rows) else None
+        place = rows.index(whole[0]) if found is None else found
+        names, start = _uncommented(rows[place].cells), place + 1
+        while start < first < len(rows) and not _has_data(rows[start]):
+            start += 1
+        after = rows[start - 1].after
+        said += _said(rows[:place], "above the names of the columns")
+    said += _said(rows[place + 1 : start], "above the rows of data")
+    line = rows[place].line if header else 0
+    return Dialect(delimiter, names, line, after, width, kinds, said)
+
+
+def _kinds(rows: Sequence[Row]) -> list[Kind]:
+    """The kind of each column: ``plain`` for numbers, with a unit or without, and times."""
+    kinds: list[Kind] = []
+    for cells in zip(*(row.cells for row in rows), strict=True):
+        counts = Counter(kind_of(cell) for cell in cells)
+        del counts["blank"]
+        typed = counts["plain"] + counts["measure"]
+        kinds.append("plain" if typed > _MOST * counts.total() else "text" if counts else "blank")
+    return kinds
+
+
+def _is_data(row: Row, kinds: Sequence[Kind]) -> bool:
+    """Whether a row's cells are of the kinds of the columns, and some cell is no text."""
+    if len(row.cells) != len(kinds) or row.is_remark:
+        return False
+    found = [kind_of(cell) for cell in row.cells]
+    fits = all(kind != "text" for kind, usual in zip(found, kinds, strict=True) if usual == "plain")
+    return fits and any(kind in {"plain", "measure"} for kind in found)
+
+
+def _has_data(row: Row) -> bool:
+    return any(kind_of(cell) == "plain" for cell in row.cells)
+
+
+def _header(above: Sequence[Row], width: int, trailing: bool) -> int | None:
+    """The row of names among those above the data, the likeliest first."""
+    fitting = [
+        i
+        for i, row in enumerate(above)
+        if len(row.cells) == width
+        or (len(row.cells) == width - 1 and trailing)
+        or (len(row.cells) == width + 1 and not row.cells[-1])
+    ]
+    names = [i for i in fitting if _are_names(above[i].cells)]
+    plain = [i for i in names if not _has_data(above[i]) and not above[i].is_remark]
+    typed = [i for i in names if not above[i].is_remark]
+    remarks = [i for i in names if above[i].is_remark]
+    others = [len(above) - 1] if above and len(above[-1].cells) > 1 else []
+    return next(iter([*plain[::-1], *typed, *remarks[::-1], *fitting, *others]), None)
+
+
+def _are_names(cells: Sequence[str]) -> bool:
+    """Whether all cells but the first and the last are there, no two alike, and not all units."""
+    there = [cell for cell in cells if cell]
+    different = len(set(there)) == len(there) > 0
+    return different and all(cells[1:-1]) and not all(map(is_unit, cells))
+
+
+def _uncommented(names: list[str]) -> list[str]:
+    """The names in a line that starts with ``#``, without it."""
+    return [names[0].lstrip("#").strip() or names[0], *names[1:]]
+
+
+def _said(rows: Sequence[Row], where: str) -> Iterator[str]:
+    """A decision about rows that are skipped."""
+    if rows:
+        lines = lines_of(rows[0].line, rows[-1].after - 1)
+        yield f"{lines} skipped, {where}: {shown(rows[0])}"
+
+
+def lines_of(first: int, last: int) -> str:
+    """``line 3`` or ``lines 3 to 5``."""
+    return f"line {first}" if first == last else f"lines {first} to {last}"
+
+
+def shown(row: Row) -> str:
+    """The beginning of a row, in quotes."""
+    text = ", ".join(cell for cell in row.cells if cell)
+    return f"'{text[:_SHOWN]}{'…' if len(text) > _SHOWN else ''}'"

@@ -1,0 +1,64 @@
+"""Of what kind a cell of a file is, as far as its letters tell."""
+
+import re
+from typing import Literal
+
+from forecaster.data.marks import is_number, with_unit
+from forecaster.data.missing import is_missing
+
+Kind = Literal["blank", "plain", "measure", "text"]
+
+_MONTHS = "jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz]"
+_TIME = re.compile(
+    r"\d{1,4}[-/.]\d{1,2}(?:[-/.]\d{1,4})?(?:[T ][^,;|\t]*)?\.?"
+    r"|\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:\s?[ap]\.?m\.?)?"
+    r"|\d{4}[- :]?[QMWHS]\d{1,2}(?:-\d)?|[QWH]\d{1,2}[-/ :]?\d{4}"
+    rf"|(?:[a-z]{{2,9}},? )?(?:\d{{1,2}}[-./ ]*)?(?:{_MONTHS})\w{{0,6}}\.?[-./, ]*\d{{1,4}}\b"
+    r"(?:, ?\d{4})?[^,;|\t]*",
+    re.IGNORECASE,
+)
+# what stands in a line of units: [kW], (°C), %, m/s, kWh, yyyy-mm-dd, UTC
+_UNIT = re.compile(
+    r"[\[(].{1,20}[\])]|-|[°%‰$€£¥µμΩ].{0,8}|.{0,8}[°%‰$€£µμ²³]|[kMGTmµ]?(?:Wh?|V|A|VA|Pa|J|Hz|bar)"
+    r"|[kcm]?m(?:\^?[23])?|[kmg]?g|t|l|h|hrs?|s|sec|min|d|days?|deg(?:rees?)?|deg ?[CF]|[CFK]|ppm"
+    r"|ppb|inches|in|ft|mph|knots?|kts?|hPa|mbar|mmHg|[a-zA-Zµ]{1,6}/[a-zA-Z0-9²³]{1,6}"
+    r"|units?|count|number|text|string|float|int(?:eger)?|date(?:time)?|timestamp|utc|local"
+    r"|[ymdhs]{1,4}(?:[-./: ]+[ymdhs]{1,4})+.*|EUR|USD|GBP|pcs|stk",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(
+    r"(?:grand |sub-?|overall )?totals?\b|sum(?:me|ma)?\b|gesamt|insgesamt|total[ei]n?\b|somme\b|"
+    r"suma\b|итого|всего|合計|means?\b|averages?\b|avg\b|mittel|durchschnitt|moyenne|promedio|"
+    r"media\b|medians?\b|std\b|count\b|anzahl\b|min(?:imum)?\b|max(?:imum)?\b",
+    re.IGNORECASE,
+)
+_REMARK = re.compile(
+    r"#|\*|©|\(c\)|(?:source|quelle|fuente|notes?|hinweis|anmerkung|remark|comment|copyright|data "
+    r"(?:from|source|provided)|last updated?|updated|created|generated|exported|report|stand|"
+    r"end\b|eof\b|legend|footnote|disclaimer|rows?\b)",
+    re.IGNORECASE,
+)
+
+
+def kind_of(cell: str) -> Kind:
+    """``plain``: a number or a time; ``measure``: a number with a unit; ``blank``: or missing."""
+    if is_missing(cell):
+        return "blank"
+    if is_number(cell) or _TIME.fullmatch(cell):
+        return "plain"
+    return "measure" if with_unit(cell) else "text"
+
+
+def is_unit(cell: str) -> bool:
+    """Whether a cell is a unit, or blank."""
+    return not cell or _UNIT.fullmatch(cell) is not None
+
+
+def is_label(cell: str) -> bool:
+    """Whether a cell says that its line sums up others."""
+    return _LABEL.match(cell) is not None
+
+
+def is_remark(cell: str) -> bool:
+    """Whether a cell begins as remarks below a table do."""
+    return _REMARK.match(cell) is not None

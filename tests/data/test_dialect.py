@@ -1,0 +1,221 @@
+"""What stands around a table: found, skipped and said; what is a fault stays one."""
+
+import pytest
+from conftest import SHARED
+
+from forecaster.config.schema import Columns
+from forecaster.data.files.delimited import Delimited, read_delimited
+from forecaster.data.tables import read_table
+from forecaster.errors import UserError
+
+CASES = SHARED.parent / "cases" / "intake"
+ROWS = [f"2024-01-{day:02d};{day},5;{day}" for day in range(1, 8)]
+DATA = "\n".join(ROWS) + "\n"
+
+
+def read(text: str | bytes, encoding: str = "utf-8", header: bool = True) -> Delimited:
+    return read_delimited(
+        "f", text.encode(encoding) if isinstance(text, str) else text, header=header
+    )
+
+
+AROUND = [
+    ("", "t;a;b", DATA, []),
+    ("Report;;\nStation: 5 Berlin\n\n", "t;a;b", DATA, ["lines 1 to 2 skipped, above the names"]),
+    (
+        "Station;Berlin;x\n",
+        "t;a;b",
+        DATA,
+        ["line 1 skipped, above the names of the columns: 'Stat"],
+    ),
+    ("Station;Berlin;\nHeight;34;m\n", "t;a;b", DATA, ["lines 1 to 2 skipped, above the names"]),
+    ("sep=;\n", "t;a;b", DATA, ["delimiter semicolon, by the first line"]),
+    ("# by x\n# 2024-01-01\n", "t;a;b", DATA, ["lines 1 to 2 skipped, above the names"]),
+    ("", "# t;a;b", DATA, []),
+    ("", "t;a;b", ";kW;°C\n" + DATA, ["line 2 skipped, above the rows of data: 'kW, °C'"]),
+    (
+        "",
+        "t;a;b",
+        "[-];[kW];[m/s]\n" + DATA,
+        ["line 2 skipped, above the rows of data: '[-], [kW]"],
+    ),
+    ("", "t;a;b", "Ticker;X;X\nDate;;\n" + DATA, ["lines 2 to 3 skipped, above the rows of data"]),
+    ("", "t;a;b", DATA + "# end\n", ["line 9 skipped, below the table: '# end'"]),
+    ("", "t;a;b", DATA + "Total;28;7\n", ["line 9 skipped, below the table: 'Total, 28, 7'"]),
+    ("", "t;a;b", DATA + ";Summe;7\nMittel;;1\n", ["lines 9 to 10 skipped, below the table"]),
+    ("", "t;a;b", DATA + "\nSource: x\n", ["line 10 skipped, below the table: 'Source: x'"]),
+    ("", "t;a;b", DATA + "Quelle: x;;\n;;\n", ["line 9 skipped, below the table: 'Quelle: x'"]),
+    ("", "t;a;b", DATA + ";;\n;;\n", []),
+    ("", "t;a;b", DATA.replace("\n", "\n\n"), []),
+    ("", "t;a;b;", DATA.replace("\n", ";\n"), ["lines end with a delimiter, which is left out"]),
+    ("", "t;a;b", DATA.replace("\n", ";\n"), ["lines end with a delimiter, which is left out"]),
+    ("", "t;a;b;", DATA, []),
+    ("", '"t";"a";"b"', DATA.replace("2024-01-03", '"2024-01-03"'), []),
+]
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(("above", "head", "below", "said"), AROUND)
+def test_what_stands_around_a_table_is_skipped_and_said(
+    above: str, head: str, below: str, said: list[str], ending: str
+) -> None:
+    text = above + head + "\n" + below
+    found = read(text.replace("\n", ending))
+    rows = [";".join(cells) for cells in zip(*found.columns, strict=True)]
+    assert found.names == ["t", "a", "b"]
+    assert rows == ROWS
+    lines = text.splitlines()
+    assert found.header_line == lines.index(head) + 1
+    placed = [lines[line - 1].replace('"', "") for line in found.lines]
+    assert [line.removesuffix(";") for line in placed] == ROWS
+    assert len(found.decisions) == len(said)
+    for decision, start in zip(found.decisions, said, strict=True):
+        assert decision.startswith(start)
+
+
+WITHIN = [
+    ("t;a;b", "lines 5, 9 skipped: the names again"),
+    (";;", "lines 5, 9 skipped: blank"),
+    ("#2024-01-09;1;1", "lines 5, 9 skipped: comments"),
+    ("# changed here", "lines 5, 9 skipped: comments"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), WITHIN)
+def test_what_stands_between_the_rows_is_skipped_and_said(line: str, said: str) -> None:
+    found = read("\n".join(["t;a;b", *ROWS[:3], line, *ROWS[3:6], line, ROWS[6]]))
+    assert [";".join(cells) for cells in zip(*found.columns, strict=True)] == ROWS
+    assert list(found.lines) == [2, 3, 4, 6, 7, 8, 10]
+    assert found.decisions == (said,)
+
+
+def test_many_lines_are_not_all_named() -> None:
+    found = read("t;a;b\n" + "".join(f"{row}\n;;\n" for row in [*ROWS, *ROWS]))
+    assert found.decisions == ("lines 3, 5, 7, 9, 11, … skipped: blank",)
+    assert len(found.lines) == 14
+
+
+def test_a_long_file_s_end_is_found() -> None:
+    rows = "".join(f"{year}-01-01;{year};{'x' * 90}\n" for year in range(1000, 3000))
+    found = read("t;a;b\n" + rows + "Total;5;\n")
+    assert len(found.lines) == 2000
+    assert found.decisions[-1] == "line 2002 skipped, below the table: 'Total, 5'"
+
+
+KEPT = [
+    ("item,t,a\n", [f"{n},2024-01-{d:02d},{d}" for n in ("North", "Total") for d in (1, 2, 3)]),
+    ("item,t,a\n", ["A,2024-01-01,1", "A,2024-01-02,2", "Total,2024-01-01,5", "Total,2024-01-02,NA"]),
+    ("item,t,a\n", ["#1,2024-01-01,1", "#1,2024-01-02,2", "#2,2024-01-01,3", "#2,2024-01-02,3"]),
+    ("time,x\n", ["yesterday,1", "2024-01-02,2", "2024-01-03,3", "2024-01-04,4"]),
+    ("time,x\n", ["2024-01-02,2", "2024-01-03,3", "2024-01-04,4", "tomorrow,1"]),
+    ("#,x\n", ["1,2", "2,3", "3,4"]),
+    ("date,1,2,3\n", ["2024-01-01,5,6,7", "2024-01-02,5,6,7", "2024-01-03,5,6,7"]),
+    ("country,1960,1961\n", ["A,5,6", "B,6,7", "C,8,9"]),
+    ("time,t,h\n", ["2024-01-01,5,6", "2024-01-02,5,6"]),
+    ("day,V\n", ["2024-01-01,5", "2024-01-02,5"]),
+    ("t,a\n", ["2024-01-01,NA", "2024-01-02,NA", "2024-01-03,3", "2024-01-04,3"]),
+    ("t,a,b\n", ["2024-01-01,1,", "2024-01-02,2,", "2024-01-03,3,"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("head", "rows"), KEPT)
+def test_rows_of_a_table_are_never_skipped(head: str, rows: list[str]) -> None:
+    found = read(head + "\n".join(rows) + "\n")
+    assert found.names == head.strip().split(",")
+    assert [",".join(cells) for cells in zip(*found.columns, strict=True)] == rows
+    assert found.decisions == ()
+
+
+FAULTS = [
+    ("t;a;b\n" + DATA + "2024-01-09;1\n", "line 9: 2 fields where the header has 3"),
+    ("t;a;b\n" + DATA + "2024-", "line 9: 1 fields where the header has 3"),
+    ("t;a;b\n" + DATA + "1;2;3;4\n" + DATA, "line 9: 4 fields where the header has 3"),
+    ("t;a;b\n" + DATA + "x;1\n" + DATA, "line 9: 2 fields where the header has 3"),
+    ("t;a\n" + DATA, "line 2: 3 fields where the header has 2"),
+    ("t;a;b;c;d\n" + DATA, "line 2: 3 fields where the header has 5"),
+    ("t;a;b\n" + DATA.replace("\n", ";\n") + "2024-01-09;1;2;5\n", "line 9: 4 fields where the"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), FAULTS)
+def test_rows_of_another_width_are_refused_with_their_line(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read(text)
+
+
+DELIMITED = [
+    ("Datum;Leistung, kW", ";", "{0};1,{1}"),
+    ("Datum,Leistung; kW", ",", "{0},1.{1}"),
+    ("a, b, c;x", ";", "{0};{1}"),
+    ("time;a;b", ";", "{0};1.234,5;2,{1}"),
+    ("time\ta, b", "\t", "{0}\t1,{1}"),
+    ("time|a, b", "|", "{0} 00:00|1,5"),
+    ("when;note, more;x", ";", "Jan {1}, 2024;a, b;5"),
+    ("t,a", ",", "{0},'5;6;7'"),
+]
+
+
+@pytest.mark.parametrize(("head", "delimiter", "row"), DELIMITED)
+def test_the_delimiter_is_the_one_of_the_lines_with_numbers(
+    head: str, delimiter: str, row: str
+) -> None:
+    rows = [row.format(f"2024-01-{day:02d}", day) for day in range(1, 8)]
+    found = read("\n".join([head, *rows]))
+    assert found.names == head.split(delimiter)
+    assert list(zip(*found.columns, strict=True)) == [tuple(r.split(delimiter)) for r in rows]
+
+
+ENCODED = [
+    ("utf-8", "Größe;日付;b", "utf-8"),
+    ("utf-8-sig", "Größe;日付;b", "utf-8-sig"),
+    ("utf-16", "Größe;日付;b", "utf-16"),
+    ("utf-32", "Größe;日付;b", "utf-32"),
+    ("utf-16-le", "t;a;b", "utf-16-le"),
+    ("utf-16-be", "t;ä;b", "utf-16-be"),
+    ("latin-1", "Größe;T in °C;Überschuß", "latin-1"),
+    ("cp1252", "Prix en €;“a”;b – c", "cp1252"),
+    ("cp1251", "Дата;Температура;Влажность", "cp1251"),
+    ("shift_jis", "日付;気温;湿度", "cp932"),
+    ("big5", "日期;溫度;濕度", "big5"),
+]
+
+
+@pytest.mark.parametrize(("encoding", "head", "said"), ENCODED)
+def test_encodings(encoding: str, head: str, said: str) -> None:
+    found = read(head + "\n" + DATA, encoding)
+    assert found.names == head.split(";")
+    assert found.encoding == said
+    assert list(found.columns[1]) == [row.split(";")[1] for row in ROWS]
+
+
+def test_damaged_letters_are_replaced_and_said() -> None:
+    content = ("Größe;Überschuß;b\n" + DATA).encode() + b"2024-01-08;\xff;1\n"
+    found = read(content)
+    assert found.names == ["Größe", "Überschuß", "b"]
+    assert found.encoding == "utf-8 (1 damaged letters replaced)"
+
+
+def test_without_a_line_of_names_the_first_row_is_data() -> None:
+    found = read("# from here\n" + DATA, header=False)
+    assert (found.names, found.header_line) == (["column_1", "column_2", "column_3"], 0)
+    assert [";".join(cells) for cells in zip(*found.columns, strict=True)] == ROWS
+
+
+def test_what_is_skipped_stands_in_the_report(write) -> None:
+    path = write("Report\n\nt;a;b\n" + DATA + "Sum;5;5\n")
+    report = read_table(path, Columns()).report
+    assert report.decisions[:2] == [
+        "line 1 skipped, above the names of the columns: 'Report'",
+        "line 11 skipped, below the table: 'Sum, 5, 5'",
+    ]
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not beside the project")
+def test_cases_of_a_preamble_and_of_a_comma_in_a_name() -> None:
+    table = read_table(CASES / "preamble.csv", Columns())
+    assert table.names == ("shoes: (Worldwide)",)
+    assert table.interval.alias == "W-SUN"
+    assert table.report.decisions[0].startswith("line 1 skipped, above the names")
+    table = read_table(CASES / "delimiter_tie.csv", Columns())
+    assert table.names == ("Leistung, kW",)
+    assert table.series[0].values[:3, 0].tolist() == [1.0, 1.1, 1.2]
