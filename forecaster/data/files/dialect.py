@@ -191,8 +191,8 @@ def _are_names(cells: Sequence[str]) -> bool:
 
 
 def _uncommented(names: list[str]) -> list[str]:
-    """The names in a line that starts with ``#``, without it."""
-    return [names[0].lstrip("#").strip() or names[0], *names[1:]]
+    """The names in a line that starts with ``#`` and a blank, without them."""
+    return [re.sub(r"^#+\s+", "", names[0]), *names[1:]]
 
 
 def _said(rows: Sequence[Row], where: str) -> Iterator[str]:
