@@ -264,16 +264,16 @@ def imported() -> set[str]:
 
 def test_imports_are_those_that_the_metadata_declares(installed: Installed) -> None:
     declared = requirements(installed.wheel)
-    assert set(declared) == {"", "tune", "locales", "exchanges", "spark", "docs", "test"}
+    assert set(declared) == {"", "tune", "excel", "locales", "exchanges", "spark", "docs", "test"}
     known = importlib.metadata.packages_distributions()
     # imported where a user asks for one, and named in the message when it is missing
     providers = {name: set(map(plain, known[name])) for name in imported() - {"xarray"}}
-    extras = declared["tune"] | declared["locales"] | declared["exchanges"]
+    extras = set().union(*(declared[name] for name in ("tune", "excel", "locales", "exchanges")))
     needed = {name: given & (declared[""] | extras) for name, given in providers.items()}
     assert not [name for name, given in needed.items() if not given]
     assert declared[""] - set().union(*needed.values()) == FOR_OTHERS
     asked_for = {name for name, given in needed.items() if given <= extras}
-    assert asked_for == {"optuna", "babel", "exchange_calendars"}
+    assert asked_for == {"optuna", "babel", "exchange_calendars", "python_calamine"}
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def check(
 
     A source that cannot be read is a fault, too. Raises UserError for other arguments only.
 
-    ``source``: the path of a CSV or Parquet file, a pandas or polars frame, wide or long, or a
+    ``source``: a file's path, a pandas or polars frame, wide or long, or a
     GluonTS data set. ``horizon``, ``lookback``, ``seasons``: those of the training, in steps (None:
     as a training would choose them).
     ``roles``: see ``forecaster.api.roles.Roles``.

@@ -46,7 +46,7 @@ def train(
 ) -> Model:
     """Train a model, evaluate it on held-out windows, train it on all rows, save and track it.
 
-    ``source``: the path of a CSV or Parquet file, a pandas or polars frame, wide (a column for each
+    ``source``: a file's path, a pandas or polars frame, wide (a column for each
     series) or long (with a column of series names), whose index may be the times, or a GluonTS data
     set. ``preset``: a configuration by its name (None: ``s2dbm``); or ``model``: a preset's name, a
     YAML file, a custom subclass of ``forecaster.Forecaster``, or its reference ``FILE.py:Class``.

@@ -48,6 +48,11 @@ class Text(Sequence[str]):
         """The first cells."""
         return self[:_HEAD]
 
+    @cached_property
+    def first(self) -> str:
+        """The first cell that is not blank, or ''."""
+        return (self[0] if len(self) else "") or next(filter(None, self), "")
+
     def distinct(self) -> tuple["Text", NDArray[np.int64], NDArray[np.int64]]:
         """The distinct texts (m,) in their order, the first row of each, and each row's (n,)."""
         coded = self.arrow.combine_chunks().dictionary_encode()

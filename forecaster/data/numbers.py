@@ -98,7 +98,8 @@ def _with_point(text: Text, known: NumberStyle) -> NumberStyle | None:
         return None
     if known.decimal == ".":
         return known
-    if not known.decimal and any(map(_POINT.search, text.head)):
+    some = (text.first,) if _POINT.search(text.first) else text.head
+    if not known.decimal and any(map(_POINT.search, some)):
         return replace(known, decimal=".")
     if not pc.any(pc.match_substring(text.arrow, ".")).as_py():
         return known

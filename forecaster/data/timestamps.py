@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
-from forecaster.data.cells import Column
+from forecaster.data.cells import Column, Text
 from forecaster.data.reading import RawTable
 from forecaster.data.texts import as_texts
 from forecaster.data.times.choice import likely
 from forecaster.data.times.formats import check_format, is_own, option_for
-from forecaster.data.times.numeric_times import EPOCH_DAYS, EXCEL, whole_numbers
+from forecaster.data.times.numeric_times import EPOCH_DAYS, EXCEL, is_plain_number, whole_numbers
 from forecaster.data.times.readings import (
     Stamps,
     fits_own_format,
@@ -56,13 +56,12 @@ def looks_like_time(name: str, column: Column, columns: Columns = AS_DEFAULT) ->
     if given is not None and is_own(given):
         check_format(given)
         return bool(probe) and fits_own_format(pa.array(probe), given, columns.locale)
-    numbers = whole_numbers(pa.array(probe, pa.string()))
-    if numbers is None:
+    if not all(map(is_plain_number, probe)):
         return all(could_be_times([cell], columns.locale) for cell in probe)
     if not probe or _NAMED.search(name) is None:
         return False
     some = column[:: max(len(column) // _MANY, 1)]
-    return _are_times(name, numbers) and _are_times(name, _present(as_texts(some)))
+    return all(_are_times(name, each) for each in (pa.array(probe), _present(as_texts(some))))
 
 
 def _are_times(name: str, texts: pa.StringArray) -> bool:
@@ -85,10 +84,14 @@ def _present(texts: pa.StringArray) -> pa.StringArray:
     return texts.filter(pc.not_equal(texts, ""))
 
 
-def _probe(column: Sequence[str] | NDArray[np.float64]) -> list[str]:
-    """The first, middle and last value of some that are evenly spaced, or else of all."""
+def _probe(column: Text | NDArray[np.float64]) -> list[str]:
+    """The first, middle and last value; where one is blank, of those that are not."""
+    if isinstance(column, Text) and len(column):
+        probe = [column[0], column[len(column) // 2], column[-1]]
+        if all(probe):
+            return probe
     for step in (max(len(column) // 30, 1), 1):
-        present = _present(as_texts(column[::step])).to_pylist()  # type: ignore[arg-type]
+        present = _present(as_texts(column[::step])).to_pylist()
         if present:
             return [present[0], present[len(present) // 2], present[-1]]
     return []

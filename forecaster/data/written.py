@@ -169,7 +169,8 @@ def _undecided(present: Present, found: Evidence) -> UserError:
 def has_numbers(column: Text) -> bool | None:
     """Whether a column has a number, or numbers of one unit only; None without values."""
     codes = Codes()
-    if any(is_number(cell) for cell in column.head if cell.lower() not in codes.folded):
+    some = (column.first,) if is_number(column.first) else column.head
+    if any(is_number(cell) for cell in some if cell.lower() not in codes.folded):
         return True
     cells = column.arrow.filter(pc.invert(codes.any(column.arrow)))
     if not len(cells):

@@ -15,6 +15,7 @@ from forecaster.config.program import program
 from forecaster.config.schema import Config
 from forecaster.config.sections import Positive, Section, nearest
 from forecaster.data.catalog import find_dataset
+from forecaster.data.files.containers import split_name
 from forecaster.data.reading import file_digest
 from forecaster.errors import UserError
 from forecaster.evaluation.accumulate import RATIOS
@@ -281,7 +282,7 @@ def _cell(
     overrides: dict[str, Any] = {"data.horizon": horizon, "trainer.seed": seed}
     overrides["trainer.refit"] = "none"  # what is scored, and timed, is the held-out model
     if source.csv is not None:
-        if not Path(source.csv).is_file():  # its digest is a part of the cell's key
+        if not Path(split_name(source.csv)[0]).exists():  # its digest is a part of the cell's key
             raise UserError(
                 f"data '{name}' of the suite: no file {source.csv}; correct its path, or take it "
                 "out"

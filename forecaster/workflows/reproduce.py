@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, Field, ValidationError
 
+from forecaster.data.files.containers import split_name
+from forecaster.data.reading import file_digest
 from forecaster.errors import UserError
 from forecaster.inference.locate import find_model
 from forecaster.inference.saved_model import FILES, digest
@@ -140,9 +142,10 @@ def _candidates(path: Path, name: Path, lineage: Lineage) -> Iterator[Path]:
 
 
 def _find_input(path: Path, name: Path, lineage: Lineage) -> Path:
-    files = [file for file in _candidates(path, name, lineage) if file.is_file()]
+    candidates = _candidates(path, name, lineage)
+    files = [file for file in candidates if Path(split_name(file)[0]).exists()]
     for file in files:
-        if hashlib.sha256(file.read_bytes()).hexdigest() == lineage.input_sha256:
+        if file_digest(file) == lineage.input_sha256:
             return file
     if files:
         raise UserError(

@@ -21,7 +21,6 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import lightning.pytorch as pl  # noqa: E402
-from bench_reading import reading  # noqa: E402
 from bench_serving import serving  # noqa: E402
 from bench_startup import startup  # noqa: E402
 from gluonts.dataset.loader import TrainDataLoader  # noqa: E402
@@ -377,7 +376,6 @@ def main() -> None:
     state_space()
     torch.set_num_threads(threads)
     long_memory()
-    reading(table)
     serving(table)
     startup(table)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

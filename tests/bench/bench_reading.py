@@ -1,14 +1,16 @@
 """`make bench`: what reading large CSV files costs, beside ``pandas.read_csv``.
 
-Each figure is of a process of its own, without its start: CPU seconds, the best of three, and the
-peak of resident memory, which Linux tells.
+Each figure is of a process of its own, without its start: CPU seconds, the best of three, and by
+how much the resident memory rose at most, which Linux tells. With a document as its argument the
+table is put there, between its marks (``<!-- bench-reading -->``).
 """
 
+import os
+import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,34 +22,47 @@ SHAPES = {
     "26,304 × 321": (26_304, 321),
     "300 × 2,000": (300, 2000),
 }
+# how the table is written, and what tells pandas so
+DIALECTS: dict[str, dict[str, str]] = {
+    "1234.5": {},
+    "1.234,5": {"sep": ";", "decimal": ",", "thousands": "."},
+}
 
 
-def reading(table: Callable[[str, list[str], list[list[str]]], None]) -> None:
-    """``read_table``, which ``check`` begins with, over ``pandas.read_csv``."""
+def reading() -> str:
+    """``read_table``, which ``check`` and ``train`` begin with, over ``pandas.read_csv``."""
+    from forecaster.reporting.markdown import markdown_table
+
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name, shape in SHAPES.items():
-            path = Path(folder) / "table.csv"
-            _write(path, *shape)
-            theirs, ours = _best("pandas", path), _best("ours", path)
-            cpu = [f"{theirs[0]:.2f}", f"{ours[0]:.2f}", f"{ours[0] / theirs[0]:.1f}"]
-            peak = [f"{theirs[1]:.0f}", f"{ours[1]:.0f}", f"{ours[1] / theirs[1]:.1f}"]
-            rows.append([name, *cpu, *peak])
-    head = ["rows × columns", "pandas, s", "here, s", "ratio", "pandas, MB", "here, MB", "ratio"]
-    table("Reading a CSV file: CPU and peak memory", head, rows)
+            for dialect in DIALECTS:
+                path = Path(folder) / "table.csv"
+                _write(path, dialect, *shape)
+                theirs, ours = _best("pandas", dialect, path), _best("ours", dialect, path)
+                cpu = [f"{theirs[0]:.2f}", f"{ours[0]:.2f}", f"{ours[0] / theirs[0]:.1f}"]
+                peak = [f"{theirs[1]:.0f}", f"{ours[1]:.0f}", f"{ours[1] / theirs[1]:.1f}"]
+                rows.append([name, dialect, *cpu, *peak])
+    what = ["rows × columns", "numbers"]
+    head = [*what, "pandas, s", "here, s", "ratio", "pandas, MB", "here, MB", "ratio"]
+    return markdown_table(head, rows)
 
 
-def _write(path: Path, rows: int, columns: int) -> None:
+def _write(path: Path, dialect: str, rows: int, columns: int) -> None:
     generator = np.random.default_rng(0)
     times = pd.date_range("2020-01-01", periods=rows, freq="min")
-    values = np.round(generator.normal(20, 5, (rows, columns - 1)), 4)
+    values = np.round(generator.normal(2000, 500, (rows, columns - 1)), 4)
     names = [f"c{k}" for k in range(columns - 1)]
-    pd.DataFrame(values, columns=names).set_index(times).to_csv(path, index_label="time")
+    frame = pd.DataFrame(values, columns=names, index=times)
+    if DIALECTS[dialect]:
+        marks = str.maketrans(",.", ".,")
+        frame = frame.map(lambda value: f"{value:,.4f}".translate(marks))
+    frame.to_csv(path, index_label="time", sep=DIALECTS[dialect].get("sep", ","))
 
 
-def _best(kind: str, path: Path) -> tuple[float, float]:
+def _best(kind: str, dialect: str, path: Path) -> tuple[float, float]:
     """CPU seconds and MB."""
-    command = [sys.executable, __file__, kind, str(path)]
+    command = [sys.executable, __file__, kind, dialect, str(path)]
     found = []
     for _ in range(3):
         done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
@@ -55,22 +70,41 @@ def _best(kind: str, path: Path) -> tuple[float, float]:
     return min(cpu for cpu, _ in found), min(peak for _, peak in found)
 
 
-def main() -> None:
-    """Read a file once, and print CPU seconds and the process's peak in MB."""
-    sys.path.insert(0, str(ROOT))
+def _measure(kind: str, dialect: str, path: str) -> None:
+    """Read a file once, and print CPU seconds and the rise of memory in MB."""
     from forecaster.config.schema import Columns
     from forecaster.data.tables import read_table
 
-    kind, path = sys.argv[1:]
-    began = time.process_time()
+    before, began = _memory("VmRSS"), time.process_time()
     if kind == "pandas":
-        pd.read_csv(path)
+        pd.read_csv(path, **DIALECTS[dialect])
     else:
         read_table(path, Columns())
-    cpu = time.process_time() - began
+    print(time.process_time() - began, _memory("VmHWM") - before)
+
+
+def _memory(kind: str) -> float:
+    """This process's resident memory (VmRSS), or its peak (VmHWM), in MB."""
     status = Path("/proc/self/status").read_text().splitlines()
-    peak = next(line for line in status if line.startswith("VmHWM"))
-    print(cpu, int(peak.split()[1]) / 1024)
+    line = next(line for line in status if line.startswith(kind))
+    return int(line.split()[1]) / 1024
+
+
+def main() -> None:
+    """One measurement, or all of them into a document."""
+    sys.path.insert(0, str(ROOT))
+    if len(sys.argv) == 4:
+        _measure(*sys.argv[1:])
+        return
+    from forecaster.reporting.markdown import put_between
+    from forecaster.tracking.provenance import code_version
+
+    machine = f"{os.cpu_count()} {platform.machine()} cores, pandas {pd.__version__}"
+    said = f"`make bench`: {time.strftime('%Y-%m-%d')}, code {code_version()}, {machine}"
+    text = f"{said}\n\n{reading()}"
+    print(text)
+    if len(sys.argv) > 1:
+        put_between(Path(sys.argv[1]), "bench-reading", text)
 
 
 if __name__ == "__main__":

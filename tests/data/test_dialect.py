@@ -47,8 +47,11 @@ AROUND = [
     ("", "t;a;b", DATA + "Quelle: x;;\n;;\n", ["line 9 skipped, below the table: 'Quelle: x'"]),
     ("", "t;a;b", DATA + ";;\n;;\n", []),
     ("", "t;a;b", DATA.replace("\n", "\n\n"), []),
-    ("", "t;a;b;", DATA.replace("\n", ";\n"), ["lines end with a delimiter, which is left out"]),
-    ("", "t;a;b", DATA.replace("\n", ";\n"), ["lines end with a delimiter, which is left out"]),
+    ("", "t;a;b", DATA + "\nSource: x; y; z; 2024\n", ["line 10 skipped, below the table: 'Sour"]),
+    ("", "t;a;b;", DATA.replace("\n", ";\n"), ["lines end with a delimiter: columns without"]),
+    ("", "t;a;b", DATA.replace("\n", ";\n"), ["lines end with a delimiter: columns without"]),
+    ("", "t;a;b", DATA.replace("\n", ";\n", 5), ["lines end with a delimiter: columns without"]),
+    ("", "t;a;b;;;", DATA.replace("\n", ";;;\n"), ["delimiters in a row: columns without a name"]),
     ("", "t;a;b;", DATA, []),
     ("", '"t";"a";"b"', DATA.replace("2024-01-03", '"2024-01-03"'), []),
 ]
@@ -67,10 +70,44 @@ def test_what_stands_around_a_table_is_skipped_and_said(
     lines = text.splitlines()
     assert found.header_line == lines.index(head) + 1
     placed = [lines[line - 1].replace('"', "") for line in found.lines]
-    assert [line.removesuffix(";") for line in placed] == ROWS
+    assert [line.rstrip(";") for line in placed] == ROWS
     assert len(found.decisions) == len(said)
     for decision, start in zip(found.decisions, said, strict=True):
         assert decision.startswith(start)
+
+
+def test_a_blank_column_without_a_name_is_left_out() -> None:
+    found = read(";t;;a\n" + "".join(f";2024-01-0{day};;{day}\n" for day in range(1, 8)))
+    assert found.names == ["t", "a"]
+    assert list(found.columns[1]) == [*"1234567"]
+    assert found.decisions == (
+        "delimiters in a row: columns without a name and without cells are left out",
+    )
+
+
+@pytest.mark.parametrize("ending", ["", "\x00" * 5])
+def test_blanks_before_quotes_are_no_part_of_a_cell(ending: str) -> None:
+    rows = "".join(f'"2024-01-0{day}", "{day},5", {day}\n' for day in range(1, 8))
+    found = read('"t", "a, b", "c"\n' + rows + ending)
+    assert found.names == ["t", "a, b", "c"]
+    assert list(found.columns[1]) == [f"{day},5" for day in range(1, 8)]
+
+
+TITLES = [
+    ("About;\n", "date;a"),  # 'a' could be a unit, and a title could be a name
+    ("About;x\nOf;y\n", "date;value"),
+    ("Report;2024-01-01\n", "t;x"),
+]
+TIMES = ["20240{}01 05:30", "0{}/2024", "2024-0{}", "2024-0{}-01 5:00 PM", "{} Mar 2024"]
+
+
+@pytest.mark.parametrize(("above", "head"), TITLES)
+@pytest.mark.parametrize("time", TIMES)
+def test_names_are_found_below_a_title(above: str, head: str, time: str) -> None:
+    rows = [f"{time.format(number)};{number}" for number in range(1, 8)]
+    found = read(f"{above}{head}\n" + "\n".join([*rows[:4], head, *rows[4:], "Total;28"]))
+    assert found.names == head.split(";")
+    assert [";".join(cells) for cells in zip(*found.columns, strict=True)] == rows
 
 
 WITHIN = [

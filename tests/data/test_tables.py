@@ -224,11 +224,19 @@ def test_bad_input_is_reported_in_one_line(write, text: str, columns: dict, mess
         assert str(path) in said
 
 
-@pytest.mark.parametrize("content", [b"\x00\x01\x02binary\x00", b"PK\x03\x04\x00\x00"])
-def test_what_is_not_text_is_refused(tmp_path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x00\x01\x02binary\x00", "not a text file"),
+        (b"PK\x03\x04\x00\x00", "not a readable .zip file"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "not a text file"),
+        (b"%PDF-1.7\n\xe2\xe3\xcf\xd3\n\x00\x01", "not a text file"),
+    ],
+)
+def test_what_is_not_text_is_refused(tmp_path, content: bytes, message: str) -> None:
     path = tmp_path / "data.csv"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="not a text file"):
+    with pytest.raises(UserError, match=message):
         read(path)
     broken = tmp_path / "data.parquet"
     broken.write_bytes(content)

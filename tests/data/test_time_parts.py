@@ -1,11 +1,15 @@
 """Times in several columns are found, joined and said; other columns of times of day are not."""
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from forecaster.config.schema import Columns
+from forecaster.data.cells import Text
 from forecaster.data.reading import read_frame
 from forecaster.data.tables import Table, read_table
+from forecaster.data.times.numeric_times import read_numbers
+from forecaster.data.times.parts import holds
 from forecaster.errors import UserError
 
 HOURS = pd.date_range("2024-02-28 22:00", periods=60, freq="h")
@@ -181,3 +185,18 @@ def test_further_rows_are_joined_likewise(write) -> None:
     assert (row.wall, row.values.tolist()) == (pd.Timestamp("2024-03-02 10:00"), [7])
     with pytest.raises(UserError, match="line 2, column 'Date,Time'"):
         rows.parse("2024-03-02,10.00.00,7", 2, "input")
+
+
+@pytest.mark.parametrize("kind", ["year", "month", "day", "hour", "hhmm", "minute", "quarter"])
+def test_numbers_beyond_int64_are_no_parts_of_a_time(kind: str) -> None:
+    assert not holds(kind, Text.of(["9" * 20] * 5))
+    assert not holds(kind, Text.of(["-" + "9" * 20, "1"]))
+
+
+@pytest.mark.parametrize(("kind", "second"), [("epoch-s", 1), ("epoch-ns", 10**9)])
+def test_counts_beyond_int64_are_no_times(kind: str, second: int) -> None:
+    good = 1_700_000_000 * second
+    texts = [str(good), "9" * 20, "-" + "9" * 20, str(2**63 - 1), str(good + second)]
+    found = read_numbers(pa.array(texts), kind)
+    assert found.isna().tolist() == [False, True, True, True, False]
+    assert [str(found[0]), str(found[-1])] == ["2023-11-14 22:13:20", "2023-11-14 22:13:21"]

@@ -54,7 +54,7 @@ def read_delimited(path: object, content: bytes, header: bool = True) -> Delimit
         raise UserError(
             f"{path}: not a well-formed CSV file ({error}); check its quotes"
         ) from error
-    names, columns, trailing = _without_trailing(path, body, columns, lines)
+    names, columns, trailing = _without_blank(path, body, columns, lines)
     columns, lines, dropped = _without_repeated(names, columns, lines, dialect)
     if not len(lines):
         where = f"below line {dialect.header_line}" if header else "of data"
@@ -65,22 +65,28 @@ def read_delimited(path: object, content: bytes, header: bool = True) -> Delimit
     )
 
 
-def _without_trailing(
+def _without_blank(
     path: object, body: Body, columns: list[Text], lines: Sequence[int]
 ) -> tuple[list[str], list[Text], list[str]]:
-    """Names and columns without a nameless last one that is blank: lines end with a delimiter."""
-    names = body.names
-    if names[-1] or len(names) < 3:
-        return names, columns, []
-    row = pc.index(pc.not_equal(columns[-1].arrow, ""), True).as_py()
-    if row < 0:
-        return names[:-1], columns[:-1], ["lines end with a delimiter, which is left out"]
-    if len(body.dialect.names) < len(names):
+    """Names and columns without those that have neither a name nor cells, as delimiters leave."""
+    names, width = body.names, len(body.dialect.names)
+    blank = [k for k, name in enumerate(names) if not name and _is_blank(columns[k])]
+    if len(names) > width and width not in blank:
+        row = pc.index(pc.not_equal(columns[-1].arrow, ""), True).as_py()
         raise UserError(
-            f"{path}, line {lines[row]}: {len(names)} fields where the header has "
-            f"{len(names) - 1}; correct the line (a missing or an unquoted delimiter)"
+            f"{path}, line {lines[row]}: {len(names)} fields where the header has {width}; "
+            "correct the line (a missing or an unquoted delimiter)"
         )
-    return names, columns, []
+    if not blank or len(names) - len(blank) < 2:
+        return names, columns, []
+    kept = [k for k in range(len(names)) if k not in blank]
+    where = "lines end with a delimiter" if blank == [len(names) - 1] else "delimiters in a row"
+    said = [f"{where}: columns without a name and without cells are left out"]
+    return [names[k] for k in kept], [columns[k] for k in kept], said
+
+
+def _is_blank(column: Text) -> bool:
+    return pc.index(pc.not_equal(column.arrow, ""), True).as_py() < 0
 
 
 def _without_repeated(

@@ -5,7 +5,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from forecaster.data.files.kinds import Kind, is_unit, kind_of
@@ -13,7 +13,7 @@ from forecaster.data.files.kinds import Kind, is_unit, kind_of
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _HEAD = 1 << 18  # bytes in which the table begins
-_ROWS = 200
+ROWS = 200
 _JUDGED = 60  # rows and columns that tell the delimiter
 _MOST = 0.6  # of a column's cells
 _SHOWN = 60  # letters of a line that is skipped
@@ -62,7 +62,7 @@ class Dialect:
 
 def parse(text: str, delimiter: str, line: int = 1) -> Iterator[Row]:
     """The rows that are not blank lines; ``line``: the number of the first line."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     before, start = line - 1, line
     for cells in reader:
         after = before + reader.line_num + 1
@@ -85,14 +85,16 @@ def find_dialect(content: bytes, header: bool = True) -> Dialect | None:
         candidates = [named[1]]
     else:
         named, candidates = None, [mark for mark in DELIMITERS if mark in text]
-    samples = {mark: list(islice(parse(text, mark), _ROWS)) for mark in candidates}
+    samples = {mark: list(islice(parse(text, mark), ROWS)) for mark in candidates}
     if named is not None:
         samples[named[1]] = samples[named[1]][1:]
     scores = {mark: _score(rows) for mark, rows in samples.items()}
     best = max(scores, key=lambda mark: scores[mark], default=None)
     if best is None or scores[best] <= (0, 0):
         return None
-    return _structure(samples[best], best, header, named is not None)
+    found = structure(samples[best], best, header)
+    said = f"delimiter {DELIMITERS.get(best, best)}, by the first line"
+    return found if named is None else replace(found, decisions=[said, *found.decisions])
 
 
 def _numeric(rows: Sequence[Row]) -> list[Row]:
@@ -118,12 +120,13 @@ def _width(rows: Sequence[Row]) -> tuple[int, int]:
     return next(iter(counts.most_common(1)), (0, 0))
 
 
-def _structure(rows: Sequence[Row], delimiter: str, header: bool, named: bool) -> Dialect:
+def structure(rows: Sequence[Row], delimiter: str, header: bool) -> Dialect:
+    """Where the table's names and its rows are, among the first rows of a file."""
     width, _ = _width(_numeric(rows)[-_JUDGED:])
     whole = [row for row in rows if len(row.cells) == width]
     kinds = _kinds(whole[len(whole) // 2 :])
     first = next((i for i, row in enumerate(rows) if _is_data(row, kinds)), len(rows))
-    said = [f"delimiter {DELIMITERS.get(delimiter, delimiter)}, by the first line"] if named else []
+    said: list[str] = []
     if not header:
         names, place = [f"column_{k + 1}" for k in range(width)], -1
         start = first if first < len(rows) else 0
@@ -146,10 +149,9 @@ def _kinds(rows: Sequence[Row]) -> list[Kind]:
     """The kind of each column: ``plain`` for numbers, with a unit or without, and times."""
     kinds: list[Kind] = []
     for cells in zip(*(row.cells for row in rows), strict=True):
-        counts = Counter(kind_of(cell) for cell in cells)
-        del counts["blank"]
-        typed = counts["plain"] + counts["measure"]
-        kinds.append("plain" if typed > _MOST * counts.total() else "text" if counts else "blank")
+        found = [kind for cell in cells if (kind := kind_of(cell)) != "blank"]
+        typed = len(found) - found.count("text")
+        kinds.append("plain" if typed > _MOST * len(found) else "text" if found else "blank")
     return kinds
 
 
@@ -175,19 +177,20 @@ def _header(above: Sequence[Row], width: int, trailing: bool) -> int | None:
         or (len(row.cells) == width - 1 and trailing)
         or (len(row.cells) == width + 1 and not row.cells[-1])
     ]
-    names = [i for i in fitting if _are_names(above[i].cells)]
+    named = [i for i in fitting if _are_names(above[i].cells, trailing)]
+    names = [i for i in named if not all(map(is_unit, above[i].cells))]
     plain = [i for i in names if not _has_data(above[i]) and not above[i].is_remark]
     typed = [i for i in names if not above[i].is_remark]
     remarks = [i for i in names if above[i].is_remark]
     others = [len(above) - 1] if above and len(above[-1].cells) > 1 else []
-    return next(iter([*plain[::-1], *typed, *remarks[::-1], *fitting, *others]), None)
+    return next(iter([*plain[::-1], *typed, *remarks[::-1], *named, *fitting, *others]), None)
 
 
-def _are_names(cells: Sequence[str]) -> bool:
-    """Whether all cells but the first and the last are there, no two alike, and not all units."""
+def _are_names(cells: Sequence[str], trailing: bool) -> bool:
+    """Whether no two cells are alike, and all but the first, or one behind the last, are there."""
     there = [cell for cell in cells if cell]
-    different = len(set(there)) == len(there) > 0
-    return different and all(cells[1:-1]) and not all(map(is_unit, cells))
+    last = cells[-1] if len(cells) == 2 and not trailing else "there"
+    return len(set(there)) == len(there) > 0 and all(cells[1:-1]) and bool(last)
 
 
 def _uncommented(names: list[str]) -> list[str]:

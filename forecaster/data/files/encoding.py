@@ -29,6 +29,7 @@ def decode(path: object, content: bytes) -> tuple[bytes, str]:
     """
     if content.isascii() and b"\x00" not in content:
         return content, "utf-8"
+    content = _without_padding(content)
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
     encoding = encoding or _encoding_of(content)
     if encoding == "utf-8" and _is_utf8(content):
@@ -42,6 +43,12 @@ def decode(path: object, content: bytes) -> tuple[bytes, str]:
             f"{path}: not a text file; give a table as CSV, or a file of a kind that its name tells"
         )
     return text.encode(errors="replace"), str(encoding)
+
+
+def _without_padding(content: bytes) -> bytes:
+    """The bytes without the zeros behind them, which a program that was cut off leaves."""
+    text = content.rstrip(b"\x00")
+    return content if b"\x00" in text else text
 
 
 def _encoding_of(content: bytes) -> str | None:

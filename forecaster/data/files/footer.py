@@ -22,10 +22,8 @@ def table_end(content: bytes, begin: int, dialect: Dialect) -> tuple[int, list[s
         start = cut.end() if cut else len(content)
     tail = content[start:]
     rows = list(parse(tail.decode(), dialect.delimiter)) if tail.count(b'"') % 2 == 0 else []
-    last = len(rows)
-    while last > max(len(rows) - _MOST, 0) and _is_below(rows, last - 1, dialect):
-        last -= 1
-    if last in {0, len(rows)}:
+    last = last_row(rows, dialect)
+    if last == len(rows):
         return len(content), []
     ends = [0, *(match.end() for match in LINE_END.finditer(tail))]
     end = start + ends[rows[last].line - 1]
@@ -35,6 +33,14 @@ def table_end(content: bytes, begin: int, dialect: Dialect) -> tuple[int, list[s
     before = count_lines(content, begin, start) + dialect.first_line - 1
     lines = lines_of(skipped[0].line + before, skipped[-1].after - 1 + before)
     return end, [f"{lines} skipped, below the table: {shown(skipped[0])}"]
+
+
+def last_row(rows: Sequence[Row], dialect: Dialect) -> int:
+    """The number of rows up to the last one of the table."""
+    last = len(rows)
+    while last > max(len(rows) - _MOST, 0) and _is_below(rows, last - 1, dialect):
+        last -= 1
+    return last or len(rows)
 
 
 def count_lines(content: bytes, begin: int, end: int) -> int:
@@ -54,7 +60,9 @@ def _is_below(rows: Sequence[Row], i: int, dialect: Dialect) -> bool:
         first = kinds.index("plain") if "plain" in kinds else 0
         sums_up = is_label(cells[0]) and kind_of(row.cells[first]) != "plain"
         return sums_up or (len(cells) == 1 and is_remark(cells[0]))
-    if len(cells) > 2 or kind_of(cells[0]) != "text" or cells[0][0].isdigit():
+    if kind_of(cells[0]) != "text" or cells[0][0].isdigit():
         return False
+    if len(cells) > 2:
+        return kinds[0] == "plain" and is_remark(cells[0]) and len(row.cells) != dialect.width
     gap = i > 0 and rows[i - 1].after < row.line
     return gap or kinds[0] == "plain" or is_remark(cells[0]) or is_label(cells[0])

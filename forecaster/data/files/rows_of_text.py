@@ -1,7 +1,7 @@
 """The rows of delimited text → columns: by Arrow's reader, or row by row.
 
 Arrow's reader takes all files but those with a row of another width, which are read again, so that
-the fault can be named.
+the fault can be named, and those with blanks before quotes.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,6 +22,11 @@ from forecaster.data.files.footer import LINE_END, count_lines
 from forecaster.errors import UserError
 
 _NAMED = 5  # lines that a decision names
+_NO_WORDS: dict[str, list[str]] = {
+    "null_values": [],
+    "true_values": [],
+    "false_values": [],
+}  # kept for each column
 _BLOCK = 1 << 24  # bytes that are parsed at once
 
 
@@ -85,17 +90,25 @@ def read_fast(body: Body) -> tuple[list[Text], Sequence[int], list[str]] | None:
     """The columns and the line of each row, by Arrow's reader; None for different widths."""
     content = pa.py_buffer(body.content)[body.begin : body.end]
     labels, first = [str(number) for number in range(len(body.names))], body.dialect.first_line
+    if f'{body.dialect.delimiter} "'.encode() in body.content:
+        return None  # Arrow takes the quotes behind a blank for a part of the cell
     if not content.size:
         return [Text.of([]) for _ in labels], [], []
     try:
         table = arrow_csv.read_csv(
             pa.BufferReader(content),
-            read_options=arrow_csv.ReadOptions(column_names=labels, block_size=_BLOCK),
+            read_options=arrow_csv.ReadOptions(
+                column_names=labels,
+                block_size=_BLOCK,
+                use_threads=content.size > _BLOCK,  # a thread costs more than a few rows do
+            ),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=body.dialect.delimiter, newlines_in_values=b'"' in body.content
             ),
             convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(labels, pa.string()), strings_can_be_null=False
+                column_types=dict.fromkeys(labels, pa.string()),
+                strings_can_be_null=False,
+                **_NO_WORDS,
             ),
         )
     except pa.ArrowInvalid:
@@ -119,6 +132,8 @@ def read_exactly(path: object, body: Body) -> tuple[list[Text], Sequence[int], l
         cells = row.cells
         while len(cells) > width and not cells[-1]:
             cells.pop()
+        if len(cells) == width - 1 and not body.names[-1]:
+            cells.append("")  # a line without the last delimiter
         if len(cells) != width:
             named = len(body.dialect.names)
             raise UserError(

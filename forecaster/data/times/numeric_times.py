@@ -1,5 +1,7 @@
 """Times written as plain numbers: seconds since 1970, serial numbers of a spreadsheet, years."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -20,7 +22,13 @@ _EPOCHS = {
 KINDS = (*_EPOCHS, EXCEL, DECIMAL_YEAR)
 _SERIALS = (10_000, 75_000)  # 1927 to 2105
 _NUMBER = r"^-?\d+([.,]\d+)?$"
+_FAR = 2**63 - 1
 _MONTH_DIGITS = 0.12  # of a month: years of two digits after the point, days of mid-months
+
+
+def is_plain_number(text: str) -> bool:
+    """Whether a text is a number, with a decimal mark or none."""
+    return re.match(_NUMBER, text) is not None
 
 
 def whole_numbers(texts: pa.StringArray) -> pa.StringArray | None:
@@ -59,8 +67,9 @@ def is_utc(kind: str) -> bool:
 def _since_1970(numbers: pa.StringArray, unit: int) -> pd.DatetimeIndex:
     whole = pc.replace_substring_regex(numbers, r"\..*", "")
     rest = pc.cast(pc.replace_substring_regex(numbers, r"^-?\d+", "0"), pa.float64())
-    counts = pc.cast(whole, pa.int64()).to_numpy(zero_copy_only=False)
-    limit = (2**63 - 1) // unit
+    far = pc.match_substring_regex(whole, r"\d{20}|^-?9[2-9]\d{17}")
+    counts = pc.cast(pc.if_else(far, str(_FAR), whole), pa.int64()).to_numpy(zero_copy_only=False)
+    limit = _FAR // unit
     inside = np.abs(counts) < limit
     fraction = np.round(rest.to_numpy(zero_copy_only=False) * unit).astype(np.int64)
     total = np.where(inside, counts, 0) * unit + fraction

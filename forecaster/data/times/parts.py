@@ -79,7 +79,7 @@ def holds(kind: str, column: Column) -> bool:
     if kind == "month" and _are_names(texts):
         return True
     numbers = whole_numbers(_bare(texts, kind))
-    if numbers is None or pc.any(pc.match_substring(numbers, ".")).as_py():
+    if numbers is None or pc.any(pc.match_substring_regex(numbers, r"\.|^.{10}")).as_py():
         return False
     values = pc.cast(numbers, pa.int64())
     least, most = pc.min(values).as_py(), pc.max(values).as_py()
@@ -96,9 +96,11 @@ def _are_minutes(values: pa.Int64Array) -> bool:
 
 def is_plain_clock(column: Column) -> bool:
     """Whether cells are times of day that cannot be numbers: ``18:00``, ``18.00.00``, ``6 PM``."""
+    if not isinstance(column, Text) or not re.match(_PLAIN_CLOCK, column.first):
+        return False
     some = as_texts(column[:: max(len(column) // _SOME, 1)])
     some = some.filter(pc.not_equal(some, ""))
-    return len(some) > 0 and bool(pc.all(pc.match_substring_regex(some, _PLAIN_CLOCK)).as_py())
+    return bool(pc.all(pc.match_substring_regex(some, _PLAIN_CLOCK)).as_py())
 
 
 def _are_names(texts: pa.StringArray) -> bool:

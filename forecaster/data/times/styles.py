@@ -108,6 +108,8 @@ def read_dates(dates: Sequence[str], style: str) -> pd.DatetimeIndex:
         shape = _shape(style)
         spelt = [plain(date) for date in dates]
         dates = [date if shape.fullmatch(date) else "" for date in spelt]
+        if not any(dates):
+            return pd.DatetimeIndex([pd.NaT] * len(dates))
     if "%y" in style:
         return _with_century(dates, style)
     return pd.DatetimeIndex(pd.to_datetime(list(dates), format=style, errors="coerce"))
