@@ -42,7 +42,9 @@ class CheckReport:
 
     def to_frame(self) -> pd.DataFrame:
         """The report as a table with columns ``kind, name, text``."""
-        rows = [("fact", name, str(value)) for name, value in self.facts.items()]
+        told = {name: value for name, value in self.facts.items() if name != "columns"}
+        rows = [("fact", name, str(value)) for name, value in told.items()]
+        rows += [("column", c["name"], _in_words(c)) for c in self.facts.get("columns", ())]
         for kind in ("decisions", "problems", "suggestions"):
             rows += [(kind.removesuffix("s"), "", text) for text in getattr(self, kind)]
         return pd.DataFrame(rows, columns=["kind", "name", "text"])
@@ -88,11 +90,18 @@ def check(
     except UserError as error:
         outcome = {"refused": str(error)}
     refused = outcome.pop("refused")
-    decisions = tuple(outcome.pop("decisions", ()))
-    facts = {name: value for name, value in outcome.items() if value is not None}
+    decisions, suspected = tuple(outcome.pop("decisions", ())), outcome.pop("suspected", ())
+    facts = {name: value for name, value in outcome.items() if value not in (None, [])}
     problems = () if refused is None else (refused,)
     remedies = [problem.rpartition("; ")[2] for problem in problems if "; " in problem]
-    return CheckReport(facts, decisions, problems, (*remedies, *_constant(facts)))
+    return CheckReport(facts, decisions, problems, (*remedies, *suspected, *_constant(facts)))
+
+
+def _in_words(column: dict[str, Any]) -> str:
+    """The role of a column, what it holds, and its range."""
+    role = f"{column['role']} ({column['why']}): " if column["role"] else ""
+    ends = "" if column["minimum"] is None else f" from {column['minimum']} to {column['maximum']}"
+    return f"{role}{column['holds']}{ends}, {100 * column['missing']:.3g} % missing"
 
 
 def _constant(facts: dict[str, Any]) -> list[str]:

@@ -105,7 +105,8 @@ class Model:
         """The configuration of a new training of this model, on other data."""
         content = self._saved.config.model_dump(mode="json")
         for name in ("csv", "dataset", *Columns.model_fields):
-            content["data"].pop(name)
+            if name != "on_short":
+                content["data"].pop(name)
         trust = trust_of(self.folder, True)
         return check_config(nested(overrides, content), str(self.folder), trust)
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypedDict, cast
 
 from pydantic import ValidationError
 
-from forecaster.config.choices import Aggregate
+from forecaster.config.choices import Aggregate, TableLayout
 from forecaster.config.load import reason
 from forecaster.config.schema import Columns
 from forecaster.errors import UserError
@@ -16,6 +16,8 @@ class Roles(TypedDict, total=False):
 
     Roles that are not given are detected; later tables are read like the training table.
 
+    ``header``: whether a CSV file begins with a line of names; ``layout``: how the table stands,
+    ``wide``, ``long``, ``series-in-rows``, ``dates-across`` or ``periods-across``;
     ``timestamp``: the time column, or those that give it together (``Date,Time``); ``target``: the
     value columns; ``item_id``: the columns that name the series of a long table; ``decimal``,
     ``thousands``: the marks in numbers; ``missing``: what else stands for a missing value, such as
@@ -28,6 +30,8 @@ class Roles(TypedDict, total=False):
     repeated times.
     """
 
+    header: bool | None
+    layout: TableLayout | None
     timestamp: str | Sequence[str] | None
     target: str | Sequence[str] | None
     item_id: str | Sequence[str] | None
@@ -44,6 +48,8 @@ class Roles(TypedDict, total=False):
     aggregate: Aggregate | None
     on_gap: Literal["error", "fill", "zero"] | None
     on_duplicate: Literal["error", "first", "last", "mean"] | None
+    on_short: Literal["error", "pad", "drop"] | None
+    align: Literal["end"] | None
 
 
 def read_roles(roles: Roles, function: str) -> dict[str, Any]:

@@ -5,10 +5,20 @@ from typing import get_args
 import click
 
 from forecaster.commands.options import names, options_of
-from forecaster.config.choices import Aggregate
+from forecaster.config.choices import Aggregate, TableLayout
 
 # by their name in ``Columns``
 _OPTIONS = {
+    "header": click.option(
+        "--header/--no-header",
+        default=None,
+        help="Whether the file begins with a line of names (default: it does).",
+    ),
+    "layout": click.option(
+        "--layout",
+        type=click.Choice(get_args(TableLayout)),
+        help="How the table stands (default: found, or asked for).",
+    ),
     "timestamp": click.option(
         "--timestamp",
         metavar="COL[,COL…]",
@@ -76,6 +86,18 @@ _OPTIONS = {
         "--on-duplicate",
         type=click.Choice(["error", "first", "last", "mean"]),
         help="Repeated times.",
+    ),
+}
+_OPTIONS |= {
+    "on_short": click.option(
+        "--on-short",
+        type=click.Choice(["error", "pad", "drop"]),
+        help="Series too short to learn from: refuse, pad their history, or leave them out.",
+    ),
+    "align": click.option(
+        "--align",
+        type=click.Choice(["end"]),
+        help="End all series at the last time that they have in common.",
     ),
 }
 COLUMNS = tuple(_OPTIONS)

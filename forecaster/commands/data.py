@@ -1,12 +1,13 @@
 """The commands about data: ``check`` and ``datasets``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from forecaster.commands.columns import column_options
-from forecaster.commands.options import json_option, print_json, steps_options
+from forecaster.commands.options import json_option, print_json, print_table, steps_options
 from forecaster.errors import one_line
 
 
@@ -14,27 +15,42 @@ from forecaster.errors import one_line
 @click.option("--csv", type=click.Path(path_type=Path), required=True)
 @steps_options
 @column_options
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    help="Write a page with the profile and a picture of each series.",
+)
 @json_option
-def check(csv: Path, as_json: bool, **given: Any) -> None:
-    """Check a file: its facts, and how training and forecasting would use it."""
-    from forecaster.workflows.check import PLAN, check_file
+def check(csv: Path, html: Path | None, as_json: bool, **given: Any) -> None:
+    """Profile a file: its columns and series, how training would use them, and the command."""
+    from forecaster.workflows.check import examine
 
-    outcome = check_file(csv, {key: value for key, value in given.items() if value is not None})
+    checked = examine(csv, {key: value for key, value in given.items() if value is not None})
+    if html is not None:
+        from forecaster.reporting.profile_page import write_profile
+
+        write_profile(checked.outcome, checked.table, html)
     if as_json:
-        print_json(outcome)
+        print_json(checked.outcome)
     else:
-        for key, value in outcome.items():
-            if key in PLAN:
-                continue
-            if isinstance(value, dict):
-                value = [f"{name}: {text}" for name, text in value.items()]
-            if isinstance(value, list):
-                for item in value:
-                    click.echo(f"{key + ':':<16} {one_line(str(item))}")
-            elif value is not None:
-                click.echo(f"{key + ':':<16} {one_line(str(value))}")
-    if outcome["refused"] is not None:
+        _print_profile(checked.outcome)
+    if checked.outcome["refused"] is not None:
         click.get_current_context().exit(1)
+
+
+def _print_profile(outcome: Mapping[str, Any]) -> None:
+    """The commands, the table of columns, and a line a fact."""
+    from forecaster.reporting.profile import HEAD, column_table, lines_of
+
+    for i, command in enumerate(outcome["commands"]):
+        click.echo(f"{'or:' if i else 'command:':<16} {command}")
+    if outcome["columns"]:
+        click.echo()
+        rows = [[one_line(cell) for cell in row] for row in column_table(outcome["columns"])]
+        print_table(HEAD, rows, left=(0, 1, 2, len(HEAD) - 1))
+        click.echo()
+    for name, text in lines_of(outcome):
+        click.echo(f"{name + ':':<16} {one_line(text)}")
 
 
 @click.group()

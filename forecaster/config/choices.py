@@ -3,3 +3,5 @@
 from typing import Literal
 
 Aggregate = Literal["mean", "sum", "first", "last", "min", "max", "median", "count"]
+# how a table stands: upright, a row a series, or with times for columns
+TableLayout = Literal["wide", "long", "series-in-rows", "dates-across", "periods-across"]

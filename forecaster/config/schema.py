@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from forecaster.config.choices import Aggregate
+from forecaster.config.choices import Aggregate, TableLayout
 from forecaster.config.parts import ForecasterPart
 from forecaster.config.sections import Codes, Fraction, Joined, Names, Positive, Section, nearest
 from forecaster.errors import UserError
@@ -15,12 +15,18 @@ from forecaster.errors import UserError
 class Columns(Section):
     """The roles of a file's columns, and the policies for gaps and duplicates.
 
+    ``header``: whether delimited text begins with a line of names; ``layout``: how the table
+    stands: upright (wide, long), a row a series, or with times for columns. ``on_short``: for a
+    series shorter than lookback + 3·horizon, an error, padded windows with a mask, or left out;
+    ``align``: whether all series end at the last time that they have in common.
     ``decimal``, ``thousands``: the marks in numbers (None: those that the numbers prove);
     ``missing``: further texts or numbers that stand for a missing value.
     """
 
+    header: bool = True
+    layout: TableLayout | None = None
     timestamp: Joined | None = None
-    target: tuple[str, ...] | None = None
+    target: Names | None = None
     item_id: Names | None = None
     decimal: Literal[".", ","] | None = None
     thousands: Literal[",", ".", "'", "space"] | None = None
@@ -35,6 +41,8 @@ class Columns(Section):
     aggregate: Aggregate | None = None
     on_gap: Literal["error", "fill", "zero"] = "error"
     on_duplicate: Literal["error", "first", "last", "mean"] = "error"
+    on_short: Literal["error", "pad", "drop"] = "error"
+    align: Literal["end"] | None = None
 
 
 def _check_seasons(seasons: tuple[int, ...]) -> tuple[int, ...]:
@@ -49,8 +57,7 @@ def _check_seasons(seasons: tuple[int, ...]) -> tuple[int, ...]:
 class DataConfig(Columns):
     """The training data: a file or a named data set, and the windows cut from it.
 
-    ``on_short``: for a series shorter than lookback + 3·horizon, an error, or padded windows with a
-    mask. ``seasons``: in steps, the main one, which seasonal naive repeats, first (1: none; None:
+    ``seasons``: in steps, the main one, which seasonal naive repeats, first (1: none; None:
     found in a file's training rows, or of a named data set its interval's). ``horizon`` and
     ``lookback`` of a file are chosen by its interval and length unless they are given. ``lower``,
     ``upper``: bounds of all columns or by column (0 for counts), to which
@@ -64,7 +71,6 @@ class DataConfig(Columns):
     seasons: (
         Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_check_seasons)] | None
     ) = None
-    on_short: Literal["error", "pad"] = "error"
     lower: float | dict[str, float] | None = None
     upper: float | dict[str, float] | None = None
 

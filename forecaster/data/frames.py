@@ -22,8 +22,8 @@ DATASET = "the data set"
 def read_source(source: object) -> Path | RawTable:
     """A path, or the cells of a pandas or polars frame or of a GluonTS data set.
 
-    The levels of an index of times (also as texts), or of items and times, become columns. Raises
-    UserError for other objects.
+    The levels of an index become columns, unless they are numbers without a name. Raises UserError
+    for other objects.
     """
     if isinstance(source, str | Path):
         return Path(source)
@@ -33,7 +33,7 @@ def read_source(source: object) -> Path | RawTable:
         source = source.to_pandas()  # type: ignore[attr-defined]
         return _cells(_no_series(source), FRAME)
     if isinstance(source, pd.DataFrame):
-        return _cells(_with_index(source), FRAME)
+        return _cells(with_index(source, FRAME), FRAME)
     _no_series(source)
     if isinstance(source, Iterable) and not isinstance(source, Mapping | bytes | np.ndarray):
         entries = list(source)
@@ -60,21 +60,29 @@ def _is_polars(source: object) -> bool:
     return _kind(source).startswith("polars.") and hasattr(source, "to_pandas")
 
 
-def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with the levels of its index as first columns, unless they are row numbers."""
+def with_index(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The frame with the levels of its index as first columns, unless they are row numbers.
+
+    ``name``: of the frame, in messages. Raises UserError for an index called like a column.
+    """
     index = frame.index
     if _is_text_of_times(index):
         index = index.rename(index.name or "timestamp")
     elif isinstance(index, pd.DatetimeIndex | pd.PeriodIndex) and index.name is None:
         index = index.rename("timestamp")
-    elif not isinstance(index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex):
+    elif not isinstance(index, pd.MultiIndex) and _numbers_rows(index):
         return _as_times(frame)
     duplicates = [name for name in index.names if name in frame.columns]
     if duplicates:
         raise UserError(
-            f"{FRAME}: '{duplicates[0]}' is an index and a column, too; drop one of them"
+            f"{name}: '{duplicates[0]}' is an index and a column, too; drop one of them"
         )
     return _as_times(frame.set_axis(index).reset_index())
+
+
+def _numbers_rows(index: pd.Index) -> bool:
+    """Whether an index is no column: numbers without a name."""
+    return index.name is None and pd.api.types.is_numeric_dtype(index.dtype)
 
 
 def _is_text_of_times(index: pd.Index) -> bool:

@@ -71,6 +71,11 @@ class Suspect:
     value: float
     count: int
 
+    @property
+    def is_usual(self) -> bool:
+        """Whether programs are known to write it in place of a value."""
+        return self.value in _USUAL
+
 
 def suspected_codes(values: NDArray[np.float64]) -> list[Suspect]:
     """The lowest or highest of ``values`` (n,), if it repeats and lies far off all others.
@@ -96,8 +101,8 @@ def suspected_codes(values: NDArray[np.float64]) -> list[Suspect]:
 
 def suspicion(name: str, suspects: Sequence[Suspect]) -> str:
     """What to tell about the suspected codes of a column."""
-    counts = ", ".join(f"{each.value:g} ({each.count} times)" for each in suspects)
-    codes = ",".join(f"{each.value:g}" for each in suspects)
+    counts = ", ".join(f"{each.value:.15g} ({each.count} times)" for each in suspects)
+    codes = ",".join(f"{each.value:.15g}" for each in suspects)
     return (
         f"column '{name}': {counts} lies far off all other values; if that stands for missing "
         f"values, give --missing {codes}"

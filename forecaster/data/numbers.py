@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
+from forecaster.data.layout.words import or_without
 from forecaster.data.marks import NumberStyle, find, given_style, proves_decimal
 from forecaster.data.missing import Codes
 from forecaster.data.reading import RawTable
@@ -111,16 +112,16 @@ def _column(
     raw: RawTable, name: str, styles: dict[str, NumberStyle], codes: Codes
 ) -> tuple[NDArray[np.float64], str]:
     """A column (n,) of any kind, and a cell that shows its marks or unit."""
-    column = raw.columns[name]
+    column, unless = raw.columns[name], or_without(name, styles)
     if isinstance(column, pd.DatetimeIndex):
         raise UserError(
-            f"{raw.path}, column '{name}': holds dates, not numbers; name the values with --target"
+            f"{raw.path}, column '{name}': holds dates, not numbers; give numbers{unless}"
         )
     if isinstance(column, np.ndarray):
         return column, ""
     if (plain := _plain(raw, [name], styles, codes)) is not None:
         return plain[0], ""
-    written = read_written(raw, name, codes, styles[name])
+    written = read_written(raw, name, codes, styles[name], unless)
     styles[name] = written.style
     return written.values, written.example
 

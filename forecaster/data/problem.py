@@ -9,8 +9,10 @@ import numpy as np
 from forecaster.config.schema import DataConfig
 from forecaster.data.catalog import find_dataset, read_dataset
 from forecaster.data.intervals import step_number
+from forecaster.data.layout.words import or_without
 from forecaster.data.report import IntakeReport
 from forecaster.data.seasons import seasons_of
+from forecaster.data.short import names_of, without_short
 from forecaster.data.splits import Borders, Part, Scaling, first_targets, tail_borders, target_rows
 from forecaster.data.tables import Series, Table, read_table
 from forecaster.errors import UserError
@@ -114,6 +116,8 @@ def load_problem(
     table = table if table is not None else load_table(config)
     borders = []
     check_bounds(config, table)
+    if config.on_short == "drop" and config.dataset is None:
+        table = without_short(table, _needed(config))
     for series in table.series:
         length = len(series.values)
         if config.dataset is not None:
@@ -140,8 +144,11 @@ def rolling_problem(
     check_bounds(config, table)
     # the history that a forecast needs
     minimum, borders = max(2, config.lookback // 10), []
+    span = config.horizon + (origins - 1) * stride
+    if config.on_short == "drop":
+        table = without_short(table, minimum + span)
     for series in table.series:
-        length, span = len(series.values), config.horizon + (origins - 1) * stride
+        length = len(series.values)
         if length < minimum + span:
             raise UserError(
                 f"{_name(table, series)}: {length} rows, but --origins {origins} --stride {stride} "
@@ -215,9 +222,8 @@ def check_bounds(config: DataConfig, table: Table) -> None:
                 raise UserError(
                     f"{_name(table, series)}: column '{name}' holds {value:g} at {stamp} and "
                     f"{len(outside)} "
-                    f"value(s) in all outside {low:g} to {high:g}; train with wider bounds, or "
-                    "leave "
-                    "the column out with --target"
+                    f"value(s) in all outside {low:g} to {high:g}; train with wider "
+                    f"bounds{or_without(name, table.names)}"
                 )
 
 
@@ -227,11 +233,13 @@ def _name(table: Table, series: Series) -> str:
 
 def _check_length(config: DataConfig, table: Table, series: Series) -> None:
     """Require a training window, and a horizon each for validation and test."""
-    rows, minimum = len(series.values), 3 * config.horizon + 2
-    needed = minimum if config.on_short == "pad" else config.lookback + 3 * config.horizon
+    rows, needed = len(series.values), _needed(config)
     if rows >= needed:
         return
-    padded = "" if rows < minimum else ", or pad its history with --set data.on_short=pad"
+    padded = "" if rows < _least(config) else ", or pad its history with --on-short pad"
+    short = [each for each in table.series if len(each.values) < needed]
+    if len(short) < len(table.series):
+        padded += f", or leave out {names_of(short)} with --on-short drop"
     raise TooShortError(
         f"{_name(table, series)}: {rows} rows, but training with lookback {config.lookback} and "
         f"horizon {config.horizon} "
@@ -239,6 +247,15 @@ def _check_length(config: DataConfig, table: Table, series: Series) -> None:
         "on)",
         f"give more rows, a smaller --lookback or --horizon{padded}",
     )
+
+
+def _needed(config: DataConfig) -> int:
+    """The fewest rows of a series to learn from."""
+    return _least(config) if config.on_short == "pad" else config.lookback + 3 * config.horizon
+
+
+def _least(config: DataConfig) -> int:
+    return 3 * config.horizon + 2
 
 
 def _check_borders(config: DataConfig, border: Borders, length: int) -> None:

@@ -1,7 +1,6 @@
 """A file of any kind → columns of text or typed values, with the line or row of each."""
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,6 @@ from forecaster.data.files.dialect import DELIMITERS
 from forecaster.data.files.typed import column_of_arrow, column_of_series
 from forecaster.data.files.workbooks import read_workbook
 from forecaster.errors import UserError
-
-_DATED = re.compile(r"\d{1,4}[-/.]\d")
-_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
-
 
 _READERS: dict[str, tuple[str, Callable[[Opened], pa.Table | pd.DataFrame]]] = {
     ".parquet": ("Parquet", read_parquet),
@@ -51,6 +46,7 @@ class RawTable:
     header: tuple[str, ...] = ()
     delimiter: str = ""
     decisions: tuple[str, ...] = ()
+    header_line: int = 0
 
     def where(self, row: int, column: str | None = None) -> str:
         """The place of a cell in words: ``data.csv, line 7, column 'x'``."""
@@ -76,11 +72,12 @@ def _folder_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def read_file(source: str | Path) -> RawTable:
+def read_file(source: str | Path, header: bool = True) -> RawTable:
     """Read a file by its kind, as its name or its first bytes tell: delimited text if neither does.
 
     ``source``: a path; ``FILE::MEMBER`` of an archive, ``FILE::SHEET`` of a workbook; a folder of
-    Parquet files; ``-`` for standard input.
+    Parquet files; ``-`` for standard input. ``header``: whether delimited text and workbooks
+    begin with names.
     """
     path, _ = split_name(source)
     if Path(path).is_dir():
@@ -91,40 +88,37 @@ def read_file(source: str | Path) -> RawTable:
             f"{opened.name}: the file is empty; it needs a header line and rows of data"
         )
     if opened.kind in WORKBOOKS:
-        return _read_workbook(opened)
+        return _read_workbook(opened, header)
     if opened.part:
         raise UserError(f"{opened.name}: holds one table; leave '::{opened.part}' out")
     if opened.kind not in _READERS:
-        return _read_csv(opened.name, opened.content, opened.digest)
+        return _read_csv(opened.name, opened.content, opened.digest, header)
     note, read = _READERS[opened.kind]
     found = read(opened)
     convert = _from_frame if isinstance(found, pd.DataFrame) else _from_arrow
     return convert(found, opened.name, opened.digest, note)
 
 
-def _read_workbook(opened: Opened) -> RawTable:
-    sheet = read_workbook(opened)
-    _check_names(sheet.name, "row", sheet.names, sheet.header_row)
+def _read_workbook(opened: Opened, header: bool) -> RawTable:
+    sheet = read_workbook(opened, header)
     return RawTable(
         sheet.name,
-        dict(zip(sheet.names, sheet.columns, strict=True)),
+        dict(zip(_unique(sheet.names), sheet.columns, strict=True)),
         sheet.places,
         "row",
         opened.digest,
-        ("workbook",),
-        tuple(sheet.names),
+        ("workbook", *_unnamed(header)),
+        tuple(sheet.names) if header else (),
+        header_line=sheet.header_row,
         decisions=tuple(sheet.decisions),
     )
 
 
-def _read_csv(path: str, content: bytes, digest: str) -> RawTable:
-    found = read_delimited(path, content)
+def _read_csv(path: str, content: bytes, digest: str, header: bool) -> RawTable:
+    found = read_delimited(path, content, header)
     delimiter = DELIMITERS.get(found.delimiter, found.delimiter)
-    notes = [f"encoding {found.encoding}, delimiter {delimiter}"]
-    _check_names(path, "line", found.names, found.header_line)
-    columns: dict[str, Column] = dict(zip(found.names, found.columns, strict=True))
-    if "" in columns:
-        _drop_row_numbers(path, columns, notes)
+    notes = [f"encoding {found.encoding}, delimiter {delimiter}", *_unnamed(header)]
+    columns: dict[str, Column] = dict(zip(_unique(found.names), found.columns, strict=True))
     return RawTable(
         path,
         columns,
@@ -132,32 +126,21 @@ def _read_csv(path: str, content: bytes, digest: str) -> RawTable:
         "line",
         digest,
         tuple(notes),
-        tuple(found.names),
+        tuple(found.names) if header else (),
         found.delimiter,
-        found.decisions,
+        header_line=found.header_line,
+        decisions=found.decisions,
     )
 
 
-def _check_names(path: str, unit: str, names: list[str], line: int) -> None:
-    if all(_NUMBER.fullmatch(name) or _DATED.match(name) for name in names):
-        raise UserError(
-            f"{path}, {unit} {line}: looks like data; put a {unit} of column names above it"
-        )
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise UserError(
-            f"{path}, {unit} {line}: column '{repeated[0]}' occurs twice; give each its own name"
-        )
+def _unnamed(header: bool) -> list[str]:
+    return [] if header else ["no line of names: columns are named by their place"]
 
 
-def _drop_row_numbers(path: str, columns: dict[str, Column], notes: list[str]) -> None:
-    """Drop a nameless column of row numbers, as data-frame libraries write it, and note it."""
-    values = list(columns[""])
-    if values in ([str(i + start) for i in range(len(values))] for start in (0, 1)):
-        del columns[""]
-        notes.append("a column without a name counts the rows: left out")
-        return
-    raise UserError(f"{path}, line 1: a column has no name; name every column in the header")
+def _unique(names: list[str]) -> list[str]:
+    """The names, those that repeat with a number; ``with_names`` refuses or renames them."""
+    counts = Counter(names)
+    return [f"{name} {i}" if counts[name] > 1 else name for i, name in enumerate(names)]
 
 
 def read_frame(frame: pd.DataFrame, name: str) -> RawTable:

@@ -1,20 +1,18 @@
-"""The roles of a file's columns: time, item and values."""
+"""The roles of a file's columns: time, items and values."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
-
-import pandas as pd
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from forecaster.config.schema import Columns
-from forecaster.data.cells import Column, Text
-from forecaster.data.numbers import is_text
+from forecaster.data.layout.codes import repeats
+from forecaster.data.layout.items import find_items
+from forecaster.data.layout.left_out import find_values
+from forecaster.data.layout.time_columns import find_time
+from forecaster.data.layout.words import listed
 from forecaster.data.reading import RawTable
-from forecaster.data.timestamps import looks_like_time
+from forecaster.data.report import Role
 from forecaster.errors import UserError
-
-_ITEM_NAMES = frozenset({"item_id", "item", "id", "series", "series_id", "unique_id"})
 
 
 @dataclass(frozen=True)
@@ -22,13 +20,14 @@ class Layout:
     """The roles of the columns.
 
     Wide: a time column, and a column a series. Long: ``items``, time and values; the names of a
-    series in the ``items`` columns, joined by ``/``, are its item id.
+    series in the ``items`` columns, joined by ``/``, are its item id. ``roles``: of every column.
     """
 
     timestamp: str
     targets: tuple[str, ...]
     items: tuple[str, ...]
     decisions: tuple[str, ...]
+    roles: Mapping[str, Role] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -36,27 +35,39 @@ class Layout:
         return "long" if self.items else "wide"
 
 
-def find_layout(raw: RawTable, columns: Columns) -> Layout:
-    """The roles given in ``columns``, the others inferred; raises UserError for ambiguous ones."""
+def find_layout(raw: RawTable, columns: Columns, wanted: Collection[str] = ()) -> Layout:
+    """The roles given in ``columns``, the others inferred; raises UserError for ambiguous ones.
+
+    ``wanted``: value columns that a model reads, which are not left out.
+    """
     columns = _resolved(raw, columns)
-    decisions: list[str] = []
-    timestamp = columns.timestamp or _find_timestamp(raw, columns)
-    items = columns.item_id or _find_items(raw, timestamp, columns)
-    if items and columns.item_id is None:
-        decisions.append(f"column {_listed(items)} names the series")
-    rest = [name for name in raw.columns if name not in {timestamp, *items}]
-    targets = columns.target or tuple(rest)
-    if not targets:
-        raise UserError(f"{raw.path}: no value column beside {_listed([timestamp])}; add one")
-    if {timestamp, *items} & set(targets):
+    time = find_time(raw, columns)
+    items, said = find_items(raw, time.name, columns)
+    decisions = [*time.decisions, *said]
+    if columns.target is None:
+        found = find_values(raw, (time.name, *time.others), items, columns, wanted)
+        targets, left_out = found.targets, found.left_out
+        decisions += found.decisions
+    else:
+        targets, left_out = columns.target, {}
+        if unused := [name for name in raw.columns if name not in {time.name, *items, *targets}]:
+            decisions.append(f"columns left out: {listed(unused)}")
+    if {time.name, *items} & set(targets):
         raise UserError(
             f"{raw.path}: a column cannot be both a value and the time or the item; check --target"
         )
-    if columns.target is not None:
-        unused = [name for name in rest if name not in targets]
-        if unused:
-            decisions.append(f"columns left out: {_listed(unused)}")
-    return Layout(timestamp, targets, items, tuple(decisions))
+    roles = {name: Role("left out", left_out.get(name, "not asked for")) for name in raw.columns}
+    roles |= {name: Role("left out", f"follows from '{time.name}'") for name in time.others}
+    roles[time.name] = Role("time", "as given" if columns.timestamp else "holds times")
+    unique = "as given" if columns.item_id else _why_a_name(raw, time.name, items)
+    roles |= {name: Role("names the series", unique) for name in items}
+    roles |= {name: Role("value", "as given" if columns.target else "numbers") for name in targets}
+    return Layout(time.name, targets, items, tuple(decisions), roles)
+
+
+def _why_a_name(raw: RawTable, time: str, items: tuple[str, ...]) -> str:
+    several = bool(items) and repeats(raw.columns[time])
+    return "tells the rows of a time apart" if several else "called like a name"
 
 
 def _resolved(raw: RawTable, columns: Columns) -> Columns:
@@ -82,7 +93,7 @@ def _columns_of(raw: RawTable, names: tuple[str, ...]) -> Iterator[str]:
                 break
         else:
             raise UserError(
-                f"{raw.path}: no column '{names[start]}'; the columns are {_listed(raw.columns)}"
+                f"{raw.path}: no column '{names[start]}'; the columns are {listed(raw.columns)}"
             )
         start = end
 
@@ -90,52 +101,3 @@ def _columns_of(raw: RawTable, names: tuple[str, ...]) -> Iterator[str]:
 def _tight(name: str) -> str:
     """A name without blanks around its commas."""
     return re.sub(r"\s*,\s*", ",", name.strip())
-
-
-def _listed(names: object) -> str:
-    return ", ".join(f"'{name}'" for name in names)  # type: ignore[attr-defined]
-
-
-def _find_timestamp(raw: RawTable, columns: Columns) -> str:
-    taken = {*(columns.item_id or ()), *(columns.target or ())}
-    candidates = [
-        name
-        for name, column in raw.columns.items()
-        if name not in taken and looks_like_time(name, column, columns)
-    ]
-    if len(candidates) == 1:
-        return candidates[0]
-    if not candidates:
-        raise UserError(
-            f"{raw.path}: no column holds times (columns: {_listed(raw.columns)}); name it with "
-            "--timestamp"
-        )
-    raise UserError(
-        f"{raw.path}: {_listed(candidates)} could each be the time; choose with --timestamp"
-    )
-
-
-def _repeats(column: Column) -> bool:
-    return (
-        column.repeats() if isinstance(column, Text) else bool(pd.Index(column).duplicated().any())
-    )
-
-
-def _find_items(raw: RawTable, timestamp: str, columns: Columns) -> tuple[str, ...]:
-    """The column that names the series: by its name, or the only text column if times repeat."""
-    candidates: list[tuple[str, Literal["name", "text"]]] = []
-    for name, column in raw.columns.items():
-        if name == timestamp or name in (columns.target or ()):
-            continue
-        if name.lower() in _ITEM_NAMES:
-            candidates.append((name, "name"))
-        elif is_text(column):
-            candidates.append((name, "text"))
-    repeats = bool(candidates) and _repeats(raw.columns[timestamp])
-    by_name = [name for name, how in candidates if how == "name"]
-    texts = [name for name, how in candidates if how == "text"]
-    if len(by_name) == 1 and (repeats or is_text(raw.columns[by_name[0]])):
-        return (by_name[0],)
-    if len(texts) == 1 and repeats:
-        return (texts[0],)
-    return ()

@@ -37,6 +37,7 @@ class RowFormat:
     """The format of a CSV file's rows: header, marks, roles of columns and style of times."""
 
     header: tuple[str, ...]
+    names: tuple[str, ...]
     delimiter: str
     styles: Styles
     layout: Layout
@@ -56,15 +57,15 @@ class RowFormat:
             ) from error
         if not any(cells) or (number == 1 and tuple(cells) == self.header):
             return None
-        while len(cells) > len(self.header) and not cells[-1]:
+        while len(cells) > len(self.names) and not cells[-1]:
             cells.pop()  # the line ends with a delimiter
-        if len(cells) != len(self.header):
+        if len(cells) != len(self.names):
             raise UserError(
                 f"{source}, line {number}: {len(cells)} fields where the header has "
-                f"{len(self.header)}; correct the line (a missing or an unquoted delimiter)"
+                f"{len(self.names)}; correct the line (a missing or an unquoted delimiter)"
             )
         texts = map(Text.of, ([cell] for cell in cells))
-        columns: dict[str, Column] = dict(zip(self.header, texts, strict=True))
+        columns: dict[str, Column] = dict(zip(self.names, texts, strict=True))
         if self.parts is not None:
             columns = self.parts.join(columns)
         raw = RawTable(source, columns, [number], "line", "", ())
@@ -83,14 +84,15 @@ class RowFormat:
 
 def row_format(
     raw: RawTable,
+    names: tuple[str, ...],
     layout: Layout,
     columns: Columns,
     stamps: Stamps,
     styles: Styles,
     parts: Parts | None,
 ) -> RowFormat | None:
-    """The format of a CSV file's rows; None for other files."""
+    """The format of a CSV file's rows, with columns of these names; None for other files."""
     if not raw.delimiter:
         return None
     columns = columns.model_copy(update={"date_format": stamps.date_style})
-    return RowFormat(raw.header, raw.delimiter, styles, layout, columns, stamps.style, parts)
+    return RowFormat(raw.header, names, raw.delimiter, styles, layout, columns, stamps.style, parts)

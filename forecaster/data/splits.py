@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from forecaster.data.layout.words import or_without
 from forecaster.errors import UserError
 
 Part = Literal["train", "validation", "test"]
@@ -85,8 +86,7 @@ class Scaling:
         if len(empty):
             raise UserError(
                 f"{where}: column '{names[int(empty[0])]}' has no value in the {len(values)} rows "
-                "to be learnt from; "
-                "leave it out with --target"
+                f"to be learnt from; add some{or_without(names[int(empty[0])], names)}"
             )
         mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
         # the deviation of a constant column is a rounding error, relative to its size
@@ -102,8 +102,8 @@ class Scaling:
             raise UserError(
                 f"{where}: column '{names[k]}' holds {values[row, k]:g}, more than "
                 f"{_MAX_DEVIATION:g} standard deviations from the mean "
-                f"{self.mean[k]:g} of what was learnt from; correct it, or leave the "
-                "column out with --target"
+                f"{self.mean[k]:g} of what was learnt from; correct it"
+                f"{or_without(names[k], names)}"
             )
 
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,22 +4,26 @@ All facts and decisions about the data go into one report; none is silent.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
 from forecaster.data.clock import Clock, working_times
+from forecaster.data.ends import with_ends
 from forecaster.data.grid import Gridder, SeriesRows
 from forecaster.data.intervals import Interval
+from forecaster.data.layout.header import with_names
+from forecaster.data.layout.turning import turned
+from forecaster.data.layout.words import listed, or_without
 from forecaster.data.numbers import numbers
+from forecaster.data.profile import profile_columns
 from forecaster.data.reading import RawTable, read_file
 from forecaster.data.report import IntakeReport
 from forecaster.data.resampling import in_steps, said_together
@@ -97,16 +101,17 @@ def read_table(
     report: IntakeReport | None = None,
     by_row: bool = False,
     usual: str | None = None,
+    wanted: Collection[str] = (),
 ) -> Table:
     """Read and check a file; raises UserError for data that training or forecasting cannot use.
 
     ``source``: a file's path, or cells already read. ``report`` is filled step by step, so that it
     is useful even after an error. ``by_row``: take the rows as equally spaced, as a benchmark's
     protocol does, and report how many are not. ``usual``: the style in which dates are written in
-    the file that a model was trained on.
+    the file that a model was trained on. ``wanted``: the value columns that it reads.
     """
     report = report if report is not None else IntakeReport()
-    raw = source if isinstance(source, RawTable) else read_file(source)
+    raw = source if isinstance(source, RawTable) else read_file(source, columns.header)
     report.facts |= {
         "file": raw.path,
         "sha256": raw.digest,
@@ -114,17 +119,21 @@ def read_table(
         "rows": len(raw.places),
     }
     report.decisions += raw.decisions
-    parts = find_parts(raw, columns)
+    raw = with_names(raw, columns)
+    names, parts = tuple(raw.columns), find_parts(raw, columns)
     if parts is not None:
         raw = replace(raw, columns=parts.join(raw.columns))
-        report.decisions.append(f"columns {_listed(parts.columns)} give the time together")
-    layout = find_layout(raw, columns)
+        report.decisions.append(f"columns {listed(parts.columns)} give the time together")
+    raw, columns, turned_by = turned(raw, columns)
+    report.decisions += turned_by
+    layout = find_layout(raw, columns, wanted)
     report.facts |= {
         "time column": layout.timestamp,
         "value columns": list(layout.targets),
         "layout": layout.kind,
     }
     report.decisions += layout.decisions
+    report.roles = layout.roles
     stamps = parse_stamps(raw, layout.timestamp, columns, usual)
     report.decisions += stamps.decisions
     groups, items = _groups(raw, layout)
@@ -137,9 +146,14 @@ def read_table(
     report.decisions += found.decisions
     if any(style.decimal == "," for style in found.styles.values()):
         report.facts["format"] += ", decimal comma"
+    if report.columns is not None:
+        span = clock.write(pd.DatetimeIndex([times.min(), times.max()]))
+        named = dict(zip(layout.targets, found.values.T, strict=True))
+        ends = {layout.timestamp: (span[0], span[-1])}
+        report.columns = profile_columns(raw, columns, layout.roles, named, ends)
     values, rows_format = (
         found.values,
-        row_format(raw, layout, columns, stamps, found.styles, parts),
+        row_format(raw, names, layout, columns, stamps, found.styles, parts),
     )
     raw = replace(raw, columns={})  # their memory is not needed any more
     rows = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
@@ -160,6 +174,8 @@ def read_table(
     series = tuple(
         Series(each.item, each.times[0], gridder.on_grid(interval, each)) for each in ordered
     )
+    if turned_by:
+        series = tuple(_without_blank_ends(each, interval) for each in series)
     table = Table(
         raw.path,
         raw.digest,
@@ -174,7 +190,17 @@ def read_table(
     )
     _check_labels(table)
     _describe(raw, table, values, report)
-    return table
+    return table if by_row else with_ends(table, columns.align == "end")
+
+
+def _without_blank_ends(series: Series, interval: Interval) -> Series:
+    """The series from its first value to its last: a table on its side is blank beyond them."""
+    given = np.flatnonzero(~np.isnan(series.values).all(axis=1))
+    if len(given) == 0:
+        return series
+    first, end = int(given[0]), int(given[-1]) + 1
+    stamp = interval.stamps(series.first, first + 1)[-1]
+    return Series(series.item_id, stamp, series.values[first:end])
 
 
 def _rows_of(
@@ -184,10 +210,6 @@ def _rows_of(
     if len(index) == len(times):
         return SeriesRows(item, times, values, index)
     return SeriesRows(item, times[index], values[index], index)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
 
 
 def _check_labels(table: Table) -> None:
@@ -221,30 +243,24 @@ def _groups(raw: RawTable, layout: Layout) -> tuple[NDArray[np.int64], list[str 
     """The number of each row's series, and the series' names in the order of the file."""
     if not layout.items:
         return np.zeros(len(raw.places), np.int64), [None]
-    texts = [_names(raw, column) for column in layout.items]
+    texts = [_as_text(raw.columns[column]) for column in layout.items]
     groups = np.zeros(len(raw.places), np.int64)
     for text in texts:
         distinct, _, rows = text.distinct()
         groups, _ = pd.factorize(groups * len(distinct) + rows)
     first = np.flatnonzero(np.diff(np.maximum.accumulate(groups), prepend=-1))
-    names = ["/".join(text[row] for text in texts) for row in first]
+    names = ["/".join(part for text in texts if (part := text[row])) for row in first]
+    if "" in names:
+        place = raw.where(int(first[names.index("")]), layout.items[0])
+        raise UserError(f"{place}: the item has no name; fill it in or remove the row")
     if len(set(names)) < len(names):
         twice = next(name for name, count in Counter(names).items() if count > 1)
         raise UserError(f"{raw.path}: two series would both be called '{twice}'; rename an item")
     return groups.astype(np.int64), [*names]
 
 
-def _names(raw: RawTable, column: str) -> Text:
-    """The names in an item column, whole numbers with all of their digits."""
-    names = _as_text(raw.columns[column])
-    blank = pc.index(names.arrow, "").as_py()
-    if blank >= 0:
-        place = raw.where(blank, column)
-        raise UserError(f"{place}: the item has no name; fill it in or remove the row")
-    return names
-
-
 def _as_text(column: Column) -> Text:
+    """The names in an item column, whole numbers with all of their digits."""
     if isinstance(column, Text):
         return column
     if isinstance(column, np.ndarray):
@@ -280,7 +296,8 @@ def _describe(
         blank = np.flatnonzero(np.isnan(values[:, k]))
         if len(blank) == len(values):
             raise UserError(
-                f"{raw.path}, column '{name}': all values are missing; leave it out with --target"
+                f"{raw.path}, column '{name}': all values are missing; fill them in"
+                f"{or_without(name, table.names)}"
             )
         if len(blank):
             shown = ", ".join(str(raw.places[row]) for row in blank[:5])

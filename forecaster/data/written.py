@@ -47,6 +47,7 @@ class Present:
     bare: pa.ChunkedArray
     units: pa.Array | None
     rows: NDArray[np.int64]
+    or_without: str
 
     def where(self, cell: int) -> str:
         """The place of a cell in words."""
@@ -61,11 +62,16 @@ class Present:
         )
 
 
-def read_written(raw: RawTable, name: str, codes: Codes, given: NumberStyle) -> Written:
-    """Read a column of text; ``given``: the marks that are known, the unit left open."""
+def read_written(
+    raw: RawTable, name: str, codes: Codes, given: NumberStyle, or_without: str
+) -> Written:
+    """Read a column of text; ``given``: the marks that are known, the unit left open.
+
+    ``or_without``: what a message says of leaving the column out.
+    """
     column = raw.columns[name]
     assert isinstance(column, Text)
-    present = _present(raw, name, column, codes)
+    present = _present(raw, name, column, codes, or_without)
     values = np.full(len(column), np.nan)
     style, example = given, ""
     if len(present.rows):
@@ -81,11 +87,11 @@ def read_written(raw: RawTable, name: str, codes: Codes, given: NumberStyle) -> 
     return Written(values, style, example)
 
 
-def _present(raw: RawTable, name: str, column: Text, codes: Codes) -> Present:
+def _present(raw: RawTable, name: str, column: Text, codes: Codes, or_without: str) -> Present:
     rows = np.flatnonzero(pc.invert(codes.any(column.arrow)))
     cells = column.arrow.take(pa.array(rows))
     bare, units = bare_numbers(cells)
-    present = Present(raw, name, cells, bare, units, rows)
+    present = Present(raw, name, cells, bare, units, rows, or_without)
     odd = _first_not(bare.is_valid())
     if odd is not None:
         raise _not_a_number(present, odd)
@@ -110,8 +116,8 @@ def _not_a_number(present: Present, cell: int, style: NumberStyle | None = None)
         return infinite(where)
     as_others = f" with {style.in_words}" if style is not None and style.in_words else ""
     return UserError(
-        f"{where}: '{text}' is not a number{as_others}; correct it, leave it blank for missing (or "
-        "name the text with --missing), or choose the value columns with --target"
+        f"{where}: '{text}' is not a number{as_others}; correct it, or leave it blank for "
+        f"missing (or name the text with --missing){present.or_without}"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from forecaster.config.schema import Columns
 from forecaster.data.reading import RawTable
 from forecaster.data.report import IntakeReport
+from forecaster.data.short import without_short
 from forecaster.data.tables import Table, read_table
 from forecaster.data.times.formats import is_own
 from forecaster.inference.saved_model import SavedModel
@@ -21,8 +22,9 @@ def columns_of(saved: SavedModel, roles: Mapping[str, Any]) -> Columns:
     columns = saved.config.data.columns
     kept = columns.date_format
     kept = kept if kept is not None and is_own(kept) else None
-    # a step whose rows are put together is part of how a file is read
-    step = columns.resample or (columns.freq if columns.aggregate is not None else None)
+    # a step whose rows are put together, or are counted in, is part of how a file is read
+    counted = columns.aggregate is not None or columns.layout == "series-in-rows"
+    step = columns.resample or (columns.freq if counted else None)
     overrides = {name: value for name, value in roles.items() if value is not None}
     return columns.model_copy(
         update={"freq": None, "resample": step, "date_format": kept, **overrides}
@@ -30,6 +32,16 @@ def columns_of(saved: SavedModel, roles: Mapping[str, Any]) -> Columns:
 
 
 def read_input(saved: SavedModel, source: str | Path | RawTable, roles: Mapping[str, Any]) -> Table:
-    """A file to forecast from or to score, read like the training file, but for ``roles``."""
+    """A file to forecast from or to score, read like the training file, but for ``roles``.
+
+    Series too short to forecast from are left out, if that is allowed.
+    """
     columns = columns_of(saved, roles)
-    return read_table(source, columns, IntakeReport(), usual=saved.schema.date_style)
+    usual, wanted = saved.schema.date_style, saved.schema.names
+    table = read_table(source, columns, IntakeReport(), usual=usual, wanted=wanted)
+    return without_short(table, fewest_rows(saved)) if columns.on_short == "drop" else table
+
+
+def fewest_rows(saved: SavedModel) -> int:
+    """The fewest rows of a series to forecast from: a tenth of the lookback."""
+    return max(2, saved.config.data.lookback // 10)

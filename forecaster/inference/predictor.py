@@ -18,6 +18,7 @@ from forecaster.data.tables import Series, Table
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode
+from forecaster.inference.inputs import fewest_rows
 from forecaster.inference.saved_model import SavedModel
 from forecaster.models.base import Forecaster, empty_future
 from forecaster.models.outlook import Outlook
@@ -253,16 +254,17 @@ def check_table(saved: SavedModel, table: Table) -> list[str]:
     """
     check_schema(saved, table)
     schema, config = saved.schema, saved.config.data
-    minimum, decisions = max(2, config.lookback // 10), []
+    minimum, decisions = fewest_rows(saved), []
     for series in table.series:
         rows, name = (
             len(series.values),
             "" if series.item_id is None else f"series '{series.item_id}': ",
         )
         if rows < minimum:
+            others = ", or leave it out with --on-short drop" if len(table.series) > 1 else ""
             raise UserError(
                 f"{table.path}: {name}{rows} rows, the model reads {config.lookback} and needs "
-                f"{minimum} at least; add rows"
+                f"{minimum} at least; add rows{others}"
             )
         if rows < config.lookback:
             decisions.append(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from forecaster.errors import UserError
 from forecaster.io.atomic import check_folder, write_together
@@ -115,11 +115,16 @@ def write_report(run_ids: Sequence[str], output: Path) -> None:
 
 def render(page: Page) -> str:
     """The page as HTML. Names in it are untrusted, and the template escapes every one."""
+    return template("report.html").render(page=page)
+
+
+def template(name: str) -> Template:
+    """A template, which escapes all that it is given."""
     loader = FileSystemLoader(_TEMPLATES)
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    return environment.get_template("report.html").render(page=page)
+    return environment.get_template(name)
 
 
 def build(records: Sequence[Record]) -> Page:

@@ -139,6 +139,18 @@ def fan(
     )
 
 
+def history(
+    title: str, steps: Sequence[int], values: Sequence[float], stamps: Sequence[str]
+) -> Chart:
+    """The values (n) of a series at some of its steps (n); ``stamps``: times at even distances."""
+    frame = _Frame((steps[0], steps[-1]), _span(values))
+    last = max(len(stamps) - 1, 1)
+    places = [steps[0] + i * (steps[-1] - steps[0]) / last for i in range(len(stamps))]
+    x_ticks = [Tick(frame.x(x), _short(text)) for x, text in zip(places, stamps, strict=True)]
+    shapes = [Shape(frame.line(steps, values), "line c0")]
+    return Chart(title, f"{title}: {stamps[0]} to {stamps[-1]}", x_ticks, frame.y_ticks(), shapes)
+
+
 def _short(stamp: str) -> str:
     """The date of a time at midnight; of others month, day, hours and minutes."""
     day, _, clock = stamp.partition(" ")

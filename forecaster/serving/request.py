@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from forecaster.config.load import reason
 from forecaster.config.schema import Columns
 from forecaster.config.sections import Names, Positive, nearest
+from forecaster.data.frames import with_index
 from forecaster.data.reading import read_frame
 from forecaster.data.tables import Table
 from forecaster.data.times.formats import is_own
@@ -127,7 +128,7 @@ def forecast_request(
 def _forecast(
     saved: SavedModel, frame: pd.DataFrame, params: Params, name: str
 ) -> tuple[pd.DataFrame, list[str]]:
-    table = read_input(saved, read_frame(frame, name), params.roles())
+    table = read_input(saved, read_frame(with_index(frame, name), name), params.roles())
     levels = tuple(sorted(set(params.quantiles)))
     request = PredictionRequest(
         params.mode or default_mode(saved), params.samples, params.steps, levels, params.seed

@@ -3,9 +3,11 @@
 Configurations and a table → scores → ranking → logged run.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import pandas as pd
 from forecaster.config.load import find_config, load_config
 from forecaster.config.schema import Config
 from forecaster.data.problem import load_table, with_season_lookback
+from forecaster.data.short import without_short
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.evaluation.compare import Comparison, against_best, in_words
@@ -108,6 +111,7 @@ def compete(
     configs: Mapping[str, Config], table: Table, options: BacktestOptions, context: RunContext
 ) -> BacktestResult:
     """``backtest`` of configurations, including the baseline's, on a loaded table."""
+    table = _without_short(configs, table)
     configs = _settled(configs, table, options)
     field = _field(configs, table, options)
     for decision in table.report.decisions:
@@ -138,6 +142,13 @@ def compete(
     _write_output(result, options.output)
     _notify_different_ends(field, context.notify)
     return result
+
+
+def _without_short(configs: Mapping[str, Config], table: Table) -> Table:
+    """The table without series of less than half of the usual rows, if they are to be left out."""
+    if all(config.data.on_short != "drop" for config in configs.values()):
+        return table
+    return without_short(table, math.ceil(median(len(s.values) for s in table.series) / 2))
 
 
 def _share(limit: Limit | None, model: str, left: int) -> Limit | None:

@@ -275,7 +275,9 @@ def command_of(
     }
     arguments = ["forecast"]
     for name, value in values.items():
-        if value is not None:
+        if isinstance(value, bool):
+            arguments.append(f"--{name}" if value else f"--no-{name}")
+        elif value is not None:
             text = ",".join(value) if isinstance(value, tuple) else str(value)
             arguments += [f"--{name.replace('_', '-')}", text]
     return arguments + ["--conformal"] * options.conformal + ["--stream"] * stream

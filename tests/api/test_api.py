@@ -210,7 +210,7 @@ def test_a_frames_digest_is_that_of_its_cells() -> None:
             long_frame().assign(sales="many"),
             "the frame, row 1, column 'sales': 'many' is not a number",
         ),
-        (long_frame()[:9], "the frame: 9 rows, but training with lookback 14"),
+        (long_frame()[:9], "the frame, series 'ark': 9 rows, but training with lookback 14"),
     ],
 )
 def test_mistakes_in_the_data_are_exceptions_that_name_them(source: object, message: str) -> None:

@@ -32,13 +32,15 @@ def test_what_is_no_table_is_refused_and_reported(source: object, message: str) 
     assert (report.ok, report.problems, report.facts) == (False, (message,), {})
 
 
-def test_an_index_of_texts_is_read_if_they_are_times() -> None:
+def test_an_index_is_read_unless_it_is_numbers_without_a_name() -> None:
     days = [f"2024-01-{day:02}" for day in range(1, 5)]
     frame = pd.DataFrame({"sales": [1.0, 2.0, 3.0, 4.0]}, index=days)
     assert list(read_source(frame).columns) == ["timestamp", "sales"]
     assert list(read_source(frame.rename_axis("day")).columns) == ["day", "sales"]
-    assert list(read_source(frame.set_axis(list("abcd"))).columns) == ["sales"]
+    assert list(read_source(frame.set_axis(list("abcd"))).columns) == ["index", "sales"]
     assert list(read_source(frame.set_axis([2021, 2022, 2023, 2024])).columns) == ["sales"]
+    years = pd.Index([2021, 2022, 2023, 2024], name="year")
+    assert list(read_source(frame.set_axis(years)).columns) == ["year", "sales"]
 
 
 def samples() -> Samples:

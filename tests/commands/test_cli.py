@@ -620,11 +620,17 @@ def test_check_prints_exactly_what_was_found(cli: Cli, tmp_path) -> None:
     path.write_text("Tag;Laden;Umsatz\n" + "\n".join(rows) + "\n")
     done = cli("check", "--csv", path, "--horizon", 5, "--lookback", 10)
     lines = [line for line in done.stdout.splitlines() if not line.startswith(("sha256", "file:"))]
+    assert lines.pop(0).endswith(f"train --csv {path} --horizon 5 --lookback 10")
     assert lines == [
+        "",
+        "column  role              holds           min  median         max  missing  why",
+        "Tag     time              times    2024-01-01          2024-02-09      0 %  holds times",
+        "Laden   names the series  2 texts                                      0 %  "
+        "tells the rows of a time apart",
+        "Umsatz  value             numbers         0.5    20.5        39.5    1.2 %  numbers",
+        "",
         "format:          encoding utf-8, delimiter semicolon, decimal comma",
         "rows:            80",
-        "time column:     Tag",
-        "value columns:   Umsatz",
         "layout:          long",
         "time format:     %d.%m.%Y",
         "clock:           local dates",

@@ -1,46 +1,19 @@
-"""Every remedy that a refusal names leads on: applied to the very input, it succeeds, or another
-message follows. A room adds its modules and a refusal for each of their messages.
+"""Every remedy that a refusal of times names leads on: applied to the very input, it succeeds, or
+another message follows. Each message of these modules has a refusal below.
 """
 
-import ast
-import re
-import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import TypeAdapter
+from refusals import ROOM, Refusal, check_remedies, not_refused
 
-import forecaster.data as data
-from forecaster.config.schema import Columns
-from forecaster.data.reading import read_frame
-from forecaster.data.tables import read_table
-from forecaster.errors import UserError
-
-ROOM = Path(data.__file__).parent
-# modules of which each message has a refusal below; streamed rows are tested in test_rows.py
+# streamed rows are tested in test_rows.py
 MODULES = [
     *("clock.py", "exchanges.py", "grid.py", "intervals.py", "resampling.py", "timestamps.py"),
     *(f"times/{path.name}" for path in sorted((ROOM / "times").glob("*.py"))),
 ]
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A file that is refused with a message, and what the message proposes.
-
-    ``mended``: the file as the message asks for; ``values``: of options that it names without one.
-    """
-
-    message: str
-    text: str | pd.DataFrame
-    given: dict[str, Any] = field(default_factory=dict)
-    mended: tuple[str, ...] = ()
-    values: dict[str, str] = field(default_factory=dict)
 
 
 def csv(times: Any, style: str = "%Y-%m-%d %H:%M:%S", head: str = "time") -> str:
@@ -211,75 +184,10 @@ REFUSALS = [
 ]
 
 
-def options_in(message: str, values: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """The sets of options that a message names, and those of ``values``."""
-    for name, text in values.items():
-        yield {name.replace("-", "_"): text}
-    one = r"--([a-z-]+) ([^-\s]\S*)"
-    for run in re.findall(rf"{one.replace('(', '(?:')}(?: {one.replace('(', '(?:')})*", message):
-        found = [(n.replace("-", "_"), text.strip(",;:().")) for n, text in re.findall(one, run)]
-        given: list[dict[str, Any]] = [{}]
-        for name, text in found:
-            if name in Columns.model_fields and text not in {"or", "and"}:
-                given = [{**each, name: way} for each in given for way in text.split("|")]
-        yield from (each for each in given if each)
-
-
-def refused(text: str | pd.DataFrame, given: dict[str, Any], path: Path) -> UserError | None:
-    """The refusal of a file, or of a frame; None if it is read and could be forecast from."""
-    source = read_frame(text, "the frame") if isinstance(text, pd.DataFrame) else path
-    if isinstance(text, str):
-        path.write_text(text)
-    try:
-        table = read_table(source, TypeAdapter(Columns).validate_python(given))
-        table.interval.stamps(table.series[0].first, len(table.series[0].values) + 40)
-    except UserError as error:
-        return error
-    return None
-
-
 @pytest.mark.parametrize("case", REFUSALS, ids=lambda case: case.message[:40])
 def test_every_remedy_leads_on(tmp_path, case: Refusal) -> None:
-    path = tmp_path / "data.csv"
-    error = refused(case.text, case.given, path)
-    assert error is not None
-    message = str(error)
-    assert re.search(case.message, message), message
-    remedies = [o for o in options_in(message, case.values) if not o.items() <= case.given.items()]
-    for remedy in remedies:
-        again = refused(case.text, {**case.given, **remedy}, path)
-        assert again is None or str(again) != message, remedy
-    for text in case.mended:
-        again = refused(text, case.given, path)
-        assert again is None or str(again) != message
-    assert remedies or case.mended, message
-
-
-def raises(path: Path) -> list[tuple[int, int]]:
-    """The first and last line of each refusal in a module, but for packages that are not there."""
-    text = path.read_text(encoding="utf-8")
-    found = []
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Raise) and node.exc is not None:
-            source = ast.get_source_segment(text, node.exc) or ""
-            if not source.startswith("ValueError") and "pip install" not in source:
-                found.append((node.lineno, node.end_lineno or node.lineno))
-    return found
+    check_remedies(case, tmp_path / "data.csv")
 
 
 def test_every_message_of_these_modules_has_a_refusal(tmp_path) -> None:
-    reached: set[tuple[str, int]] = set()
-    for case in REFUSALS:
-        error = refused(case.text, case.given, tmp_path / "data.csv")
-        assert error is not None
-        reached |= {
-            (frame.filename, frame.lineno or 0)
-            for frame in traceback.extract_tb(error.__traceback__)
-        }
-    silent = [
-        f"{name}:{first}"
-        for name in MODULES
-        for first, last in raises(ROOM / name)
-        if not any((str(ROOM / name), line) in reached for line in range(first, last + 1))
-    ]
-    assert silent == []
+    assert not_refused(MODULES, REFUSALS, tmp_path / "data.csv") == []

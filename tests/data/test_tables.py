@@ -53,7 +53,11 @@ def test_long_files_keep_the_order_of_their_items(write) -> None:
     table = read(write(text))
     assert [s.item_id for s in table.series] == ["zoo", "ark"]
     assert [s.values[:, 0].tolist() for s in table.series] == [[1, 2], [3, 4, 5]]
-    assert table.report.decisions == ["column 'shop' names the series"]
+    assert table.report.decisions == [
+        "column 'shop' names the series",
+        "1 of 2 series end before 2024-01-03, the last time: a forecast of 'zoo' begins at "
+        "2024-01-03; --align end lets all begin at one time",
+    ]
 
 
 def test_numbered_items_and_several_values(write) -> None:
@@ -95,14 +99,14 @@ BAD = [
     ("  \n\n", {}, "the file is empty"),
     ("time,x\n", {}, "there is a header but no data; add rows below line 1"),
     ("time\n2024-01-01\n", {}, "line 1: only one column"),
-    ("2024-01-01,5\n2024-01-02,6\n", {}, "line 1: looks like data"),
+    ("2024-01-01,5\n2024-01-02,6\n", {}, "line 1: '2024-01-01', '5' look like a row of data"),
     ("time,x,x\n2024-01-01,1,2\n", {}, "line 1: column 'x' occurs twice"),
     ("time,x\n2024-01-01,1\n2024-01-02,2,3\n", {}, "line 3: 3 fields where the header has 2"),
     ("a,b\n1,2\n3,4\n", {}, "no column holds times (columns: 'a', 'b'); name it with --timestamp"),
     (
-        "t1,t2,x\n2024-01-01,2024-01-01,1\n2024-01-02,2024-01-02,2\n",
+        "t1,t2,x\n2024-01-01,2024-01-05,1\n2024-01-02,2024-01-03,2\n",
         {},
-        "'t1', 't2' could each be the time",
+        "'t1', 't2' could each be the time; choose with --timestamp t1 or --timestamp t2",
     ),
     ("time,x\n2024-01-01,1\n2024-01-02,abc\n", {}, "line 3, column 'x': 'abc' is not a number"),
     (
@@ -155,8 +159,8 @@ BAD = [
     ),
     (
         "time,x,y\n2024-01-01,1,\n2024-01-02,2,-\n",
-        {},
-        "column 'y': all values are missing; leave it out with --target",
+        {"target": ("x", "y")},
+        "column 'y': all values are missing; fill them in, or leave the column out with --target x",
     ),
     ("time,x\n2024-01-01,1\n", {}, "one time only"),
     (
@@ -256,7 +260,7 @@ def test_a_message_is_one_line_of_some_length_and_cannot_steer_a_terminal(write)
     said = str(caught.value)
     assert "'\\x1b[2Jaaa" in said
     assert len(said) < 1100
-    assert said.endswith("or choose the value columns with --target")
+    assert said.endswith("or leave it blank for missing (or name the text with --missing)")
 
 
 def test_a_forecast_past_the_last_year_is_refused(write) -> None:

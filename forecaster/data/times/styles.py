@@ -77,6 +77,8 @@ def fitting(
 
     ``weeks``: six digits are known to be years and weeks.
     """
+    if not dates:
+        return []
     if only is not None:
         return [style for style in only if style in STYLES and _fits(dates, style)]
     if weeks and all(re.fullmatch(r"\d{6}", date) for date in dates):

@@ -1,0 +1,102 @@
+"""Where series end: those that end before the others, and ending all at one time."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from forecaster.errors import UserError
+
+if TYPE_CHECKING:
+    from forecaster.data.tables import Series, Table
+
+_NAMED = 5
+_FEWEST = 2  # blank rows at the end that are no single missing value
+
+
+def with_ends(table: "Table", align: bool) -> "Table":
+    """The table, with its early ends told, or all series ending at the first of them."""
+    if align:
+        return _aligned(table)
+    ends = [_end(table, series) for series in table.series]
+    last = max(ends)
+    starts = {
+        str(series.item_id): table.interval.after(series.first, end)
+        for series, end in zip(table.series, ends, strict=True)
+        if end < last
+    }
+    if starts:
+        table.report.decisions.append(
+            f"{len(starts)} of {len(ends)} series end before {_written(table, last)}, the last "
+            f"time: a forecast of {_named(table, starts)}; --align end lets all begin at one time"
+        )
+    blank = {
+        label: end
+        for series in table.series
+        for label, (end, rows) in _value_ends(table, series).items()
+        if rows >= _FEWEST
+    }
+    if blank:
+        table.report.decisions.append(
+            f"{len(blank)} series without a value at the end: {_named(table, blank, 'after')}; "
+            "these rows are missing values, --align end leaves them out"
+        )
+    return table
+
+
+def _aligned(table: "Table") -> "Table":
+    """All series until the first of the times of their last values."""
+    ends = {
+        label: end
+        for series in table.series
+        for label, (end, _) in _value_ends(table, series).items()
+    }
+    first = min(ends.values())
+    series = tuple(_until(table, each, first) for each in table.series)
+    for each in series:
+        if not len(each.values):
+            ended = ", ".join(f"'{label}'" for label, end in ends.items() if end == first)
+            raise UserError(
+                f"{table.path}: series '{each.item_id}' begins after {_written(table, first)}, "
+                f"where {ended} ends; leave one of them out of the file, or --align"
+            )
+    rows = sum(len(each.values) for each in table.series) - sum(len(each.values) for each in series)
+    if rows:
+        table.report.decisions.append(
+            f"all series end at {_written(table, first)}, the last time that they have in common: "
+            f"{rows} row(s) after it left out"
+        )
+    return replace(table, series=series)
+
+
+def _end(table: "Table", series: "Series") -> pd.Timestamp:
+    return table.interval.stamps(series.first, len(series.values))[-1]
+
+
+def _value_ends(table: "Table", series: "Series") -> dict[str, tuple[pd.Timestamp, int]]:
+    """The time of the last value of each channel that has one, and the rows that follow it."""
+    given = ~np.isnan(series.values)
+    after = np.argmax(given[::-1], axis=0)
+    stamps = table.interval.stamps(series.first, len(given)) if len(given) else None
+    return {
+        table.channel_label(series, k): (stamps[len(given) - 1 - rows], rows)
+        for k, rows in enumerate(after.tolist())
+        if stamps is not None and given[:, k].any()
+    }
+
+
+def _until(table: "Table", series: "Series", end: pd.Timestamp) -> "Series":
+    stamps = table.interval.stamps(series.first, len(series.values))
+    return replace(series, values=series.values[: int(stamps.searchsorted(end, "right"))])
+
+
+def _named(table: "Table", times: Mapping[str, pd.Timestamp], word: str = "begins at") -> str:
+    named = [f"'{label}' {word} {_written(table, time)}" for label, time in times.items()]
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return ", ".join(named[:_NAMED]) + more
+
+
+def _written(table: "Table", stamp: pd.Timestamp) -> str:
+    return table.clock.write(pd.DatetimeIndex([stamp]))[0]

@@ -1,0 +1,1 @@
+"""How a table stands: names of columns, times, names of series, values; upright or turned."""

@@ -1,0 +1,162 @@
+"""Which columns name the series of a long file."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from forecaster.config.schema import Columns
+from forecaster.data.cells import Column
+from forecaster.data.layout.codes import (
+    Coded,
+    coded,
+    is_words,
+    repeats,
+    starts_numeric,
+    starts_whole,
+)
+from forecaster.data.layout.keys import Candidate, Key, find_keys, names_series
+from forecaster.data.layout.words import listed, option
+from forecaster.data.reading import RawTable
+from forecaster.errors import UserError
+
+_ITEM_NAMES = frozenset({"item_id", "item", "id", "series", "series_id", "unique_id"})
+_FULL = 0.5  # of items × times have a row, where they are no single events
+_OF_THE_CALENDAR = re.compile(
+    r"(?:^|[\W_])(?:year|quarter|qtr|month|week|weekday|day|dow|hour|hr|minute|min|second|time|"
+    r"jahr|quartal|monat|woche|tag|stunde|minute|zeit|holiday|weekend)(?:$|[\W_\d])",
+    re.IGNORECASE,
+)
+
+
+def find_items(
+    raw: RawTable, timestamp: str, columns: Columns
+) -> tuple[tuple[str, ...], list[str]]:
+    """The columns that name the series, and what is said of them; none in a wide file.
+
+    Where times repeat, that is one column that makes them unique and is text or is called like a
+    name; several are asked for, unless the rows of a time are to be put together. Raises UserError
+    for those, and for a long layout without any.
+    """
+    if columns.layout == "wide" and columns.item_id is None:
+        return (), []
+    column = raw.columns[timestamp]
+    times = coded(column) if repeats(column) else None
+    if columns.item_id is not None:
+        if times is not None:
+            _check_given(raw, times, timestamp, columns)
+        return columns.item_id, []
+    taken = {timestamp, *(columns.target or ())}
+    if times is None:
+        named = _single(raw, taken, columns)
+    else:
+        found = _candidates(raw, taken)
+        keys = find_keys(times.codes, _as_candidates(found))
+        named = _chosen(raw, keys, columns) or _by_name(found)
+    if columns.layout == "long" and not named:
+        raise UserError(
+            f"{raw.path}: --layout long, but no column makes times unique; name those of the "
+            "series with --item-id, or leave the layout out"
+        )
+    return named, [f"column {listed(named)} names the series"] if named else []
+
+
+def _check_given(raw: RawTable, times: Coded, timestamp: str, columns: Columns) -> None:
+    """Raise UserError if further columns are needed to tell the rows of one time apart."""
+    given = columns.item_id or ()
+    found = {name: coded(raw.columns[name]) for name in given}
+    found |= _candidates(raw, {timestamp, *given, *(columns.target or ())})
+    keys = find_keys(times.codes, _as_candidates(found), given)
+    if keys and len(keys[0].columns) > len(given) and columns.aggregate is None:
+        raise UserError(f"{raw.path}: times repeat in a series; {_offered(keys)}")
+
+
+def _as_candidates(found: Mapping[str, Coded]) -> dict[str, Candidate]:
+    return {
+        name: Candidate(each.codes, is_text, not each.has_blanks and (is_text or each.are_whole))
+        for name, each in found.items()
+        for is_text in (not each.are_numbers,)
+    }
+
+
+def _candidates(raw: RawTable, taken: set[str]) -> dict[str, Coded]:
+    """The columns of text or of whole numbers that could tell the rows of one time apart."""
+    found = {}
+    for name, column in raw.columns.items():
+        words = name not in taken and is_words(column)
+        named = starts_numeric(column) and names_series(name)
+        if name in taken or not (words or named or starts_whole(column)):
+            continue
+        if _OF_THE_CALENDAR.search(name) is not None and not names_series(name):
+            continue
+        values = coded(column)
+        usable = 1 < values.count <= len(values.codes) // 2
+        flags = values.are_flags and not names_series(name)
+        numbers = values.are_numbers if named else values.are_whole
+        if usable and (words or numbers) and not (flags or values.are_clock_times):
+            found[name] = values
+    return found
+
+
+def _chosen(raw: RawTable, keys: Sequence[Key], columns: Columns) -> tuple[str, ...]:
+    """The single column that is the likeliest key; raises UserError where one has to be named."""
+    if not keys:
+        return ()
+    best = [key for key in keys if (key.named, key.is_text) == (keys[0].named, keys[0].is_text)]
+    certain = len(best) == 1 and (best[0].named or best[0].is_text)
+    if certain and len(best[0].columns) == 1:
+        return best[0].columns
+    if columns.aggregate is not None:
+        return ()
+    raise UserError(f"{raw.path}: each time occurs in several rows; {_offered(best)}")
+
+
+def _offered(keys: Sequence[Key]) -> str:
+    ways = [f"{listed(key.columns)} ({option('item-id', key.columns)})" for key in keys[:3]]
+    several = "together name" if len(keys[0].columns) > 1 else "names"
+    sparse = "; or put the rows of a time together with --aggregate sum (or mean, last …)"
+    found = f"{' or '.join(ways)} {several} the series: give that option"
+    return found + (sparse if keys[0].density < _FULL else "")
+
+
+def _by_name(found: Mapping[str, Coded]) -> tuple[str, ...]:
+    named = [n for n in found if n.lower() in _ITEM_NAMES and not found[n].has_blanks]
+    return (named[0],) if len(named) == 1 else ()
+
+
+def _single(raw: RawTable, taken: set[str], columns: Columns) -> tuple[str, ...]:
+    """The column that names the one series of a file whose times do not repeat."""
+    free = [name for name in raw.columns if name not in taken]
+    texts = [name for name in free if is_words(raw.columns[name])]
+    named = [name for name in texts if name.lower() in _ITEM_NAMES]
+    if len(named) == 1:
+        return (named[0],)
+    alike = [
+        name
+        for name in free
+        if names_series(name) and _is_one_name(name in texts, raw.columns[name])
+    ]
+    alike = [name for name in alike if name in texts] or alike
+    if len(alike) == 1:
+        return (alike[0],)
+    for name in texts if columns.target is None else ():
+        _check_blocks(raw, name)
+    return ()
+
+
+def _is_one_name(is_text: bool, column: Column) -> bool:
+    if not (is_text or starts_whole(column)):
+        return False
+    values = coded(column)
+    return values.count == 1 and (is_text or values.are_whole)
+
+
+def _check_blocks(raw: RawTable, name: str) -> None:
+    """Raise UserError if text comes in blocks, as the names of series of different times do."""
+    values = coded(raw.columns[name])
+    runs = 1 + int((np.diff(values.codes) != 0).sum())
+    if 1 < values.count == runs <= len(values.codes) // 10 and not values.are_flags:
+        raise UserError(
+            f"{raw.path}: column '{name}' has {runs} texts, one after the other; if it names "
+            f"series, give {option('item-id', [name])}, else name the values with --target"
+        )

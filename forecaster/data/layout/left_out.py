@@ -1,0 +1,129 @@
+"""Which columns hold values, and which are left out: row numbers and text."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from forecaster.config.schema import Columns
+from forecaster.data.cells import Column, Text
+from forecaster.data.layout.calendar_columns import could_repeat, repeats_the_calendar
+from forecaster.data.layout.codes import coded, holds_codes, is_words
+from forecaster.data.layout.keys import names_series
+from forecaster.data.layout.row_numbers import could_number, numbers_rows
+from forecaster.data.layout.words import listed
+from forecaster.data.missing import Codes
+from forecaster.data.numbers import numbers
+from forecaster.data.reading import RawTable
+from forecaster.data.timestamps import looks_like_time
+from forecaster.errors import UserError
+
+TIMES, TEXT, ROW_NUMBERS = "holds times", "text", "numbers the rows"
+EMPTY, CODES = "has no values", "holds codes, no quantities"
+CALENDAR, ONE = "repeats the time", "is the same in all rows"
+_MEASURED = re.compile(r"\W{0,3}\d")
+
+
+@dataclass(frozen=True)
+class Values:
+    """The value columns, and why others are left out, by name."""
+
+    targets: tuple[str, ...]
+    left_out: Mapping[str, str]
+
+    @property
+    def decisions(self) -> list[str]:
+        """What is said of the columns left out."""
+        reasons = dict.fromkeys(self.left_out.values())
+        named = {why: [n for n, other in self.left_out.items() if other == why] for why in reasons}
+        return [f"column {listed(names)} left out: {why}" for why, names in named.items()]
+
+
+def find_values(
+    raw: RawTable,
+    times: tuple[str, ...],
+    items: tuple[str, ...],
+    columns: Columns,
+    wanted: Collection[str] = (),
+) -> Values:
+    """The value columns; raises UserError for none.
+
+    ``times``: the time column, and those that follow from it. ``wanted``: columns that a model
+    reads, which are not left out.
+    """
+    rest = [name for name in raw.columns if name not in {*times, *items}]
+    words = [name for name in rest if is_words(raw.columns[name])]
+    left_out = {}
+    for name in rest:
+        if name not in wanted and _is_empty(raw.columns[name], columns):
+            left_out[name] = EMPTY
+        elif _holds_times(raw.columns[name], name in words, columns):
+            left_out[name] = TIMES
+        elif name in words and name not in wanted and _is_label(raw, name):
+            left_out[name] = TEXT
+    values = [name for name in rest if name not in left_out]
+    free = [name for name in values if name not in wanted]
+    no_series = {name: why for name in free if (why := _no_series(raw, name, items, columns))}
+    if len(no_series) < len(values):
+        left_out |= no_series
+    targets = tuple(name for name in values if name not in left_out)
+    if not targets:
+        beside = f" ({listed(left_out)}: {TEXT})" if left_out else ""
+        raise UserError(
+            f"{raw.path}: no value column beside {listed([*times, *items])}{beside}; add one"
+        )
+    return Values(targets, left_out)
+
+
+def _is_empty(column: Column, columns: Columns) -> bool:
+    """Whether all values of a column are missing."""
+    if isinstance(column, Text):
+        return bool(pc.all(Codes(columns.missing or ()).any(column.arrow)).as_py())
+    return bool(pd.isna(column).all())
+
+
+def _holds_times(column: Column, is_text: bool, columns: Columns) -> bool:
+    """Whether a column holds times as such or as text, whatever it is called."""
+    if isinstance(column, pd.DatetimeIndex):
+        return True
+    return is_text and looks_like_time("", column, columns)
+
+
+def _is_label(raw: RawTable, name: str) -> bool:
+    """Whether a column is text that does not look like numbers that could not be read."""
+    values = coded(raw.columns[name]).values
+    return 2 * sum(_MEASURED.match(value) is not None for value in values) < len(values)
+
+
+def _no_series(raw: RawTable, name: str, items: tuple[str, ...], columns: Columns) -> str:
+    """Why a column of numbers is no series, told by its name and its values; '' if it is one."""
+    is_first, is_named = name == next(iter(raw.columns)), names_series(name)
+    if not (could_number(name, is_first) or is_named or could_repeat(name)):
+        return CODES if holds_codes(name, raw.columns[name]) else ""
+    try:
+        values = numbers(raw, [name], columns).values[:, 0]
+    except UserError:
+        return ""
+    if repeats_the_calendar(name, values):
+        return CALENDAR
+    if is_named and (values == values[0]).all():
+        return ONE
+    if _counts(raw, name, items, values, is_first):
+        return ROW_NUMBERS
+    return CODES if holds_codes(name, raw.columns[name]) else ""
+
+
+def _counts(
+    raw: RawTable, name: str, items: tuple[str, ...], values: NDArray[np.float64], is_first: bool
+) -> bool:
+    if not could_number(name, is_first):
+        return False
+    groups = np.zeros(len(values), np.int64)
+    for item in items:
+        codes = coded(raw.columns[item])
+        groups = groups * codes.count + codes.codes
+    return numbers_rows(name, values, groups, is_first)

@@ -1,0 +1,178 @@
+"""The series' names are found by what makes times unique, not by chance."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecaster.config.schema import Columns
+from forecaster.data.layout.keys import Candidate, find_keys, names_series
+from forecaster.data.tables import read_table
+from forecaster.errors import UserError
+
+CASES = Path(__file__).parent / "intake"
+DAYS = pd.date_range("2024-01-01", periods=30)
+
+
+def panel(**items: int) -> pd.DataFrame:
+    """All combinations of items, named by numbers, with a row a day."""
+    levels = [range(1, count + 1) for count in items.values()]
+    index = pd.MultiIndex.from_product([*levels, DAYS], names=[*items, "date"])
+    frame = index.to_frame(index=False)
+    return frame.assign(x=np.random.default_rng(0).integers(0, 99, len(frame)))
+
+
+def put(write, frame: pd.DataFrame):
+    return write(frame.to_csv(index=False))
+
+
+def test_the_case_of_two_keys() -> None:
+    with pytest.raises(UserError, match=r"'store', 'dept' \(--item-id store,dept\)"):
+        read_table(CASES / "two_keys.csv", Columns())
+    table = read_table(CASES / "two_keys.csv", Columns(item_id="store,dept"))
+    assert [s.item_id for s in table.series] == ["1/1", "1/2", "2/1", "2/2"]
+    assert all(s.values[:3, 0].tolist() == [0, 1, 2] for s in table.series)
+    assert all(len(s.values) == 40 for s in table.series)
+
+
+def test_the_case_of_a_flag() -> None:
+    table = read_table(CASES / "time_repeated_in_flag.csv", Columns())
+    assert [s.item_id for s in table.series] == ["1", "2"]
+    assert table.names == ("Sales",)
+    assert table.report.decisions[:2] == [
+        "column 'Store' names the series",
+        "column 'IsHoliday' left out: text",
+    ]
+
+
+@pytest.mark.parametrize("given", [None, ("store",), ("dept",)])
+def test_a_second_key_is_offered_and_works(write, given) -> None:
+    path = put(write, panel(store=3, dept=2))
+    with pytest.raises(UserError, match=r"--item-id (store,dept|dept,store)") as caught:
+        read_table(path, Columns(item_id=given))
+    offered = str(caught.value).partition("--item-id ")[2].partition(")")[0]
+    assert len(read_table(path, Columns(item_id=offered)).series) == 6
+
+
+def test_three_keys_are_offered(write) -> None:
+    with pytest.raises(UserError, match="--item-id country,store,item"):
+        read_table(put(write, panel(country=2, store=3, item=2)), Columns())
+
+
+def test_static_columns_beside_the_key_are_no_keys(write) -> None:
+    frame = panel(store=4)
+    frame["city"] = frame.store.map({1: "Rome", 2: "Oslo", 3: "Rome", 4: "Bonn"})
+    frame["holiday"] = np.where(frame.date.dt.day % 7 == 0, "Easter", "none")
+    frame["weekday"] = frame.date.dt.day_name()
+    table = read_table(put(write, frame), Columns())
+    assert [s.item_id for s in table.series] == ["1", "2", "3", "4"]
+    assert table.names == ("x",)
+
+
+def test_a_name_and_its_number_are_one_key(write) -> None:
+    frame = panel(station=3).assign(place=lambda f: f.station.map({1: "a", 2: "b", 3: "c"}))
+    assert [s.item_id for s in read_table(put(write, frame), Columns()).series] == ["1", "2", "3"]
+
+
+def test_two_columns_that_could_each_be_the_key_are_asked_for(write) -> None:
+    frame = panel(store=4).rename(columns={"store": "one"})
+    frame["one"] = frame["one"].map({1: "a", 2: "b", 3: "c", 4: "d"})
+    frame["two"] = np.roll(frame["one"], 31)
+    with pytest.raises(UserError, match=r"--item-id one\) or 'two' \(--item-id two"):
+        read_table(put(write, frame), Columns())
+
+
+def test_numbers_without_a_telling_name_are_asked_for(write) -> None:
+    path = put(write, panel(nr_x=5))
+    with pytest.raises(UserError, match="--item-id nr_x"):
+        read_table(path, Columns())
+    assert len(read_table(path, Columns(item_id=("nr_x",))).series) == 5
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        lambda n: np.where(np.arange(n) % 9 == 0, "TRUE", "FALSE"),
+        lambda n: np.array(["N", "E", "S", "W"])[np.arange(n) * 7 % 4],
+        lambda n: np.where(np.arange(n) % 10 == 0, "Easter", "none"),
+    ],
+    ids=["flag", "wind", "holiday"],
+)
+def test_text_that_happens_to_differ_is_no_name(write, column) -> None:
+    """Two rows of one hour, as at the end of daylight saving time."""
+    stamps = pd.date_range("2023-10-28", periods=48, freq="h").insert(27, "2023-10-29 02:00")
+    frame = pd.DataFrame({"time": stamps, "x": np.arange(49) % 5, "text": column(49)})
+    with pytest.raises(UserError, match="occur more than once"):
+        read_table(put(write, frame), Columns())
+
+
+def test_times_of_day_are_no_names(write) -> None:
+    frame = pd.DataFrame(
+        [(day, hour, i % 7) for i, day in enumerate(DAYS) for hour in ("06:00", "18:00")],
+        columns=["date", "when", "x"],
+    )
+    table = read_table(put(write, frame), Columns())
+    assert [(s.item_id, s.values.shape) for s in table.series] == [(None, (60, 1))]
+
+
+def test_a_sparse_panel_has_a_key() -> None:
+    rng = np.random.default_rng(0)
+    times, items = np.divmod(rng.permutation(200 * 50)[:1500], 50)
+    found = find_keys(pd.factorize(times)[0], {"sku": Candidate(pd.factorize(items)[0], True)})
+    assert [key.columns for key in found] == [("sku",)]
+
+
+def test_a_few_rows_twice_do_not_hide_the_key(write) -> None:
+    frame = panel(store=4)
+    path = put(write, pd.concat([frame, frame.iloc[[5]]]))
+    with pytest.raises(UserError, match="series '1': 1 time"):
+        read_table(path, Columns())
+    assert len(read_table(path, Columns(on_duplicate="first")).series) == 4
+
+
+def test_the_one_name_of_a_file_of_one_series_is_its_name(write) -> None:
+    for name in (7, "x"):
+        table = read_table(put(write, panel(store=1).assign(store=name)), Columns())
+        assert [s.item_id for s in table.series] == [str(name)]
+
+
+def test_text_in_blocks_of_different_times_is_asked_about(write) -> None:
+    frame = panel(part=3).drop(columns="date").assign(date=pd.date_range("2024-01-01", periods=90))
+    frame["part"] = frame.part.map({1: "a", 2: "b", 3: "c"})
+    path = put(write, frame)
+    with pytest.raises(UserError, match="--item-id part"):
+        read_table(path, Columns())
+    assert len(read_table(path, Columns(item_id=("part",))).series) == 3
+    assert read_table(path, Columns(target=("x",))).series[0].values.shape == (90, 1)
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        *((name, True) for name in ("Store", "sensor_id", "itemId", "SKU", "station 2", "Kunde")),
+        *((name, False) for name in ("restored", "value", "IsHoliday", "solid", "Temperature")),
+    ],
+)
+def test_what_a_column_of_names_is_called(column: str, expected: bool) -> None:
+    assert names_series(column) is expected
+
+
+def test_a_layout_that_is_given_is_taken(write) -> None:
+    path = put(write, panel(store=3))
+    assert len(read_table(path, Columns(layout="long")).series) == 3
+    with pytest.raises(UserError, match="occur more than once"):
+        read_table(path, Columns(layout="wide"))
+    one = write("date,x\n2024-01-01,1\n2024-01-02,2\n")
+    with pytest.raises(UserError, match="--layout long, but no column makes times unique"):
+        read_table(one, Columns(layout="long"))
+
+
+def test_single_events_may_be_put_together_in_place_of_keys(write) -> None:
+    frame = panel(store=8, dept=8).sample(frac=0.2, random_state=0)
+    with pytest.raises(
+        UserError, match=r"--item-id store,dept.*or put .* together with --aggregate"
+    ):
+        read_table(put(write, frame), Columns())
+    table = read_table(put(write, frame), Columns(aggregate="sum", target=("x",)))
+    assert table.series[0].values.sum() == frame.x.sum()

@@ -1,0 +1,203 @@
+"""The same of columns, layouts, numbers and splits; every module that names an option is tested."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import test_remedies
+from refusals import ROOM, Refusal, check_remedies, modules_with_options, not_refused
+
+MODULES = [
+    *("ends.py", "marks.py", "numbers.py", "problem.py", "roles.py", "splits.py", "tables.py"),
+    "written.py",
+    *(f"layout/{path.name}" for path in sorted((ROOM / "layout").glob("*.py"))),
+]
+# refusals of other commands and of streamed rows, tested with those
+ELSEWHERE = {
+    "backtest": "origins",
+    "named data sets": "does not fit its splits",
+    "the configuration": "name the data",
+    "streamed rows": "is not in '{known}'",
+}
+# modules that name options without refusing anything themselves
+HELPERS = {"remedies.py", "missing.py", "layout/words.py", "catalog.py"}
+PARTS = {"files/containers.py", "files/workbooks.py"}  # in test_parts_proposed.py
+
+DAYS = [f"{day:%Y-%m-%d}" for day in pd.date_range("2024-01-01", periods=40)]
+DATES = pd.to_datetime(DAYS)
+
+
+def csv(head: str, *rows: str) -> str:
+    return "\n".join([head, *rows]) + "\n"
+
+
+def daily(head: str, *cells: str) -> str:
+    """A day a row; the cells follow each other."""
+    return csv(f"day,{head}", *(f"{day},{cells[i % len(cells)]}" for i, day in enumerate(DAYS)))
+
+
+def grouped(*names: str) -> str:
+    """A row a day and name."""
+    return csv(
+        "name,day,x", *(f"{name},{day},{i % 7}" for name in names for i, day in enumerate(DAYS))
+    )
+
+
+GOOD = daily("x", *map(str, range(7)))
+EARLY, LATE = [f"a,{day},1" for day in DAYS[:9]], [f"b,{day},1" for day in DAYS[20:]]
+MONTHS = "Jan,Feb,Mar,Apr,May,Jun,Jul,Aug,Sep,Oct,Nov,Dec"
+TWELVE = ",".join(map(str, range(12)))
+CROSSTAB = csv(f"Year,{MONTHS}", *(f"{year},{TWELVE}" for year in range(2010, 2020)))
+ACROSS = csv("name," + ",".join(DAYS), "a," + "1,2,3,4,5" * 1 + ",6" * 35, "b" + ",1" * 40)
+M4 = csv("V1," + ",".join(f"V{k}" for k in range(2, 42)), *(f"D{i}" + ",1" * 40 for i in range(3)))
+KEYS = csv(
+    "store,dept,day,sales",
+    *(f"{s},{d},{day},{i % 5}" for s in "12" for d in "12" for i, day in enumerate(DAYS)),
+)
+BLOCKS = csv(
+    "note,day,x", *(f"{'abc'[i // 12]},{day:%Y-%m-%d},1" for i, day in enumerate(DATES[:36]))
+)
+TWO_TIMES = csv("a,b,x", *(f"{day},{DAYS[(7 * i) % 40]},{i}" for i, day in enumerate(DAYS)))
+FRAME = pd.DataFrame({"day": DATES, "due": DATES[::-1], "x": np.arange(40.0)})
+
+REFUSALS = [
+    # what a file's columns are
+    Refusal("no column holds times", daily("x", "1").replace("2024-01", "some"), mended=(GOOD,)),
+    Refusal("could each be the time", TWO_TIMES),
+    Refusal("no column 'y'", GOOD, {"target": "y"}, values={"target": "x"}),
+    Refusal("holds the times, so it cannot be", GOOD, {"target": "day,x"}),
+    Refusal(
+        "cannot be both", GOOD, {"timestamp": "day", "target": "day,x"}, values={"target": "x"}
+    ),
+    Refusal("no value column beside 'day'", daily("note", "sun", "rain"), mended=(GOOD,)),
+    Refusal("look like a row of data", csv(*GOOD.splitlines()[1:])),
+    Refusal(
+        "look like a row of data",
+        pd.DataFrame([["2024-01-02", 2], ["2024-01-03", 3]], columns=["2024-01-01", "1"]),
+        mended=(pd.DataFrame({"day": DATES, "x": 1}),),
+    ),
+    Refusal("occurs twice", daily("x,x", "1,2"), mended=(GOOD,)),
+    # the names of series
+    Refusal("together name the series", KEYS),
+    Refusal("times repeat in a series", KEYS, {"item_id": "store"}),
+    Refusal(
+        "but no column makes times unique",
+        GOOD,
+        {"layout": "long"},
+        values={"item-id": "x"},
+        without=("layout",),
+    ),
+    Refusal("has 3 texts, one after the other", BLOCKS, values={"target": "x"}),
+    Refusal("the item has no name", grouped("a", ""), {"item_id": "name"}, (grouped("a", "b"),)),
+    Refusal(
+        "would both be called 'a/b'",
+        csv(
+            "p,q,day,x", *(f"{p},{q},{day},1" for p, q in [("a", "b"), ("a/b", "")] for day in DAYS)
+        ),
+        {"item_id": "p,q"},
+        (KEYS.replace("store,dept", "p,q"),),
+    ),
+    Refusal(
+        "would both be called 'a/c/b' in a forecast",
+        csv("name,day,b,c/b", *(f"{name},{day},1,2" for name in ("a", "a/c") for day in DAYS)),
+        mended=(grouped("a", "b"),),
+    ),
+    Refusal(
+        "begins after 2024-01-09, where 'a' ends",
+        csv("name,day,x", *EARLY, *LATE),
+        {"align": "end", "item_id": "name"},
+        (csv("name,day,x", *LATE),),
+        without=("align",),
+    ),
+    # tables on their side
+    Refusal("are the months of 'Year'", CROSSTAB),
+    Refusal("a row is a series; give --layout dates-across", ACROSS),
+    Refusal("give --layout series-in-rows and their interval", M4),
+    Refusal("steps have no times", M4, {"layout": "series-in-rows"}),
+    Refusal("no columns stand so", GOOD, {"layout": "dates-across"}, without=("layout",)),
+    Refusal(
+        "has one value, 'value'",
+        CROSSTAB,
+        {"layout": "periods-across", "target": "Jan"},
+        without=("target",),
+    ),
+    Refusal(
+        "a value where there is no such time",
+        csv(
+            "month," + ",".join(map(str, range(1, 32))),
+            *(f"2023-{month:02d}" + ",1" * 31 for month in range(1, 5)),
+        ),
+        {"layout": "periods-across"},
+        (
+            csv(
+                "month," + ",".join(map(str, range(1, 32))),
+                *(
+                    f"2023-{month:02d}" + ",1" * days + "," * (31 - days)
+                    for month, days in [(1, 31), (2, 28), (3, 31), (4, 30)]
+                ),
+            ),
+        ),
+    ),
+    # numbers
+    Refusal(
+        "is not a number", daily("x,y", "1,5", "2,6", "3,5", "oops,6"), values={"missing": "oops"}
+    ),
+    Refusal("is not a number with a decimal comma", daily("x", "1.5"), {"decimal": ","}, (GOOD,)),
+    Refusal("an infinite value", daily("x", "1", "inf"), mended=(GOOD,)),
+    Refusal("an infinite value", FRAME[["day", "x"]].replace(3.0, np.inf), mended=(GOOD,)),
+    Refusal("too large to compute with", daily("x", "1", "1e37"), mended=(GOOD,)),
+    Refusal("are in different units", daily("x", "1 kW", "1 MW"), mended=(GOOD,)),
+    Refusal("differ in their decimal mark", daily("x", '"1,5"', "1.25"), mended=(GOOD,)),
+    Refusal("can be read as 1234", daily("x", "1.234", "5.678")),
+    Refusal(
+        "one mark cannot be both",
+        GOOD,
+        {"decimal": ",", "thousands": ","},
+        values={"thousands": "."},
+        without=("decimal", "thousands"),
+    ),
+    Refusal("holds dates, not numbers", FRAME, {"timestamp": "day", "target": "x,due"}),
+    Refusal("all values are missing", daily("x,y", "1,"), {"target": "x,y"}),
+    # what a training needs
+    Refusal("rows, but training with lookback 30", GOOD, {"horizon": 7, "lookback": 30}),
+    Refusal(
+        "rows, but training with lookback 9",
+        csv(*grouped("a", "b").splitlines()[:60]),
+        {"horizon": 5, "lookback": 9, "on_short": "error"},
+    ),
+    Refusal("outside 2 to inf", GOOD, {"lower": 2.0}, values={"lower": "0"}),
+    Refusal("is not below", GOOD, {"lower": "9", "upper": "1"}, values={"lower": "0"}),
+    Refusal(
+        "has no value in the 28 rows",
+        daily("x,y", "1,").replace("2024-02-09,1,", "2024-02-09,1,5"),
+        {"horizon": 4, "lookback": 4},
+    ),
+    Refusal(
+        "standard deviations from the mean",
+        daily("x,y", "1,1", "2,2").replace("2024-02-09,2,2", "2024-02-09,2,1e20"),
+        {"horizon": 4, "lookback": 4},
+    ),
+]
+
+
+@pytest.mark.parametrize("case", REFUSALS, ids=lambda case: case.message[:40])
+def test_every_remedy_leads_on(tmp_path, case: Refusal) -> None:
+    check_remedies(case, tmp_path / "data.csv")
+
+
+def test_every_message_of_these_modules_has_a_refusal(tmp_path) -> None:
+    silent = not_refused(MODULES, REFUSALS, tmp_path / "data.csv")
+    texts = {name: (ROOM / name.partition(":")[0]).read_text().splitlines() for name in silent}
+    open_ = [
+        place
+        for place in silent
+        if not any(
+            text in "\n".join(texts[place][int(place.partition(":")[2]) - 1 :][:8])
+            for text in ELSEWHERE.values()
+        )
+    ]
+    assert open_ == []
+
+
+def test_every_module_that_names_an_option_is_among_them() -> None:
+    known = {*MODULES, *test_remedies.MODULES, *HELPERS, *PARTS}
+    assert modules_with_options() - known == set()
