@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from forecaster.data.digits import shortest
+
 MISSING = frozenset(
     {"", "-", "--", "---", "–", "—", ".", "..", "...", "…", "?", ":", "\\n", "na", "<na>", "n/a"}
     | {"n.a.", "nan", "-nan", "nat", "null", "<null>", "(null)", "nil", "none", "missing"}
@@ -101,8 +103,8 @@ def suspected_codes(values: NDArray[np.float64]) -> list[Suspect]:
 
 def suspicion(name: str, suspects: Sequence[Suspect]) -> str:
     """What to tell about the suspected codes of a column."""
-    counts = ", ".join(f"{each.value:.15g} ({each.count} times)" for each in suspects)
-    codes = ",".join(f"{each.value:.15g}" for each in suspects)
+    counts = ", ".join(f"{shortest(each.value)} ({each.count} times)" for each in suspects)
+    codes = ",".join(shortest(each.value) for each in suspects)
     return (
         f"column '{name}': {counts} lies far off all other values; if that stands for missing "
         f"values, give --missing {codes}"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
+from forecaster.data.digits import shortest
 from forecaster.data.layout.words import or_without
 from forecaster.data.marks import NumberStyle, find, given_style, proves_decimal
 from forecaster.data.missing import Codes
@@ -176,6 +177,6 @@ def _check_sizes(raw: RawTable, names: Sequence[str], values: NDArray[np.float64
             raise infinite(raw.where(int(np.argmax(np.isinf(column))), name))
         row = int(np.argmax(np.abs(column) > LARGEST))
         raise UserError(
-            f"{raw.where(row, name)}: {column[row]:g} is beyond {LARGEST:g}, too large to compute "
-            "with; correct it, or leave it blank for missing"
+            f"{raw.where(row, name)}: {shortest(column[row])} is beyond {LARGEST:g}, too large to "
+            "compute with; correct it, or leave it blank for missing"
         )

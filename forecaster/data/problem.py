@@ -8,6 +8,7 @@ import numpy as np
 
 from forecaster.config.schema import DataConfig
 from forecaster.data.catalog import find_dataset, read_dataset
+from forecaster.data.digits import shortest
 from forecaster.data.intervals import step_number
 from forecaster.data.layout.words import or_without
 from forecaster.data.report import IntakeReport
@@ -209,7 +210,8 @@ def check_bounds(config: DataConfig, table: Table) -> None:
     for name, low, high in bounds:
         if low >= high:
             raise UserError(
-                f"column '{name}': --lower {low:g} is not below --upper {high:g}; correct them"
+                f"column '{name}': --lower {shortest(low)} is not below --upper {shortest(high)}; "
+                "correct them"
             )
     for series in table.series:
         for (name, low, high), column in zip(bounds, series.values.T, strict=True):
@@ -220,10 +222,9 @@ def check_bounds(config: DataConfig, table: Table) -> None:
                     table.interval.stamps(series.first, len(column))[outside[0]],
                 )
                 raise UserError(
-                    f"{_name(table, series)}: column '{name}' holds {value:g} at {stamp} and "
-                    f"{len(outside)} "
-                    f"value(s) in all outside {low:g} to {high:g}; train with wider "
-                    f"bounds{or_without(name, table.names)}"
+                    f"{_name(table, series)}: column '{name}' holds {shortest(value)} at {stamp} "
+                    f"and {len(outside)} value(s) in all outside {shortest(low)} to "
+                    f"{shortest(high)}; train with wider bounds{or_without(name, table.names)}"
                 )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from forecaster.data.digits import shortest
 from forecaster.data.layout.words import or_without
 from forecaster.errors import UserError
 
@@ -100,7 +101,7 @@ class Scaling:
         if len(far):
             row, k = far[0]
             raise UserError(
-                f"{where}: column '{names[k]}' holds {values[row, k]:g}, more than "
+                f"{where}: column '{names[k]}' holds {shortest(values[row, k])}, more than "
                 f"{_MAX_DEVIATION:g} standard deviations from the mean "
                 f"{self.mean[k]:g} of what was learnt from; correct it"
                 f"{or_without(names[k], names)}"

@@ -69,12 +69,12 @@ class Table:
         return len(self.series)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """GluonTS entries: ``item_id``, ``start`` (period), ``target`` (K, n) float32 with nan."""
+        """GluonTS entries: ``item_id``, ``start`` (period), ``target`` (K, n) float64 with nan."""
         for series in self.series:
             yield {
                 "item_id": series.item_id or "",
                 "start": self.start(series),
-                "target": series.values.T.astype(np.float32),
+                "target": series.values.T,
             }
 
     def start(self, series: Series) -> pd.Period:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecaster.data.cells import Text
+from forecaster.data.digits import shortest
 from forecaster.data.marks import (
     MARKS,
     Evidence,
@@ -83,7 +84,7 @@ def read_written(
         shown = find(present.bare, re.escape(style.thousands)) if style.thousands else None
         if style.unit or shown is not None:
             shown = shown or 0
-            example = f"'{present.cells[shown]}' is {values[present.rows[shown]]:.12g}"
+            example = f"'{present.cells[shown]}' is {shortest(values[present.rows[shown]])}"
     return Written(values, style, example)
 
 
@@ -166,9 +167,9 @@ def _undecided(present: Present, found: Evidence) -> UserError:
     bare = present.bare[cell].as_py()
     one, other = (float(bare.replace(mark, point)) for point in ("", "."))
     return UserError(
-        f"{present.where(cell)}: '{present.cells[cell]}' can be read as {one:.12g} (thousands "
-        f"{MARKS[mark]}) and as {other:.12g} (decimal {MARKS[mark]}), and no other value tells "
-        f"which; give --thousands {mark} or --decimal {mark}"
+        f"{present.where(cell)}: '{present.cells[cell]}' can be read as {shortest(one)} (thousands "
+        f"{MARKS[mark]}) and as {shortest(other)} (decimal {MARKS[mark]}), and no other value "
+        f"tells which; give --thousands {mark} or --decimal {mark}"
     )
 
 

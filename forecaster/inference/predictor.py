@@ -102,6 +102,7 @@ class SavedPredictor(Predictor):
             outlook = model.centred(windows, draws)
         else:
             outlook = model.outlook(windows, draws, request.quantiles)
+        _check_finite(outlook, origins)
         restored = outlook.restored(self._restoring(origins))
         for number, origin in enumerate(origins):
             yield _forecast(restored, number, origin, request)
@@ -128,6 +129,19 @@ class SavedPredictor(Predictor):
             return self.saved.scaling[item]
         self.decisions.append(f"series '{item}' was not in the training: scaled by its own values")
         return Scaling.fit(target, f"series '{item}'", self.saved.schema.names)
+
+
+def _check_finite(outlook: Outlook, origins: Sequence[Origin]) -> None:
+    """Raise UserError for a forecast that is no number."""
+    for values in vars(outlook).values():
+        if isinstance(values, torch.Tensor) and not values.isfinite().all():
+            bad = int(torch.nonzero(~values.isfinite())[0, 0])
+            item = origins[bad].item_id
+            of = f" of series '{item}'" if item else ""
+            raise UserError(
+                f"the forecast{of} from {origins[bad].start} on is not finite: the model's weights "
+                "are beyond what can be computed with, or its history is; train the model again"
+            )
 
 
 def _forecast(

@@ -218,7 +218,31 @@ def save_model(
         _write_tensors(folder / HELD_OUT, *scored)
     _write_json(folder / "scaling.json", scaling)
     _write_json(folder / "schema.json", schema.to_json())
-    _write_json(folder / "metadata.json", {"format": FORMAT, "versions": versions(), **metadata})
+    record = {"format": FORMAT, "versions": versions(), "files": _checksums(folder), **metadata}
+    _write_json(folder / "metadata.json", record)
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file of a saved model but its metadata, by path."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+        if path != folder / "metadata.json"
+    }
+
+
+def _check_sums(folder: Path, metadata: Mapping[str, Any]) -> None:
+    """Raise UserError for a file that is not as it was saved; older models kept no checksums."""
+    saved = metadata.get("files", {})
+    if not isinstance(saved, dict):
+        raise UserError(f"{folder / 'metadata.json'}: files is damaged; copy the model again")
+    found = _checksums(folder)
+    for name, checksum in saved.items():
+        if found.get(name) != checksum:
+            raise UserError(
+                f"{folder / name}: not as it was saved (SHA-256); train or copy the model again"
+            )
 
 
 def _write_tensors(folder: Path, model: Forecaster, errors: HeldOut) -> None:
@@ -320,6 +344,7 @@ def load_model(
         ) from error
     errors = _read_errors(folder, config, schema, len(scaling))
     model = _read_weights(folder, config, schema, len(scaling))
+    _check_sums(folder, metadata)
     return SavedModel(folder, config, model.to(device).eval(), schema, scaling, metadata, errors)
 
 
@@ -329,6 +354,8 @@ def _read_errors(folder: Path, config: Config, schema: Schema, series: int) -> H
         errors = saved["errors"]
         if errors.shape[1:] != (len(schema.names), config.data.horizon):
             raise RuntimeError(f"errors of shape {tuple(errors.shape)}")
+        if errors.isinf().any():
+            raise RuntimeError("an error is not finite")
         if "times" not in saved:
             return HeldOut.of(errors)
         times, owners = saved["times"], saved["owners"]
@@ -345,9 +372,11 @@ def _read_weights(folder: Path, config: Config, schema: Schema, series: int) -> 
     with _as_damaged(folder / "weights.safetensors") as path:
         shape = shape_of(config.data, schema.interval, len(schema.names), series)
         model = build(config.model, shape)
-        model.load_state_dict(safetensors.torch.load_file(path, device="cpu"))
-        if not all(bool(p.isfinite().all()) for p in model.parameters()):
-            raise RuntimeError("a weight is not finite")
+        tensors = safetensors.torch.load_file(path, device="cpu")
+        model.load_state_dict(tensors)
+        for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                raise RuntimeError(f"'{name}' holds a number that is not finite")
         assert isinstance(model, Forecaster)
         return model.requires_grad_(False)
 

@@ -191,9 +191,7 @@ def as_json(frame: pd.DataFrame, first: bool) -> str:
     series = {}
     for name, rows in frame.groupby("item_id", sort=False):
         series[str(name)] = {
-            column: [
-                value if column == "timestamp" else float(f"{value:.8g}") for value in rows[column]
-            ]
+            column: [value if column == "timestamp" else float(value) for value in rows[column]]
             for column in rows.columns.drop(["origin", "item_id"])
         }
     return (

@@ -48,9 +48,8 @@ def csv_text(frame: pd.DataFrame, header: bool = True) -> str:
         }
     )
     # written with \r\n, so that a name with a lone carriage return is quoted and starts no new row
-    return frame.to_csv(
-        index=False, header=header, float_format="%.8g", lineterminator="\r\n"
-    ).replace("\r\n", "\n")
+    text = frame.to_csv(index=False, header=header, lineterminator="\r\n")
+    return text.replace("\r\n", "\n")
 
 
 def table_bytes(frame: pd.DataFrame, kind: str) -> bytes:
@@ -71,7 +70,7 @@ def read_table_bytes(content: bytes, kind: str) -> pd.DataFrame:
         return pd.read_parquet(io.BytesIO(content))
     frame = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     values = {
-        name: pd.to_numeric(frame[name], errors="coerce")
+        name: frame[name].replace("", "nan").astype(float)  # correctly rounded, unlike to_numeric
         for name in frame.columns.drop(["item_id", "timestamp"])
     }
     return frame.assign(**values)

@@ -81,7 +81,17 @@ class _Frame:
             for v in MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(self.y0, self.y1)
             if self.y0 <= v <= self.y1
         ]
-        return [Tick(self.y(v), f"{v:.4g}") for v in values]
+        labels = distinct(values)
+        return [Tick(self.y(v), label) for v, label in zip(values, labels, strict=True)]
+
+
+def distinct(values: Sequence[float]) -> list[str]:
+    """Numbers in four significant digits, or as many more as tell different ones apart."""
+    for digits in range(4, 18):
+        texts = [f"{value:.{digits}g}" for value in values]
+        if len(set(texts)) == len(set(values)):
+            break
+    return texts
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:

@@ -235,7 +235,7 @@ def _log_evaluation(site: Site, evaluated: Evaluated) -> None:
 
     def write(folder: Path) -> None:
         (folder / "evaluation").mkdir()
-        frame.to_csv(folder / "evaluation" / "by_lead.csv", index=False, float_format="%.8g")
+        frame.to_csv(folder / "evaluation" / "by_lead.csv", index=False)
 
     site.context.tracker.log_files(site.run, write)
 

@@ -1,7 +1,10 @@
 """Fits that can be interrupted, repeated, saved and loaded."""
 
+import hashlib
 import json
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +14,7 @@ import torch
 from conftest import SAMPLE, Cli, inside, wait_for_epoch
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from forecaster.config.load import find_config, load_config
 from forecaster.config.parts import build
@@ -23,7 +27,7 @@ from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
 from forecaster.evaluation.metrics import QUANTILES
 from forecaster.inference.predictor import PredictionRequest, SavedPredictor, forecast_table
-from forecaster.inference.saved_model import load_model, save_model
+from forecaster.inference.saved_model import FILES, load_model, save_model
 from forecaster.io.atomic import check_model_folder, whole_folder, write_together
 from forecaster.models.base import Shape
 from forecaster.models.held_out import held_out_errors
@@ -144,8 +148,6 @@ def saved_folder(trained, tmp_path_factory) -> Path:
 def test_incomplete_or_damaged_models_are_refused(
     saved_folder: Path, tmp_path: Path, name: str
 ) -> None:
-    import shutil
-
     folder = tmp_path / "model"
     shutil.copytree(saved_folder, folder)
     (folder / name).write_bytes((folder / name).read_bytes()[:40])
@@ -157,8 +159,6 @@ def test_incomplete_or_damaged_models_are_refused(
 
 
 def test_newer_format_and_foreign_weights_are_refused(saved_folder: Path, tmp_path: Path) -> None:
-    import shutil
-
     folder = tmp_path / "model"
     shutil.copytree(saved_folder, folder)
     content = json.loads((folder / "metadata.json").read_text())
@@ -191,8 +191,6 @@ TAMPERED = [
 def test_tampered_models_are_refused_in_one_line(
     saved_folder: Path, tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
-    import shutil
-
     folder = tmp_path / "model"
     shutil.copytree(saved_folder, folder)
     (folder / name).write_bytes(content)
@@ -204,8 +202,6 @@ def test_tampered_models_are_refused_in_one_line(
 def test_links_out_of_a_model_and_weights_that_are_no_numbers_are_refused(
     saved_folder: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
     folder = tmp_path / "model"
     shutil.copytree(saved_folder, folder)
     weights = folder / "weights.safetensors"
@@ -216,12 +212,90 @@ def test_links_out_of_a_model_and_weights_that_are_no_numbers_are_refused(
         },
         weights,
     )
-    with pytest.raises(UserError, match="a weight is not finite"):
+    with pytest.raises(UserError, match="' holds a number that is not finite"):
         load_model(folder)
     weights.unlink()
     weights.symlink_to(saved_folder / "weights.safetensors")
     with pytest.raises(UserError, match="a link to outside the saved model"):
         load_model(folder)
+
+
+def changed_tensors(folder: Path, change: Callable[[str, Tensor], Tensor], name: str) -> None:
+    """A file of tensors rewritten, as if it had been saved so."""
+    path, record = folder / name, json.loads((folder / "metadata.json").read_text())
+    save_file({key: change(key, value) for key, value in load_file(path).items()}, path)
+    record["files"][name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "metadata.json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_no_buffer_is_anything_but_a_number(
+    saved_folder: Path, tmp_path: Path, value: float
+) -> None:
+    tensors = load_file(saved_folder / "weights.safetensors")
+    for number, chosen in enumerate(n for n, v in tensors.items() if v.is_floating_point()):
+        folder = tmp_path / str(number)
+        shutil.copytree(saved_folder, folder)
+
+        def spoil(key: str, tensor: Tensor, chosen: str = chosen) -> Tensor:
+            if key == chosen:
+                tensor.view(-1)[0] = value
+            return tensor
+
+        changed_tensors(folder, spoil, "weights.safetensors")
+        with pytest.raises(UserError, match=f"'{chosen}' holds a number that is not finite"):
+            load_model(folder)
+
+
+def test_an_infinite_error_is_refused(saved_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(saved_folder, folder)
+    changed_tensors(
+        folder,
+        lambda key, tensor: tensor / 0 if key == "errors" else tensor,
+        "calibration.safetensors",
+    )
+    with pytest.raises(UserError, match="an error is not finite"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("mode", ["point", "probabilistic"])
+def test_no_forecast_that_is_not_finite_is_written(
+    saved_folder: Path, tmp_path: Path, mode: str
+) -> None:
+    folder, output = tmp_path / "model", tmp_path / "out.csv"
+    shutil.copytree(saved_folder, folder)
+    changed_tensors(
+        folder,
+        lambda _, tensor: torch.full_like(tensor, 3e38) if tensor.is_floating_point() else tensor,
+        "weights.safetensors",
+    )
+    told = inside(
+        "forecast", "--model", folder, "--csv", SAMPLE, "--mode", mode, "--output", output, status=1
+    )
+    assert "is not finite: the model's weights are beyond what can be computed with" in told.stderr
+    assert not output.exists()
+
+
+def test_a_flipped_bit_of_any_file_is_refused(saved_folder: Path, tmp_path: Path) -> None:
+    names = json.loads((saved_folder / "metadata.json").read_text())["files"]
+    assert set(names) == set(FILES) - {"metadata.json"}
+    for name in names:
+        folder = tmp_path / name
+        shutil.copytree(saved_folder, folder)
+        content = bytearray((folder / name).read_bytes())
+        content[-2 if name.endswith(("json", "yaml")) else -1] ^= 1
+        (folder / name).write_bytes(content)
+        with pytest.raises(UserError) as caught:
+            load_model(folder)
+        assert name.split(".")[0] in str(caught.value)
+    folder = tmp_path / "weights.safetensors"
+    with pytest.raises(UserError, match=r"weights\.safetensors: not as it was saved \(SHA-256\)"):
+        load_model(folder)
+    record = json.loads((folder / "metadata.json").read_text())
+    del record["files"]
+    (folder / "metadata.json").write_text(json.dumps(record))
+    load_model(folder)  # as of an older program, which kept no checksums
 
 
 def test_predictor_is_one_of_gluonts(saved_folder: Path) -> None:

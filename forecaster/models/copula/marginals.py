@@ -66,7 +66,7 @@ class NormalScores(nn.Module):
         """e of normal scores."""
         count = self.levels.shape[2]
         place = (z + self.reach) / self.spacing
-        low = place.detach().floor().clamp(0, count - 2)
+        low = place.detach().nan_to_num().floor().clamp(0, count - 2)  # nan stays nan below
         cell = torch.arange(z.shape[1] * z.shape[2], device=z.device).view(z.shape[1:]) * count
         index = cell + low.long()
         flat = self.levels.flatten()
