@@ -12,10 +12,10 @@ from forecaster.config.sections import nearest
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import ModelRecord, SavedModel, read_record
-from forecaster.io.interrupts import uninterrupted
 from forecaster.serving import request
 from forecaster.tracking.query import download_model
-from forecaster.tracking.store import as_user_error, connect
+from forecaster.tracking.retry_queue import transaction
+from forecaster.tracking.store import as_user_error, connect, store_uri
 
 # the dependencies of a logged model
 _PACKAGES = (
@@ -54,7 +54,7 @@ def log_model(saved: SavedModel, table: Table) -> str:
     """
     mlflow = connect()
     sample = request.example(saved, table)
-    with as_user_error(), uninterrupted(), tempfile.TemporaryDirectory() as scratch:
+    with as_user_error(), transaction(store_uri()), tempfile.TemporaryDirectory() as scratch:
         shutil.copytree(saved.folder, Path(scratch) / "saved")
         info = mlflow.pyfunc.log_model(
             name="model",
@@ -82,7 +82,7 @@ def check_name(name: str) -> None:
 def register(name: str, model_id: str, run_id: str) -> int:
     """Register a logged model as a new version of ``name``, and return the version."""
     client = connect().MlflowClient()
-    with as_user_error(), uninterrupted():
+    with as_user_error(), transaction(store_uri()):
         if not client.search_registered_models(f"name='{name}'", max_results=1):
             client.create_registered_model(name)
         return int(

@@ -10,13 +10,13 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec
 
-from forecaster.errors import UserError, one_line
+from forecaster.errors import UserError, masked, one_line
 from forecaster.io.interrupts import uninterrupted
 
 P = ParamSpec("P")
@@ -62,6 +62,14 @@ def queued(method: Callable[P, None]) -> Callable[P, None]:
 def is_remote(store: str) -> bool:
     """Whether a store is a server."""
     return store.startswith(("http://", "https://"))
+
+
+def transaction(store: str) -> AbstractContextManager[None]:
+    """What Ctrl-C and SIGTERM do not interrupt, except where ``store`` is a server.
+
+    A server may take long to respond, and looks after its own transactions.
+    """
+    return nullcontext() if is_remote(store) else uninterrupted()
 
 
 class RetryQueue:
@@ -112,6 +120,9 @@ class RetryQueue:
                     "are stored and retried"
                 )
             self._failed_at = time.monotonic()
+        except KeyboardInterrupt:
+            self._failed_at = time.monotonic()  # the store may be what took so long
+            raise
         else:
             if self._failed_at is not None:
                 notify(
@@ -123,8 +134,7 @@ class RetryQueue:
     def _send_first(self) -> None:
         write = self.pending[0]
         self.at = write.at
-        # a server may take long to respond, and looks after its own transactions
-        with nullcontext() if is_remote(self.store) else uninterrupted():
+        with transaction(self.store):
             self.methods[write.name](self, *write.arguments, **write.options)
             self.pending.pop(0)
 
@@ -164,8 +174,8 @@ class RetryQueue:
 
 
 def notify(text: str) -> None:
-    """Print on standard error, unbuffered."""
-    print(text, file=sys.stderr, flush=True)
+    """Print on standard error, unbuffered and without any password."""
+    print(masked(text), file=sys.stderr, flush=True)
 
 
 def read_unsent(folder: Path) -> tuple[dict[str, str], list[Write]]:

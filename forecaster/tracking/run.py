@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from forecaster.errors import UserError
-from forecaster.io.interrupts import uninterrupted
 from forecaster.tracking import store
-from forecaster.tracking.retry_queue import RetryQueue, queued, read_unsent
+from forecaster.tracking.retry_queue import RetryQueue, queued, read_unsent, transaction
 from forecaster.tracking.store import (
     as_user_error,
     connect,
@@ -45,7 +44,7 @@ class Run(RetryQueue):
         """End the run with an MLflow status: FINISHED, FAILED or KILLED."""
         self.flush()
         try:
-            with uninterrupted():
+            with transaction(self.store):
                 self._client.end_run(status)
         except self.transient_errors:
             self.ended(status)
@@ -130,7 +129,7 @@ def open_run(
     as ``system/…``.
     """
     mlflow = connect()
-    with as_user_error(), uninterrupted():
+    with as_user_error(), transaction(store_uri()):
         local = store_uri().startswith("sqlite:")
         make_experiment(mlflow, experiment, (store.HOME / "artifacts").as_uri() if local else None)
         mlflow.set_experiment(experiment)

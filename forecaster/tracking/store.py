@@ -4,7 +4,9 @@ import json
 import logging
 import os
 import sys
+import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ MODELS = HOME / "models"
 CHECKPOINTS = HOME / "checkpoints"
 # the name of the table view that the UI opens
 _VIEW = "metrics"
+_PATIENCE = 5  # seconds
 
 
 def store_uri() -> str:
@@ -74,13 +77,26 @@ def unreachable(uri: str) -> str | None:
     """Why a server does not answer; None if it does, and for a local store."""
     if not is_remote(uri):
         return None
+    answered: list[str | None] = []
+    probe = threading.Thread(target=lambda: answered.append(_probe(uri)), daemon=True)
+    probe.start()
+    probe.join(_PATIENCE)  # of the whole answer: a server may send a byte now and then
+    return answered[0] if answered else f"no answer in {_PATIENCE} seconds"
+
+
+def _probe(uri: str) -> str | None:
     try:
-        urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=5).close()  # noqa: S310 (http or https, just checked)
+        urllib.request.urlopen(_without_user(uri) + "/health", timeout=_PATIENCE).close()  # noqa: S310 (http or https)
     except urllib.error.HTTPError:
         return None  # any answer shows that the server is running
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:
         return str(getattr(error, "reason", error))
     return None
+
+
+def _without_user(uri: str) -> str:
+    parts = urllib.parse.urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
 
 
 def errors() -> tuple[type[Exception], ...]:
@@ -146,7 +162,8 @@ def ui_page(port: int) -> str:
         if newest and f"mlflow.sharedViewState.{_VIEW}" in newest[0].tags
         else ""
     )
-    host = store_uri().rstrip("/") if is_remote(store_uri()) else f"http://127.0.0.1:{port}"
+    local = f"http://127.0.0.1:{port}"
+    host = _without_user(store_uri()) if is_remote(store_uri()) else local
     return f"{host}/#/{path}?workflowType=machine_learning{view}"
 
 
