@@ -14,6 +14,9 @@ from forecaster.config.schema import Config
 from forecaster.config.sections import Section, nearest
 from forecaster.errors import UserError
 
+_LONGEST = 1_000_000  # letters of a configuration
+_LARGEST = 100_000  # values in it
+
 
 def find_config(name: str) -> Path:
     """``configs/NAME.yaml``, or the path of a YAML file."""
@@ -30,7 +33,9 @@ def find_config(name: str) -> Path:
 def read_yaml(path: Path) -> dict[str, Any]:
     """The content of a YAML file, which has to be a mapping."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LONGEST + 1)
+        content = _parsed(text)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except RecursionError as error:
@@ -48,6 +53,25 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
+def _parsed(text: str) -> Any:
+    """The content of a YAML text; raises ValueError for one that is, or would grow, too large."""
+    if len(text) > _LONGEST:
+        raise ValueError(f"longer than {_LONGEST} letters")
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    if node is not None and _size(node, {}) > _LARGEST:
+        raise ValueError("its aliases repeat too much")
+    return yaml.safe_load(text)
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """The number of values of a node with every alias written out."""
+    if id(node) not in known:
+        parts: list[Any] = node.value if isinstance(node, yaml.CollectionNode) else []
+        pairs = [each for part in parts for each in (part if isinstance(part, tuple) else (part,))]
+        known[id(node)] = 1 + sum(_size(each, known) for each in pairs)
+    return known[id(node)]
+
+
 def load_config(
     path: Path, settings: Sequence[str] = (), overrides: Mapping[str, Any] | None = None
 ) -> Config:
@@ -63,8 +87,8 @@ def load_config(
         if not equals:
             raise UserError(f"--set {setting}: write KEY=VALUE, for example trainer.max_steps=2")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            value = _parsed(text)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise UserError(f"--set {setting}: the value is not YAML; quote it") from error
         _put(content, key.strip(), value)
     return check_config(content, str(path), Trust(code=True))

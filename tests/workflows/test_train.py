@@ -176,9 +176,16 @@ def test_newer_format_and_foreign_weights_are_refused(saved_folder: Path, tmp_pa
 BOMB = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
     f"{b}: &{b} [{', '.join(8 * ['*' + a])}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
 )
+MERGED = "a: &a {x: 1, y: 2, z: 3}\n" + "".join(
+    f"{b}: &{b} {{<<: [{', '.join(9 * ['*' + a])}], k{b}: 1}}\n"
+    for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
 TAMPERED = [
     ("config.yaml", b"model: !!python/object/apply:os.system ['true']\n", "not a YAML file"),
-    ("config.yaml", BOMB.encode() + b"model: *i\n", "configuration key 'model'"),
+    ("config.yaml", BOMB.encode() + b"model: *i\n", "its aliases repeat too much"),
+    ("config.yaml", MERGED.encode(), "its aliases repeat too much"),
+    ("config.yaml", b"a: &a [*a]\n", "nested too deeply"),
+    ("config.yaml", b"a: " + b"x" * 1_000_001, "longer than 1000000 letters"),
     ("config.yaml", b"[" * 5000, "nested too deeply"),
     ("metadata.json", b"[" * 100_000, "damaged"),
     ("weights.safetensors", b"\xff" * 8 + b"{}", "header too large"),
