@@ -19,11 +19,14 @@ def masked(text: str) -> str:
     return text
 
 
+def printable(text: str) -> str:
+    """``text`` with what would break a line or steer a terminal written as codes."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
 def one_line(text: str, longest: int = 1000) -> str:
-    """``text`` without what would break a line or steer a terminal, its middle left out where it is
-    very long.
-    """
-    line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(text.split()))
+    """``text`` in one printable line, its middle left out where it is very long."""
+    line = printable(" ".join(text.split()))
     half = longest // 2
     return line if len(line) <= longest else f"{line[:half]} … {line[-half:]}"
 

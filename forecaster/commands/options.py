@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from forecaster.errors import UserError, one_line
+from forecaster.errors import UserError, one_line, printable
 from forecaster.training.limit import Limit, limit_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -161,8 +161,9 @@ def print_table(
     head: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)
 ) -> None:
     """Print a plain-text table; the columns ``left`` are left-aligned, the others right-aligned."""
-    widths = [max(len(str(row[i])) for row in [head, *rows]) for i in range(len(head))]
-    for row in [head, *rows]:
+    table = [[printable(str(cell)) for cell in row] for row in [head, *rows]]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    for row in table:
         cells = [
             cell.ljust(w) if i in left else cell.rjust(w)
             for i, (cell, w) in enumerate(zip(row, widths, strict=True))

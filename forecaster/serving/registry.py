@@ -10,7 +10,7 @@ from typing import Any
 from forecaster.config.paths import PACKAGE
 from forecaster.config.sections import nearest
 from forecaster.data.tables import Table
-from forecaster.errors import UserError
+from forecaster.errors import UserError, printable
 from forecaster.inference.saved_model import ModelRecord, SavedModel, read_record
 from forecaster.serving import request
 from forecaster.tracking.query import download_model
@@ -75,8 +75,11 @@ def _pinned(name: str) -> str:
 
 def check_name(name: str) -> None:
     """Raise UserError for a name that cannot be part of a ``models:/`` reference."""
-    if name.strip() in {"", ".", ".."} or set("/:@'\"") & set(name):
-        raise UserError(f"--register {name}: not a name for a model; leave out / : @ and quotes")
+    if name.strip() in {"", ".", ".."} or set("/:@'\"") & set(name) or not name.isprintable():
+        raise UserError(
+            f"--register {printable(name)}: not a name for a model; leave out / : @, quotes and "
+            "control characters"
+        )
 
 
 def register(name: str, model_id: str, run_id: str) -> int:

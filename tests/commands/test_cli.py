@@ -15,6 +15,8 @@ import pytest
 from conftest import ROOT, SAMPLE, SHARED, Cli, inside, needs_shared
 from safetensors.torch import load_file
 
+from forecaster.commands.options import print_table
+
 SMALL = ["--horizon", 14, "--lookback", 56, "--accelerator", "cpu"]
 TINY_BRIDGE = [
     *SMALL,
@@ -964,3 +966,12 @@ def test_a_backtest_speaks_of_point_forecasts_only_if_there_are_any() -> None:
 
     assert _scale(3, [0.9, 0.8]) == "3 origins; errors in standard deviations of the training rows"
     assert _scale(3, [0.9, math.nan]).endswith("; the crps of a point forecast is its mae")
+
+
+def test_names_in_tables_steer_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["run", "x"], [["a\x1b[2J\r\n\tb\u202e", "1"], ["é", "22"]])
+    assert capsys.readouterr().out.splitlines() == [
+        "run                           x",
+        r"a\x1b[2J\x0d\x0a\x09b\x202e   1",
+        "é                            22",
+    ]

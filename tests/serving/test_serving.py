@@ -231,6 +231,10 @@ BAD_NAMES = [
         "--register a/b: not a name for a model; leave out",
     ),
     (
+        ["train", "nlinear", "--csv", str(SAMPLE), "--register", "a\x1b[2J\tb"],
+        r"--register a\x1b[2J\x09b: not a name for a model; leave out",
+    ),
+    (
         ["evaluate", "--model", "models:/weather@nobody"],
         "alias nobody not found.; correct the name",
     ),
