@@ -1,10 +1,11 @@
 """Outputs that appear whole or not at all."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -38,11 +39,14 @@ def check_model_folder(path: Path) -> None:
 def write_together(files: Mapping[Path, Callable[[Path], object]]) -> None:
     """Write all files under temporary names, then rename them; on an error the temporary ones go.
 
-    ``files``: path → a function that writes the content to the temporary path it is given.
+    Those of a process that was killed are removed, too. ``files``: path → a function that writes
+    the content to the temporary path it is given.
     """
     partial = {
         path: path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}") for path in files
     }
+    for path in files:
+        _remove_left(path)
     try:
         for path, write in files.items():
             write(partial[path])
@@ -56,6 +60,18 @@ def write_together(files: Mapping[Path, Callable[[Path], object]]) -> None:
     finally:
         for path in partial.values():
             path.unlink(missing_ok=True)
+
+
+def _remove_left(path: Path) -> None:
+    """Remove temporary files of ``path`` whose process is no more."""
+    import psutil
+
+    name = re.compile(rf"\.{re.escape(path.stem)}\.(\d+)\.part{re.escape(path.suffix)}")
+    for other in path.parent.glob(".*.part*"):
+        found = name.fullmatch(other.name)
+        if found and not psutil.pid_exists(int(found[1])):
+            with suppress(OSError):  # it is in nobody's way
+                other.unlink()
 
 
 @contextmanager
