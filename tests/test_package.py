@@ -26,8 +26,8 @@ HEAVY = {"torch", "lightning", "mlflow", "gluonts", "matplotlib", "scipy"}
 TABLES = {"numpy", "pandas", "pydantic", "yaml"}
 SHAPE = ["--horizon", "14", "--lookback", "56"]
 BRIEF = {"max_steps": 3, "score_windows": 0, "point_windows": 4, "validation_windows": 8}
-# declared for what others load by themselves: MLflow's system metrics, GluonTS's estimators
-FOR_OTHERS = {"psutil", "pytorch-lightning"}
+# declared for what others load by themselves: GluonTS's estimators
+FOR_OTHERS = {"pytorch-lightning"}
 
 
 class Installed:
