@@ -44,7 +44,7 @@ def _rest(role: str, columns: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 def _number(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.10g}"
     return "" if value is None else str(value)
 
 

@@ -25,7 +25,7 @@ def test_a_row_a_column_in_the_order_of_the_file() -> None:
     text |= {"median": None, "maximum": None, "why": "text"}
     assert column_table([text, column("a", minimum=-1234567.0, missing=1e-5)]) == [
         ["b", "left out", "3 texts", "", "", "", "25.0 %", "text"],
-        ["a", "value", "numbers", "-1.23457e+06", "2", "3", "< 0.1 %", ""],
+        ["a", "value", "numbers", "-1234567", "2", "3", "< 0.1 %", ""],
     ]
 
 
