@@ -238,8 +238,8 @@ def _check_sums(folder: Path, metadata: Mapping[str, Any]) -> None:
     if not isinstance(saved, dict):
         raise UserError(f"{folder / 'metadata.json'}: files is damaged; copy the model again")
     found = _checksums(folder)
-    for name, checksum in saved.items():
-        if found.get(name) != checksum:
+    for name, checksum in found.items():
+        if saved.get(name, checksum) != checksum:
             raise UserError(
                 f"{folder / name}: not as it was saved (SHA-256); train or copy the model again"
             )

@@ -1,6 +1,7 @@
 """docs/adding-a-part.md is executed: its files are written, its commands and its Python run."""
 
 import contextlib
+import hashlib
 import json
 import re
 import shutil
@@ -56,6 +57,10 @@ def test_saved_models_hold_the_code_and_run_it_only_if_trusted(
     shutil.copytree(trained / name, model)
     assert (model / "code" / file).read_text(encoding="utf-8") == FILES[file]
     (model / "code" / file).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + FILES[file])
+    record = json.loads((model / "metadata.json").read_text())
+    changed = hashlib.sha256((model / "code" / file).read_bytes()).hexdigest()
+    record["files"][f"code/{file}"] = changed
+    (model / "metadata.json").write_text(json.dumps(record))
     for command in (["forecast", "--csv", SAMPLE], ["evaluate", "--csv", SAMPLE, "--origins", 1]):
         refused = cli(*command, "--model", model, status=1, cwd=tmp_path)
         assert refused.stderr == (

@@ -22,7 +22,6 @@ TINY = {
     "s2dbm": ("model.network.width=8", "trainer.stage_epochs=2", "trainer.stage_batches=20"),
     "quantile-linear": (),
     "csdi": (
-        "trainer.score_windows=32",
         "model.network.channels=4",
         "model.network.heads=2",
         "model.network.layers=1",
@@ -56,6 +55,7 @@ def trained(
     folder = tmp_path_factory.mktemp("model") / request.param
     settings = (
         f"trainer.score_samples={SAMPLES}",
+        "trainer.score_windows=32",
         "trainer.max_steps=3",
         "trainer.refit=none",
         *TINY[request.param],

@@ -60,6 +60,9 @@ def test_models_of_before_read_any_order(cli, new_home, write, tmp_path) -> None
     schema = json.loads((model / "schema.json").read_text())
     del schema["dates"]
     (model / "schema.json").write_text(json.dumps(schema))
+    record = json.loads((model / "metadata.json").read_text())
+    del record["files"]
+    (model / "metadata.json").write_text(json.dumps(record))
     recent = write(csv(pd.date_range("2024-03-01", periods=10), "%d/%m/%Y"), "recent.csv")
     done = cli("forecast", "--model", model, "--csv", recent, "--output", out, status=1)
     assert "--date-format dmy" in done.stderr
