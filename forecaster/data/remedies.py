@@ -21,6 +21,8 @@ _JITTER = 0.3  # of a step, by which times may miss it
 _ALIKE = 1.25
 _FULL = 0.8  # of the steps have a row
 _DAY = pd.Timedelta(days=1)
+_USUAL = 0.4  # of the distances are the most frequent one
+_FEW = 10  # distances that tell
 _MANY = 1.5  # rows of a time, on average, that are no slips
 _ONE_A_TIME = "remove them or give --on-duplicate first|last|mean"
 _TOTALS = frozenset({"sum", "count"})
@@ -52,10 +54,19 @@ def for_duplicates(times: pd.DatetimeIndex, columns: Columns, clock: Clock) -> s
     if columns.snap is not None:
         return "put the rows of a step together with --aggregate mean (or sum, last …)"
     if len(times) < _MANY * times.nunique():
-        return _ONE_A_TIME
+        return _for_events(times.unique()) or _ONE_A_TIME
     clocks = (times - times.normalize()).nunique()
     step = "" if clocks == 1 else " --freq D" if times[-1] - times[0] >= 14 * _DAY else " --freq h"
     return f"put the rows of a time together with --aggregate sum{step} (or mean, last …)"
+
+
+def _for_events(times: pd.DatetimeIndex) -> str | None:
+    """What puts events together: different times that keep no usual distance, nor nearly one."""
+    counts = np.unique(np.diff(times.to_numpy(np.int64)), return_counts=True)[1]
+    if counts.sum() < _FEW or counts.max() > _USUAL * counts.sum():
+        return None
+    usual = _usual(times)
+    return None if _snap(times, usual) else _resample(times, usual)
 
 
 def for_gaps(

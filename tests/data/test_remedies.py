@@ -163,6 +163,7 @@ REFUSALS = [
     Refusal("remove them or give --on-duplicate", A_DAY_TWICE, mended=(csv(DAYS),)),
     Refusal("with --aggregate sum \\(or", csv([day for day in DAYS for _ in range(3)])),
     Refusal("with --aggregate sum --freq D", csv(BUSY)),
+    Refusal("together with --resample D --aggregate", csv([*EVENTS, EVENTS[5]])),
     Refusal("put the rows of a step together", csv(HOURS + LATE), {"snap": "3h"}),
     # steps
     Refusal(
