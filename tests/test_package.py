@@ -122,7 +122,9 @@ def test_check_says_what_the_checkout_says(installed: Installed) -> None:
         list(map(str, [sys.executable, ROOT / "cli.py", *command])), capture_output=True, text=True
     )
     there = installed.run("forecaster", *command)
-    assert (there.stdout, there.stderr) == (here.stdout, "")
+    said = here.stdout.replace("python cli.py ", "forecaster ")  # in the command that it proposes
+    assert (there.stdout, there.stderr) == (said, "")
+    assert there.stdout.startswith("command:         forecaster train --csv ")
 
 
 def test_lists_of_the_installed_copy_are_those_of_the_checkout(installed: Installed) -> None:
