@@ -43,6 +43,10 @@ class Codes:
         nan = {"NaN", "-NaN", "NaT", "<Na>"}
         return pa.array(sorted({way(code) for code in self.folded for way in ways} | named | nan))
 
+    @cached_property
+    def _small(self) -> pa.Array:
+        return pa.array(sorted(self.folded))
+
     @property
     def named(self) -> Iterator[tuple[str, float]]:
         """Those that a user names, as text and as number (nan for no number)."""
@@ -58,7 +62,7 @@ class Codes:
 
     def any(self, cells: pa.ChunkedArray) -> pa.ChunkedArray:
         """Which cells are codes, in capital or in small letters."""
-        return pc.is_in(pc.utf8_lower(cells), value_set=pa.array(sorted(self.folded)))
+        return pc.is_in(pc.utf8_lower(cells), value_set=self._small)
 
 
 def is_missing(cell: str) -> bool:

@@ -18,7 +18,7 @@ from forecaster.data.layout.words import or_without
 from forecaster.data.marks import NumberStyle, find, given_style, proves_decimal
 from forecaster.data.missing import Codes
 from forecaster.data.reading import RawTable
-from forecaster.data.written import has_numbers, infinite, read_written
+from forecaster.data.written import has_numbers, infinite, read_alike, read_written
 from forecaster.errors import UserError
 
 LARGEST = 1e36  # below float32's maximum of 3e38, so that sums do not overflow
@@ -52,6 +52,7 @@ def numbers(
     """
     codes, given = Codes(columns.missing or ()), given_style(columns.decimal, columns.thousands)
     styles = {name: (known or {}).get(name, given) for name in names}
+    usual = NumberStyle()  # of the column before
     values, examples = np.empty((len(raw.places), len(names))), dict[str, str]()
     for begin, end in _batches(len(raw.places), len(names)):
         batch = names[begin:end]
@@ -59,7 +60,8 @@ def numbers(
             values[:, begin:end] = plain.T
             continue
         for k, name in enumerate(batch, start=begin):
-            values[:, k], examples[name] = _column(raw, name, styles, codes)
+            values[:, k], examples[name] = _column(raw, name, styles, codes, usual)
+            usual = styles[name] if known is None else usual
     decisions = [*_in_words(examples, styles), *_leave_out(raw, names, values, codes)]
     _check_sizes(raw, names, values)
     return Numbers(values, _with_common_mark(styles), tuple(decisions))
@@ -110,16 +112,22 @@ def _with_point(text: Text, known: NumberStyle) -> NumberStyle | None:
 
 
 def _column(
-    raw: RawTable, name: str, styles: dict[str, NumberStyle], codes: Codes
+    raw: RawTable, name: str, styles: dict[str, NumberStyle], codes: Codes, usual: NumberStyle
 ) -> tuple[NDArray[np.float64], str]:
     """A column (n,) of any kind, and a cell that shows its marks or unit."""
-    column, unless = raw.columns[name], or_without(name, styles)
+    column = raw.columns[name]
+    if isinstance(column, np.ndarray):
+        return column, ""
+    if isinstance(column, Text) and not styles[name].unit:
+        alike = read_alike(column, codes, usual)
+        if alike is not None:
+            styles[name] = alike.style
+            return alike.values, alike.example
+    unless = or_without(name, styles)
     if isinstance(column, pd.DatetimeIndex):
         raise UserError(
             f"{raw.path}, column '{name}': holds dates, not numbers; give numbers{unless}"
         )
-    if isinstance(column, np.ndarray):
-        return column, ""
     if (plain := _plain(raw, [name], styles, codes)) is not None:
         return plain[0], ""
     written = read_written(raw, name, codes, styles[name], unless)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
+from forecaster.data.marks import is_number
 from forecaster.data.reading import RawTable
 from forecaster.data.texts import as_texts
 from forecaster.data.times.choice import likely
@@ -56,6 +57,8 @@ def looks_like_time(name: str, column: Column, columns: Columns = AS_DEFAULT) ->
     if given is not None and is_own(given):
         check_format(given)
         return bool(probe) and fits_own_format(pa.array(probe), given, columns.locale)
+    if any(is_number(cell) and not is_plain_number(cell) for cell in probe):
+        return False  # 1,234.5
     if not all(map(is_plain_number, probe)):
         return all(could_be_times([cell], columns.locale) for cell in probe)
     if not probe or _NAMED.search(name) is None:

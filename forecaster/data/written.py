@@ -20,6 +20,7 @@ from forecaster.data.marks import (
     evidence,
     find,
     is_number,
+    proves_decimal,
     style_of,
 )
 from forecaster.data.missing import Codes
@@ -86,6 +87,25 @@ def read_written(
             shown = shown or 0
             example = f"'{present.cells[shown]}' is {shortest(values[present.rows[shown]])}"
     return Written(values, style, example)
+
+
+def read_alike(column: Text, codes: Codes, style: NumberStyle) -> Written | None:
+    """Read a column in the style of another one, if it proves that mark, too; None if it does not.
+
+    A cell that proves another mark does not fit the style. Units are not tried.
+    """
+    if not style.decimal or not style.thousands or style.unit:
+        return None
+    missing = codes.usual(column.arrow)
+    fits = pc.or_(missing, pc.match_substring_regex(column.arrow, style.pattern))
+    if not pc.all(fits).as_py() or find(column.arrow, proves_decimal(style.decimal)) is None:
+        return None
+    shown = pc.index(pc.match_substring(column.arrow, style.thousands), True).as_py()
+    cells = pc.if_else(missing, "nan", style.plain(column.arrow))
+    values, example = cells.cast(pa.float64()).to_numpy(), ""
+    if shown >= 0:
+        example = f"'{column[shown]}' is {values[shown]:.12g}"
+    return Written(values, style if shown >= 0 else replace(style, thousands=""), example)
 
 
 def _present(raw: RawTable, name: str, column: Text, codes: Codes, or_without: str) -> Present:

@@ -229,3 +229,26 @@ def test_further_rows_are_written_like_the_file(write) -> None:
 def test_a_thousand_after_997(name: str) -> None:
     values = read_table(CASES / f"{name}.csv", Columns()).series[0].values[:, 0]
     np.testing.assert_array_equal(values, 940 + 3 * np.arange(40))
+
+
+@pytest.mark.parametrize("marks", [(",", "."), (".", ","), (",", " "), (".", "'")])
+def test_columns_alike_are_read_as_each_by_itself(marks: tuple[str, str]) -> None:
+    """Whatever column stands before it, a column has the same values, style and decision."""
+    decimal, thousands = marks
+    texts = {
+        "grouped": ["1,234,567.25", "12.5", "NA", "0.125", "999"],
+        "again": ["9,876.5", "", "1,234.75", "-3.5", "7"],
+        "small": ["1.5", "2.25", "3", "-", "0.5"],
+        "open": ["1,234", "997", "5", "12", "1,000"],
+        "one mark": ["1.234", "2.345", "3.456", "4.567", "5.678"],
+        "whole": ["1", "2", "3", "4", "5"],
+        "unit": ["1,234.5 kW", "2 kW", "3.25 kW", "4 kW", "5 kW"],
+    }
+    change = str.maketrans({",": thousands, ".": decimal})
+    frame = pd.DataFrame({k: [c.translate(change) for c in v] for k, v in texts.items()})
+    raw = read_frame(frame, "t")
+    both = numbers(raw, list(texts), Columns())
+    for k, name in enumerate(texts):
+        turned = numbers(raw, [name, *(n for n in texts if n != name)], Columns())
+        np.testing.assert_array_equal(turned.values[:, 0], both.values[:, k])
+        assert turned.styles[name] == both.styles[name]

@@ -6,7 +6,8 @@ A style is a strptime format of a date whose spelling is plain (``plain``), or `
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,7 @@ _WEEKS = (
 _LAST_SHORT_YEAR = 2049  # 49 is 2049, 50 is 1950, unless the other dates continue over it
 
 
+@lru_cache(maxsize=1024)
 def plain(date: str) -> str:
     """A date in plain spelling: ``Mon, 1st June, 2019``, ``01JUN2019`` → ``1 jun 2019``."""
     date = _WEEKDAY.sub("", date.strip())
@@ -93,30 +95,36 @@ def fitting(
 
 
 def _fits(dates: Sequence[str], style: str) -> bool:
+    if dates and not _has_shape(dates[0], style):
+        return False
     return not (read_dates(dates[:20], style).hasnans or read_dates(dates, style).hasnans)
+
+
+def _has_shape(date: str, style: str) -> bool:
+    """Whether a date could be in a style, told without reading it."""
+    if style in _COUNTED:
+        return _COUNTED[style](date) is not None
+    if style not in STYLES or style == "%Y.%m":
+        return True
+    return _shape(style).fullmatch(plain(date)) is not None
 
 
 def read_dates(dates: Sequence[str], style: str) -> pd.DatetimeIndex:
     """Dates in a style of ``STYLES``, or, as they are spelt, in any other strptime format."""
-    if style == QUARTER:
-        return _from_numbers([_quarter(date) for date in dates])
-    if style == ISO_WEEK:
-        return _from_numbers([_week(date) for date in dates])
-    if style == YEARS:
-        return _from_numbers([_years(date) for date in dates])
+    if style in _COUNTED:
+        return _from_numbers([_COUNTED[style](date) for date in dates])
     if style == "%Y.%m" and any(re.fullmatch(r"\d{4}\.0\d", date) for date in dates):
         dates = [re.sub(r"^(\d{4}\.1)$", r"\g<1>0", date) for date in dates]  # as a number
     if style in STYLES:
         shape = _shape(style)
         spelt = [plain(date) for date in dates]
         dates = [date if shape.fullmatch(date) else "" for date in spelt]
-        if not any(dates):
-            return pd.DatetimeIndex([pd.NaT] * len(dates))
     if "%y" in style:
         return _with_century(dates, style)
     return pd.DatetimeIndex(pd.to_datetime(list(dates), format=style, errors="coerce"))
 
 
+@cache
 def _shape(style: str) -> re.Pattern[str]:
     """Digits of the years as the style says; of days and months two where nothing parts them."""
     parted = re.search(r"%[md]%|%[Yy]%", style) is None
@@ -150,6 +158,13 @@ def _week(date: str) -> tuple[int, int, int] | None:
     except ValueError:
         return None
     return monday.year, monday.month, monday.day
+
+
+_COUNTED: dict[str, Callable[[str], tuple[int, int, int] | None]] = {
+    QUARTER: _quarter,
+    ISO_WEEK: _week,
+    YEARS: _years,
+}
 
 
 def _from_numbers(dates: list[tuple[int, int, int] | None]) -> pd.DatetimeIndex:
