@@ -116,3 +116,9 @@ def test_a_column_that_equals_the_time_is_left_out(write) -> None:
     assert table.report.decisions[0] == said
     rows = [f"{day:%Y},{day:%Y-%m-%d},{i % 4}" for i, day in enumerate(DAYS)]
     assert read_table(write("year,day,a\n" + "\n".join(rows)), Columns()).series[0].first == FIRST
+
+
+def test_numbers_beyond_int64_are_compared_as_they_are() -> None:
+    items = np.zeros(3, np.int64)
+    assert numbers_rows("Unnamed: 0", np.array([3e300, 1e300, 2e300]), items, is_first=True)
+    assert not numbers_rows("Unnamed: 0", np.array([3e300, 1e300, 3e300]), items, is_first=True)

@@ -48,5 +48,5 @@ def _by_one(steps: NDArray[np.float64]) -> bool:
 
 def _differs(values: NDArray[np.float64], items: NDArray[np.int64]) -> bool:
     """Whether no item has a value twice."""
-    pairs = np.stack([items, values.astype(np.int64)])
+    pairs = np.stack([items.astype(np.float64), values])
     return np.unique(pairs, axis=1).shape[1] == len(values)
