@@ -8,6 +8,7 @@
 What is named here is imported when it is first used.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from forecaster.config.sections import Section
     from forecaster.errors import UserError
     from forecaster.models.base import Forecaster
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 __version__ = "0.1.0"
 

@@ -28,10 +28,7 @@ LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 STRANGERS = {("networks", "data"), ("networks", "diffusion")}
 # the packages that few rooms may import
 OWNERS = {
-    "mlflow": {
-        "tracking",
-        *(f"serving/{n}" for n in ("pyfunc", "logged_model", "registry", "server")),
-    },
+    "mlflow": {"tracking", *(f"serving/{n}" for n in ("pyfunc", "logged_model", "registry"))},
     "lightning": {"training"},
     "pytorch_lightning": set(),
     "click": {"commands"},

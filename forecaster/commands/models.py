@@ -1,5 +1,7 @@
 """The commands about models: ``models`` and ``serve``."""
 
+import os
+
 import click
 
 from forecaster.commands.options import (
@@ -157,12 +159,28 @@ def models_promote(name: str, version: int, alias: str, force: bool, as_json: bo
     show_default=True,
     help="0: any that is free.",
 )
+@click.option(
+    "--allow-host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="A further name by which the server is asked; may be given several times.",
+)
 @accelerator_option
 @trust_option
-def serve(reference: str, host: str, port: int, accelerator: str | None, trust_code: bool) -> None:
+def serve(
+    reference: str,
+    host: str,
+    port: int,
+    names: tuple[str, ...],
+    accelerator: str | None,
+    trust_code: bool,
+) -> None:
     """Serve forecasts of tables posted to /invocations, by MLflow's scoring protocol."""
+    # before Arrow is loaded: memory that is given back, and that has a bound
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     from forecaster.inference.locate import open_model
     from forecaster.serving import server
 
     saved = open_model(reference, accelerator, trust_code)
-    server.serve(saved, host, port, lambda line: click.echo(line, err=True))
+    server.serve(saved, host, port, lambda line: click.echo(line, err=True), names)

@@ -10,7 +10,13 @@ import pandas as pd
 import pyarrow as pa
 
 from forecaster.data.cells import Column
-from forecaster.data.files.arrow_files import read_arrow, read_folder, read_json, read_parquet
+from forecaster.data.files.arrow_files import (
+    index_first,
+    read_arrow,
+    read_folder,
+    read_json,
+    read_parquet,
+)
 from forecaster.data.files.containers import WORKBOOKS, Opened, open_file, split_name
 from forecaster.data.files.delimited import read_delimited
 from forecaster.data.files.dialect import DELIMITERS
@@ -141,6 +147,18 @@ def _unique(names: list[str]) -> list[str]:
     """The names, those that repeat with a number; ``with_names`` refuses or renames them."""
     counts = Counter(names)
     return [f"{name} {i}" if counts[name] > 1 else name for i, name in enumerate(names)]
+
+
+def read_bytes(name: str, content: bytes, header: bool = True) -> RawTable:
+    """Delimited text in memory, by the rules for files; ``name`` is for messages."""
+    if not content.strip():
+        raise UserError(f"{name}: it is empty; it needs a header line and rows of data")
+    return _read_csv(name, content, "", header)
+
+
+def read_arrow_table(name: str, table: pa.Table) -> RawTable:
+    """A table of Arrow's, by the rules for files; ``name`` is for messages."""
+    return _from_arrow(index_first(table), name, "", "Parquet")
 
 
 def read_frame(frame: pd.DataFrame, name: str) -> RawTable:

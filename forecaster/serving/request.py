@@ -1,7 +1,7 @@
 """What a served model does for a request: a table in memory and parameters → its forecast."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import numpy as np
@@ -12,7 +12,7 @@ from forecaster.config.load import reason
 from forecaster.config.schema import Columns
 from forecaster.config.sections import Names, Positive, nearest
 from forecaster.data.frames import with_index
-from forecaster.data.reading import read_frame
+from forecaster.data.reading import RawTable, read_frame
 from forecaster.data.tables import Table
 from forecaster.data.times.formats import is_own
 from forecaster.errors import UserError
@@ -20,6 +20,7 @@ from forecaster.evaluation.score import Mode
 from forecaster.inference.inputs import read_input
 from forecaster.inference.predictor import PredictionRequest, default_mode, forecast_table
 from forecaster.inference.saved_model import SavedModel
+from forecaster.serving.limits import check_work
 
 
 class Params(Columns):
@@ -100,13 +101,17 @@ def _is_empty(value: Any) -> bool:
 
 
 def forecast_request(
-    saved: SavedModel, frame: pd.DataFrame, given: Mapping[str, Any]
+    saved: SavedModel,
+    source: pd.DataFrame | RawTable,
+    given: Mapping[str, Any],
+    check: Callable[[SavedModel, int, PredictionRequest], None] = lambda *_: None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """The forecast of a table, and the decisions about its data.
 
     The forecast has a row a step: ``item_id, timestamp, mean[, quantiles…]``. A frame whose cells
     are arrays holds a whole table in every row, as a Spark column of arrays does: then each row of
-    the result holds that table's forecast, as lists.
+    the result holds that table's forecast, as lists. ``check`` is called with the number of series
+    before anything is computed.
     """
     params = read_params(given)
     if params.conformal and params.mode == "point":
@@ -114,27 +119,53 @@ def forecast_request(
             "params: 'conformal' gives intervals, mode 'point' has none; leave one of them out"
         )
     saved = saved.conformal() if params.conformal else saved
-    if not _is_nested(frame):
-        return _forecast(saved, frame, params, "the table")
-    forecasts, decisions = [], []
-    for number, (_, row) in enumerate(frame.iterrows(), start=1):
-        name = f"the table in row {number}"
-        forecast, notes = _forecast(saved, _unnested(row, name), params, name)
-        forecasts.append({column: forecast[column].tolist() for column in forecast})
-        decisions += [f"{name}: {decision}" for decision in notes]
-    return pd.DataFrame(forecasts), decisions
-
-
-def _forecast(
-    saved: SavedModel, frame: pd.DataFrame, params: Params, name: str
-) -> tuple[pd.DataFrame, list[str]]:
-    table = read_input(saved, read_frame(with_index(frame, name), name), params.roles())
-    levels = tuple(sorted(set(params.quantiles)))
     request = PredictionRequest(
-        params.mode or default_mode(saved), params.samples, params.steps, levels, params.seed
+        params.mode or default_mode(saved),
+        params.samples,
+        params.steps,
+        tuple(sorted(set(params.quantiles))),
+        params.seed,
     )
-    forecast, decisions = forecast_table(saved, table, request)
-    return forecast, table.report.decisions + decisions
+    if isinstance(source, pd.DataFrame) and _is_nested(source):
+        raws, nested = _raw_tables(source), True
+    else:
+        raws, nested = [_raw_table(source, "the table")], False
+    tables = [read_input(saved, raw, params.roles()) for raw in raws]
+    check(saved, sum(map(len, tables)), request)
+    forecasts, decisions = [], []
+    for table in tables:
+        forecast, notes = forecast_table(saved, table, request)
+        forecasts.append(forecast)
+        notes = table.report.decisions + notes
+        decisions += [f"{table.path}: {note}" for note in notes] if nested else notes
+    if not nested:
+        return forecasts[0], decisions
+    rows = [{name: forecast[name].tolist() for name in forecast} for forecast in forecasts]
+    return pd.DataFrame(rows), decisions
+
+
+def _raw_table(source: pd.DataFrame | RawTable, name: str) -> RawTable:
+    return source if isinstance(source, RawTable) else read_frame(with_index(source, name), name)
+
+
+def _raw_tables(frame: pd.DataFrame) -> list[RawTable]:
+    """The table in each row."""
+    names = [f"the table in row {number}" for number in range(1, len(frame) + 1)]
+    rows = (row for _, row in frame.iterrows())
+    return [_raw_table(_unnested(row, name), name) for row, name in zip(rows, names, strict=True)]
+
+
+def check_served(saved: SavedModel, series: int, request: PredictionRequest) -> None:
+    """Raise TooMuchError for a forecast beyond the limits of a served one."""
+    values = saved.config.data.horizon * len(saved.schema.names)
+    samples = 1 if request.mode == "point" else request.samples
+    check_work(series, values, samples, _steps(saved, request), len(request.quantiles))
+
+
+def _steps(saved: SavedModel, request: PredictionRequest) -> int:
+    """The number of sampling steps, 1 for a model that draws in one."""
+    steps = getattr(getattr(saved.config.model, "sampler", None), "steps", 1)
+    return request.steps or (steps if isinstance(steps, int) else len(steps))
 
 
 def _is_nested(frame: pd.DataFrame) -> bool:
@@ -150,6 +181,8 @@ def _unnested(row: pd.Series, name: str) -> pd.DataFrame:
         for column, cell in row.items()
         if isinstance(cell, Sized) and not isinstance(cell, str)
     }
+    if not arrays:
+        raise UserError(f"{name}: no column is an array, as others are; correct it")
     (first, values), *others = arrays.items()
     for column, cell in others:
         if len(cell) != len(values):

@@ -49,7 +49,6 @@ def connect() -> Any:
     # mlflow installs its own handlers while it is imported, so quieten afterwards
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # standard output is for results
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     # in seconds, so that short runs log none

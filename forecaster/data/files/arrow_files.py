@@ -27,7 +27,7 @@ def read_parquet(opened: Opened) -> pa.Table:
     try:
         file = pq.ParquetFile(io.BytesIO(opened.content))
         _check_cells(opened.name, file.metadata.num_rows * file.metadata.num_columns)
-        return _index_first(file.read())
+        return index_first(file.read())
     except (pa.ArrowException, OSError) as error:
         raise unreadable(opened.name, "Parquet", error) from error
 
@@ -42,7 +42,7 @@ def read_folder(path: str) -> pa.Table:
     try:
         found = ds.dataset(files, format="parquet", partitioning="hive", partition_base_dir=path)
         _check_cells(path, found.count_rows() * len(found.schema))
-        return _index_first(found.to_table())
+        return index_first(found.to_table())
     except (pa.ArrowException, OSError) as error:
         raise unreadable(path, "Parquet", error) from error
 
@@ -50,7 +50,7 @@ def read_folder(path: str) -> pa.Table:
 def read_arrow(opened: Opened) -> pa.Table:
     """A Feather or Arrow file, or a stream of Arrow's."""
     try:
-        return _index_first(pa.Table.from_batches(_batches(opened)))
+        return index_first(pa.Table.from_batches(_batches(opened)))
     except (pa.ArrowException, OSError) as error:
         raise unreadable(opened.name, "Arrow", error) from error
 
@@ -75,7 +75,7 @@ def _check_cells(name: str, cells: int) -> None:
         raise too_large(name)
 
 
-def _index_first(table: pa.Table) -> pa.Table:
+def index_first(table: pa.Table) -> pa.Table:
     """The table with the columns that were a frame's index first, as in the frame."""
     kept = (table.schema.pandas_metadata or {}).get("index_columns", [])
     index = [name for name in kept if isinstance(name, str) and name in table.column_names]

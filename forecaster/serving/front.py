@@ -1,0 +1,189 @@
+"""The process that speaks HTTP. It holds no model, so it answers whatever is being computed.
+
+Requests within its limits go over a pipe to the process with the model, one at a time.
+"""
+
+import asyncio
+import importlib.metadata
+import socket
+import threading
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from typing import Any
+
+import uvicorn
+
+from forecaster.serving.connection import WatchedConnection
+from forecaster.serving.hosts import Hosts
+from forecaster.serving.limits import BYTES, HELD, WAITING, RefusedError
+from forecaster.serving.messages import error_body, kind_of, pack, split
+
+BODY_SECONDS = 60.0  # in which a body has to come
+_LAST_SECONDS = 5  # for answers that are under way when the server ends
+_METHODS = {
+    "/ping": ("GET", "HEAD"),
+    "/health": ("GET", "HEAD"),
+    "/version": ("GET", "HEAD"),
+    "/invocations": ("POST",),
+}
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class _GoneError(Exception):
+    """The client has closed the connection."""
+
+
+class _Body:
+    """The body of a request, all of which has to come in time."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.content = bytearray()
+        self._receive, self._more = receive, True
+
+    async def read(self, take: Callable[[bytearray, bytes], None]) -> None:
+        """Read to the end; ``take`` adds what comes to the content, or refuses it."""
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while self._more:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        raise _GoneError
+                    self._more = message.get("more_body", False)
+                    take(self.content, message.get("body", b""))
+        except TimeoutError as error:
+            self._more = False
+            line = f"the body did not come in {BODY_SECONDS:g} seconds"
+            raise RefusedError(408, line) from error
+
+
+class Front:
+    """The ASGI application. ``link``: the pipe to the process with the model."""
+
+    def __init__(self, link: Connection, hosts: Hosts) -> None:
+        self._link, self._hosts = link, hosts
+        self._turn = asyncio.Lock()
+        self._waiting = self._held = 0  # requests, and bytes of bodies
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        try:
+            status, content = await self._answer(scope, receive)
+        except RefusedError as refusal:
+            status, content = refusal.status, error_body(refusal.status, refusal.line)
+        except _GoneError:
+            return
+        headers = {
+            "content-type": "application/json",
+            "content-length": str(len(content)),
+            "x-content-type-options": "nosniff",
+        }
+        headers |= {"connection": "close"} if status in {408, 413} else {}
+        headers |= {"retry-after": "5"} if status == 503 else {}
+        lines = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": status, "headers": lines})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _answer(self, scope: Message, receive: Receive) -> tuple[int, bytes]:
+        headers: dict[str, list[str]] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+        body = _Body(receive)
+        try:
+            self._check(scope, headers)
+            if scope["path"] != "/invocations":
+                return 200, _about(scope["path"])
+            kind = kind_of(headers.get("content-type", []))
+            await body.read(self._keep)
+            return await self._forecast(pack(kind, body.content), receive)
+        except RefusedError:
+            if "expect" not in headers:  # a client that expects nothing sends all of it first
+                await body.read(lambda content, part: None)
+            raise
+        finally:
+            self._held -= len(body.content)
+
+    def _check(self, scope: Message, headers: dict[str, list[str]]) -> None:
+        """Raise RefusedError for a request whose first lines show that it is none to answer."""
+        hosts, methods = headers.get("host", []), _METHODS.get(scope["path"])
+        if len(hosts) != 1 or not self._hosts.allow(hosts[0]):
+            raise RefusedError(403, "not a name of this server; start it with --allow-host NAME")
+        if methods is None:
+            raise RefusedError(404, f"no such address; there are {', '.join(_METHODS)}")
+        if scope["method"] not in methods:
+            raise RefusedError(405, f"not a method of this address; use {methods[0]}")
+        if "transfer-encoding" in headers and "content-length" in headers:
+            raise RefusedError(400, "a body has one length; leave Content-Length or chunks out")
+        if any(int(length[:20]) > BYTES for length in headers.get("content-length", [])):
+            raise _too_long()
+
+    def _keep(self, body: bytearray, part: bytes) -> None:
+        """Take a part of a body, if it is not too long, nor all of them together."""
+        if len(body) + len(part) > BYTES:
+            raise _too_long()
+        if self._held + len(part) > HELD:
+            raise _busy()
+        body += part
+        self._held += len(part)
+
+    async def _forecast(self, request: bytes, receive: Receive) -> tuple[int, bytes]:
+        if self._waiting >= WAITING:
+            raise _busy()
+        self._waiting += 1
+        gone = asyncio.ensure_future(receive())
+        try:
+            async with self._turn:
+                if gone.done():
+                    raise _GoneError
+                status, content = split(await asyncio.to_thread(self._exchange, request))
+                return int(status), content
+        except (EOFError, OSError) as error:
+            raise RefusedError(503, "the server is ending") from error
+        finally:
+            self._waiting -= 1
+            gone.cancel()
+
+    def _exchange(self, request: bytes) -> bytes:
+        self._link.send_bytes(request)
+        return self._link.recv_bytes()
+
+
+def _about(path: str) -> bytes:
+    return importlib.metadata.version("mlflow").encode() if path == "/version" else b"\n"
+
+
+def _too_long() -> RefusedError:
+    return RefusedError(413, f"a body of more than {BYTES >> 20} MiB; send less of it at a time")
+
+
+def _busy() -> RefusedError:
+    return RefusedError(503, "too many requests are waiting; try again later")
+
+
+def run(listening: socket.socket, link: Connection, hosts: Hosts) -> None:
+    """Serve until the process with the model ends, or ends this one."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            Front(link, hosts),
+            http=WatchedConnection,
+            ws="none",
+            lifespan="off",
+            log_level="critical",
+            server_header=False,
+            timeout_graceful_shutdown=_LAST_SECONDS,
+        )
+    )
+
+    def end_with_parent() -> None:
+        parent = parent_process()
+        assert parent is not None
+        parent.join()
+        server.should_exit = True
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    with suppress(KeyboardInterrupt), listening:
+        server.run(sockets=[listening])
