@@ -78,7 +78,9 @@ class Problem:
         ]
         starts = [step_number(self.table.start(s)) for s in self.table.series]
         lookback, horizon = self.config.lookback, self.config.horizon
-        return cut_windows(scaled, self.borders, part, lookback, horizon, starts, self.numbers)
+        return cut_windows(
+            scaled, self.borders, part, lookback, horizon, starts, self.numbers, self.seasons
+        )
 
     def on_all_rows(self) -> "Problem":
         """The problem of learning from all rows, none held out; the scaling remains."""

@@ -2,7 +2,7 @@
 
 All series are concatenated in one array, each preceded by ``lookback`` rows of missing values. A
 window is then one index, series of any length can be mixed, and a history shorter than the lookback
-is padded and masked.
+is one with missing values before it. What is missing of a history is put in (``holes``).
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from forecaster.data.holes import fill
 from forecaster.data.splits import Borders, Part, first_targets, target_rows
 
 
@@ -24,10 +25,11 @@ from forecaster.data.splits import Borders, Part, first_targets, target_rows
 class Batch:
     """A batch of windows, the input of models.
 
-    ``past`` (B, K, L) and ``future`` (B, K, H) are z-scores, 0 where missing; masks are 1 where
-    observed. ``index`` (B,): the windows' numbers; ``time`` (B,): the period of the first target,
-    in steps since 1970; ``series`` (B,): the number of a window's series among those of the
-    training, -1 for another one.
+    ``past`` (B, K, L) and ``future`` (B, K, H) are z-scores, 0 where ``past_mask`` and
+    ``future_mask`` are; those are 1 elsewhere. ``index`` (B,): the windows' numbers; ``time`` (B,):
+    the period of the first target, in steps since 1970; ``series`` (B,): the number of a window's
+    series among those of the training, -1 for another one. ``seen`` (B, K, L): 1 where the history
+    was observed, and not put in; None for everywhere that ``past_mask`` is.
     """
 
     past: Float[Tensor, "B K L"]
@@ -37,6 +39,12 @@ class Batch:
     index: Int[Tensor, " B"]
     time: Int[Tensor, " B"]
     series: Int[Tensor, " B"]
+    seen: Float[Tensor, "B K L"] | None = None
+
+    @property
+    def observed(self) -> Float[Tensor, "B K L"]:
+        """1 where the history was observed."""
+        return self.past_mask if self.seen is None else self.seen
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "Batch":
         """The batch on another device, in another precision."""
@@ -48,6 +56,7 @@ class Batch:
             self.index.to(device),
             self.time.to(device),
             self.series.to(device),
+            None if self.seen is None else self.seen.to(device, dtype),
         )
 
     def __len__(self) -> int:
@@ -65,14 +74,16 @@ class Windows(Dataset[Batch]):
         horizon: int,
         starts: Sequence[int],
         numbers: Sequence[int] | None = None,
+        seasons: Sequence[int] = (),
     ) -> None:
         """Cut the windows of ``series``, arrays (n, K) of z-scores with nan for missing.
 
         ``parts``: first row and end of the targets. ``starts``: the first period of each series, in
         steps since 1970. ``numbers``: the number of each series among those of the training, -1
-        for another one (None: these are those). ``owners`` and ``rows``: the series of each
-        window, and the row of its first target there.
+        for another one (None: these are those). ``seasons``: see ``holes``. ``owners`` and
+        ``rows``: the series of each window, and the row of its first target there.
         """
+        self.seasons = tuple(seasons)
         self._numbers = torch.tensor(list(range(len(series)) if numbers is None else numbers))
         self.lookback, self.horizon = lookback, horizon
         padding = np.full((lookback, series[0].shape[1]), np.nan, dtype=np.float32)
@@ -124,7 +135,8 @@ class Windows(Dataset[Batch]):
         past, future = values.split([self.lookback, self.horizon], dim=2)
         past_mask, future_mask = mask.split([self.lookback, self.horizon], dim=2)
         times, series = self.times[index], self._numbers[self.owners[index]]
-        return Batch(past, past_mask, future, future_mask, index, times, series)
+        whole, known = fill(past, past_mask, self.seasons)
+        return Batch(whole, known, future, future_mask, index, times, series, past_mask)
 
 
 def cut_windows(
@@ -135,10 +147,11 @@ def cut_windows(
     horizon: int,
     starts: Sequence[int],
     numbers: Sequence[int] | None = None,
+    seasons: Sequence[int] = (),
 ) -> Windows:
     """The windows of a split, whose targets are its ``target_rows``; see ``Windows``."""
     spans = [target_rows(border, part, lookback, horizon) for border in borders]
-    return Windows(series, spans, lookback, horizon, starts, numbers)
+    return Windows(series, spans, lookback, horizon, starts, numbers, seasons)
 
 
 class _Ordered:

@@ -95,13 +95,14 @@ class SavedPredictor(Predictor):
         times = torch.tensor([step_number(origin.start) for origin in origins])
         numbers = {item: number for number, item in enumerate(self.saved.scaling)}
         series = torch.tensor([numbers.get(origin.item_id or "", -1) for origin in origins])
-        windows = empty_future(past, mask, self.prediction_length, times, series).to(model.device)
+        seasons = self.saved.shape.seasons
+        windows = empty_future(past, mask, self.prediction_length, times, series, seasons)
         seeds = [window_seed(request.seed, origin.item_id, origin.start) for origin in origins]
         draws = Draws(request.samples, seeds, request.steps)
         if request.mode == "point":
-            outlook = model.centred(windows, draws)
+            outlook = model.centred(windows.to(model.device), draws)
         else:
-            outlook = model.outlook(windows, draws, request.quantiles)
+            outlook = model.outlook(windows.to(model.device), draws, request.quantiles)
         _check_finite(outlook, origins)
         restored = outlook.restored(self._restoring(origins))
         for number, origin in enumerate(origins):
@@ -280,11 +281,6 @@ def check_table(saved: SavedModel, table: Table) -> list[str]:
                 f"{table.path}: {name}{rows} rows, the model reads {config.lookback} and needs "
                 f"{minimum} at least; add rows{others}"
             )
-        if rows < config.lookback:
-            decisions.append(
-                f"{name}{rows} rows where the model reads {config.lookback}: the missing ones are "
-                "masked"
-            )
         recent = series.values[-config.lookback :]
         if np.isnan(recent).all(axis=0).any():
             column = table.names[int(np.argmax(np.isnan(recent).all(axis=0)))]
@@ -297,12 +293,22 @@ def check_table(saved: SavedModel, table: Table) -> list[str]:
         if scale is not None:
             order = [table.names.index(channel) for channel in schema.names]
             scale.check(recent[:, order], f"{table.path}: {name}".rstrip(": "), schema.names)
-        missing = int(np.isnan(recent).sum())
-        if missing:
-            decisions.append(
-                f"{name}{missing} missing values in the rows that the model reads: masked"
-            )
+        decisions += [f"{name}{found}" for found in _put_in(saved, recent)]
     return decisions
+
+
+def _put_in(saved: SavedModel, recent: NDArray[np.float64]) -> list[str]:
+    """What the model reads besides the values (n, K) of a series, and what that costs."""
+    lookback, missing = saved.config.data.lookback, int(np.isnan(recent).sum())
+    found = [f"{len(recent)} rows where the model reads {lookback}"] * (len(recent) < lookback)
+    found += [f"{missing} missing values in the rows that the model reads"] * bool(missing)
+    if not found:
+        return []
+    seen = saved.held_out.seen
+    if seen is None:
+        return [f"{' and '.join(found)}: put in"]
+    factor = float(seen.factors(observed(context(recent, lookback)[None])[1]).max())
+    return [f"{' and '.join(found)}: put in, intervals up to {factor:.2f} times as wide"]
 
 
 def in_model_order(saved: SavedModel, table: Table) -> Table:

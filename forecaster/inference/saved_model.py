@@ -33,7 +33,8 @@ from forecaster.inference.custom_code import custom_code, store_custom_code, tru
 from forecaster.models.base import Forecaster, Shape, Streamable, shape_of
 from forecaster.models.conformal import Conformal
 from forecaster.models.held_out import HeldOut
-from forecaster.models.residual_paths import ResidualPaths, with_paths
+from forecaster.models.residual_paths import ResidualPaths, in_service
+from forecaster.models.seen import Seen, Widened
 from forecaster.tracking.provenance import versions
 
 FORMAT = 2
@@ -96,7 +97,7 @@ class SavedModel:
 
     def __post_init__(self) -> None:
         if self.rate == 1:
-            object.__setattr__(self, "model", with_paths(self.model, self.held_out, self.shape))
+            object.__setattr__(self, "model", in_service(self.model, self.held_out, self.shape))
 
     @property
     def shape(self) -> Shape:
@@ -107,16 +108,23 @@ class SavedModel:
     @property
     def core(self) -> Forecaster:
         """The model itself, without the intervals or samples made of its errors."""
-        model = self.model
+        model = self._unwidened
         return model.model if isinstance(model, Conformal | ResidualPaths) else model
+
+    @property
+    def draws_errors(self) -> bool:
+        """Whether its samples are made of its errors on validation."""
+        return isinstance(self._unwidened, ResidualPaths)
+
+    @property
+    def _unwidened(self) -> Forecaster:
+        return self.model.model if isinstance(self.model, Widened) else self.model
 
     def around(self, state: Forecaster) -> Forecaster:
         """A streaming state of the core, with the intervals or samples that this model has."""
-        if isinstance(self.model, Conformal):
+        if isinstance(self._unwidened, Conformal):
             state = Conformal(state, self.held_out, len(self.scaling))
-        elif isinstance(self.model, ResidualPaths):
-            state = ResidualPaths(state, self.held_out, self.shape)
-        return state.to(self.core.device).eval()
+        return in_service(state.to(self.core.device).eval(), self.held_out, self.shape)
 
     def resampled(self, rate: int) -> "SavedModel":
         """The same weights at ``rate`` times the interval, with a lookback of the same duration."""
@@ -250,7 +258,9 @@ def _write_tensors(folder: Path, model: Forecaster, errors: HeldOut) -> None:
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }
     safetensors.torch.save_file(weights, folder / "weights.safetensors")
-    calibration = {name: value.contiguous() for name, value in vars(errors).items()}
+    tensors = {"errors": errors.errors, "times": errors.times, "owners": errors.owners}
+    tensors |= {} if errors.seen is None else errors.seen.tensors()
+    calibration = {name: value.contiguous() for name, value in tensors.items()}
     safetensors.torch.save_file(calibration, folder / "calibration.safetensors")
 
 
@@ -364,7 +374,7 @@ def _read_errors(folder: Path, config: Config, schema: Schema, series: int) -> H
             raise RuntimeError("times or series of errors that are not there")
         if ((owners < -1) | (owners >= series)).any():
             raise RuntimeError("an error of an unknown series")
-        return HeldOut(errors, times, owners)
+        return HeldOut(errors, times, owners, Seen.of(saved, config.data.horizon))
 
 
 def _read_weights(folder: Path, config: Config, schema: Schema, series: int) -> Forecaster:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from forecaster.data.holes import fill
 from forecaster.data.rows import Row
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
@@ -51,8 +52,8 @@ class _SeriesState:
         self.start = table.start(history) + len(history.values)
         core = saved.core
         self.device = core.device
-        window = context(self.scale.apply(history.values), saved.config.data.lookback)
-        past, mask = observed(window[None])
+        self.window = context(self.scale.apply(history.values), saved.config.data.lookback)
+        past, mask = fill(*observed(self.window[None]), saved.shape.seasons)
         with torch.no_grad():
             self.state: StreamingState = _streamable(core).stream(
                 past.to(self.device), mask.to(self.device)
@@ -104,8 +105,10 @@ class _SeriesState:
 
     @torch.no_grad()
     def _step(self, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:
-        row, mask = observed(self.scale.apply(values[None]))
+        scaled = self.scale.apply(values[None])
+        row, mask = observed(scaled)
         self.state.update(row.to(self.device), mask.to(self.device))
+        self.window = np.concatenate([self.window[:, 1:], scaled.T], axis=1)
         self.last, self.start = self._next(), self.start + 1
 
     def _next(self) -> pd.Timestamp:
@@ -116,9 +119,8 @@ class _SeriesState:
 
     def forecast(self, request: PredictionRequest) -> pd.DataFrame:
         """The rows of a forecast; the first column, ``origin``: the time of the last row read."""
-        no_history = np.zeros((1, len(self.order), 1))
         origin = Origin(self.series.item_id or "", self.start, self.scale)
-        forecast = next(self.predictor.forecasts(self.model, no_history, [origin], request))
+        forecast = next(self.predictor.forecasts(self.model, self.window[None], [origin], request))
         grid = [self._next()]
         while len(grid) < self.predictor.prediction_length:
             grid.append(self.table.interval.after(self.series.first, grid[-1]))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from forecaster.config.parts import base_of
 from forecaster.config.schema import DataConfig
+from forecaster.data.holes import fill
 from forecaster.data.intervals import Interval
 from forecaster.data.seasons import seasons_of
 from forecaster.data.windows import Batch, Windows
@@ -221,19 +222,22 @@ def empty_future(
     horizon: int,
     time: Int[Tensor, " B"],
     series: Int[Tensor, " B"] | None = None,
+    seasons: Sequence[int] = (),
 ) -> Batch:
     """A batch of windows whose future is unknown: all zeros, and masked.
 
-    ``series``: see ``Batch`` (None: series that were not in the training).
+    ``series``: see ``Batch`` (None: series that were not in the training). ``seasons``: those by
+    which missing values of the history are put in.
     """
     future = past.new_zeros((*past.shape[:2], horizon))
     index = torch.arange(len(past), device=past.device)
     known = torch.full_like(index, -1) if series is None else series
-    return Batch(past, past_mask, future, future, index, time, known)
+    whole, mask = fill(past, past_mask, seasons)
+    return Batch(whole, mask, future, future, index, time, known, past_mask)
 
 
 def with_label(batch: Batch, label: int) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:
     """y* and its mask: the last ``label`` steps of the history, then the future (M = P + H)."""
     start = batch.past.shape[2] - label
     target = torch.cat([batch.past[..., start:], batch.future], dim=2)
-    return target, torch.cat([batch.past_mask[..., start:], batch.future_mask], dim=2)
+    return target, torch.cat([batch.observed[..., start:], batch.future_mask], dim=2)

@@ -1,6 +1,6 @@
 """The errors of a point forecast on windows that the model was not trained on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster
 from forecaster.models.out_of_sample import excess
 from forecaster.models.seeds import window_seeds
+from forecaster.models.seen import Seen, measured
 
 # the largest number of windows: enough for levels of a thousandth
 MAX_WINDOWS = 1000
@@ -26,12 +27,14 @@ class HeldOut:
     """Errors (n, K, H) in z-scores, nan where the truth is missing.
 
     ``times`` (n,): the first periods of their windows; ``owners`` (n,): the numbers of the series
-    in the training. Those of a model saved before they were kept are unknown.
+    in the training. Those of a model saved before they were kept are unknown. ``seen``: how much
+    larger they are of short and holed histories, None if that was not measured.
     """
 
     errors: Float[Tensor, "n K H"]
     times: Int[Tensor, " n"]
     owners: Int[Tensor, " n"]
+    seen: Seen | None = None
 
     @staticmethod
     def of(errors: Float[Tensor, "n K H"]) -> "HeldOut":
@@ -61,6 +64,12 @@ def held_out_errors(
     return HeldOut(torch.cat(errors), torch.cat(times), torch.cat(owners))
 
 
+def calibration(model: Forecaster, problem: Problem, settings: TrainerConfig) -> HeldOut:
+    """The errors on validation windows, and how they grow with what is missing of the histories."""
+    errors = held_out_errors(model, problem, settings)
+    return replace(errors, seen=measured(model, problem, settings))
+
+
 def errors_after(
     before: HeldOut, model: Forecaster, problem: Problem, settings: TrainerConfig
 ) -> HeldOut:
@@ -73,4 +82,5 @@ def errors_after(
         excess(ours.errors, before.errors) * torch.cat([ours.errors, newest.errors]),
         torch.cat([ours.times, newest.times]),
         torch.cat([ours.owners, newest.owners]),
+        before.seen,
     )

@@ -38,7 +38,7 @@ class SeasonalNaive(PointForecaster):
         """The forecast; the last observed value if the lookback is shorter than the season."""
         lookback = batch.past.shape[2]
         times = torch.arange(1, lookback + 1, device=batch.past.device, dtype=batch.past.dtype)
-        newest = (batch.past_mask * times).argmax(2, keepdim=True)
+        newest = (batch.observed * times).argmax(2, keepdim=True)
         length = self.season if self.season <= lookback else 1
         season = batch.past.gather(2, newest).repeat(1, 1, length)  # (B, K, season)
         for first in range(
@@ -46,7 +46,7 @@ class SeasonalNaive(PointForecaster):
         ):  # newer values replace older ones
             values = batch.past[..., first : first + self.season]
             season = torch.where(
-                batch.past_mask[..., first : first + self.season] > 0, values, season
+                batch.observed[..., first : first + self.season] > 0, values, season
             )
         return season.repeat(1, 1, -(-self.horizon // length))[..., : self.horizon]
 

@@ -11,6 +11,7 @@ from forecaster.diffusion.drawing import Draws, generator
 from forecaster.models.base import Forecaster, Shape
 from forecaster.models.bootstrap.bank import ResidualBank
 from forecaster.models.held_out import HeldOut
+from forecaster.models.seen import Widened
 
 # the fewest error paths that are a distribution
 FEWEST = 2
@@ -60,8 +61,10 @@ class ResidualPaths(Forecaster):
         self.model.check_steps(steps)
 
 
-def with_paths(model: Forecaster, held_out: HeldOut, shape: Shape) -> Forecaster:
-    """The model itself if it has a distribution, or too few errors to draw from."""
-    if model.distribution != "none" or len(held_out.errors) < FEWEST:
+def in_service(model: Forecaster, held_out: HeldOut, shape: Shape) -> Forecaster:
+    """The model with samples, if it has none and there are errors, as wide as histories ask for."""
+    if isinstance(model, Widened):
         return model
-    return ResidualPaths(model, held_out, shape).to(model.device).eval()
+    if model.distribution == "none" and len(held_out.errors) >= FEWEST:
+        model = ResidualPaths(model, held_out, shape).to(model.device).eval()
+    return model if held_out.seen is None else Widened(model, held_out.seen)

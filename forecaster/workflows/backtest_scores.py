@@ -17,8 +17,9 @@ from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode, Scoring, score_windows
 from forecaster.models.base import Forecaster, shape_of
-from forecaster.models.held_out import held_out_errors
-from forecaster.models.residual_paths import with_paths
+from forecaster.models.held_out import calibration
+from forecaster.models.residual_paths import in_service
+from forecaster.models.seen import Widened, measured
 from forecaster.tracking import labels
 from forecaster.training.fit import OutOfTimeError, fit, new_model, window_data
 from forecaster.training.limit import Limit
@@ -206,9 +207,9 @@ def _trained(config: Config, problem: Problem, refit: _Refit) -> Forecaster:
     if stopped:
         progress.say(f"time limit: {', '.join(stopped)} stopped; used are the best weights so far")
     if model.distribution != "none":
-        return model
+        return Widened(model, measured(model, problem, config.trainer))
     shape = shape_of(config.data, problem.table.interval, problem.channels, len(problem.table))
-    return with_paths(model, held_out_errors(model, problem, config.trainer), shape)
+    return in_service(model, calibration(model, problem, config.trainer), shape)
 
 
 def frame_of(scores: Mapping[str, Scores], field: Field) -> pd.DataFrame:

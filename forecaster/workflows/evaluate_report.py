@@ -185,7 +185,7 @@ def _panels(scores: WindowScores, prepared: Prepared) -> list[Panel]:
     point = scored.outlook.point
     ends = interval_ends(scored) if scoring.mode == "probabilistic" else None
     past, y = (
-        torch.where(batch.past_mask > 0, units.restore(batch.past, batch.index), torch.nan),
+        torch.where(batch.observed > 0, units.restore(batch.past, batch.index), torch.nan),
         torch.where(scored.mask > 0, scored.y, torch.nan),
     )
     worst_channels = (

@@ -21,7 +21,6 @@ from forecaster.evaluation.score import Mode, Scoring
 from forecaster.inference.inputs import read_input
 from forecaster.inference.predictor import check_schema, in_model_order
 from forecaster.inference.saved_model import SavedModel
-from forecaster.models.residual_paths import ResidualPaths
 from forecaster.workflows.evaluate_report import Prepared
 
 
@@ -66,7 +65,7 @@ def prepare(
             "coverage here is that of the "
             "calibration and says nothing about new data; see --split test"
         )
-    own_errors = isinstance(saved.model, ResidualPaths) and options.mode != "point"
+    own_errors = saved.draws_errors and options.mode != "point"
     if own_errors and options.split == "validation":
         notify(
             "the samples are made of the errors on these very windows (of those that do not "

@@ -16,8 +16,8 @@ from forecaster.inference.saved_model import SavedModel, load_model, save_model
 from forecaster.io.atomic import whole_folder
 from forecaster.io.output_tables import table_bytes
 from forecaster.models.base import Forecaster, shape_of
-from forecaster.models.held_out import HeldOut, errors_after, held_out_errors
-from forecaster.models.residual_paths import with_paths
+from forecaster.models.held_out import HeldOut, calibration, errors_after
+from forecaster.models.residual_paths import in_service
 from forecaster.models.selected import selections
 from forecaster.reporting import description, summary
 from forecaster.reporting.plots import plot_forecast, recent_history
@@ -175,9 +175,9 @@ def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
     config = fitted.config.model_copy(update={"trainer": selection.settings})
     validation = score_split(model, problem, config, "validation", progress)
     # the samples of a point model are made of its errors on validation
-    errors = held_out_errors(model, problem, _calibration(fitted, selection))
+    errors = calibration(model, problem, _calibration(fitted, selection))
     shape = shape_of(config.data, problem.table.interval, problem.channels, len(problem.table))
-    model = with_paths(model, errors, shape)
+    model = in_service(model, errors, shape)
     test = score_split(model, problem, config, "test", progress)
     naive = score_naive(model, problem, config.trainer)
     progress.skip("scoring")

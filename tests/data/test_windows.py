@@ -50,14 +50,16 @@ def test_series_of_unequal_length_do_not_run_into_each_other() -> None:
     from_short = batch.future[:, 0, 0] < 1000
     assert from_short.any()
     assert (~from_short).any()
-    # a padded history is missing where the series had not begun, and counts up to the target
+    # a history is not observed where the series had not begun, and counts up to the target
     # elsewhere
     for past, mask, future in zip(
-        batch.past[from_short, 0], batch.past_mask[from_short, 0], batch.future[from_short, 0]
+        batch.past[from_short, 0], batch.observed[from_short, 0], batch.future[from_short, 0]
     ):
         t = int(future[0])
         assert mask.tolist() == [0.0] * (8 - t) + [1.0] * t
-        assert past.tolist() == [0.0] * (8 - t) + list(range(t))
+        assert past[8 - t :].tolist() == list(range(t))
+        assert (past >= 0).all()
+        assert (past < t).all()
     assert (batch.past[~from_short] >= 1000).all()
     assert batch.past_mask[~from_short].all()
 
@@ -76,7 +78,7 @@ def test_a_training_window_has_its_whole_history_where_there_is_one(rows: int) -
 def test_a_short_series_keeps_half_of_what_there_is_as_history(rows: int) -> None:
     """What there is before the last horizon, halved, is the shortest history; one row at least."""
     windows = cut_windows([counting(rows)], [Borders(rows, rows, rows)], "train", 10, 4, [0])
-    known = windows[torch.arange(len(windows))].past_mask[:, 0].sum(1).tolist()
+    known = windows[torch.arange(len(windows))].observed[:, 0].sum(1).tolist()
     room = rows - 4
     assert known == list(range(max(room // 2, 1), room + 1))
     assert max(known) < 10
@@ -86,7 +88,8 @@ def test_the_first_window_of_any_part_has_a_row_before_it() -> None:
     windows = Windows([counting(9)], [(0, 9)], 3, 2, [0])
     assert windows.rows.tolist() == [1, 2, 3, 4, 5, 6, 7]
     batch = windows[torch.tensor([0])]
-    assert batch.past_mask[0, 0].tolist() == [0, 0, 1]
+    assert batch.observed[0, 0].tolist() == [0, 0, 1]
+    assert batch.past[0, 0].tolist() == [0, 0, 0]
     assert batch.future[0, 0].tolist() == [1, 2]
 
 
@@ -109,7 +112,7 @@ def test_a_batch_moves_as_one() -> None:
     batch = windows[torch.arange(5)]
     moved = batch.to("cpu", torch.float64)
     assert len(moved) == 5
-    for name in ("past", "past_mask", "future", "future_mask"):
+    for name in ("past", "past_mask", "future", "future_mask", "observed"):
         assert torch.equal(getattr(moved, name), getattr(batch, name).double())
     assert torch.equal(moved.index, batch.index)
     assert torch.equal(moved.time, batch.time)
@@ -124,14 +127,16 @@ def test_evenly_spaced_numbers_are_the_nearest_ones() -> None:
     assert evenly_spaced(3, None).tolist() == [0, 1, 2]
 
 
-def test_missing_values_become_mask() -> None:
+def test_missing_values_are_told_and_put_in() -> None:
     values = counting(40, 1)
     values[[5, 12], 0] = np.nan
     windows = cut_windows([values], [Borders(40, 40, 40)], "train", 10, 4, [0])
     batch = windows[torch.tensor([0])]  # history 0…9, future 10…13
-    assert batch.past_mask[0, 0].tolist() == [1.0] * 5 + [0.0] + [1.0] * 4
+    assert batch.observed[0, 0].tolist() == [1.0] * 5 + [0.0] + [1.0] * 4
+    assert batch.past_mask.all()
+    assert batch.past[0, 0, 5] == pytest.approx(5, abs=0.01)  # 0, 1, … is nearly a random walk
     assert batch.future_mask[0, 0].tolist() == [1.0, 1.0, 0.0, 1.0]
-    assert batch.past[0, 0, 5] == batch.future[0, 0, 2] == 0
+    assert batch.future[0, 0, 2] == 0
 
 
 def test_an_epoch_visits_every_window_once_in_an_order_of_its_own() -> None:

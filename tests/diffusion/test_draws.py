@@ -109,7 +109,9 @@ def test_what_a_window_draws_does_not_depend_on_how_the_walk_is_cut() -> None:
         torch.testing.assert_close(
             model.sample(seen, Draws(5, [3, 4, 5], budget=budget)), whole, rtol=1e-4, atol=1e-5
         )
-    alone = replace(seen, **{name: value[1:2] for name, value in vars(seen).items()})
+    alone = replace(
+        seen, **{name: value[1:2] for name, value in vars(seen).items() if value is not None}
+    )
     torch.testing.assert_close(model.sample(alone, Draws(5, [4])), whole[1:2], rtol=1e-4, atol=1e-5)
 
 

@@ -10,7 +10,7 @@ from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster, Shape, empty_future
 from forecaster.models.held_out import HeldOut
-from forecaster.models.residual_paths import ResidualPaths, with_paths
+from forecaster.models.residual_paths import ResidualPaths, in_service
 
 K, H, SEASON = 2, 3, 7
 SHAPE = Shape(channels=K, lookback=4, horizon=H, season=SEASON, series=2)
@@ -97,9 +97,9 @@ def test_errors_of_no_known_time_are_all_drawn() -> None:
 
 def test_only_point_models_with_two_errors_or_more_are_given_samples() -> None:
     point, two = seasonal_naive(1, H), errors_of([1.0, 2.0], [0, 1], [0, 0])
-    found = with_paths(point, two, SHAPE)
+    found = in_service(point, two, SHAPE)
     assert isinstance(found, ResidualPaths)
     assert not found.training
     assert found.centre == "mean"
-    assert with_paths(found, two, SHAPE) is found
-    assert with_paths(point, errors_of([1.0], [0], [0]), SHAPE) is point
+    assert in_service(found, two, SHAPE) is found
+    assert in_service(point, errors_of([1.0], [0], [0]), SHAPE) is point
