@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from forecaster.data.missing import is_missing
+
 _HEAD = 20
 _AT_ONCE = 65_536  # cells made into Python strings at once
 
@@ -47,6 +49,11 @@ class Text(Sequence[str]):
     def head(self) -> list[str]:
         """The first cells."""
         return self[:_HEAD]
+
+    @cached_property
+    def present(self) -> list[str]:
+        """Those of the first cells that are not missing."""
+        return [cell for cell in self.head if not is_missing(cell)]
 
     @cached_property
     def first(self) -> str:

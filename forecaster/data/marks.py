@@ -17,7 +17,7 @@ from forecaster.errors import UserError
 
 MARKS = {".": "point", ",": "comma", "'": "apostrophe", " ": "space"}
 _SPACES = " \u00a0\u202f\u2009\u2007"
-_SIGN = "[+-]?"
+SIGN = "[+-]?"
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _DIGITS = (
     rf"(?:(?:\d{{1,3}}(?:[.,'’{_SPACES}]\d{{3}})+|\d{{1,2}}(?:,\d{{2}})+,\d{{3}}|\d+)(?:[.,]\d*)?"
@@ -60,7 +60,7 @@ class NumberStyle:
             whole += rf"|\d{{1,3}}(?:{thousands}\d{{3}})+"
             whole += r"|\d{1,2}(?:,\d{2})+,\d{3}" if thousands == "," else ""
         number = rf"(?:{whole})(?:{decimal}\d*)?|{decimal}\d+" if decimal else whole
-        return f"^{_SIGN}(?:{number}){_EXPONENT}$"
+        return f"^{SIGN}(?:{number}){_EXPONENT}$"
 
     @property
     def in_words(self) -> str:
@@ -172,8 +172,8 @@ def evidence(bare: Cells) -> Evidence:
             thousands[mark] = row
         if mark in decimal or mark in thousands:
             continue
-        row = find(bare, rf"^{_SIGN}[1-9]\d{{0,2}}{re.escape(mark)}\d\d0$")
-        if row is not None and find(bare, rf"^{_SIGN}[1-9]\d\d$") is not None:
+        row = find(bare, rf"^{SIGN}[1-9]\d{{0,2}}{re.escape(mark)}\d\d0$")
+        if row is not None and find(bare, rf"^{SIGN}[1-9]\d\d$") is not None:
             weak[mark] = row
         else:
             unproven[mark] = occurs
@@ -185,7 +185,7 @@ def proves_decimal(mark: str) -> str:
     """A regular expression of bare numbers in which ``mark`` can be decimal only."""
     m, others = re.escape(mark), _others(mark)
     digits = rf"\d*{m}(?:\d{{0,2}}|\d{{4,}})|(?:0\d*|\d{{4,}})?{m}\d+|.*[{others}]\d{{3}}{m}\d*"
-    return rf"^{_SIGN}(?:{digits})$|{m}\d*[eE]"
+    return rf"^{SIGN}(?:{digits})$|{m}\d*[eE]"
 
 
 def _proves_thousands(mark: str) -> str:

@@ -12,6 +12,7 @@ from forecaster.data.cells import Text
 from forecaster.data.digits import shortest
 from forecaster.data.marks import (
     MARKS,
+    SIGN,
     Evidence,
     NumberStyle,
     are_numbers,
@@ -92,15 +93,20 @@ def read_written(
 def read_alike(column: Text, codes: Codes, style: NumberStyle) -> Written | None:
     """Read a column in the style of another one, if it proves that mark, too; None if it does not.
 
-    A cell that proves another mark does not fit the style. Units are not tried.
+    A cell that proves another mark does not fit the style, and where that has no thousands, no cell
+    may look as if it had. Units are not tried.
     """
-    if not style.decimal or not style.thousands or style.unit:
+    if not style.decimal or style.unit:
         return None
     missing = codes.usual(column.arrow)
     fits = pc.or_(missing, pc.match_substring_regex(column.arrow, style.pattern))
     if not pc.all(fits).as_py() or find(column.arrow, proves_decimal(style.decimal)) is None:
         return None
-    shown = pc.index(pc.match_substring(column.arrow, style.thousands), True).as_py()
+    shown = -1
+    if style.thousands:
+        shown = pc.index(pc.match_substring(column.arrow, style.thousands), True).as_py()
+    elif find(column.arrow, rf"^{SIGN}\d{{1,3}}{re.escape(style.decimal)}\d{{3}}$") is not None:
+        return None
     cells = pc.if_else(missing, "nan", style.plain(column.arrow))
     values, example = cells.cast(pa.float64()).to_numpy(), ""
     if shown >= 0:

@@ -91,8 +91,9 @@ def _as_text(value: object) -> str:
 
 def _first_values(column: Text) -> list[str]:
     """The values among the first cells, or the first values at all."""
-    present = [cell for cell in column.head if not is_missing(cell)]
-    return present or [cell for cell in column.distinct()[0][:_PROBE] if not is_missing(cell)]
+    return column.present or [
+        cell for cell in column.distinct()[0][:_PROBE] if not is_missing(cell)
+    ]
 
 
 def starts_whole(column: Column) -> bool:

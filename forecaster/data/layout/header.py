@@ -92,9 +92,12 @@ def _kind_of(column: Column, given: Columns) -> Kind:
         return "time"
     if isinstance(column, np.ndarray):
         return "number"
-    present = [cell for cell in column.head if not is_missing(cell)]
-    kinds = {_kind(cell) for cell in present}
-    if kinds - {"number"} and is_time(present[0], given) and looks_like_time("", column, given):
+    kinds = {_kind(cell) for cell in column.present}
+    if (
+        kinds - {"number"}
+        and is_time(column.present[0], given)
+        and looks_like_time("", column, given)
+    ):
         return "time"
     return kinds.pop() if len(kinds) == 1 else "text" if kinds else "blank"
 

@@ -57,9 +57,9 @@ def find_values(
     """
     rest = [name for name in raw.columns if name not in {*times, *items}]
     words = [name for name in rest if is_words(raw.columns[name])]
-    left_out = {}
+    left_out, codes = {}, Codes(columns.missing or ())
     for name in rest:
-        if name not in wanted and _is_empty(raw.columns[name], columns):
+        if name not in wanted and _is_empty(raw.columns[name], codes):
             left_out[name] = EMPTY
         elif _holds_times(raw.columns[name], name in words, columns):
             left_out[name] = TIMES
@@ -79,10 +79,12 @@ def find_values(
     return Values(targets, left_out)
 
 
-def _is_empty(column: Column, columns: Columns) -> bool:
+def _is_empty(column: Column, codes: Codes) -> bool:
     """Whether all values of a column are missing."""
     if isinstance(column, Text):
-        return bool(pc.all(Codes(columns.missing or ()).any(column.arrow)).as_py())
+        if column.first.lower() not in codes.folded:
+            return False
+        return bool(pc.all(codes.any(column.arrow)).as_py())
     return bool(pd.isna(column).all())
 
 
