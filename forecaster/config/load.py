@@ -107,6 +107,8 @@ def check_config(content: Mapping[str, Any], source: str, trust: Trust = NO_TRUS
     """Validate a configuration, with the first fault as UserError. ``trust``: in custom parts."""
     try:
         return Config.model_validate(content, context=trust)
+    except RecursionError as error:
+        raise UserError(f"{source}: nested too deeply; correct it") from error
     except ValidationError as error:
         fault = error.errors()[0]
     key, section = _locate(content, fault["loc"], trust)

@@ -84,7 +84,7 @@ def _limits(marks: Any) -> str:
         m for mark in marks for m in (mark.metadata if isinstance(mark, FieldInfo) else [mark])
     ]
     bounds = [
-        f" {sign} {getattr(mark, name):g}"
+        f" {sign} {getattr(mark, name):.10g}"
         for mark in inner
         for name, sign in _BOUNDS.items()
         if hasattr(mark, name)

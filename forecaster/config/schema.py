@@ -11,6 +11,9 @@ from forecaster.config.parts import ForecasterPart
 from forecaster.config.sections import Codes, Fraction, Joined, Names, Positive, Section, nearest
 from forecaster.errors import UserError
 
+Window = Annotated[int, Field(gt=0, le=100_000)]  # in steps
+MOST_SAMPLES = 10_000
+
 
 class Columns(Section):
     """The roles of a file's columns, and the policies for gaps and duplicates.
@@ -66,8 +69,8 @@ class DataConfig(Columns):
 
     csv: str | None = None
     dataset: str | None = None
-    horizon: Positive = 96
-    lookback: Positive = 336
+    horizon: Window = 96
+    lookback: Window = 336
     seasons: (
         Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_check_seasons)] | None
     ) = None
@@ -118,7 +121,7 @@ class TrainerConfig(Section):
     max_steps: Positive | None = None
     epoch_batches: Positive | None = None
     stage_batches: Positive | None = None
-    batch_size: Positive = 32
+    batch_size: Annotated[int, Field(gt=0, le=65_536)] = 32
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     stage_learning_rate: Annotated[float, Field(gt=0)] | None = None
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -127,10 +130,10 @@ class TrainerConfig(Section):
     gradient_clip: Annotated[float, Field(ge=0)] = 0.0
     validation_windows: Positive | None = None
     point_windows: Positive | None = None
-    score_windows: Annotated[int, Field(ge=0)] = 32
-    score_samples: Annotated[int, Field(ge=2)] = 100
+    score_windows: Annotated[int, Field(ge=0, le=1_000_000)] = 32
+    score_samples: Annotated[int, Field(ge=2, le=MOST_SAMPLES)] = 100
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    devices: Positive = 1
+    devices: Annotated[int, Field(gt=0, le=1_024)] = 1
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     refit: Literal["auto", "all", "none"] = "auto"
 

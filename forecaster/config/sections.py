@@ -6,9 +6,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Positive = Annotated[int, Field(gt=0)]
+# with bounds, so that no configuration takes all memory or time
+Positive = Annotated[int, Field(gt=0, le=1_000_000)]
+Size = Annotated[int, Field(gt=0, le=4_096)]  # of a layer; of steps of a diffusion
+StateSize = Annotated[int, Field(gt=0, le=256)]  # whose matrix is diagonalised
+Depth = Annotated[int, Field(gt=0, le=64)]  # in layers
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Even = Annotated[int, Field(gt=0, multiple_of=2)]
+Even = Annotated[int, Field(gt=0, le=4_096, multiple_of=2)]
 Weight = Annotated[float, Field(ge=0)]
 
 

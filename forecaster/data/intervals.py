@@ -169,6 +169,17 @@ def parse_interval(alias: str, option: str = "freq") -> Interval:
     return interval
 
 
+def read_interval(alias: str) -> Interval:
+    """The interval of an alias as it was saved; raises ValueError for another."""
+    try:
+        if not alias.startswith(EXCHANGE):
+            return parse_interval(alias)
+        trading_day(alias.removeprefix(EXCHANGE))
+        return Interval(alias)
+    except (AttributeError, UserError) as error:
+        raise ValueError(f"the interval {alias!r}") from error
+
+
 def find_interval(series: Sequence[pd.DatetimeIndex]) -> Interval | None:
     """The interval of sorted, unique times, common to all series; None without two times."""
     steps = np.concatenate([np.diff(stamps.to_numpy(np.int64)) for stamps in series])

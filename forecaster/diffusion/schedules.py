@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from forecaster.config.parts import register
-from forecaster.config.sections import PartConfig, Positive
+from forecaster.config.sections import PartConfig, Size
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class BridgeConfig(PartConfig):
     """S²DBM's Brownian bridge from the prior forecast to the data, in ``steps`` = T steps."""
 
     name: Literal["bridge"] = "bridge"
-    steps: Positive = 50
+    steps: Size = 50
 
 
 @register("schedule", BridgeConfig)
@@ -51,7 +51,7 @@ class DDPMConfig(PartConfig):
     """
 
     name: Literal["ddpm"] = "ddpm"
-    steps: Positive = 50
+    steps: Size = 50
     betas: Literal["quadratic", "linear", "cosine"] = "quadratic"
     first: Annotated[float, Field(gt=0, lt=1)] = 1e-4
     last: Annotated[float, Field(gt=0, lt=1)] = 0.5

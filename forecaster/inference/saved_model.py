@@ -8,33 +8,38 @@ calibration of the one that was fitted without the newest rows and scored on the
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import safetensors
 import safetensors.torch
 import torch
 from pydantic import ValidationError
 
 from forecaster.config.load import check_config, dump_content, read_yaml
-from forecaster.config.parts import build
 from forecaster.config.schema import Config, DataConfig
-from forecaster.data.intervals import Interval
+from forecaster.data.intervals import Interval, read_interval
 from forecaster.data.problem import Problem
 from forecaster.data.seasons import slower
 from forecaster.data.splits import Scaling
 from forecaster.errors import UserError
 from forecaster.inference.custom_code import custom_code, store_custom_code, trust_of
+from forecaster.inference.tensor_files import (
+    as_damaged,
+    check_sizes,
+    numbers_in,
+    read_sizes,
+    read_tensors,
+)
 from forecaster.models.base import Forecaster, Shape, Streamable, shape_of
 from forecaster.models.conformal import Conformal
 from forecaster.models.held_out import HeldOut
 from forecaster.models.residual_paths import ResidualPaths, in_service
 from forecaster.models.seen import Seen, Widened
+from forecaster.models.size import LARGEST, build_model
 from forecaster.tracking.provenance import versions
 
 FORMAT = 2
@@ -47,6 +52,8 @@ FILES = (
     "metadata.json",
 )
 HELD_OUT = "held_out"
+_LONGEST = 64 << 20  # bytes of a JSON file
+_SPARE = 1 << 20  # numbers that a model may need while it is built
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ class Schema:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Schema":
         """The schema of ``schema.json``."""
-        names, interval = tuple(content["columns"]), Interval(content["interval"])
+        names, interval = tuple(content["columns"]), read_interval(content["interval"])
         return cls(names, content["layout"], interval, content.get("dates"))
 
 
@@ -270,6 +277,8 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
+        if path.stat().st_size > _LONGEST:
+            raise ValueError(f"longer than {_LONGEST} bytes")
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: damaged ({error}); train or copy the model again") from error
@@ -359,11 +368,12 @@ def load_model(
 
 
 def _read_errors(folder: Path, config: Config, schema: Schema, series: int) -> HeldOut:
-    with _as_damaged(folder / "calibration.safetensors") as path:
-        saved = safetensors.torch.load_file(path, device="cpu")
+    with as_damaged(folder / "calibration.safetensors") as path:
+        sizes = read_sizes(path)["errors"]
+        if sizes[1:] != (len(schema.names), config.data.horizon):
+            raise RuntimeError(f"errors of sizes {sizes}")
+        saved = read_tensors(path)
         errors = saved["errors"]
-        if errors.shape[1:] != (len(schema.names), config.data.horizon):
-            raise RuntimeError(f"errors of shape {tuple(errors.shape)}")
         if errors.isinf().any():
             raise RuntimeError("an error is not finite")
         if "times" not in saved:
@@ -379,25 +389,14 @@ def _read_errors(folder: Path, config: Config, schema: Schema, series: int) -> H
 
 def _read_weights(folder: Path, config: Config, schema: Schema, series: int) -> Forecaster:
     """The model with its weights, on the CPU, frozen."""
-    with _as_damaged(folder / "weights.safetensors") as path:
+    with as_damaged(folder / "weights.safetensors") as path:
+        sizes = read_sizes(path)
         shape = shape_of(config.data, schema.interval, len(schema.names), series)
-        model = build(config.model, shape)
-        tensors = safetensors.torch.load_file(path, device="cpu")
+        model = build_model(config.model, shape, min(LARGEST, _SPARE + 2 * numbers_in(sizes)))
+        check_sizes(sizes, model.state_dict())
+        tensors = read_tensors(path)
         model.load_state_dict(tensors)
         for name, tensor in tensors.items():
             if not tensor.isfinite().all():
                 raise RuntimeError(f"'{name}' holds a number that is not finite")
-        assert isinstance(model, Forecaster)
         return model.requires_grad_(False)
-
-
-@contextmanager
-def _as_damaged(path: Path) -> Iterator[Path]:
-    """Report any fault of a tensor file as a UserError."""
-    try:
-        yield path
-    except (safetensors.SafetensorError, OSError, RuntimeError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{path}: damaged or of another model ({reason}); train or copy the model again"
-        ) from error

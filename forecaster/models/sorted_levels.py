@@ -7,7 +7,7 @@ from pydantic import AfterValidator
 from torch import Tensor
 
 from forecaster.config.parts import register
-from forecaster.config.sections import PartConfig, Positive
+from forecaster.config.sections import PartConfig, Size
 from forecaster.data.windows import Batch
 from forecaster.models.base import Shape, masked_mean, with_label
 from forecaster.models.levels import SortedLayers
@@ -34,7 +34,7 @@ class SortedLevelsConfig(PartConfig):
 
     name: Literal["sorted-levels"] = "sorted-levels"
     norm: Norm = "last"
-    levels: Annotated[Positive, AfterValidator(_check_odd)] = 9
+    levels: Annotated[Size, AfterValidator(_check_odd)] = 9
 
 
 @register("forecaster", SortedLevelsConfig)

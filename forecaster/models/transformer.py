@@ -10,7 +10,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from forecaster.config.parts import register
-from forecaster.config.sections import Fraction, PartConfig, Positive
+from forecaster.config.sections import Depth, Fraction, PartConfig, Size
 from forecaster.models.base import Loss, Shape
 from forecaster.models.point import NormalisedForecaster
 from forecaster.networks.layers import TransformerLayer, check_heads
@@ -26,12 +26,12 @@ class TransformerConfig(PartConfig):
     name: Literal["transformer"] = "transformer"
     norm: Norm = "standard"
     loss: Loss = "mse"
-    patch: Positive = 16
-    stride: Positive = 8
-    width: Positive = 16
-    layers: Positive = 2
-    heads: Positive = 4
-    feed_forward: Positive = 64
+    patch: Size = 16
+    stride: Size = 8
+    width: Size = 16
+    layers: Depth = 2
+    heads: Size = 4
+    feed_forward: Size = 64
     dropout: Fraction = 0.2
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from forecaster.config.parts import register
-from forecaster.config.sections import Even, Fraction, PartConfig, Positive
+from forecaster.config.sections import Depth, Even, Fraction, PartConfig, Size
 from forecaster.networks.base import DenoisingNetwork, NetworkShape
 from forecaster.networks.layers import StepEmbedding
 
@@ -30,9 +30,9 @@ class ConvolutionConfig(PartConfig):
     """TimeDiff's network: convolutions over time that mix all channels."""
 
     name: Literal["convolution"] = "convolution"
-    width: Positive = 64
-    layers: Positive = 4
-    kernel: Positive = 5
+    width: Size = 64
+    layers: Depth = 4
+    kernel: Size = 5
     step_embedding: Even = 128
     dropout: Fraction = 0.1
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from forecaster.config.parts import register
-from forecaster.config.sections import Even, Fraction, PartConfig, Positive
+from forecaster.config.sections import Depth, Even, Fraction, PartConfig, Size
 from forecaster.networks.base import DenoisingNetwork, NetworkShape
 from forecaster.networks.layers import StepEmbedding
 
@@ -35,8 +35,8 @@ class MixerConfig(PartConfig):
     """Dense layers over a channel's whole path and over the channels, in alternation; cheap."""
 
     name: Literal["mixer"] = "mixer"
-    width: Positive = 128
-    layers: Positive = 2
+    width: Size = 128
+    layers: Depth = 2
     step_embedding: Even = 32
     dropout: Fraction = 0.5
 

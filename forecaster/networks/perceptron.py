@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from forecaster.config.parts import register
-from forecaster.config.sections import PartConfig, Positive
+from forecaster.config.sections import Depth, PartConfig, Size
 from forecaster.networks.base import DenoisingNetwork, NetworkShape
 
 
@@ -32,8 +32,8 @@ class PerceptronConfig(PartConfig):
     """TMDM's network: dense layers over the channels of a time step, gated by the step."""
 
     name: Literal["perceptron"] = "perceptron"
-    width: Positive = 128
-    layers: Positive = 3
+    width: Size = 128
+    layers: Depth = 3
 
 
 @register("network", PerceptronConfig)

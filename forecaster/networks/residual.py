@@ -14,7 +14,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from forecaster.config.parts import register
-from forecaster.config.sections import Even, Fraction, PartConfig, Positive
+from forecaster.config.sections import Depth, Even, Fraction, PartConfig, Size, StateSize
 from forecaster.networks.base import DenoisingNetwork, NetworkShape
 from forecaster.networks.layers import StepEmbedding, TransformerLayer, check_heads, sinusoid
 from forecaster.ssm.s4 import S4
@@ -26,14 +26,14 @@ class ResidualNetworkConfig(PartConfig):
     name: Literal["residual"] = "residual"
     time: Literal["attention", "s4"] = "attention"
     attend_channels: bool = True
-    layers: Positive = 4
-    channels: Positive = 8
-    heads: Positive = 2
-    state: Positive = 16
+    layers: Depth = 4
+    channels: Size = 8
+    heads: Size = 2
+    state: StateSize = 16
     step_embedding: Even = 128
     time_embedding: Even = 128
-    channel_embedding: Positive = 16
-    feed_forward: Positive = 64
+    channel_embedding: Size = 16
+    feed_forward: Size = 64
     dropout: Fraction = 0.0
 
     @model_validator(mode="after")

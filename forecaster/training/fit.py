@@ -30,12 +30,12 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from forecaster.config.parts import build
 from forecaster.config.schema import Config, TrainerConfig
 from forecaster.data.problem import Problem
 from forecaster.data.windows import Batch
 from forecaster.errors import UserError
 from forecaster.models.base import Forecaster, shape_of
+from forecaster.models.size import build_model
 from forecaster.training.data_module import Share, WindowData
 from forecaster.training.distributed import run_in_group
 from forecaster.training.limit import Limit, in_words
@@ -188,9 +188,7 @@ def new_model(config: Config, problem: Problem) -> Forecaster:
     torch.manual_seed(config.trainer.seed)
     table = problem.table
     shape = shape_of(config.data, table.interval, problem.channels, len(table.series))
-    model = build(config.model, shape)
-    assert isinstance(model, Forecaster)
-    return model
+    return build_model(config.model, shape)
 
 
 def window_data(config: Config, problem: Problem) -> WindowData:

@@ -42,7 +42,7 @@ def test_parts_are_listed_with_their_settings_and_defaults(cli: Cli) -> None:
     assert lines == [
         "condition history: The last steps values of the history and their mask, before the path "
         "(CSDI).",
-        "    steps = 96  (int > 0)",
+        "    steps = 96  (int > 0, ≤ 1000000)",
         "condition linear: E(x): a linear layer from lookback to path length, shared by the channels "
         "(S²DBM).",
         "condition mixup: E(x), mixed elementwise with the true future in training (TimeDiff's "

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from forecaster.config.sections import Fraction, PartConfig, Positive
+from forecaster.config.sections import Depth, Fraction, PartConfig, Size, StateSize
 from forecaster.models.base import Loss
 from forecaster.models.levels import LEVELS, Levels
 
@@ -28,9 +28,9 @@ class StateSpaceConfig(PartConfig):
     norm: Literal["running", "standard"] = "running"
     memory: Annotated[float, Field(gt=0)] = 0.5
     mix: bool = False
-    width: Positive = 32
-    layers: Positive = 2
-    state: Positive = 32
+    width: Size = 32
+    layers: Depth = 2
+    state: StateSize = 32
     dropout: Fraction = 0.1
     dt_min: Annotated[float, Field(gt=0)] = 1e-3
     dt_max: Annotated[float, Field(gt=0)] = 1e-1

@@ -1,0 +1,116 @@
+"""Numbers in a configuration have bounds, and what they make together has one, too."""
+
+import re
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT
+
+from forecaster.config.load import check_config, load_config
+from forecaster.config.schema import Config
+from forecaster.errors import UserError
+from forecaster.models import size
+from forecaster.models.base import Shape
+from forecaster.models.size import LARGEST, build_model
+
+SMALL = Shape(channels=2, lookback=56, horizon=14, season=7)
+PRESETS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+def preset(name: str, *settings: str) -> Config:
+    return load_config(ROOT / "configs" / f"{name}.yaml", settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "most"),
+    [
+        ("s4d", "model.layers", 10**9, 64),
+        ("s4d", "model.state", 20_000, 256),
+        ("s4d", "model.width", 10**7, 4_096),
+        ("s4d", "model.width", 10**40, 4_096),
+        ("transformer", "model.feed_forward", 10**7, 4_096),
+        ("csdi", "model.network.layers", 10**9, 64),
+        ("csdi", "model.network.step_embedding", 10**7, 4_096),
+        ("csdi", "model.schedule.steps", 10**9, 4_096),
+        ("sorted-levels", "model.levels", 10**9 + 1, 4_096),
+        ("residual-bootstrap", "model.paths", 10**9, 1_000_000),
+        ("seasonal-naive", "model.season", 10**9, 1_000_000),
+        ("nlinear", "data.lookback", 50_000_000, 100_000),
+        ("nlinear", "data.horizon", 10**40, 100_000),
+        ("nlinear", "trainer.batch_size", 10**9, 65_536),
+        ("nlinear", "trainer.score_samples", 10**9, 10_000),
+        ("nlinear", "trainer.devices", 10**9, 1_024),
+        ("nlinear", "trainer.max_epochs", 10**9, 1_000_000),
+    ],
+)
+def test_a_number_beyond_its_bound_is_refused_by_its_key(
+    name: str, key: str, value: int, most: int
+) -> None:
+    with pytest.raises(
+        UserError, match=rf"'{re.escape(key)}': input should be less than or .*{most}, "
+    ):
+        preset(name, f"{key}={value}")
+
+
+def test_the_largest_number_is_taken() -> None:
+    assert preset("nlinear", "data.lookback=100000").data.lookback == 100_000
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_the_bundled_models_of_the_widest_data_are_within_the_bound(path: Path) -> None:
+    wide = Shape(channels=862, lookback=720, horizon=720, season=24, series=862)
+    build_model(load_config(path).model, wide)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "shape"),
+    [
+        ("nlinear", (), Shape(2, 100_000, 100_000, 7)),
+        ("quantile-linear", (), Shape(2, 50_000, 50_000, 7)),
+        ("transformer", ("model.width=4096", "model.heads=8", "model.layers=64"), SMALL),
+        ("s2dbm", ("model.network.width=4096", "model.network.layers=64"), SMALL),
+    ],
+)
+def test_a_model_of_too_many_numbers_is_refused_before_it_is_made(
+    name: str, settings: tuple[str, ...], shape: Shape
+) -> None:
+    config = preset(name, *settings)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=rf"^model: it would have more than {LARGEST} numbers"):
+        build_model(config.model, shape)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 4 * LARGEST / 1000  # kilobytes: never more than the bound itself
+
+
+def test_all_ways_of_making_a_tensor_are_counted() -> None:
+    makers: list[Any] = [
+        lambda: torch.empty(2, 3),
+        lambda: torch.empty((2, 3)),
+        lambda: torch.zeros(size=(2, 3)),
+        lambda: torch.ones([2, 3]),
+        lambda: torch.full((2, 3), 1.0),
+        lambda: torch.rand(2, 3),
+        lambda: torch.randn(2, 3),
+        lambda: torch.nn.Linear(3, 2, bias=False),
+    ]
+    for make in makers:
+        with size.Counted(6):
+            make()
+        with pytest.raises(UserError, match="more than 5 numbers"), size.Counted(5):
+            make()
+    for sizes, numbers in (((3,), 9), ((3, 2), 6)):
+        with size.Counted(numbers):
+            torch.eye(*sizes)
+        with pytest.raises(UserError), size.Counted(numbers - 1):
+            torch.eye(*sizes)
+
+
+def test_parts_in_parts_without_end_are_refused_in_one_line() -> None:
+    model: dict[str, Any] = {"name": "seasonal-naive"}
+    for _ in range(2_000):
+        model = {"name": "average", "members": [model]}
+    with pytest.raises(UserError, match="nested too deeply"):
+        check_config({"model": model}, "bad.yaml")
