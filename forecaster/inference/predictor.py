@@ -47,6 +47,10 @@ class Origin:
     scale: Scaling
 
 
+# the largest number of series that are told of one by one
+_FEW = 3
+
+
 class SavedPredictor(Predictor):
     """A GluonTS predictor: entries with targets (K, n) or (n,) → forecasts of the next H values.
 
@@ -269,7 +273,7 @@ def check_table(saved: SavedModel, table: Table) -> list[str]:
     """
     check_schema(saved, table)
     schema, config = saved.schema, saved.config.data
-    minimum, decisions = fewest_rows(saved), []
+    minimum = fewest_rows(saved)
     for series in table.series:
         rows, name = (
             len(series.values),
@@ -293,22 +297,42 @@ def check_table(saved: SavedModel, table: Table) -> list[str]:
         if scale is not None:
             order = [table.names.index(channel) for channel in schema.names]
             scale.check(recent[:, order], f"{table.path}: {name}".rstrip(": "), schema.names)
-        decisions += [f"{name}{found}" for found in _put_in(saved, recent)]
-    return decisions
+    return _estimated(saved, table)
 
 
-def _put_in(saved: SavedModel, recent: NDArray[np.float64]) -> list[str]:
-    """What the model reads besides the values (n, K) of a series, and what that costs."""
-    lookback, missing = saved.config.data.lookback, int(np.isnan(recent).sum())
-    found = [f"{len(recent)} rows where the model reads {lookback}"] * (len(recent) < lookback)
-    found += [f"{missing} missing values in the rows that the model reads"] * bool(missing)
-    if not found:
-        return []
-    seen = saved.held_out.seen
-    if seen is None:
-        return [f"{' and '.join(found)}: put in"]
-    factor = float(seen.factors(observed(context(recent, lookback)[None])[1]).max())
-    return [f"{' and '.join(found)}: put in, intervals up to {factor:.2f} times as wide"]
+def _estimated(saved: SavedModel, table: Table) -> list[str]:
+    """What the model reads of each series besides its values, and what that costs; all in one line
+    where they are many.
+    """
+    lookback, seen = saved.config.data.lookback, saved.held_out.seen
+    found: dict[str, str] = {}
+    largest = 1.0
+    for series in table.series:
+        recent = series.values[-lookback:]
+        missing = int(np.isnan(recent).sum())
+        lacks = [f"{len(recent)} rows where the model reads {lookback}"] * (len(recent) < lookback)
+        lacks += [f"{missing} missing values in the rows that the model reads"] * bool(missing)
+        if not lacks:
+            continue
+        wider = ""
+        if seen is not None:
+            factor = float(seen.factors(observed(context(recent, lookback)[None])[1]).max())
+            largest = max(largest, factor)
+            wider = _wider(factor)
+        name = "" if series.item_id is None else f"series '{series.item_id}': "
+        found[name] = f"{name}{' and '.join(lacks)}: what is missing is estimated{wider}"
+    if len(found) <= _FEW:
+        return list(found.values())
+    shown = ", ".join(name.removeprefix("series ").rstrip(": ") for name in list(found)[:_FEW])
+    wider = "" if seen is None else _wider(largest)
+    return [
+        f"{len(found)} series ({shown}, …) have fewer rows than the {lookback} that the model "
+        f"reads, or missing values in them: what is missing is estimated{wider}"
+    ]
+
+
+def _wider(factor: float) -> str:
+    return f", intervals up to {factor:.2f} times as wide"
 
 
 def in_model_order(saved: SavedModel, table: Table) -> Table:

@@ -85,13 +85,22 @@ def test_what_was_put_in_is_said_with_its_cost(model) -> None:
     holed.iloc[3:8, 0] = np.nan
     short = long(holed)[lambda rows: (rows["item"] != "s01") | (rows["day"] > holed.index[-8])]
     decisions = model.forecast(short).decisions
-    about = [each for each in decisions if "put in" in each]
+    about = [each for each in decisions if "estimated" in each]
     assert len(about) == 2
     assert about[0].startswith("series 's00': 5 missing values in the rows that the model reads: ")
-    assert about[1].startswith("series 's01': 7 rows where the model reads 28: put in, intervals ")
+    assert about[1].startswith("series 's01': 7 rows where the model reads 28: what is missing ")
     assert about[1].endswith(" times as wide")
     few, many = (float(each.split("up to ")[1].split()[0]) for each in about)
     assert 1 < few < many < 2
+
+
+def test_many_series_are_told_of_in_one_line(model) -> None:
+    decisions = model.forecast(long(made().iloc[-14:])).decisions
+    (about,) = [each for each in decisions if "estimated" in each]
+    assert about.startswith(
+        "50 series ('s00', 's01', 's02', …) have fewer rows than the 28 that the model reads, or "
+        "missing values in them: what is missing is estimated, intervals up to 1."
+    )
 
 
 def test_the_factors_are_those_of_the_saved_model(model, tmp_path: Path) -> None:

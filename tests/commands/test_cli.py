@@ -371,7 +371,7 @@ def test_missing_values_are_said_and_forecast_is_whole(cli: Cli, bridge: dict, t
         "--output",
         out,
     )
-    assert "5 missing values in the rows that the model reads: put in, intervals" in done.stderr
+    assert "5 missing values in the rows that the model reads: what is missing is" in done.stderr
     assert pd.read_csv(out)["mean"].notna().all()
     trained = cli("train", "--model", "nlinear", "--csv", tmp_path / "holes.csv", *SMALL, "--json")
     assert np.isfinite(json.loads(trained.stdout)["metrics"]["test/mse"])
