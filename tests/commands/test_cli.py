@@ -724,7 +724,13 @@ def test_errors_on_the_published_windows_stand_beside_those_on_all(cli: Cli) -> 
 
 
 @needs_shared
-@pytest.mark.parametrize("name", ["etth1", "etth2", "ettm1", "ettm2", "weather", "exchange", "ili"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("etth1", "weather", "exchange", "ili"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("etth2", "ettm1", "ettm2")),
+    ],
+)
 def test_bridge_trains_on_every_benchmark_file(cli: Cli, tmp_path, name: str) -> None:
     cli("datasets", "fetch", name, "--from", SHARED)
     trained = json.loads(
