@@ -46,6 +46,27 @@ def with_ends(table: "Table", align: bool) -> "Table":
     return table
 
 
+def without_blank_rows(table: "Table") -> "Table":
+    """Each series up to its last row with a value: those below are prepared for the future."""
+    series, ends = [], {}
+    for each in table.series:
+        given = np.flatnonzero(~np.isnan(each.values).all(axis=1))
+        end = int(given[-1]) + 1 if len(given) else len(each.values)
+        series.append(each if end == len(each.values) else replace(each, values=each.values[:end]))
+        if end < len(each.values):
+            stamp = table.interval.stamps(each.first, end + 1)[-1]
+            ends[str(each.item_id)] = (stamp, len(each.values) - end)
+    if not ends:
+        return table
+    name, (begin, _) = next(iter(ends.items()))
+    of = "," if len(table.series) == 1 else f" of {len(ends)} series, of '{name}'"
+    table.report.decisions.append(
+        f"{sum(count for _, count in ends.values())} row(s) without a value at the end{of} from "
+        f"{_written(table, begin)} on: left out, forecasts begin there"
+    )
+    return replace(table, series=tuple(series))
+
+
 def _aligned(table: "Table") -> "Table":
     """All series until the first of the times of their last values."""
     ends = {

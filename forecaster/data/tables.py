@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
 from forecaster.data.clock import Clock, working_times
-from forecaster.data.ends import with_ends
+from forecaster.data.ends import with_ends, without_blank_rows
 from forecaster.data.grid import Gridder, SeriesRows
 from forecaster.data.intervals import Interval
 from forecaster.data.layout.header import with_names
@@ -189,6 +189,7 @@ def read_table(
         stamps.date_style,
     )
     _check_labels(table)
+    table = table if by_row else without_blank_rows(table)
     _describe(raw, table, values, report)
     return table if by_row else with_ends(table, columns.align == "end")
 

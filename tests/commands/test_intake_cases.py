@@ -36,7 +36,7 @@ def wide(interval: str, first: str, length: int, *columns: str) -> dict[str, Any
 MONTHS = wide("MS", "2015-01-01", 60, "Sales")
 EXPECTED = {
     "date_and_time": Case(
-        wide("6h", "2024-03-01 00:00:00", 56, "CO"),
+        wide("6h", "2024-03-01 00:00:00", 55, "CO"),
         "--missing -200",
         said="column 'CO': -200 (8 times) lies far off all other values",
         values={"CO": (-200.0, 2.5)},

@@ -102,3 +102,30 @@ def test_items_to_be_left_out_do_not_shorten_the_horizon(write) -> None:
     kept, _ = settle(DataConfig(on_short="drop"), table)
     assert kept.horizon > shortened.horizon
     assert [s.item_id for s in load_problem(kept, table).table.series] == ["a", "b"]
+
+
+def test_rows_prepared_for_the_future_are_left_out(write) -> None:
+    """Of the whole file, and of each item; a blank before a value stays one."""
+    days = pd.date_range("2024-01-01", periods=24)
+    values = [*range(9), "", *range(10, 20), "", "", "", ""]
+    rows = [
+        f"{day:%Y-%m-%d},{v},{'' if v == 5 else v}" for day, v in zip(days, values, strict=True)
+    ]
+    table = read_table(write("date,a,b\n" + "\n".join(rows) + "\n"), Columns())
+    known = read_table(write("date,a,b\n" + "\n".join(rows[:20]) + "\n"), Columns())
+    np.testing.assert_array_equal(table.series[0].values, known.series[0].values)
+    assert table.report.decisions == [
+        "4 row(s) without a value at the end, from 2024-01-21 on: left out, forecasts begin there"
+    ]
+    assert (table.report.facts["length"], table.report.facts["to"]) == (20, "2024-01-20")
+    items = [
+        f"{i},{day:%Y-%m-%d},{'' if n >= 20 + i else n}"
+        for i in (1, 2)
+        for n, day in enumerate(days)
+    ]
+    table = read_table(write("item,date,x\n" + "\n".join(items) + "\n"), Columns(item_id="item"))
+    assert [len(series.values) for series in table.series] == [21, 22]
+    assert table.report.decisions[0] == (
+        "5 row(s) without a value at the end of 2 series, of '1' from 2024-01-22 on: left out, "
+        "forecasts begin there"
+    )
