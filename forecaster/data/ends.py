@@ -1,4 +1,4 @@
-"""Where series end: those that end before the others, and ending all at one time."""
+"""Where series end: at their last values, before the others, or all at one time."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -46,25 +46,45 @@ def with_ends(table: "Table", align: bool) -> "Table":
     return table
 
 
-def without_blank_rows(table: "Table") -> "Table":
-    """Each series up to its last row with a value: those below are prepared for the future."""
-    series, ends = [], {}
-    for each in table.series:
-        given = np.flatnonzero(~np.isnan(each.values).all(axis=1))
-        end = int(given[-1]) + 1 if len(given) else len(each.values)
-        series.append(each if end == len(each.values) else replace(each, values=each.values[:end]))
-        if end < len(each.values):
-            stamp = table.interval.stamps(each.first, end + 1)[-1]
-            ends[str(each.item_id)] = (stamp, len(each.values) - end)
-    if not ends:
+def within_values(table: "Table", on_its_side: bool = False) -> "Table":
+    """Each series up to its last row with a value: those below are prepared for the future.
+
+    The cells of a table ``on_its_side`` that lie before a series' first value or after its last are
+    none of its rows: they are left out unsaid.
+    """
+    if on_its_side:
+        return replace(table, series=tuple(_from_value_to_value(table, s) for s in table.series))
+    ends = [_values_end(series) for series in table.series]
+    blank = [
+        (series, len(series.values) - end)
+        for series, end in zip(table.series, ends, strict=True)
+        if end < len(series.values)
+    ]
+    if not blank:
         return table
-    name, (begin, _) = next(iter(ends.items()))
-    of = "," if len(table.series) == 1 else f" of {len(ends)} series, of '{name}'"
+    first, rows = blank[0]
+    begin = table.interval.stamps(first.first, len(first.values) - rows + 1)[-1]
+    of = "," if len(table.series) == 1 else f" of {len(blank)} series, of '{first.item_id}'"
     table.report.decisions.append(
-        f"{sum(count for _, count in ends.values())} row(s) without a value at the end{of} from "
+        f"{sum(rows for _, rows in blank)} row(s) without a value at the end{of} from "
         f"{_written(table, begin)} on: left out, forecasts begin there"
     )
-    return replace(table, series=tuple(series))
+    series = tuple(
+        replace(s, values=s.values[:end]) for s, end in zip(table.series, ends, strict=True)
+    )
+    return replace(table, series=series)
+
+
+def _values_end(series: "Series") -> int:
+    """The number of rows up to the last with a value; all, if none has one."""
+    given = np.flatnonzero(~np.isnan(series.values).all(axis=1))
+    return int(given[-1]) + 1 if len(given) else len(series.values)
+
+
+def _from_value_to_value(table: "Table", series: "Series") -> "Series":
+    begin = int(np.argmax(~np.isnan(series.values).all(axis=1)))
+    stamp = table.interval.stamps(series.first, begin + 1)[-1]
+    return replace(series, first=stamp, values=series.values[begin : _values_end(series)])
 
 
 def _aligned(table: "Table") -> "Table":

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
 from forecaster.data.clock import Clock, working_times
-from forecaster.data.ends import with_ends, without_blank_rows
+from forecaster.data.ends import with_ends, within_values
 from forecaster.data.grid import Gridder, SeriesRows
 from forecaster.data.intervals import Interval
 from forecaster.data.layout.header import with_names
@@ -174,8 +174,6 @@ def read_table(
     series = tuple(
         Series(each.item, each.times[0], gridder.on_grid(interval, each)) for each in ordered
     )
-    if turned_by:
-        series = tuple(_without_blank_ends(each, interval) for each in series)
     table = Table(
         raw.path,
         raw.digest,
@@ -189,19 +187,9 @@ def read_table(
         stamps.date_style,
     )
     _check_labels(table)
-    table = table if by_row else without_blank_rows(table)
+    table = table if by_row else within_values(table, on_its_side=bool(turned_by))
     _describe(raw, table, values, report)
     return table if by_row else with_ends(table, columns.align == "end")
-
-
-def _without_blank_ends(series: Series, interval: Interval) -> Series:
-    """The series from its first value to its last: a table on its side is blank beyond them."""
-    given = np.flatnonzero(~np.isnan(series.values).all(axis=1))
-    if len(given) == 0:
-        return series
-    first, end = int(given[0]), int(given[-1]) + 1
-    stamp = interval.stamps(series.first, first + 1)[-1]
-    return Series(series.item_id, stamp, series.values[first:end])
 
 
 def _rows_of(

@@ -481,12 +481,12 @@ def test_backtest_refuses_models_that_cannot_be_told_apart_or_compared(cli: Cli,
 
 
 def test_backtest_leaves_out_origins_without_a_value(cli: Cli, write, tmp_path: Path) -> None:
-    """The last fortnight is blank: of four origins a week apart two can be scored, by intervals and
-    by points.
+    """The fortnight before the last week is blank: of four origins a week apart two can be scored,
+    by intervals and by points.
     """
     stamps = pd.date_range("2023-01-01", periods=200, freq="D").strftime("%Y-%m-%d")
     noise = np.random.default_rng(0).normal(size=200)
-    rows = (f"{s},{'' if i >= 186 else i % 7 + noise[i]}\n" for i, s in enumerate(stamps))
+    rows = (f"{s},{'' if 179 <= i < 193 else i % 7 + noise[i]}\n" for i, s in enumerate(stamps))
     path = write("day,sales\n" + "".join(rows))
     common = (
         "--horizon",

@@ -492,13 +492,13 @@ def test_a_split_that_the_model_has_seen_is_told(trained: dict, tmp_path: Path) 
 
 
 def test_nothing_to_score_is_an_error(trained: dict, tmp_path: Path) -> None:
-    lines = SAMPLE.read_text(encoding="utf-8").splitlines()
-    blank = [line.split(",")[0] + "," * line.count(",") for line in lines[-300:]]
+    """The rows to validate on are blank."""
+    lines = SAMPLE.read_text(encoding="utf-8").splitlines()[:401]
+    blank = [line.split(",")[0] + "," * line.count(",") for line in lines[281:321]]
     path = tmp_path / "blank.csv"
-    path.write_text("\n".join([*lines[:-300], *blank]) + "\n", encoding="utf-8")
-    refused = inside(
-        "evaluate", "--model", trained["model_dir"], "--csv", path, "--origins", 2, status=1
-    )
+    path.write_text("\n".join([*lines[:281], *blank, *lines[321:]]) + "\n", encoding="utf-8")
+    args = ["evaluate", "--model", trained["model_dir"], "--csv", path]
+    refused = inside(*args, "--split", "validation", status=1)
     assert refused.stderr.splitlines()[-1].endswith(
         "in the file's own units: none has a value to score; see check"
     )
