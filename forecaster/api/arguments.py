@@ -2,10 +2,13 @@
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from numbers import Integral, Real
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any
+
+import pandas as pd
 
 from forecaster.errors import UserError
 
@@ -37,6 +40,15 @@ def seasons_of(value: object) -> tuple[int, ...] | None:
     if not seasons:
         raise UserError("seasons: none are given; give 1 for no season, or leave it out")
     return seasons
+
+
+def time_of(name: str, value: object) -> str | None:
+    """A time as ISO 8601; None for the default."""
+    if value is None or isinstance(value, str):
+        return value
+    if not isinstance(value, date) or pd.isna(value):
+        raise UserError(f"{name}: {short(value)} is no time; give a datetime, or a text")
+    return value.isoformat()
 
 
 def seed_of(value: object) -> int:

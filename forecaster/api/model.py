@@ -2,13 +2,22 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, Unpack
 
 import pandas as pd
 from gluonts.model.predictor import Predictor
 
-from forecaster.api.arguments import choice, folder_of, levels, seed_of, whole, whole_or_none
+from forecaster.api.arguments import (
+    choice,
+    folder_of,
+    levels,
+    seed_of,
+    time_of,
+    whole,
+    whole_or_none,
+)
 from forecaster.api.configs import ACCELERATORS, Accelerator, nested
 from forecaster.api.evaluation import Evaluation, evaluation_of
 from forecaster.api.forecast import Forecast
@@ -131,6 +140,7 @@ class Model:
         self,
         source: object = None,
         *,
+        start: str | date | None = None,
         mode: Mode | None = None,
         samples: int = 100,
         steps: int | None = None,
@@ -142,8 +152,9 @@ class Model:
     ) -> Forecast:
         """Forecast the values after a table's end.
 
-        ``source``: the history (None: the training data). ``mode``: ``point`` or ``probabilistic``
-        (None: probabilistic). ``samples``: the number of paths;
+        ``source``: the history (None: the training data). ``start``: the time at which the forecast
+        begins, within the table or after it (None: after the last row with a value). ``mode``:
+        ``point`` or ``probabilistic`` (None: probabilistic). ``samples``: the number of paths;
         ``steps``: the number of sampling steps of diffusion models. ``conformal``: intervals from
         the errors on validation windows. ``resample_rate``: the table's interval as a multiple of
         the training data's (state-space models). The same seed gives the same numbers here and on
@@ -154,6 +165,8 @@ class Model:
         ...     seasons=7, horizon=2, lookback=14, target="wind", tracking=False)
         >>> model.forecast().frame["mean"].round(2).tolist()
         [1.5, 2.5]
+        >>> model.forecast(start="2015-12-24").frame["timestamp"].tolist()
+        [Timestamp('2015-12-24 00:00:00'), Timestamp('2015-12-25 00:00:00')]
         """
         _check_mode(mode)
         settings = ForecastSettings(
@@ -165,6 +178,7 @@ class Model:
             conformal,
             whole("resample_rate", resample_rate, 1),
             read_roles(roles, "forecast"),
+            time_of("start", start),
         )
         forecast = forecast_with(self._saved, self._data(source), settings)
         config = self._saved.config

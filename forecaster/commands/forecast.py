@@ -48,6 +48,9 @@ from forecaster.commands.options import (
     is_flag=True,
     help="Also read further rows from standard input and forecast after each.",
 )
+@click.option(
+    "--start", metavar="TIME", help="When the forecast begins (default: after the last value)."
+)
 @resample_option
 @mode_option
 @click.option("--samples", type=click.IntRange(1), default=100, show_default=True)
@@ -69,6 +72,7 @@ def forecast(
     csv: Path,
     output: Path | None,
     stream: bool,
+    start: str | None,
     resample_rate: int,
     mode: str | None,
     samples: int,
@@ -102,6 +106,7 @@ def forecast(
         resample_rate,
         roles,
         trust_code,
+        start,
     )
     if stream:
         lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace")

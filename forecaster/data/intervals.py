@@ -130,6 +130,14 @@ class Interval:
         shift = pd.Timedelta(0) if self.tick is not None else first - self._base(first)
         return stamp - shift + self.offset + shift
 
+    def steps_before(self, first: pd.Timestamp, stamp: pd.Timestamp) -> int:
+        """The number of times before ``stamp`` on the grid that begins with ``first``."""
+        if self.tick is not None:
+            return max(-((first - stamp) // self.tick), 0)
+        base = self._base(first)
+        end = stamp - (first - base)
+        return int(pd.date_range(base, end, freq=self.offset).searchsorted(end))
+
     def positions(self, stamps: pd.DatetimeIndex) -> NDArray[np.int64]:
         """The grid index of each time (n,), counted from the first; -1 for a time off the grid."""
         first, last = stamps[0], stamps[-1]

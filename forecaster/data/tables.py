@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
 from forecaster.data.clock import Clock, working_times
-from forecaster.data.ends import with_ends, within_values
+from forecaster.data.ends import with_ends
 from forecaster.data.grid import Gridder, SeriesRows
 from forecaster.data.intervals import Interval
 from forecaster.data.layout.header import with_names
@@ -29,6 +29,7 @@ from forecaster.data.report import IntakeReport
 from forecaster.data.resampling import in_steps, said_together
 from forecaster.data.roles import Layout, find_layout
 from forecaster.data.rows import RowFormat, row_format
+from forecaster.data.start import until_forecasts
 from forecaster.data.times.find_parts import find_parts
 from forecaster.data.timestamps import parse_stamps
 from forecaster.errors import UserError
@@ -102,13 +103,15 @@ def read_table(
     by_row: bool = False,
     usual: str | None = None,
     wanted: Collection[str] = (),
+    start: str | None = None,
 ) -> Table:
     """Read and check a file; raises UserError for data that training or forecasting cannot use.
 
     ``source``: a file's path, or cells already read. ``report`` is filled step by step, so that it
     is useful even after an error. ``by_row``: take the rows as equally spaced, as a benchmark's
     protocol does, and report how many are not. ``usual``: the style in which dates are written in
-    the file that a model was trained on. ``wanted``: the value columns that it reads.
+    the file that a model was trained on. ``wanted``: the value columns that it reads. ``start``:
+    the time at which forecasts begin (None: after the last row with a value).
     """
     report = report if report is not None else IntakeReport()
     raw = source if isinstance(source, RawTable) else read_file(source, columns.header)
@@ -187,9 +190,10 @@ def read_table(
         stamps.date_style,
     )
     _check_labels(table)
-    table = table if by_row else within_values(table, on_its_side=bool(turned_by))
+    if not by_row:
+        table = until_forecasts(table, columns, start, on_its_side=bool(turned_by))
     _describe(raw, table, values, report)
-    return table if by_row else with_ends(table, columns.align == "end")
+    return table if by_row or start is not None else with_ends(table, columns.align == "end")
 
 
 def _rows_of(

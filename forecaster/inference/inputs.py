@@ -10,6 +10,7 @@ from forecaster.data.report import IntakeReport
 from forecaster.data.short import without_short
 from forecaster.data.tables import Table, read_table
 from forecaster.data.times.formats import is_own
+from forecaster.errors import UserError
 from forecaster.inference.saved_model import SavedModel
 
 
@@ -31,14 +32,22 @@ def columns_of(saved: SavedModel, roles: Mapping[str, Any]) -> Columns:
     )
 
 
-def read_input(saved: SavedModel, source: str | Path | RawTable, roles: Mapping[str, Any]) -> Table:
+def read_input(
+    saved: SavedModel,
+    source: str | Path | RawTable,
+    roles: Mapping[str, Any],
+    start: str | None = None,
+) -> Table:
     """A file to forecast from or to score, read like the training file, but for ``roles``.
 
-    Series too short to forecast from are left out, if that is allowed.
+    ``start``: the time at which forecasts begin (None: after the last row with a value). Series too
+    short to forecast from are left out, if that is allowed.
     """
+    if start is not None and roles.get("align") is not None:
+        raise UserError("--start and --align both say where forecasts begin; leave one of them out")
     columns = columns_of(saved, roles)
     usual, wanted = saved.schema.date_style, saved.schema.names
-    table = read_table(source, columns, IntakeReport(), usual=usual, wanted=wanted)
+    table = read_table(source, columns, IntakeReport(), usual=usual, wanted=wanted, start=start)
     return without_short(table, fewest_rows(saved)) if columns.on_short == "drop" else table
 
 

@@ -37,6 +37,7 @@ class Params(Columns):
     steps: Positive | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     conformal: bool = False
+    start: str | None = None
 
     def roles(self) -> dict[str, Any]:
         """The parameters given that describe the table's columns."""
@@ -130,7 +131,7 @@ def forecast_request(
         raws, nested = _raw_tables(source), True
     else:
         raws, nested = [_raw_table(source, "the table")], False
-    tables = [read_input(saved, raw, params.roles()) for raw in raws]
+    tables = [read_input(saved, raw, params.roles(), params.start) for raw in raws]
     check(saved, sum(map(len, tables)), request)
     forecasts, decisions = [], []
     for table in tables:

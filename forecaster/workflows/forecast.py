@@ -46,6 +46,7 @@ class ForecastOptions:
     resample_rate: int
     roles: Mapping[str, Any]
     trust_code: bool = False
+    start: str | None = None
 
     @property
     def settings(self) -> "ForecastSettings":
@@ -66,6 +67,7 @@ class ForecastSettings:
     conformal: bool
     resample_rate: int
     roles: Mapping[str, Any]
+    start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def _check(settings: ForecastSettings) -> None:
 def _prepare(saved: SavedModel, source: Path | RawTable, settings: ForecastSettings) -> _Inputs:
     saved = saved.resampled(settings.resample_rate) if settings.resample_rate > 1 else saved
     saved = saved.conformal() if settings.conformal else saved
-    table = read_input(saved, source, settings.roles)
+    table = read_input(saved, source, settings.roles, settings.start)
     request = PredictionRequest(
         settings.mode or default_mode(saved),  # type: ignore[arg-type]
         settings.samples,
@@ -264,6 +266,7 @@ def command_of(
         "model": options.reference,
         "csv": options.csv,
         "output": output,
+        "start": options.start,
         "mode": mode,
         "samples": options.samples,
         "steps": options.steps,

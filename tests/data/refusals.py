@@ -46,10 +46,11 @@ def refused(text: str | pd.DataFrame, given: dict[str, Any], path: Path) -> User
     """
     if isinstance(text, str):
         path.write_text(text)
+    start = given.get("start")
     try:
-        config = DataConfig(**given)
+        config = DataConfig(**{name: value for name, value in given.items() if name != "start"})
         source = read_frame(text, "the frame") if isinstance(text, pd.DataFrame) else path
-        table = read_table(source, config.columns)
+        table = read_table(source, config.columns, start=start)
         table.interval.stamps(table.series[0].first, len(table.series[0].values) + 40)
         if _STEPS & given.keys():
             load_problem(settle(config, table)[0], table)

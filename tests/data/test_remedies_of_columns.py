@@ -8,7 +8,7 @@ from refusals import ROOM, Refusal, check_remedies, modules_with_options, not_re
 
 MODULES = [
     *("ends.py", "marks.py", "numbers.py", "problem.py", "roles.py", "splits.py", "tables.py"),
-    "written.py",
+    *("start.py", "written.py"),
     *(f"layout/{path.name}" for path in sorted((ROOM / "layout").glob("*.py"))),
 ]
 # refusals of other commands and of streamed rows, tested with those
@@ -43,6 +43,7 @@ def grouped(*names: str) -> str:
 
 
 GOOD = daily("x", *map(str, range(7)))
+HOURLY = csv("time,x", *(f"{day} {hour:02d}:00,{hour}" for day in DAYS for hour in range(24)))
 EARLY, LATE = [f"a,{day},1" for day in DAYS[:9]], [f"b,{day},1" for day in DAYS[20:]]
 MONTHS = "Jan,Feb,Mar,Apr,May,Jun,Jul,Aug,Sep,Oct,Nov,Dec"
 TWELVE = ",".join(map(str, range(12)))
@@ -107,6 +108,24 @@ REFUSALS = [
         {"align": "end", "item_id": "name"},
         (csv("name,day,x", *LATE),),
         without=("align",),
+    ),
+    # when forecasts begin
+    Refusal("not a time; give it like", GOOD, {"start": "5/6/2024"}, values={"start": DAYS[-1]}),
+    Refusal("not a time; give it like", GOOD, {"start": "1500-01"}, values={"start": DAYS[-1]}),
+    Refusal("leaves no history", GOOD, {"start": DAYS[0]}, values={"start": DAYS[1]}),
+    Refusal("more than the file has rows", GOOD, {"start": "2025"}, values={"start": "2024-03"}),
+    Refusal(r"5 row\(s\) missing between 2024-02-09 and", GOOD, {"start": "2024-02-15"}),
+    Refusal(
+        "have no zone; leave out the offset",
+        HOURLY,
+        {"start": f"{DAYS[1]} 00:00Z"},
+        values={"start": f"{DAYS[1]} 00:00", "timezone": "UTC"},
+    ),
+    Refusal(
+        "skips this time; give a later one",
+        HOURLY,
+        {"start": "2024-03-31 02:30", "timezone": "Europe/Berlin", "on_gap": "fill"},
+        values={"start": "2024-03-31 03:00"},
     ),
     # tables on their side
     Refusal("are the months of 'Year'", CROSSTAB),
