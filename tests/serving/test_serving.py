@@ -423,7 +423,7 @@ def changed(**columns: Any) -> dict[str, Any]:
     return {"dataframe_split": split(WEATHER.tail(60).assign(**columns))}
 
 
-OF_FORECASTS = ["mode", "quantiles", "samples", "steps", "seed", "conformal"]
+OF_FORECASTS = ["mode", "quantiles", "samples", "steps", "seed", "conformal", "start"]
 PARAMETERS = sorted([*OF_FORECASTS, *Columns.model_fields])
 REFUSED = [
     (
