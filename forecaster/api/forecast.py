@@ -103,17 +103,23 @@ class Forecast:
 
     @property
     def samples(self) -> Samples | None:
-        """The sample paths; None in point mode and for quantile models."""
+        """The sample paths of the series that the model forecasts; None in point mode and for
+        quantile models.
+        """
         from gluonts.model.forecast import SampleForecast
 
-        paths = [each for each in self._forecast.series if isinstance(each, SampleForecast)]
+        table = self._forecast.table
+        paths = {
+            series.item_id or "": each.samples.reshape(*each.samples.shape[:2], -1)
+            for series, each in zip(table.series, self._forecast.series, strict=True)
+            if isinstance(each, SampleForecast)
+        }
         if self._forecast.request.mode == "point" or not paths:
             return None
-        table = self._forecast.table
         order = [self._channels.index(name) for name in table.names]
-        values = np.stack([each.samples.reshape(*each.samples.shape[:2], -1) for each in paths])
+        values = np.stack([*paths.values()])
         coords = {
-            "item": np.array([series.item_id or "" for series in table.series], dtype=object),
+            "item": np.array([*paths], dtype=object),
             "sample": np.arange(values.shape[1]),
             "step": np.arange(1, values.shape[2] + 1),
             "channel": np.array(table.names, dtype=object),

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypedDict, cast
 
 from pydantic import ValidationError
 
-from forecaster.config.choices import Aggregate, TableLayout
+from forecaster.config.choices import Aggregate, MissingColumn, OnDead, OnShort, TableLayout
 from forecaster.config.load import reason
 from forecaster.config.schema import Columns
 from forecaster.errors import UserError
@@ -27,7 +27,10 @@ class Roles(TypedDict, total=False):
     months; ``snap``: the step to the nearest of which times are moved; ``resample``: the step whose
     rows are put together, and ``aggregate``: what they, or those of ``freq`` or a time, become
     (``mean``, ``sum``, ``last`` …); ``on_gap``, ``on_duplicate``: what to do about missing and
-    repeated times.
+    repeated times; ``on_short``, ``on_dead``: about series too short, or without a value in
+    what is read: ``skip`` them, or forecast them by a ``fallback``; ``missing_column``: whether a
+    column of the model that a table lacks is ``masked``; ``align``: whether all series end at one
+    time.
     """
 
     header: bool | None
@@ -48,7 +51,9 @@ class Roles(TypedDict, total=False):
     aggregate: Aggregate | None
     on_gap: Literal["error", "fill", "zero"] | None
     on_duplicate: Literal["error", "first", "last", "mean"] | None
-    on_short: Literal["error", "pad", "drop"] | None
+    on_short: OnShort | None
+    on_dead: OnDead | None
+    missing_column: MissingColumn | None
     align: Literal["end"] | None
 
 

@@ -5,7 +5,7 @@ from typing import get_args
 import click
 
 from forecaster.commands.options import names, options_of
-from forecaster.config.choices import Aggregate, TableLayout
+from forecaster.config.choices import Aggregate, MissingColumn, OnDead, OnShort, TableLayout
 
 # by their name in ``Columns``
 _OPTIONS = {
@@ -91,8 +91,20 @@ _OPTIONS = {
 _OPTIONS |= {
     "on_short": click.option(
         "--on-short",
-        type=click.Choice(["error", "pad", "drop"]),
-        help="Series too short to learn from: refuse, pad their history, or leave them out.",
+        type=click.Choice(get_args(OnShort)),
+        help="Series too short: refuse, pad their history (train), skip, forecast without the "
+        "model, or drop.",
+    ),
+    "on_dead": click.option(
+        "--on-dead",
+        type=click.Choice(get_args(OnDead)),
+        help="Series without a value in what is read, or constant: refuse, skip, or forecast "
+        "without the model.",
+    ),
+    "missing_column": click.option(
+        "--missing-column",
+        type=click.Choice(get_args(MissingColumn)),
+        help="A column of the model that the file lacks: refuse, or mask.",
     ),
     "align": click.option(
         "--align",

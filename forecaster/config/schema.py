@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from forecaster.config.choices import Aggregate, TableLayout
+from forecaster.config.choices import Aggregate, MissingColumn, OnDead, OnShort, TableLayout
 from forecaster.config.parts import ForecasterPart
 from forecaster.config.sections import Codes, Fraction, Joined, Names, Positive, Section, nearest
 from forecaster.errors import UserError
@@ -20,7 +20,10 @@ class Columns(Section):
 
     ``header``: whether delimited text begins with a line of names; ``layout``: how the table
     stands: upright (wide, long), a row a series, or with times for columns. ``on_short``: for a
-    series shorter than lookback + 3·horizon, an error, padded windows with a mask, or left out;
+    series shorter than lookback + 3·horizon, an error, padded windows with a mask, or left out (of
+    a forecast: skipped, by a fallback, or dropped from the table); ``on_dead``: likewise for a
+    series without a value in what is read, or with one value only; ``missing_column``: whether a
+    column of the model that is not in a file is an error, or masked;
     ``align``: whether all series end at the last time that they have in common.
     ``decimal``, ``thousands``: the marks in numbers (None: those that the numbers prove);
     ``missing``: further texts or numbers that stand for a missing value.
@@ -44,8 +47,21 @@ class Columns(Section):
     aggregate: Aggregate | None = None
     on_gap: Literal["error", "fill", "zero"] = "error"
     on_duplicate: Literal["error", "first", "last", "mean"] = "error"
-    on_short: Literal["error", "pad", "drop"] = "error"
+    on_short: OnShort = "error"
+    on_dead: OnDead = "error"
+    missing_column: MissingColumn = "error"
     align: Literal["end"] | None = None
+
+    @property
+    def leaves_out_short(self) -> bool:
+        """Whether nothing is learnt from series too short."""
+        return self.on_short in {"skip", "fallback", "drop"}
+
+    @property
+    def tells_status(self) -> bool:
+        """Whether a forecast says of each series what became of it."""
+        lenient = self.on_dead != "error" or self.missing_column != "error"
+        return lenient or self.on_short in {"skip", "fallback"}
 
 
 def _check_seasons(seasons: tuple[int, ...]) -> tuple[int, ...]:

@@ -108,7 +108,7 @@ def choose_steps(
             room = min(room, config.lookback // 2, (rows - config.lookback) // 3)
         horizon = max(min(usual.horizon, room), 1)
         padded = (min(lengths) - 2) // 3
-        if config.on_short != "drop" and 2 * padded > horizon > padded:
+        if not config.leaves_out_short and 2 * padded > horizon > padded:
             horizon = padded
     if "lookback" in given:
         return Steps(horizon, config.lookback)

@@ -8,6 +8,7 @@ import numpy as np
 
 from forecaster.config.schema import DataConfig
 from forecaster.data.catalog import find_dataset, read_dataset
+from forecaster.data.dead import without_dead
 from forecaster.data.digits import shortest
 from forecaster.data.intervals import step_number
 from forecaster.data.layout.words import or_without
@@ -119,8 +120,11 @@ def load_problem(
     table = table if table is not None else load_table(config)
     borders = []
     check_bounds(config, table)
-    if config.on_short == "drop" and config.dataset is None:
+    if config.leaves_out_short and config.dataset is None:
         table = without_short(table, _needed(config))
+    if config.dataset is None:
+        ends = [tail_borders(len(each.values), config.horizon).train for each in table.series]
+        config, table = without_dead(config, table, ends, stored)
     for series in table.series:
         length = len(series.values)
         if config.dataset is not None:
@@ -148,8 +152,10 @@ def rolling_problem(
     # the history that a forecast needs
     minimum, borders = max(2, config.lookback // 10), []
     span = config.horizon + (origins - 1) * stride
-    if config.on_short == "drop":
+    if config.leaves_out_short:
         table = without_short(table, minimum + span)
+    ends = [len(each.values) - span for each in table.series]
+    config, table = without_dead(config, table, ends, stored)
     for series in table.series:
         length = len(series.values)
         if length < minimum + span:
@@ -184,7 +190,8 @@ def scaled_problem(
     scaling, protocol = [], []
     for series, border in zip(table.series, borders, strict=True):
         name, rows = _name(table, series), series.values[: border.train]
-        scale = stored.get(series.item_id or "") or Scaling.fit(rows, name, table.names)
+        remedy = ", or leave it out with --on-dead skip" if len(table.series) > 1 else ""
+        scale = stored.get(series.item_id or "") or Scaling.fit(rows, name, table.names, remedy)
         scale.check(series.values, name, table.names)
         scaling.append(scale)
         if (
@@ -242,7 +249,7 @@ def _check_length(config: DataConfig, table: Table, series: Series) -> None:
     padded = "" if rows < _least(config) else ", or pad its history with --on-short pad"
     short = [each for each in table.series if len(each.values) < needed]
     if len(short) < len(table.series):
-        padded += f", or leave out {names_of(short)} with --on-short drop"
+        padded += f", or leave out {names_of(short)} with --on-short skip"
     raise TooShortError(
         f"{_name(table, series)}: {rows} rows, but training with lookback {config.lookback} and "
         f"horizon {config.horizon} "

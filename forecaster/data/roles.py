@@ -40,7 +40,7 @@ def find_layout(raw: RawTable, columns: Columns, wanted: Collection[str] = ()) -
 
     ``wanted``: value columns that a model reads, which are not left out.
     """
-    columns = _resolved(raw, columns)
+    columns = _resolved(raw, _of_the_file(raw, columns, wanted))
     time = find_time(raw, columns)
     items, said = find_items(raw, time.name, columns)
     decisions = [*time.decisions, *said]
@@ -68,6 +68,14 @@ def find_layout(raw: RawTable, columns: Columns, wanted: Collection[str] = ()) -
 def _why_a_name(raw: RawTable, time: str, items: tuple[str, ...]) -> str:
     several = bool(items) and repeats(raw.columns[time])
     return "tells the rows of a time apart" if several else "called like a name"
+
+
+def _of_the_file(raw: RawTable, columns: Columns, wanted: Collection[str]) -> Columns:
+    """The roles without value columns that a model reads and the file may lack."""
+    if columns.missing_column == "error" or columns.target is None:
+        return columns
+    here = tuple(name for name in columns.target if name in raw.columns or name not in wanted)
+    return columns.model_copy(update={"target": here}) if here else columns
 
 
 def _resolved(raw: RawTable, columns: Columns) -> Columns:

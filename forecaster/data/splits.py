@@ -81,13 +81,18 @@ class Scaling:
     std: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, values: NDArray[np.float64], where: str, names: tuple[str, ...]) -> "Scaling":
-        """Fit on values (n, K), ignoring nan, with the population standard deviation (ddof 0)."""
+    def fit(
+        cls, values: NDArray[np.float64], where: str, names: tuple[str, ...], remedy: str = ""
+    ) -> "Scaling":
+        """Fit on values (n, K), ignoring nan, with the population standard deviation (ddof 0).
+
+        ``remedy``: what else may be done about a column without a value.
+        """
         empty = np.flatnonzero(np.isnan(values).all(axis=0))
         if len(empty):
             raise UserError(
                 f"{where}: column '{names[int(empty[0])]}' has no value in the {len(values)} rows "
-                f"to be learnt from; add some{or_without(names[int(empty[0])], names)}"
+                f"to be learnt from; add some{or_without(names[int(empty[0])], names)}{remedy}"
             )
         mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
         # the deviation of a constant column is a rounding error, relative to its size

@@ -52,7 +52,8 @@ class Series:
 class Table:
     """Series with the same channels, interval and clock; ``names`` (K,): the value columns.
 
-    ``date_style``: how the file writes its dates, as ``--date-format`` takes it.
+    ``date_style``: how the file writes its dates, as ``--date-format`` takes it. ``absent``:
+    columns that a model knows and the file lacks, all of whose values are missing.
     """
 
     path: str
@@ -65,6 +66,7 @@ class Table:
     report: IntakeReport
     rows: RowFormat | None = None
     date_style: str | None = None
+    absent: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.series)
@@ -192,7 +194,7 @@ def read_table(
     _check_labels(table)
     if not by_row:
         table = until_forecasts(table, columns, start, on_its_side=bool(turned_by))
-    _describe(raw, table, values, report)
+    _describe(raw, table, values, report, columns.on_dead == "error")
     return table if by_row or start is not None else with_ends(table, columns.align == "end")
 
 
@@ -272,9 +274,12 @@ def _is_newest_first(times: pd.DatetimeIndex, rows: list[NDArray[np.int64]]) -> 
 
 
 def _describe(
-    raw: RawTable, table: Table, values: NDArray[np.float64], report: IntakeReport
+    raw: RawTable, table: Table, values: NDArray[np.float64], report: IntakeReport, refuse: bool
 ) -> None:
-    """Report lengths, spans and missing values, with the lines of the first ones."""
+    """Report lengths, spans and missing values, with the lines of the first ones.
+
+    ``refuse`` columns without any value.
+    """
     lengths = [len(series.values) for series in table.series]
     first = min(series.first for series in table.series)
     ends = [table.interval.stamps(s.first, len(s.values))[-1] for s in table.series]
@@ -287,7 +292,7 @@ def _describe(
     missing, constant = {}, []
     for k, name in enumerate(table.names):
         blank = np.flatnonzero(np.isnan(values[:, k]))
-        if len(blank) == len(values):
+        if len(blank) == len(values) and refuse:
             raise UserError(
                 f"{raw.path}, column '{name}': all values are missing; fill them in"
                 f"{or_without(name, table.names)}"
@@ -295,7 +300,8 @@ def _describe(
         if len(blank):
             shown = ", ".join(str(raw.places[row]) for row in blank[:5])
             missing[name] = f"{len(blank)} ({raw.unit} {shown}{', …' if len(blank) > 5 else ''})"
-        if np.nanmin(values[:, k]) == np.nanmax(values[:, k]):
+        known = values[~np.isnan(values[:, k]), k]
+        if len(known) and known.min() == known.max():
             constant.append(name)
     if missing:
         report.facts["missing"] = missing

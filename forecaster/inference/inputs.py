@@ -1,8 +1,11 @@
 """Files to forecast from or to score, read like the file that a model was trained on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from forecaster.config.schema import Columns
 from forecaster.data.reading import RawTable
@@ -48,7 +51,24 @@ def read_input(
     columns = columns_of(saved, roles)
     usual, wanted = saved.schema.date_style, saved.schema.names
     table = read_table(source, columns, IntakeReport(), usual=usual, wanted=wanted, start=start)
+    if columns.missing_column == "masked":
+        table = _with_absent(table, wanted)
     return without_short(table, fewest_rows(saved)) if columns.on_short == "drop" else table
+
+
+def _with_absent(table: Table, names: Sequence[str]) -> Table:
+    """The table with the columns of a model that it lacks, without values."""
+    absent = tuple(name for name in names if name not in table.names)
+    if not absent or len(absent) == len(names):
+        return table
+    listed = ", ".join(f"'{name}'" for name in absent)
+    table.report.decisions.append(f"column {listed} is not in the file: masked")
+    wider = ((0, 0), (0, len(absent)))
+    series = tuple(
+        replace(each, values=np.pad(each.values, wider, constant_values=np.nan))
+        for each in table.series
+    )
+    return replace(table, names=table.names + absent, series=series, absent=absent)
 
 
 def fewest_rows(saved: SavedModel) -> int:

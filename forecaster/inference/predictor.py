@@ -12,18 +12,22 @@ from gluonts.model.forecast import Forecast, QuantileForecast, SampleForecast
 from gluonts.model.predictor import Predictor
 from numpy.typing import NDArray
 
+from forecaster.config.schema import Columns
 from forecaster.data.intervals import step_number
 from forecaster.data.splits import Scaling
 from forecaster.data.tables import Series, Table
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode
-from forecaster.inference.inputs import fewest_rows
+from forecaster.inference.faults import Fault, find_faults, readable_series
+from forecaster.inference.outcome import Outcome, with_fallbacks
 from forecaster.inference.saved_model import SavedModel
 from forecaster.models.base import Forecaster, empty_future
 from forecaster.models.outlook import Outlook
 from forecaster.models.residual_paths import FEWEST
 from forecaster.models.seeds import window_seed
+
+_OTHERS = ", or give --missing-column masked to forecast the others"
 
 
 @dataclass(frozen=True)
@@ -240,8 +244,10 @@ def check_schema(saved: SavedModel, table: Table) -> None:
     missing = [name for name in schema.names if name not in table.names]
     extra = [name for name in table.names if name not in schema.names]
     if missing:
+        others = "" if len(missing) == len(schema.names) else _OTHERS
         raise UserError(
             f"{table.path}: column '{missing[0]}' is in the model but not in the file; add it"
+            f"{others}"
         )
     if extra:
         raise UserError(
@@ -265,50 +271,42 @@ def check_schema(saved: SavedModel, table: Table) -> None:
         )
 
 
-def check_table(saved: SavedModel, table: Table) -> list[str]:
-    """Raise UserError for a file that the model cannot forecast from; return decisions about it.
+def check_table(saved: SavedModel, table: Table, columns: Columns) -> tuple[list[Fault], list[str]]:
+    """The series that the model cannot forecast, and decisions about the others.
 
-    Besides a matching schema, each series needs a tenth of the lookback, and each channel a value
-    in the rows that the model reads.
+    Raises UserError for a file that the model cannot forecast from, and for what ``columns`` refuse
+    (see ``find_faults``). Besides a matching schema, each series needs a tenth of the lookback, and
+    each channel a value in the rows that the model reads.
     """
     check_schema(saved, table)
-    schema, config = saved.schema, saved.config.data
-    minimum = fewest_rows(saved)
-    for series in table.series:
-        rows, name = (
-            len(series.values),
-            "" if series.item_id is None else f"series '{series.item_id}': ",
-        )
-        if rows < minimum:
-            others = ", or leave it out with --on-short drop" if len(table.series) > 1 else ""
-            raise UserError(
-                f"{table.path}: {name}{rows} rows, the model reads {config.lookback} and needs "
-                f"{minimum} at least; add rows{others}"
-            )
-        recent = series.values[-config.lookback :]
-        if np.isnan(recent).all(axis=0).any():
-            column = table.names[int(np.argmax(np.isnan(recent).all(axis=0)))]
-            raise UserError(
-                f"{table.path}: {name}column '{column}' has no value in the last {len(recent)} "
-                "rows that the model reads; "
-                "add values"
-            )
+    faults, config = find_faults(saved, table, columns), saved.config.data
+    faulty = {(fault.series, fault.channel) for fault in faults}
+    order = [table.names.index(channel) for channel in saved.schema.names]
+    good = {
+        number: [k for k in range(len(table.names)) if (number, k) not in faulty]
+        for number in range(len(table.series))
+    }
+    for number, series in enumerate(table.series):
         scale = saved.scaling.get(series.item_id or "")
-        if scale is not None:
-            order = [table.names.index(channel) for channel in schema.names]
-            scale.check(recent[:, order], f"{table.path}: {name}".rstrip(": "), schema.names)
-    return _estimated(saved, table)
+        if scale is not None and good[number]:
+            name = "" if series.item_id is None else f"series '{series.item_id}': "
+            place = f"{table.path}: {name}".rstrip(": ")
+            recent = series.values[-config.lookback :]
+            scale.check(recent[:, order], place, saved.schema.names)
+    return faults, _estimated(saved, table, good)
 
 
-def _estimated(saved: SavedModel, table: Table) -> list[str]:
+def _estimated(saved: SavedModel, table: Table, good: Mapping[int, list[int]]) -> list[str]:
     """What the model reads of each series besides its values, and what that costs; all in one line
-    where they are many.
+    where they are many. ``good``: the columns of each series that it forecasts.
     """
     lookback, seen = saved.config.data.lookback, saved.held_out.seen
     found: dict[str, str] = {}
     largest = 1.0
-    for series in table.series:
-        recent = series.values[-lookback:]
+    for number, series in enumerate(table.series):
+        if not good[number]:
+            continue
+        recent = series.values[-lookback:, good[number]]
         missing = int(np.isnan(recent).sum())
         lacks = [f"{len(recent)} rows where the model reads {lookback}"] * (len(recent) < lookback)
         lacks += [f"{missing} missing values in the rows that the model reads"] * bool(missing)
@@ -346,39 +344,64 @@ def in_model_order(saved: SavedModel, table: Table) -> Table:
 class TableForecast:
     """The forecasts of a table's series, in its order.
 
-    ``frame`` is the long table ``item_id, timestamp, mean[, median][, quantiles…]`` in the file's
-    item and time order; ``series`` are GluonTS forecasts, with channels in the model's order.
+    ``frame`` is the long table ``item_id, timestamp, mean[, median][, quantiles…][, status]`` in
+    the file's item and time order; ``series`` are GluonTS forecasts, with channels in the model's
+    order, None for a series that the model does not forecast.
     """
 
     request: PredictionRequest
     table: Table
     frame: pd.DataFrame
-    series: tuple[Forecast, ...]
+    series: tuple[Forecast | None, ...]
     decisions: list[str]
 
 
 def forecast_table(
-    saved: SavedModel, table: Table, request: PredictionRequest
+    saved: SavedModel, table: Table, request: PredictionRequest, columns: Columns | None = None
 ) -> tuple[pd.DataFrame, list[str]]:
     """The long table of ``forecast_series``, and its decisions."""
-    forecast = forecast_series(saved, table, request)
+    forecast = forecast_series(saved, table, request, columns)
     return forecast.frame, forecast.decisions
 
 
-def forecast_series(saved: SavedModel, table: Table, request: PredictionRequest) -> TableForecast:
-    """Forecast every series of a table. Raises UserError for what the model cannot forecast."""
+def forecast_series(
+    saved: SavedModel, table: Table, request: PredictionRequest, columns: Columns | None = None
+) -> TableForecast:
+    """Forecast every series of a table. Raises UserError for what the model cannot forecast.
+
+    ``columns``: what becomes of series that it cannot (None: as in the training).
+    """
     check_request(saved, request)
-    decisions = check_table(saved, table) + _without_spread(saved, request)
-    decisions += _learnt_rows(saved, table)
+    columns = columns if columns is not None else saved.config.data.columns
+    faults, decisions = check_table(saved, table, columns)
+    decisions += _without_spread(saved, request) + _learnt_rows(saved, table)
     predictor = SavedPredictor(saved, request)
-    series = tuple(predictor.predict(in_model_order(saved, table)))
+    readable = readable_series(saved, table, faults)
+    kept = replace(table, series=tuple(readable.values()))
+    found = dict(zip(readable, predictor.predict(in_model_order(saved, kept)), strict=True))
+    cells = {
+        (number, k): _columns(forecast, saved.schema.names.index(name), request)
+        for number, forecast in found.items()
+        for k, name in enumerate(table.names)
+    }
+    outcome = with_fallbacks(saved, table, cells, faults, levels_of(request))
+    frame = _frame(table, outcome, predictor.prediction_length, columns.tells_status)
+    series = tuple(found.get(number) for number in range(len(table.series)))
+    decisions += outcome.decisions + predictor.decisions
+    return TableForecast(request, table, frame, series, decisions)
+
+
+def _frame(table: Table, outcome: Outcome, horizon: int, tells_status: bool) -> pd.DataFrame:
+    """The long table of all series, with a column ``status`` if asked for."""
     frames = []
-    for each, forecast in zip(table.series, series, strict=True):
-        grid = table.interval.stamps(each.first, len(each.values) + predictor.prediction_length)
-        future = grid[len(each.values) :]
-        frames += series_rows(saved.schema.names, table, each, forecast, future, request)
-    frame = pd.concat(frames, ignore_index=True)
-    return TableForecast(request, table, frame, series, decisions + predictor.decisions)
+    for number, series in enumerate(table.series):
+        grid = table.interval.stamps(series.first, len(series.values) + horizon)
+        stamps = table.clock.write(grid[len(series.values) :])
+        for k in range(len(table.names)):
+            status = {"status": outcome.status[number, k]} if tells_status else {}
+            columns = {**outcome.cells[number, k], **status}
+            frames.append(_rows(table, series, k, stamps, columns))
+    return pd.concat(frames, ignore_index=True)
 
 
 def _learnt_rows(saved: SavedModel, table: Table) -> list[str]:
@@ -418,13 +441,24 @@ def series_rows(
 
     ``channels``: the value columns in the model's order.
     """
-    stamps, frames = table.clock.write(grid), []
-    for name in table.names:
-        columns = _columns(forecast, channels.index(name), request)
-        label = table.channel_label(series, table.names.index(name))
-        rows = pd.DataFrame({"item_id": label, "timestamp": stamps, **columns})
-        frames.append(rows.iloc[::-1] if table.newest_first else rows)
-    return frames
+    stamps = table.clock.write(grid)
+    return [
+        _rows(table, series, k, stamps, _columns(forecast, channels.index(name), request))
+        for k, name in enumerate(table.names)
+    ]
+
+
+def _rows(
+    table: Table, series: Series, channel: int, stamps: list[str], columns: Mapping[str, Any]
+) -> pd.DataFrame:
+    label = table.channel_label(series, channel)
+    rows = pd.DataFrame({"item_id": label, "timestamp": stamps, **columns})
+    return rows.iloc[::-1] if table.newest_first else rows
+
+
+def levels_of(request: PredictionRequest) -> tuple[float, ...]:
+    """The quantiles that a forecast has."""
+    return request.quantiles if request.mode == "probabilistic" else ()
 
 
 def _columns(

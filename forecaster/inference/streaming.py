@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from forecaster.config.schema import Columns
 from forecaster.data.holes import fill
 from forecaster.data.rows import Row
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
+from forecaster.inference.faults import said
 from forecaster.inference.predictor import (
     Origin,
     PredictionRequest,
@@ -142,16 +144,24 @@ def _streamable(model: Forecaster) -> Streamable:
 
 
 def follow(
-    saved: SavedModel, table: Table, request: PredictionRequest, fill: bool
+    saved: SavedModel, table: Table, request: PredictionRequest, columns: Columns
 ) -> tuple[Callable[[str, int], pd.DataFrame | None], list[str]]:
     """A function that forecasts after each further line, and the decisions about the data.
 
     The function takes a line and its number, and returns None for a blank line. The state of every
-    series starts at rest before the last ``lookback`` rows of its history. ``fill``: skipped times
-    are missing values; otherwise they are refused.
+    series starts at rest before the last ``lookback`` rows of its history. ``columns``: whether
+    skipped times are missing values or are refused, and whether rows of series whose history is too
+    short are passed over.
     """
     check_request(saved, request)
-    decisions = check_table(saved, table)
+    if table.absent:
+        raise UserError(
+            f"{table.path}: --stream takes rows with all columns of the model; add "
+            f"'{table.absent[0]}'"
+        )
+    faults, decisions = check_table(saved, table, _strict(columns))
+    passed_over = {table.series[fault.series].item_id for fault in faults}
+    decisions += said(table, faults, "passed over")
     row_format = table.rows
     if row_format is None:
         raise UserError(
@@ -166,21 +176,28 @@ def follow(
     states = {
         s.item_id: _SeriesState(saved, table, ordered, i, predictor)
         for i, s in enumerate(table.series)
+        if s.item_id not in passed_over
     }
 
     def forecast_after(line: str, number: int) -> pd.DataFrame | None:
         row = row_format.parse(line, number, SOURCE)
-        if row is None:
+        if row is None or row.item in passed_over:
             return None
         if row.item not in states:
             raise UserError(
                 f"{row.where}: series '{row.item}' is not in {table.path}; add its history to that "
                 "file"
             )
-        states[row.item].update(row, fill)
+        states[row.item].update(row, columns.on_gap == "fill")
         return states[row.item].forecast(request)
 
     return forecast_after, decisions + predictor.decisions
+
+
+def _strict(columns: Columns) -> Columns:
+    """The policies for rows that come one at a time, whose columns are all forecast."""
+    short = "skip" if columns.on_short in {"skip", "fallback"} else columns.on_short
+    return columns.model_copy(update={"on_dead": "error", "on_short": short})
 
 
 def as_csv(frame: pd.DataFrame, first: bool) -> str:

@@ -15,7 +15,9 @@ _FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
-# the columns of a forecast that hold no quantile
+# the columns of a forecast that hold no numbers
+TEXTS = ("item_id", "timestamp", "status")
+# those that hold numbers, but no quantile
 _CENTRES = ("mean", "median")
 
 
@@ -27,7 +29,7 @@ def point_column(forecast: pd.DataFrame) -> str:
 def level_columns(forecast: pd.DataFrame) -> list[str]:
     """The columns with quantiles, which are named by their levels."""
     names = map(str, forecast.columns)
-    return [name for name in names if name not in {"item_id", "timestamp", *_CENTRES}]
+    return [name for name in names if name not in {*TEXTS, *_CENTRES}]
 
 
 def spreadsheet_safe(name: str) -> str:
@@ -71,7 +73,8 @@ def read_table_bytes(content: bytes, kind: str) -> pd.DataFrame:
     frame = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     values = {
         name: frame[name].replace("", "nan").astype(float)  # correctly rounded, unlike to_numeric
-        for name in frame.columns.drop(["item_id", "timestamp"])
+        for name in frame.columns
+        if name not in TEXTS
     }
     return frame.assign(**values)
 

@@ -17,7 +17,7 @@ from forecaster.data.tables import Table
 from forecaster.data.times.formats import is_own
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode
-from forecaster.inference.inputs import read_input
+from forecaster.inference.inputs import columns_of, read_input
 from forecaster.inference.predictor import PredictionRequest, default_mode, forecast_table
 from forecaster.inference.saved_model import SavedModel
 from forecaster.serving.limits import check_work
@@ -133,16 +133,22 @@ def forecast_request(
         raws, nested = [_raw_table(source, "the table")], False
     tables = [read_input(saved, raw, params.roles(), params.start) for raw in raws]
     check(saved, sum(map(len, tables)), request)
-    forecasts, decisions = [], []
+    forecasts, decisions, columns = [], [], columns_of(saved, params.roles())
     for table in tables:
-        forecast, notes = forecast_table(saved, table, request)
-        forecasts.append(forecast)
+        forecast, notes = forecast_table(saved, table, request, columns)
+        forecasts.append(_with_nulls(forecast))
         notes = table.report.decisions + notes
         decisions += [f"{table.path}: {note}" for note in notes] if nested else notes
     if not nested:
         return forecasts[0], decisions
     rows = [{name: forecast[name].tolist() for name in forecast} for forecast in forecasts]
     return pd.DataFrame(rows), decisions
+
+
+def _with_nulls(forecast: pd.DataFrame) -> pd.DataFrame:
+    """The same with None for the values of series that are skipped: JSON knows no nan."""
+    known = forecast.notna().all(axis=None)
+    return forecast if known else forecast.astype(object).replace({np.nan: None})
 
 
 def _raw_table(source: pd.DataFrame | RawTable, name: str) -> RawTable:

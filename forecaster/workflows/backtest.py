@@ -15,6 +15,7 @@ import pandas as pd
 
 from forecaster.config.load import find_config, load_config
 from forecaster.config.schema import Config
+from forecaster.data.dead import without_dead
 from forecaster.data.problem import load_table, with_season_lookback
 from forecaster.data.short import without_short
 from forecaster.data.tables import Table
@@ -113,6 +114,7 @@ def compete(
     """``backtest`` of configurations, including the baseline's, on a loaded table."""
     table = _without_short(configs, table)
     configs = _settled(configs, table, options)
+    configs, table = _without_dead(configs, table, options)
     field = _field(configs, table, options)
     for decision in table.report.decisions:
         context.notify(decision)
@@ -146,9 +148,29 @@ def compete(
 
 def _without_short(configs: Mapping[str, Config], table: Table) -> Table:
     """The table without series of less than half of the usual rows, if they are to be left out."""
-    if all(config.data.on_short != "drop" for config in configs.values()):
+    if not any(config.data.leaves_out_short for config in configs.values()):
         return table
     return without_short(table, math.ceil(median(len(s.values) for s in table.series) / 2))
+
+
+def _without_dead(
+    configs: Mapping[str, Config], table: Table, options: BacktestOptions
+) -> tuple[Mapping[str, Config], Table]:
+    """The same without series that are dead before the first origin, if that is allowed."""
+    policies = {config.data.on_dead for config in configs.values()} - {"error"}
+    if not policies:
+        return configs, table
+    horizon = _horizon(configs)
+    plan = _plan(options, table, horizon)
+    block = next(plan.blocks())
+    ends = [max(plan.borders(len(s.values), horizon, block).train, 0) for s in table.series]
+    kept, left = {}, table
+    for name, config in configs.items():
+        lenient = config.data.model_copy(update={"on_dead": min(policies)})
+        data, left = without_dead(lenient, table, ends)
+        kept[name] = config.model_copy(update={"data": data})
+    table.report.decisions[:] = dict.fromkeys(table.report.decisions)
+    return kept, left
 
 
 def _share(limit: Limit | None, model: str, left: int) -> Limit | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from forecaster.config.schema import Columns
 from forecaster.data.reading import RawTable
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
@@ -86,7 +87,7 @@ class _Inputs:
     saved: SavedModel
     table: Table
     request: PredictionRequest
-    fill: bool
+    columns: Columns
 
 
 def _load_inputs(options: ForecastOptions) -> _Inputs:
@@ -115,7 +116,7 @@ def _prepare(saved: SavedModel, source: Path | RawTable, settings: ForecastSetti
         settings.quantiles,
         settings.seed,
     )
-    return _Inputs(saved, table, request, columns_of(saved, settings.roles).on_gap == "fill")
+    return _Inputs(saved, table, request, columns_of(saved, settings.roles))
 
 
 def forecast_with(
@@ -124,7 +125,7 @@ def forecast_with(
     """Forecast with a loaded model; nothing is written."""
     _check(settings)
     prepared = _prepare(saved, source, settings)
-    return forecast_series(prepared.saved, prepared.table, prepared.request)
+    return forecast_series(prepared.saved, prepared.table, prepared.request, prepared.columns)
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class PreparedForecast:
 def prepare_forecast(options: ForecastOptions, output: Path) -> PreparedForecast:
     """Forecast, with the content for the file ``output``; nothing is written."""
     inputs = _load_inputs(options)
-    result = forecast_series(inputs.saved, inputs.table, inputs.request)
+    result = forecast_series(inputs.saved, inputs.table, inputs.request, inputs.columns)
     frame, decisions = result.frame, result.decisions
     kind = kind_of(output)
     content = table_bytes(frame, kind)
@@ -197,7 +198,7 @@ def stream(
             f"{options.output}: --stream writes text, row after row; end the name in .csv or .json"
         )
     inputs = _load_inputs(options)
-    take, decisions = streaming.follow(inputs.saved, inputs.table, inputs.request, inputs.fill)
+    take, decisions = streaming.follow(inputs.saved, inputs.table, inputs.request, inputs.columns)
     decisions += [] if as_json else renamed_items(inputs.table.labels)
     for decision in inputs.table.report.decisions + decisions:
         notify(decision)

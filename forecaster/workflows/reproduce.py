@@ -17,7 +17,7 @@ from forecaster.errors import UserError
 from forecaster.inference.locate import find_model
 from forecaster.inference.saved_model import FILES, digest
 from forecaster.io.atomic import write_together
-from forecaster.io.output_tables import kind_of, read_table_bytes
+from forecaster.io.output_tables import TEXTS, kind_of, read_table_bytes
 from forecaster.tracking import store
 from forecaster.tracking.provenance import versions
 from forecaster.workflows.forecast import (
@@ -225,13 +225,14 @@ def largest_difference(before: pd.DataFrame, after: pd.DataFrame) -> str:
     """Describe how two tables differ: in rows, columns, or the largest difference of two values."""
     if list(before.columns) != list(after.columns):
         return f"columns differ: {', '.join(before.columns)}, now {', '.join(after.columns)}"
-    keys = ["item_id", "timestamp"]
+    keys = [name for name in before.columns if name in TEXTS]
     if not before[keys].equals(after[keys]):
         return f"rows differ: {len(before)}, now {len(after)}, or other series and times"
-    apart = (before.drop(columns=keys) - after.drop(columns=keys)).abs().to_numpy()
+    values = before.drop(columns=keys)
+    apart = (values - after.drop(columns=keys)).abs().to_numpy()
     if np.nansum(apart) == 0:
         return "values are the same, the bytes differ"
     row, column = divmod(int(np.nanargmax(apart)), apart.shape[1])
     name, stamp = before["item_id"].iloc[row], before["timestamp"].iloc[row]
-    place = f"{before.columns[2 + column]} of '{name}', {stamp}"
+    place = f"{values.columns[column]} of '{name}', {stamp}"
     return f"values differ by {apart[row, column]:.3g} at most ({place})"

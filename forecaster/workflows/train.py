@@ -68,6 +68,7 @@ def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> Training
     table = _table(options.config.data, options.source)
     config, decisions = settle(options.config, table)
     problem = load_problem(config.data, table)
+    config = config.model_copy(update={"data": problem.config})
     context.tracker.check()
     for decision in decisions:
         context.notify(decision)

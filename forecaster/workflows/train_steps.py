@@ -381,6 +381,7 @@ def _write_forecast(site: Site, stored: Stored, folder: Path) -> None:
     except UserError as error:
         site.context.notify(f"no forecast plot: {error}")
         return
+    forecast = forecast.dropna(subset=["mean"])  # of series that are skipped
     for name in ("plots", "forecasts"):
         (folder / name).mkdir()
     plot_forecast(folder / "plots" / "forecast.png", table, forecast, history)

@@ -170,7 +170,9 @@ def tune(options: TuneOptions) -> TuningResult:
     settled, decisions = settle(options.config, table)
     for decision in decisions:
         print(decision, file=sys.stderr)
-    options, problem = replace(options, config=settled), load_problem(settled.data, table)
+    problem = load_problem(settled.data, table)
+    settled = settled.model_copy(update={"data": problem.config})
+    options = replace(options, config=settled)
     _check_study(options, problem)
     content = [
         options.config.model_dump(mode="json"),

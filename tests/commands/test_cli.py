@@ -408,7 +408,8 @@ def _columns(text: str, change) -> str:
 BAD_FORECASTS = [
     (
         lambda text: _columns(text, lambda cells: cells[:-1]),
-        "column 'wind' is in the model but not in the file; add it",
+        "column 'wind' is in the model but not in the file; add it, or give --missing-column masked "
+        "to forecast the others",
     ),
     (
         lambda text: _columns(

@@ -79,21 +79,22 @@ def config(path, **given) -> DataConfig:
 def test_a_short_item_blocks_no_others_if_it_is_left_out(write) -> None:
     path = panel(write, a=60, b=3, c=60, d=24)
     with pytest.raises(
-        TooShortError, match=r"leave out 'b' \(3\), 'd' \(24\) with --on-short drop"
+        TooShortError, match=r"leave out 'b' \(3\), 'd' \(24\) with --on-short skip"
     ):
         load_problem(config(path))
-    problem = load_problem(config(path, on_short="drop"))
-    assert [s.item_id for s in problem.table.series] == ["a", "c"]
-    assert len(problem.borders) == len(problem.scaling) == 2
-    said = "left out, with fewer than 25 rows: 'b' (3), 'd' (24)"
-    assert problem.table.report.decisions[-1] == said
+    for word in ("skip", "fallback", "drop"):
+        problem = load_problem(config(path, on_short=word))
+        assert [s.item_id for s in problem.table.series] == ["a", "c"]
+        assert len(problem.borders) == len(problem.scaling) == 2
+        said = "left out, with fewer than 25 rows: 'b' (3), 'd' (24)"
+        assert problem.table.report.decisions[-1] == said
 
 
 def test_a_file_of_short_items_is_not_emptied(write) -> None:
     path = panel(write, a=12, b=13)
     with pytest.raises(TooShortError) as caught:
         load_problem(config(path, on_short="drop"))
-    assert "--on-short drop" not in str(caught.value)
+    assert "--on-short skip" not in str(caught.value)
 
 
 def test_items_to_be_left_out_do_not_shorten_the_horizon(write) -> None:

@@ -44,6 +44,11 @@ def grouped(*names: str) -> str:
 
 GOOD = daily("x", *map(str, range(7)))
 HOURLY = csv("time,x", *(f"{day} {hour:02d}:00,{hour}" for day in DAYS for hour in range(24)))
+BEGUN = csv(
+    "name,day,x",
+    *(f"a,{day},{i % 7}" for i, day in enumerate(DAYS)),
+    *(f"b,{day},{i if i > 38 else ''}" for i, day in enumerate(DAYS)),
+)
 EARLY, LATE = [f"a,{day},1" for day in DAYS[:9]], [f"b,{day},1" for day in DAYS[20:]]
 MONTHS = "Jan,Feb,Mar,Apr,May,Jun,Jul,Aug,Sep,Oct,Nov,Dec"
 TWELVE = ",".join(map(str, range(12)))
@@ -189,6 +194,9 @@ REFUSALS = [
         "has no value in the 28 rows",
         daily("x,y", "1,").replace("2024-02-09,1,", "2024-02-09,1,5"),
         {"horizon": 4, "lookback": 4},
+    ),
+    Refusal(
+        "series 'b': column 'x' has no value in the 28 rows", BEGUN, {"horizon": 4, "lookback": 4}
     ),
     Refusal(
         "standard deviations from the mean",

@@ -428,7 +428,8 @@ PARAMETERS = sorted([*OF_FORECASTS, *Columns.model_fields])
 REFUSED = [
     (
         {"dataframe_split": split(WEATHER[["date", "wind"]].tail(60))},
-        "the table: column 'temp_max' is in the model but not in the file; add it",
+        "the table: column 'temp_max' is in the model but not in the file; add it, or give "
+        "--missing-column masked to forecast the others",
     ),
     (
         changed(more=1.0),
@@ -575,7 +576,8 @@ def test_mlflow_serves_the_logged_model_from_anywhere(
         status, answer = ask({"dataframe_split": split(recent[["date", "wind"]])})
         assert (status, answer["message"]) == (
             400,
-            "the table: column 'temp_max' is in the model but not in the file; add it",
+            "the table: column 'temp_max' is in the model but not in the file; add it, or give "
+            "--missing-column masked to forecast the others",
         )
 
 
