@@ -6,6 +6,7 @@ which it can be logged later.
 """
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -20,6 +21,7 @@ from forecaster.errors import UserError, masked, one_line
 from forecaster.io.interrupts import uninterrupted
 
 P = ParamSpec("P")
+_DRIVER = re.compile(r"\([\w.]+Error\) (.+)")  # a driver's message, as SQLAlchemy quotes it
 RETRY_AFTER = 10.0  # seconds from a failure to the next attempt
 UNSENT_FILE = "writes.jsonl"  # the unsent writes, one a line; their files are stored beside it
 
@@ -62,6 +64,13 @@ def queued(method: Callable[P, None]) -> Callable[P, None]:
 def is_remote(store: str) -> bool:
     """Whether a store is a server."""
     return store.startswith(("http://", "https://"))
+
+
+def reason_of(error: Exception) -> str:
+    """What a store says in one line; of a database, the words of its driver without the query."""
+    lines = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
+    found = next((match for line in lines if (match := _DRIVER.match(line))), None)
+    return one_line(lines[0] if found is None else found[1], 200)
 
 
 def transaction(store: str) -> AbstractContextManager[None]:
@@ -114,10 +123,9 @@ class RetryQueue:
                 self._send_first()
         except self.transient_errors as error:
             if self._failed_at is None:
-                reason = one_line(str(error) or type(error).__name__, 200)
                 notify(
-                    f"note: the tracking store {self.store} fails ({reason}); continuing, entries "
-                    "are stored and retried"
+                    f"note: the tracking store {self.store} fails ({reason_of(error)}); "
+                    "continuing, entries are stored and retried"
                 )
             self._failed_at = time.monotonic()
         except KeyboardInterrupt:

@@ -17,7 +17,7 @@ from typing import Any
 from forecaster.config import paths
 from forecaster.errors import UserError
 from forecaster.io.atomic import check_folder
-from forecaster.tracking.retry_queue import is_remote
+from forecaster.tracking.retry_queue import is_remote, reason_of
 
 # the folder of the store, the saved models and the checkpoints
 HOME = paths.HOME
@@ -26,6 +26,11 @@ CHECKPOINTS = HOME / "checkpoints"
 # the name of the table view that the UI opens
 _VIEW = "metrics"
 _PATIENCE = 5  # seconds
+# by what a database says
+_REMEDIES = {
+    "is locked": "wait for the process that holds it, or end that",
+    "is full": "free some space",
+}
 
 
 def store_uri() -> str:
@@ -57,6 +62,8 @@ def connect() -> Any:
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # logs the traceback of what it raises
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     mlflow.set_tracking_uri(uri)
     if uri.startswith("sqlite:///"):
         _create_tables(mlflow, Path(uri.removeprefix("sqlite:///")))
@@ -119,12 +126,13 @@ def as_user_error() -> Iterator[None]:
                 "MLFLOW_TRACKING_USERNAME "
                 "and MLFLOW_TRACKING_PASSWORD"
             ) from error
-        reason = str(error).splitlines()[0]
+        reason = reason_of(error)
         wrong_name = getattr(error, "error_code", "") in {
             "RESOURCE_DOES_NOT_EXIST",
             "INVALID_PARAMETER_VALUE",
         }
-        remedy = "correct the name" if wrong_name else "check MLFLOW_TRACKING_URI"
+        usual = "correct the name" if wrong_name else "check MLFLOW_TRACKING_URI"
+        remedy = next((what for word, what in _REMEDIES.items() if word in reason), usual)
         raise UserError(f"the tracking store {store_uri()} refused: {reason}; {remedy}") from error
 
 

@@ -2,8 +2,10 @@
 same store, SIGTERM.
 """
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,12 +19,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from conftest import SAMPLE, Cli, wait_for_epoch
+from mlflow.exceptions import MlflowException
 from workflows.test_train import SHORT, assert_same_weights
 
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import FILES
 from forecaster.tracking.retry_queue import RetryQueue, queued, read_unsent
+from forecaster.tracking.store import as_user_error
 
 LINEAR = [
     "train",
@@ -45,6 +50,7 @@ class Diary(RetryQueue):
     def __init__(self, folder: Path) -> None:
         super().__init__("store", folder, (OSError,))
         self.unavailable, self.lines, self.checks = False, [], 0
+        self.error: Exception | None = None
 
     def reachable(self) -> bool:
         self.checks += 1
@@ -52,6 +58,8 @@ class Diary(RetryQueue):
 
     @queued
     def note(self, text: str) -> None:
+        if self.error is not None:
+            raise self.error
         if self.unavailable:
             raise OSError("gone")
         self.lines.append((self.at, text))
@@ -127,6 +135,71 @@ def test_unsent_writes_can_be_moved_and_read_from_their_folder(tmp_path: Path) -
         lines.write_text(text.replace(old, new))
         with pytest.raises(UserError, match=r"writes\.jsonl: damaged .*; remove the folder"):
             read_unsent(tmp_path / "moved")
+
+
+def locked(engine: sqlalchemy.Engine, path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text("SELECT * FROM values_"))
+
+
+def full(engine: sqlalchemy.Engine, path: Path) -> None:
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("PRAGMA max_page_count = 2"))
+        insert = sqlalchemy.text("INSERT INTO values_ VALUES (:text)")
+        connection.execute(insert, {"text": "x" * 100_000})
+
+
+@pytest.mark.parametrize(
+    ("fail", "reason", "remedy"),
+    [
+        (locked, "database is locked", "wait for the process that holds it, or end that"),
+        (full, "database or disk is full", "free some space"),
+    ],
+)
+def test_a_database_that_refuses_is_quoted_without_its_query(
+    tmp_path: Path, capsys, fail, reason: str, remedy: str
+) -> None:
+    path = tmp_path / "store.db"
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}", connect_args={"timeout": 0.01})
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("CREATE TABLE values_ (text)"))
+    with pytest.raises(sqlalchemy.exc.OperationalError) as caught:
+        fail(engine, path)
+    engine.dispose()
+    for error in (caught.value, MlflowException(f"autoflush:\n{caught.value}")):
+        with pytest.raises(UserError) as told, as_user_error():
+            raise error
+        assert str(told.value).endswith(f" refused: {reason}; {remedy}")
+        diary = Diary(tmp_path / "unsent")
+        diary.transient_errors = (type(error),)
+        diary.error = error
+        diary.note("a")
+        assert capsys.readouterr().err == (
+            f"note: the tracking store store fails ({reason}); continuing, entries are stored and "
+            "retried\n"
+        )
+
+
+@pytest.mark.slow
+def test_a_locked_store_costs_a_training_three_lines(tmp_path: Path) -> None:
+    """The model is saved, and what could not be logged can be logged once the lock is gone."""
+    cli, model = Cli(tmp_path / "home"), tmp_path / "model"
+    long = ("--set", "trainer.max_epochs=8", "--set", "trainer.patience=50")
+    with cli.start(*LINEAR, *long, "--output", model) as process:
+        wait_for_epoch(process, cli.home, epoch=1)
+        with contextlib.closing(sqlite3.connect(cli.home / "mlflow.db", timeout=30)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            rest = process.communicate()[1]
+    assert process.returncode == 0, rest
+    assert {path.name for path in model.iterdir()} >= {"config.yaml"}
+    notes = [line for line in rest.splitlines() if not re.search(r"season|% done", line)]
+    assert len(notes) == 3, rest
+    assert all(line.startswith("note: ") for line in notes)
+    cli("runs", "log", tmp_path / "model.unlogged")
+    (run,) = json.loads(cli("runs", "list", "--json").stdout)["runs"]
+    assert run["status"] == "FINISHED"
 
 
 def test_two_trainings_make_and_share_one_store(tmp_path: Path) -> None:
