@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from forecaster.data.clock import Clock
 from forecaster.errors import UserError
-from forecaster.inference.predictor import TableForecast
+from forecaster.inference.forecasts import TableForecast
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.io.output_tables import renamed_items, table_bytes
 from forecaster.reporting.plots import PICTURES, draw_forecast

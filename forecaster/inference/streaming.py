@@ -13,17 +13,15 @@ from forecaster.data.holes import fill
 from forecaster.data.rows import Row
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
+from forecaster.inference.checks import check_request, check_table
 from forecaster.inference.faults import said
+from forecaster.inference.forecasts import in_model_order, series_rows
 from forecaster.inference.predictor import (
     Origin,
     PredictionRequest,
     SavedPredictor,
-    check_request,
-    check_table,
     context,
-    in_model_order,
     observed,
-    series_rows,
 )
 from forecaster.inference.saved_model import SavedModel
 from forecaster.io.output_tables import csv_text

@@ -17,8 +17,9 @@ from forecaster.data.tables import Table
 from forecaster.data.times.formats import is_own
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode
+from forecaster.inference.forecasts import forecast_table
 from forecaster.inference.inputs import columns_of, read_input
-from forecaster.inference.predictor import PredictionRequest, default_mode, forecast_table
+from forecaster.inference.predictor import PredictionRequest, default_mode
 from forecaster.inference.saved_model import SavedModel
 from forecaster.serving.limits import check_work
 

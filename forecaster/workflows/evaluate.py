@@ -15,8 +15,9 @@ from forecaster.evaluation.score import (
     score_windows,
     selected_windows,
 )
+from forecaster.inference.checks import too_few_errors
 from forecaster.inference.locate import open_model
-from forecaster.inference.predictor import default_mode, too_few_errors
+from forecaster.inference.predictor import default_mode
 from forecaster.inference.saved_model import SavedModel
 from forecaster.reporting.description import TAG as NOTE
 from forecaster.reporting.summary import coverage_by_series

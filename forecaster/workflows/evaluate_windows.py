@@ -18,8 +18,9 @@ from forecaster.data.splits import Part
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode, Scoring
+from forecaster.inference.checks import check_schema
+from forecaster.inference.forecasts import in_model_order
 from forecaster.inference.inputs import read_input
-from forecaster.inference.predictor import check_schema, in_model_order
 from forecaster.inference.saved_model import SavedModel
 from forecaster.workflows.evaluate_report import Prepared
 

@@ -14,14 +14,10 @@ from forecaster.data.reading import RawTable
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.inference import streaming
+from forecaster.inference.forecasts import TableForecast, forecast_series
 from forecaster.inference.inputs import columns_of, read_input
 from forecaster.inference.locate import open_model
-from forecaster.inference.predictor import (
-    PredictionRequest,
-    TableForecast,
-    default_mode,
-    forecast_series,
-)
+from forecaster.inference.predictor import PredictionRequest, default_mode
 from forecaster.inference.saved_model import SavedModel, digest
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.io.output_tables import kind_of, renamed_items, table_bytes

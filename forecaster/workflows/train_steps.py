@@ -11,7 +11,8 @@ from forecaster.config.load import dump_config
 from forecaster.config.schema import Config, TrainerConfig
 from forecaster.data.problem import Problem
 from forecaster.errors import UserError
-from forecaster.inference.predictor import PredictionRequest, default_mode, forecast_table
+from forecaster.inference.forecasts import forecast_table
+from forecaster.inference.predictor import PredictionRequest, default_mode
 from forecaster.inference.saved_model import SavedModel, load_model, save_model
 from forecaster.io.atomic import whole_folder
 from forecaster.io.output_tables import table_bytes

@@ -103,6 +103,19 @@ def test_many_series_are_told_of_in_one_line(model) -> None:
     )
 
 
+def test_so_are_many_new_series(model) -> None:
+    renamed = made().rename(columns=lambda name: f"new-{name}")
+    decisions = model.forecast(long(renamed)).decisions
+    assert (
+        "50 series ('new-s00', 'new-s01', 'new-s02', …) were not in the training: each is scaled "
+        "by its own values" in decisions
+    )
+    one = long(renamed.iloc[:, :1])
+    assert model.forecast(one).decisions[-1] == (
+        "series 'new-s00' was not in the training: scaled by its own values"
+    )
+
+
 def test_the_factors_are_those_of_the_saved_model(model, tmp_path: Path) -> None:
     again = forecaster.load(model.folder)
     short = long(made().iloc[-10:])

@@ -26,7 +26,8 @@ from forecaster.data.windows import Windows
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
 from forecaster.evaluation.metrics import QUANTILES
-from forecaster.inference.predictor import PredictionRequest, SavedPredictor, forecast_table
+from forecaster.inference.forecasts import forecast_table
+from forecaster.inference.predictor import PredictionRequest, SavedPredictor
 from forecaster.inference.saved_model import FILES, load_model, save_model
 from forecaster.io.atomic import check_model_folder, whole_folder, write_together
 from forecaster.models.base import Shape

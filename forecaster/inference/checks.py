@@ -1,0 +1,133 @@
+"""Whether a model can forecast a table as asked, and what is to be told of that."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from forecaster.config.schema import Columns
+from forecaster.data.tables import Table
+from forecaster.errors import UserError
+from forecaster.inference.faults import Fault, find_faults
+from forecaster.inference.predictor import FEW, PredictionRequest, context, observed
+from forecaster.inference.saved_model import SavedModel
+from forecaster.models.residual_paths import FEWEST
+
+_OTHERS = ", or give --missing-column masked to forecast the others"
+
+
+def too_few_errors(saved: SavedModel) -> str:
+    """Why a point model has no samples."""
+    return (
+        f"model '{saved.config.model.name}' has too few held-out errors to draw samples from "
+        f"({len(saved.held_out.errors)} where {FEWEST} are needed); ask for --mode point, or train "
+        "with more rows"
+    )
+
+
+def check_request(saved: SavedModel, request: PredictionRequest) -> None:
+    """Raise UserError for options that the model does not support."""
+    for level in request.quantiles:
+        if not 0 < level < 1:
+            raise UserError(f"--quantiles: {level} does not lie between 0 and 1")
+    if request.samples < 1:
+        raise UserError("--samples: at least 1")
+    if request.mode == "probabilistic" and saved.rate != 1:
+        raise UserError("--resample-rate gives a point forecast only; ask for --mode point")
+    if request.mode == "probabilistic" and saved.model.distribution == "none":
+        raise UserError(too_few_errors(saved))
+    saved.model.check_steps(request.steps)
+
+
+def check_schema(saved: SavedModel, table: Table) -> None:
+    """Raise UserError unless channels (in any order) and interval are those of the model."""
+    schema = saved.schema
+    missing = [name for name in schema.names if name not in table.names]
+    extra = [name for name in table.names if name not in schema.names]
+    if missing:
+        others = "" if len(missing) == len(schema.names) else _OTHERS
+        raise UserError(
+            f"{table.path}: column '{missing[0]}' is in the model but not in the file; add it"
+            f"{others}"
+        )
+    if extra:
+        raise UserError(
+            f"{table.path}: column '{extra[0]}' is in the file but not in the model; leave it out "
+            "with "
+            f"--target {','.join(schema.names)}"
+        )
+    if table.interval != schema.interval:
+        expected, remedy = (
+            "the model was trained on",
+            "train a model on this interval, or resample the file",
+        )
+        if saved.rate != 1:
+            expected, remedy = (
+                f"--resample-rate {saved.rate} makes the model's",
+                "give the ratio of the two intervals",
+            )
+        raise UserError(
+            f"{table.path}: the interval is {table.interval.alias}, but {expected} "
+            f"{schema.interval.alias}; {remedy}"
+        )
+
+
+def check_table(saved: SavedModel, table: Table, columns: Columns) -> tuple[list[Fault], list[str]]:
+    """The series that the model cannot forecast, and decisions about the others.
+
+    Raises UserError for a file that the model cannot forecast from, and for what ``columns`` refuse
+    (see ``find_faults``). Besides a matching schema, each series needs a tenth of the lookback, and
+    each channel a value in the rows that the model reads.
+    """
+    check_schema(saved, table)
+    faults, config = find_faults(saved, table, columns), saved.config.data
+    faulty = {(fault.series, fault.channel) for fault in faults}
+    order = [table.names.index(channel) for channel in saved.schema.names]
+    good = {
+        number: [k for k in range(len(table.names)) if (number, k) not in faulty]
+        for number in range(len(table.series))
+    }
+    for number, series in enumerate(table.series):
+        scale = saved.scaling.get(series.item_id or "")
+        if scale is not None and good[number]:
+            name = "" if series.item_id is None else f"series '{series.item_id}': "
+            place = f"{table.path}: {name}".rstrip(": ")
+            recent = series.values[-config.lookback :]
+            scale.check(recent[:, order], place, saved.schema.names)
+    return faults, _estimated(saved, table, good)
+
+
+def _estimated(saved: SavedModel, table: Table, good: Mapping[int, list[int]]) -> list[str]:
+    """What the model reads of each series besides its values, and what that costs; all in one line
+    where they are many. ``good``: the columns of each series that it forecasts.
+    """
+    lookback, seen = saved.config.data.lookback, saved.held_out.seen
+    found: dict[str, str] = {}
+    largest = 1.0
+    for number, series in enumerate(table.series):
+        if not good[number]:
+            continue
+        recent = series.values[-lookback:, good[number]]
+        missing = int(np.isnan(recent).sum())
+        lacks = [f"{len(recent)} rows where the model reads {lookback}"] * (len(recent) < lookback)
+        lacks += [f"{missing} missing values in the rows that the model reads"] * bool(missing)
+        if not lacks:
+            continue
+        wider = ""
+        if seen is not None:
+            factor = float(seen.factors(observed(context(recent, lookback)[None])[1]).max())
+            largest = max(largest, factor)
+            wider = _wider(factor)
+        name = "" if series.item_id is None else f"series '{series.item_id}': "
+        found[name] = f"{name}{' and '.join(lacks)}: what is missing is estimated{wider}"
+    if len(found) <= FEW:
+        return list(found.values())
+    shown = ", ".join(name.removeprefix("series ").rstrip(": ") for name in list(found)[:FEW])
+    wider = "" if seen is None else _wider(largest)
+    return [
+        f"{len(found)} series ({shown}, …) have fewer rows than the {lookback} that the model "
+        f"reads, or missing values in them: what is missing is estimated{wider}"
+    ]
+
+
+def _wider(factor: float) -> str:
+    return f", intervals up to {factor:.2f} times as wide"
