@@ -71,7 +71,9 @@ def check_schema(saved: SavedModel, table: Table) -> None:
         )
 
 
-def check_table(saved: SavedModel, table: Table, columns: Columns) -> tuple[list[Fault], list[str]]:
+def check_table(
+    saved: SavedModel, table: Table, columns: Columns, dead_may_go: bool = True
+) -> tuple[list[Fault], list[str]]:
     """The series that the model cannot forecast, and decisions about the others.
 
     Raises UserError for a file that the model cannot forecast from, and for what ``columns`` refuse
@@ -79,7 +81,8 @@ def check_table(saved: SavedModel, table: Table, columns: Columns) -> tuple[list
     each channel a value in the rows that the model reads.
     """
     check_schema(saved, table)
-    faults, config = find_faults(saved, table, columns), saved.config.data
+    faults = find_faults(saved, table, columns, dead_may_go)
+    config = saved.config.data
     faulty = {(fault.series, fault.channel) for fault in faults}
     order = [table.names.index(channel) for channel in saved.schema.names]
     good = {

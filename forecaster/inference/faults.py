@@ -15,6 +15,7 @@ from forecaster.inference.inputs import fewest_rows
 from forecaster.inference.saved_model import SavedModel
 
 _NAMED = 5
+_ON_DEAD = ", or give --on-dead skip to forecast the others"
 
 Policy = Literal["error", "skip", "fallback"]
 
@@ -34,18 +35,20 @@ class Fault:
     option: str = ""
 
 
-def find_faults(saved: SavedModel, table: Table, columns: Columns) -> list[Fault]:
-    """The faults of all series, by series and column. Raises UserError for one that is refused."""
+def find_faults(
+    saved: SavedModel, table: Table, columns: Columns, dead_may_go: bool = True
+) -> list[Fault]:
+    """The faults of all series, by series and column. Raises UserError for one that is refused.
+
+    ``dead_may_go``: whether series without values can be left out by an option, which is then told.
+    """
     faults = [f for i in range(len(table.series)) for f in _faults(saved, table, i, columns)]
     for fault in faults:
         if fault.policy == "error":
-            raise UserError(_refusal(faults, fault, len(table.labels)))
+            alike = sum(other.option == fault.option for other in faults)
+            told = alike < len(table.labels) and (dead_may_go or fault.option != _ON_DEAD)
+            raise UserError(f"{fault.message}{fault.option if told else ''}")
     return faults
-
-
-def _refusal(faults: Sequence[Fault], fault: Fault, labels: int) -> str:
-    alike = sum(other.option == fault.option for other in faults)
-    return f"{fault.message}{fault.option if alike < labels else ''}"
 
 
 def _faults(saved: SavedModel, table: Table, number: int, columns: Columns) -> list[Fault]:
@@ -86,9 +89,8 @@ def _dead(
         "the model reads; add values"
     )
     if not len(known):
-        option = ", or give --on-dead skip to forecast the others"
         reason = f"no value in the last {len(recent)} rows"
-        return [Fault(number, channel, reason, columns.on_dead, message, option)]
+        return [Fault(number, channel, reason, columns.on_dead, message, _ON_DEAD)]
     if columns.on_dead != "error" and len(known) > 1 and known.min() == known.max():
         reason = f"always {shortest(known[0])} in the last {len(recent)} rows"
         return [Fault(number, channel, reason, columns.on_dead)]

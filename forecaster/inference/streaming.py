@@ -157,7 +157,7 @@ def follow(
             f"{table.path}: --stream takes rows with all columns of the model; add "
             f"'{table.absent[0]}'"
         )
-    faults, decisions = check_table(saved, table, _strict(columns))
+    faults, decisions = check_table(saved, table, _strict(columns), dead_may_go=False)
     passed_over = {table.series[fault.series].item_id for fault in faults}
     decisions += said(table, faults, "passed over")
     row_format = table.rows

@@ -261,3 +261,8 @@ def test_rows_of_a_series_too_short_are_passed_over(cli, tmp_path) -> None:
         rows = done.stdout.splitlines()
         assert [row.split(",")[1] for row in rows] == ["item_id", *["s1"] * 7]
         assert "passed over: 'new' (3 rows where 4 are needed)" in done.stderr
+    dead = LONG.assign(y=LONG["y"].where((LONG["item"] != "s2") | (LONG["date"] == DAYS[0])))
+    dead.to_csv(tmp_path / "history.csv", index=False)
+    more = ("--on-short", "skip", "--start", "2022-07-20", "--on-gap", "fill")
+    refused = cli(*stream, "--stream", "--on-dead", "skip", *more, input=lines, status=1).stderr
+    assert refused.endswith("has no value in the last 42 rows that the model reads; add values\n")
