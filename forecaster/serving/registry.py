@@ -14,7 +14,7 @@ from forecaster.errors import UserError, printable
 from forecaster.inference.saved_model import ModelRecord, SavedModel, read_record
 from forecaster.serving import request
 from forecaster.tracking.query import download_model
-from forecaster.tracking.retry_queue import transaction
+from forecaster.tracking.retry_queue import UPLOAD_SECONDS, transaction
 from forecaster.tracking.store import as_user_error, connect, store_uri
 
 # the dependencies of a logged model
@@ -54,7 +54,11 @@ def log_model(saved: SavedModel, table: Table) -> str:
     """
     mlflow = connect()
     sample = request.example(saved, table)
-    with as_user_error(), transaction(store_uri()), tempfile.TemporaryDirectory() as scratch:
+    with (
+        as_user_error(),
+        transaction(store_uri(), UPLOAD_SECONDS),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         shutil.copytree(saved.folder, Path(scratch) / "saved")
         info = mlflow.pyfunc.log_model(
             name="model",

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from types import FrameType
 
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import SavedModel
+from forecaster.io.deadline import deadline
 from forecaster.io.interrupts import uninterrupted
 from forecaster.serving import front
 from forecaster.serving.bodies import read_body
@@ -26,10 +26,6 @@ from forecaster.serving.request import check_served, forecast_request
 
 _log = logging.getLogger("forecaster")
 _END_SECONDS = 10.0  # for the front to end
-
-
-class _LateError(BaseException):
-    """The time of an answer is over; no handler of the exceptions of what computes it is meant."""
 
 
 def serve(
@@ -89,34 +85,18 @@ def _front(listening: socket.socket, hosts: Hosts) -> Iterator[Connection]:
         process.kill()
 
 
-@contextmanager
-def _in_time() -> Iterator[None]:
-    """Raise _LateError in a block that takes too long: what no other limit has foreseen."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise _LateError
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def respond(
     saved: SavedModel, kind: bytes, body: bytes, notify: Callable[[str], object]
 ) -> tuple[int, bytes]:
     """The status and the body of the answer to a table; a cause of status 500 is logged."""
     try:
-        with _in_time():
+        with deadline(SECONDS):
             source, params = read_body(kind, body, saved.config.data.header)
             forecast, decisions = forecast_request(saved, source, params, check_served)
         content = json.dumps({"predictions": forecast.to_dict("records")}, allow_nan=False)
     except RefusedError as refusal:
         return refusal.status, error_body(refusal.status, refusal.line)
-    except _LateError:
+    except TimeoutError:
         line = f"it takes more than {SECONDS} seconds; ask for less at a time"
         return 422, error_body(422, line)
     except UserError as error:

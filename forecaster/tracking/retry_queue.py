@@ -11,17 +11,20 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec
 
 from forecaster.errors import UserError, masked, one_line
+from forecaster.io.deadline import deadline
 from forecaster.io.interrupts import uninterrupted
 
 P = ParamSpec("P")
 _DRIVER = re.compile(r"\([\w.]+Error\) (.+)")  # a driver's message, as SQLAlchemy quotes it
+ANSWER_SECONDS = 30.0  # that a server may take for an entry
+UPLOAD_SECONDS = 600.0  # for files
 RETRY_AFTER = 10.0  # seconds from a failure to the next attempt
 UNSENT_FILE = "writes.jsonl"  # the unsent writes, one a line; their files are stored beside it
 
@@ -73,12 +76,13 @@ def reason_of(error: Exception) -> str:
     return one_line(lines[0] if found is None else found[1], 200)
 
 
-def transaction(store: str) -> AbstractContextManager[None]:
+def transaction(store: str, seconds: float = ANSWER_SECONDS) -> AbstractContextManager[None]:
     """What Ctrl-C and SIGTERM do not interrupt, except where ``store`` is a server.
 
-    A server may take long to respond, and looks after its own transactions.
+    A server looks after its own transactions. It may take long to respond, or send a byte now and
+    then: after ``seconds`` it is a TimeoutError.
     """
-    return nullcontext() if is_remote(store) else uninterrupted()
+    return deadline(seconds) if is_remote(store) else uninterrupted()
 
 
 class RetryQueue:
@@ -109,6 +113,11 @@ class RetryQueue:
     def reachable(self) -> bool:
         """A quick check whether an unavailable store is worth a retry, which may take long."""
         return True
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last write has failed, or was interrupted."""
+        return self._failed_at is not None
 
     def flush(self) -> None:
         """Send the pending writes, up to one that fails.
@@ -142,7 +151,8 @@ class RetryQueue:
     def _send_first(self) -> None:
         write = self.pending[0]
         self.at = write.at
-        with transaction(self.store):
+        files = any(isinstance(value, Path) for value in write.arguments)
+        with transaction(self.store, UPLOAD_SECONDS if files else ANSWER_SECONDS):
             self.methods[write.name](self, *write.arguments, **write.options)
             self.pending.pop(0)
 

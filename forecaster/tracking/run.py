@@ -8,15 +8,24 @@ from typing import Any
 
 from forecaster.errors import UserError
 from forecaster.tracking import store
-from forecaster.tracking.retry_queue import RetryQueue, queued, read_unsent, transaction
+from forecaster.tracking.retry_queue import (
+    ANSWER_SECONDS,
+    RetryQueue,
+    queued,
+    read_unsent,
+    transaction,
+)
 from forecaster.tracking.store import (
     as_user_error,
     connect,
     errors,
     make_experiment,
+    patiently,
     store_uri,
     unreachable,
 )
+
+_LAST_SECONDS = 5.0  # for a server that has failed to learn that a run has ended
 
 
 class Run(RetryQueue):
@@ -41,10 +50,14 @@ class Run(RetryQueue):
         return unreachable(self.store) is None
 
     def close(self, status: str) -> None:
-        """End the run with an MLflow status: FINISHED, FAILED or KILLED."""
-        self.flush()
+        """End the run with an MLflow status: FINISHED, FAILED or KILLED.
+
+        A run that was interrupted does not try again what a server has kept it waiting for.
+        """
+        if not (status == "KILLED" and self.failing):
+            self.flush()
         try:
-            with transaction(self.store):
+            with transaction(self.store, _LAST_SECONDS if self.failing else ANSWER_SECONDS):
                 self._client.end_run(status)
         except self.transient_errors:
             self.ended(status)
@@ -128,14 +141,24 @@ def open_run(
     it is a part of, such as a benchmark's. CPU, memory and GPU usage are logged every half minute
     as ``system/…``.
     """
-    mlflow = connect()
-    with as_user_error(), transaction(store_uri()):
-        local = store_uri().startswith("sqlite:")
-        make_experiment(mlflow, experiment, (store.HOME / "artifacts").as_uri() if local else None)
-        mlflow.set_experiment(experiment)
-        mlflow.start_run(
-            run_id=run_id, run_name=name, nested=True, parent_run_id=parent, log_system_metrics=True
-        )
+    mlflow = patiently(connect)
+    local = store_uri().startswith("sqlite:")
+    artifacts = (store.HOME / "artifacts").as_uri() if local else None
+
+    def start() -> None:
+        with transaction(store_uri()):
+            make_experiment(mlflow, experiment, artifacts)
+            mlflow.set_experiment(experiment)
+            mlflow.start_run(
+                run_id=run_id,
+                run_name=name,
+                nested=True,
+                parent_run_id=parent,
+                log_system_metrics=True,
+            )
+
+    with as_user_error():
+        patiently(start)
     status, run = "FAILED", Run(mlflow, mlflow.active_run().info.run_id)
     try:
         yield run

@@ -5,19 +5,20 @@ import logging
 import os
 import sys
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from forecaster.config import paths
 from forecaster.errors import UserError
 from forecaster.io.atomic import check_folder
-from forecaster.tracking.retry_queue import is_remote, reason_of
+from forecaster.tracking.retry_queue import is_remote, notify, reason_of
 
 # the folder of the store, the saved models and the checkpoints
 HOME = paths.HOME
@@ -25,12 +26,15 @@ MODELS = HOME / "models"
 CHECKPOINTS = HOME / "checkpoints"
 # the name of the table view that the UI opens
 _VIEW = "metrics"
-_PATIENCE = 5  # seconds
 # by what a database says
 _REMEDIES = {
     "is locked": "wait for the process that holds it, or end that",
     "is full": "free some space",
 }
+_PATIENCE = 5  # seconds for a server to answer
+_LOCKED = 120.0  # seconds for another program to unlock a local store
+
+Result = TypeVar("Result")
 
 
 def store_uri() -> str:
@@ -77,6 +81,21 @@ def _create_tables(mlflow: Any, path: Path) -> None:
     check_folder(path.parent)
     with FileLock(f"{path}.lock"), as_user_error():
         mlflow.search_experiments(max_results=1)
+
+
+def patiently(work: Callable[[], Result]) -> Result:
+    """The result of ``work``, which is done again while another program has locked the store."""
+    end, told = time.monotonic() + _LOCKED, False
+    while True:
+        try:
+            return work()
+        except Exception as error:
+            if "database is locked" not in str(error) or time.monotonic() > end:
+                raise
+        if not told:
+            notify(f"note: another program has locked the tracking store {store_uri()}; waiting")
+        told = True
+        time.sleep(1)
 
 
 def unreachable(uri: str) -> str | None:
