@@ -195,8 +195,8 @@ def wide_csv(stamps: pd.DatetimeIndex, columns: int = 1, style: str = "%Y-%m-%d 
 
 
 def seasonal_naive(season: int, horizon: int):
-    """The baseline with a season of its own."""
+    """The baseline of data with this season."""
     from forecaster.models.base import Shape
     from forecaster.models.naive import SeasonalNaive, SeasonalNaiveConfig
 
-    return SeasonalNaive(SeasonalNaiveConfig(season=season), Shape(1, 1, horizon, 1))
+    return SeasonalNaive(SeasonalNaiveConfig(), Shape(1, 1, horizon, season))

@@ -1,8 +1,9 @@
 """Missing values of a history, put in so that a model sees what it learnt from: whole histories.
 
-A value is the mean, plus what each season adds at its place, plus the interpolation of what that
-leaves, an autoregressive process of order one: towards 0 far off any value, and all the slower, the
-more neighbours are alike. A history shorter than the lookback is one with missing values before it.
+A value is the mean, plus what each season adds at its place, of those that come round twice in a
+lookback, plus the interpolation of what that leaves, an autoregressive process of order one:
+towards 0 far off any value, and all the slower, the more neighbours are alike. A history shorter
+than the lookback is one with missing values before it.
 """
 
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ def _estimates(
     """An estimate of each value of n histories, of which each has one at least."""
     profile = ((values * known).sum(1) / known.sum(1))[:, None].expand_as(values)
     for season in sorted(seasons):
-        if season > 1:
+        if 1 < season <= values.shape[1] // 2:
             profile = profile + _by_phase((values - profile) * known, known, season)
     return profile + _between((values - profile) * known, known)
 

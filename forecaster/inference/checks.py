@@ -72,7 +72,11 @@ def check_schema(saved: SavedModel, table: Table) -> None:
 
 
 def check_table(
-    saved: SavedModel, table: Table, columns: Columns, dead_may_go: bool = True
+    saved: SavedModel,
+    table: Table,
+    request: PredictionRequest,
+    columns: Columns,
+    dead_may_go: bool = True,
 ) -> tuple[list[Fault], list[str]]:
     """The series that the model cannot forecast, and decisions about the others.
 
@@ -96,14 +100,17 @@ def check_table(
             place = f"{table.path}: {name}".rstrip(": ")
             recent = series.values[-config.lookback :]
             scale.check(recent[:, order], place, saved.schema.names)
-    return faults, _estimated(saved, table, good)
+    return faults, _estimated(saved, table, request, good)
 
 
-def _estimated(saved: SavedModel, table: Table, good: Mapping[int, list[int]]) -> list[str]:
+def _estimated(
+    saved: SavedModel, table: Table, request: PredictionRequest, good: Mapping[int, list[int]]
+) -> list[str]:
     """What the model reads of each series besides its values, and what that costs; all in one line
     where they are many. ``good``: the columns of each series that it forecasts.
     """
-    lookback, seen = saved.config.data.lookback, saved.held_out.seen
+    lookback = saved.config.data.lookback
+    seen = saved.held_out.seen if request.mode == "probabilistic" else None
     found: dict[str, str] = {}
     largest = 1.0
     for number, series in enumerate(table.series):
@@ -133,4 +140,4 @@ def _estimated(saved: SavedModel, table: Table, good: Mapping[int, list[int]]) -
 
 
 def _wider(factor: float) -> str:
-    return f", intervals up to {factor:.2f} times as wide"
+    return f", intervals up to {factor:.2f} times as wide" if factor >= 1.005 else ""

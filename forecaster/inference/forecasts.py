@@ -58,7 +58,7 @@ def forecast_series(
     """
     check_request(saved, request)
     columns = columns if columns is not None else saved.config.data.columns
-    faults, decisions = check_table(saved, table, columns)
+    faults, decisions = check_table(saved, table, request, columns)
     decisions += _without_spread(saved, request) + _learnt_rows(saved, table)
     predictor = SavedPredictor(saved, request)
     readable = readable_series(saved, table, faults)

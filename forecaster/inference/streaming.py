@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
 from forecaster.data.holes import fill
@@ -50,15 +50,18 @@ class _SeriesState:
         self.scale = predictor.scaling(history.item_id, history.values)
         self.last = table.interval.stamps(history.first, len(history.values))[-1]
         self.start = table.start(history) + len(history.values)
-        core = saved.core
-        self.device = core.device
+        self.device = saved.core.device
         self.window = context(self.scale.apply(history.values), saved.config.data.lookback)
-        past, mask = fill(*observed(self.window[None]), saved.shape.seasons)
-        with torch.no_grad():
-            self.state: StreamingState = _streamable(core).stream(
-                past.to(self.device), mask.to(self.device)
-            )
-        self.model: Forecaster = saved.around(self.state)
+        self._start()
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """The state after the rows of the window, at rest before them."""
+        past, mask = fill(*observed(self.window[None]), self.saved.shape.seasons)
+        self.state: StreamingState = _streamable(self.saved.core).stream(
+            past.to(self.device), mask.to(self.device)
+        )
+        self.model: Forecaster = self.saved.around(self.state)
 
     def update(self, row: Row, fill: bool) -> None:
         """Advance the state by a row; with ``fill``, times skipped before it are missing values."""
@@ -80,10 +83,7 @@ class _SeriesState:
                 "rows between, or give --on-gap fill to take them as missing values"
             )
         self.scale.check(row.values[None, self.order], row.where, self.saved.schema.names)
-        absent = np.full(len(self.order), np.nan)
-        for _ in range(self._skipped(row, stamp)):
-            self._step(absent)
-        self._step(row.values[self.order])
+        self._read(self._skipped(row, stamp), row.values[self.order], row.where)
 
     def _skipped(self, row: Row, stamp: pd.Timestamp) -> int:
         """The number of grid times between the last row and ``stamp``."""
@@ -104,12 +104,29 @@ class _SeriesState:
         return count
 
     @torch.no_grad()
-    def _step(self, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:
-        scaled = self.scale.apply(values[None])
-        row, mask = observed(scaled)
-        self.state.update(row.to(self.device), mask.to(self.device))
-        self.window = np.concatenate([self.window[:, 1:], scaled.T], axis=1)
-        self.last, self.start = self._next(), self.start + 1
+    def _read(self, skipped: int, values: NDArray[np.float64], where: str) -> None:
+        """Read a row after skipped ones.
+
+        While one of the last L rows misses a value, they are read again from rest, since later
+        values change what is estimated in its place.
+        """
+        lookback, newest = self.window.shape[1], self.scale.apply(values[None])
+        gap = np.full((len(values), min(skipped, lookback)), np.nan)
+        self.window = np.concatenate([self.window, gap, newest.T], axis=1)[:, -lookback:]
+        missing = np.isnan(self.window)
+        if missing.all(axis=1).any():
+            name = self.saved.schema.names[int(missing.all(axis=1).argmax())]
+            raise UserError(
+                f"{where}: column '{name}' has no value in the last {lookback} rows that the model "
+                "reads; start again with the newer history"
+            )
+        if missing.any():
+            self._start()
+        else:
+            row, mask = observed(newest)
+            self.state.update(row.to(self.device), mask.to(self.device))
+        for _ in range(skipped + 1):
+            self.last, self.start = self._next(), self.start + 1
 
     def _next(self) -> pd.Timestamp:
         return self.table.interval.after(self.series.first, self.last)
@@ -157,7 +174,7 @@ def follow(
             f"{table.path}: --stream takes rows with all columns of the model; add "
             f"'{table.absent[0]}'"
         )
-    faults, decisions = check_table(saved, table, _strict(columns), dead_may_go=False)
+    faults, decisions = check_table(saved, table, request, _strict(columns), False)
     passed_over = {table.series[fault.series].item_id for fault in faults}
     decisions += said(table, faults, "passed over")
     row_format = table.rows

@@ -10,6 +10,7 @@ from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws, generator
 from forecaster.models.base import Forecaster, Shape
 from forecaster.models.bootstrap.bank import ResidualBank
+from forecaster.models.conformal import Conformal
 from forecaster.models.held_out import HeldOut
 from forecaster.models.seen import Widened
 
@@ -67,4 +68,5 @@ def in_service(model: Forecaster, held_out: HeldOut, shape: Shape) -> Forecaster
         return model
     if model.distribution == "none" and len(held_out.errors) >= FEWEST:
         model = ResidualPaths(model, held_out, shape).to(model.device).eval()
-    return model if held_out.seen is None else Widened(model, held_out.seen)
+    own = not isinstance(model, Conformal | ResidualPaths)
+    return model if held_out.seen is None else Widened(model, held_out.seen, own)

@@ -207,7 +207,7 @@ def _trained(config: Config, problem: Problem, refit: _Refit) -> Forecaster:
     if stopped:
         progress.say(f"time limit: {', '.join(stopped)} stopped; used are the best weights so far")
     if model.distribution != "none":
-        return Widened(model, measured(model, problem, config.trainer))
+        return Widened(model, measured(model, problem, config.trainer), own=True)
     shape = shape_of(config.data, problem.table.interval, problem.channels, len(problem.table))
     return in_service(model, calibration(model, problem, config.trainer), shape)
 

@@ -82,12 +82,12 @@ def test_so_is_one_with_holes(model, missing: float) -> None:
 def test_what_was_put_in_is_said_with_its_cost(model) -> None:
     table = made()
     holed = table.iloc[-LOOKBACK:].copy()
-    holed.iloc[3:8, 0] = np.nan
+    holed.iloc[14:24, 0] = np.nan
     short = long(holed)[lambda rows: (rows["item"] != "s01") | (rows["day"] > holed.index[-8])]
     decisions = model.forecast(short).decisions
     about = [each for each in decisions if "estimated" in each]
     assert len(about) == 2
-    assert about[0].startswith("series 's00': 5 missing values in the rows that the model reads: ")
+    assert about[0].startswith("series 's00': 10 missing values in the rows that the model reads: ")
     assert about[1].startswith("series 's01': 7 rows where the model reads 28: what is missing ")
     assert about[1].endswith(" times as wide")
     few, many = (float(each.split("up to ")[1].split()[0]) for each in about)

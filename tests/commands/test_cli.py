@@ -915,6 +915,42 @@ def test_rows_left_out_are_missing_values_if_asked_for(
     assert left.splitlines()[-56:] == sent.splitlines()[-56:]
 
 
+def test_a_streamed_forecast_with_missing_rows_is_that_of_the_file(
+    streamed: tuple[Path, Path, list[str]], tmp_path: Path
+) -> None:
+    """From a short history with a hole, and after rows that were skipped, also where that is long."""
+    model, history, rows = streamed
+    lines = history.read_text().splitlines()
+    short = [lines[0], *lines[-20:-9], *lines[-6:]]
+    (tmp_path / "short.csv").write_text("\n".join(short) + "\n")
+    sent = [rows[1], rows[5], rows[6], rows[59]]
+    done = inside(
+        *("forecast", "--model", model, "--csv", tmp_path / "short.csv", "--on-gap", "fill"),
+        "--stream",
+        input="\n".join(sent) + "\n",
+    )
+    streams = pd.read_csv(io.StringIO(done.stdout))
+    for end, origin in ((3, "2015-11-07"), (4, "2015-12-30")):
+        (tmp_path / "file.csv").write_text("\n".join([*short, *sent[:end]]) + "\n")
+        out = tmp_path / f"{end}.csv"
+        inside(
+            *("forecast", "--model", model, "--csv", tmp_path / "file.csv", "--on-gap", "fill"),
+            *("--output", out),
+        )
+        expected = pd.read_csv(out).drop(columns=["timestamp", "item_id"])
+        found = streams[streams["origin"] == origin][expected.columns]
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_a_stream_without_values_for_a_lookback_ends(
+    streamed: tuple[Path, Path, list[str]],
+) -> None:
+    model, history, _rows = streamed
+    args = ["forecast", "--model", model, "--csv", history, "--stream", "--on-gap", "fill"]
+    done = inside(*args, input="2016-06-01,1,2,,4\n", status=1)
+    assert "column 'temp_min' has no value in the last 56 rows that the model reads" in done.stderr
+
+
 def test_models_that_cannot_stream_or_resample_are_refused(bridge: dict) -> None:
     args = ["forecast", "--model", bridge["model_dir"], "--csv", SAMPLE]
     assert (

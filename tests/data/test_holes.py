@@ -103,6 +103,15 @@ def test_a_channel_without_any_value_remains_missing() -> None:
     assert known[0, 0].all()
 
 
+@pytest.mark.parametrize("season", [100, 40, 35])
+def test_a_season_that_comes_round_less_than_twice_leaves_neighbours_to_tell(season: int) -> None:
+    smooth = np.sin(np.arange(L) / 20)
+    known = np.ones(L, bool)
+    known[30:34] = False
+    past, mask = histories(smooth, known)
+    np.testing.assert_allclose(fill(past, mask, [season])[0][0, 0], smooth, atol=0.02)
+
+
 def test_one_value_is_a_level() -> None:
     past, mask = histories(np.full(L, 5.0), np.arange(L) == 30)
     assert (fill(past, mask, [7])[0] == 5).all()

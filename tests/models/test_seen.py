@@ -22,14 +22,15 @@ L, H = 32, 8
 
 
 def curve(knots: list[float], factors: list[float]) -> Curve:
-    return Curve(torch.tensor(knots).float(), torch.tensor(factors).float()[:, None].expand(-1, H))
+    sizes = torch.tensor(factors).float()[:, None].expand(-1, H)
+    return Curve(torch.tensor(knots).float(), sizes, torch.ones_like(sizes))
 
 
 def seen() -> Seen:
     """Errors are doubled by half of the history, by all gaps, and tripled by an age of 3 steps."""
-    half, whole = float(np.log1p(L // 2)), float(np.log1p(L))
+    half, more = float(np.log1p(L // 2)), float(np.log1p(20))
     return Seen(
-        curve([-whole, -half], [1, 2]), curve([0, 1], [1, 2]), curve([0, float(np.log(4))], [1, 3])
+        curve([-more, -half], [1, 2]), curve([0, 1], [1, 2]), curve([0, float(np.log(4))], [1, 3])
     )
 
 
@@ -101,7 +102,7 @@ def batch_of(mask: torch.Tensor) -> Batch:
 
 
 def test_quantiles_and_paths_move_away_from_the_point_forecast() -> None:
-    model, draws = Widened(Told(), seen()), Draws(3, [0])
+    model, draws = Widened(Told(), seen(), own=True), Draws(3, [0])
     found = model.outlook(batch_of(observed(slice(29, 32))), draws, [0.1, 0.5, 0.9])
     assert found.quantiles is not None
     torch.testing.assert_close(found.quantiles[0, :, 0, 0], torch.tensor([2.0, 11, 23]))
@@ -111,6 +112,44 @@ def test_quantiles_and_paths_move_away_from_the_point_forecast() -> None:
     torch.testing.assert_close(paths[0, :, 0, 0], torch.tensor([2.0, 11, 23]))
     whole = model.outlook(batch_of(observed()), draws, [0.1, 0.5, 0.9])
     assert torch.equal(whole.quantiles, Told().quantiles(batch_of(observed()), []))
+
+
+def test_what_a_model_widens_by_itself_does_not_count_twice() -> None:
+    """Half of the history: errors are doubled, and its own quantiles already by a half wider, or
+    half as wide.
+    """
+    history = observed(slice(0, 16))
+    for width, factor in ((1.5, 4 / 3), (0.5, 4.0), (3.0, 1.0)):
+        length = seen().length
+        widths = torch.stack([torch.ones(H), torch.full((H,), width)])
+        found = replace(seen(), length=replace(length, widths=widths))
+        torch.testing.assert_close(found.own_factors(history), torch.full((1, 1, H), factor))
+        torch.testing.assert_close(found.factors(history), torch.full((1, 1, H), 2.0))
+
+
+class Narrowing(Forecaster):
+    """The newest value, and quantiles of half the mean square of the history about it."""
+
+    distribution = "quantiles"
+
+    def quantiles(self, batch: Batch, levels: list[float]) -> torch.Tensor:
+        width = batch.past.square().mean(2, keepdim=True).expand(-1, -1, H)
+        point = batch.past[..., -1:].expand_as(width)
+        return torch.stack([point + width * (level - 0.5) for level in levels], 1)
+
+    def predict(self, batch: Batch, steps: int | None = None) -> torch.Tensor:
+        return self.quantiles(batch, [0.5])[:, 0]
+
+
+def test_the_widths_of_a_models_own_quantiles_are_measured(tmp_path: object) -> None:
+    """Noise of variance 1 is estimated by its mean, so that a share of 1 − p of the square is left."""
+    problem = long_validation(
+        problem_of(np.random.default_rng(0).normal(size=8000), (1,), tmp_path)
+    )
+    found = measured(Narrowing(), problem, TrainerConfig()).share
+    widths = found.widths.mean(1)[:4]
+    assert ((widths / torch.tensor([1, 0.9, 0.7, 0.5]) - 1).abs() < 0.25).all()
+    assert (widths.diff() < 0).all()
 
 
 def problem_of(values: np.ndarray, seasons: tuple[int, ...], tmp_path: object) -> Problem:
@@ -139,7 +178,7 @@ def test_the_age_of_a_random_walk_counts_as_so_many_steps_more(tmp_path: object)
     problem = long_validation(problem_of(walk, (1,), tmp_path))
     found = measured(seasonal_naive(1, H), problem, TrainerConfig())
     ages = found.age.knots.exp() - 1
-    assert ages.round().tolist() == [0, 1, 2, 4, 8, 16]
+    assert ages.round().tolist() == [0, 1, 2, 4, 8, 16, 24, 31]
     leads = torch.arange(1.0, H + 1)
     wanted = around((leads + ages.round()[:, None]).sqrt()) / around(leads.sqrt()[None])
     assert ((found.age.factors / wanted - 1).abs() < 0.15).all()
@@ -182,7 +221,7 @@ def test_what_is_saved_is_read_and_damage_is_not(tmp_path: object) -> None:
     )
     assert Seen.of({}, H) is None
     for name, value in tensors.items():
-        bad = value.flip(0) if name.endswith("knots") else value - 2
+        bad = value.flip(0) if name.endswith("knots") else value - 3
         for damaged in (torch.full_like(value, torch.nan), value[:1], bad):
             with pytest.raises(RuntimeError, match="holed histories"):
                 Seen.of({**tensors, name: damaged}, H)

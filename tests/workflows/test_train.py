@@ -189,7 +189,7 @@ TAMPERED = [
     ("config.yaml", b"a: " + b"x" * 1_000_001, "longer than 1000000 letters"),
     ("config.yaml", b"[" * 5000, "nested too deeply"),
     ("metadata.json", b"[" * 100_000, "damaged"),
-    ("weights.safetensors", b"\xff" * 8 + b"{}", "header too large"),
+    ("weights.safetensors", b"\xff" * 8 + b"{}", "its header is longer than it may be"),
     ("scaling.json", b'{"": {"mean": [NaN, 0, 0, 0], "std": [1, 1, 1, 1]}}', "the scaling of ''"),
     ("scaling.json", b'{"": {"mean": [0], "std": [1]}}', "the scaling of ''"),
 ]
