@@ -5,7 +5,7 @@ BIN := .venv/bin
 TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-slow lint check bench docs mutate parts clean
+.PHONY: demo test test-slow lint check bench docs mutate parts audit licences clean
 # Train on the bundled sample, forecast past its end both ways, draw it, and say where to look.
 SAMPLE := datasets/seattle_weather.csv
 demo: .venv/installed
@@ -52,9 +52,18 @@ docs: .venv/installed
 mutate: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/mutate.py $(ROOMS)
 
+# Known vulnerabilities of what the lock file names; needs the network. A package that cannot be looked up ends it, too.
+audit:
+	test -x .venv-audit/bin/pip-audit || ($(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet pip-audit==2.10.1)
+	.venv-audit/bin/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
+
+# The licences of all packages, as they name them.
+licences: .venv/installed
+	$(BIN)/python tests/licences.py docs/licences.md
+
 # What `models parts` and `models show` read, anew from the registry.
 parts: .venv/installed
 	$(BIN)/python -m forecaster.config.part_index
 
 clean:
-	rm -rf .venv demo site .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-audit demo site .mypy_cache .ruff_cache .pytest_cache .hypothesis
