@@ -17,7 +17,7 @@ demo: .venv/installed
 	@echo "the picture: demo/forecast.png    the run in the MLflow UI: $(BIN)/python cli.py ui"
 
 test: lint
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -n 2 -m slow

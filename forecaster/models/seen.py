@@ -24,9 +24,9 @@ from forecaster.models.outlook import Outlook
 from forecaster.models.seeds import window_seeds
 
 # the largest number of windows, of those whose forecast is drawn, and of numbers in them
-_WINDOWS, _DRAWN_WINDOWS, _NUMBERS = 256, 8, 2**24
-# sample paths of a forecast that is drawn, and the windows in which the width of paths is measured
-_PATHS, _WIDTH_WINDOWS = 20, 16
+_WINDOWS, _DRAWN_WINDOWS, _NUMBERS = 256, 4, 2**24
+# sample paths, those of a forecast that is drawn, and the windows in which their width is measured
+_PATHS, _DRAWN_PATHS, _WIDTH_WINDOWS = 20, 10, 16
 _SHARES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 # the time constant of the weights of values in the share missing, in that of the history
 _RECENT = 0.25
@@ -148,9 +148,9 @@ def _described(observed: Float[Tensor, "B K L"]) -> tuple[Float[Tensor, "B K"], 
 def measured(model: Forecaster, problem: Problem, settings: TrainerConfig) -> Seen:
     """The factors of a model's errors on validation windows."""
     windows, data = problem.windows("validation"), problem.config
-    most = _DRAWN_WINDOWS if model.draws_centre else _WINDOWS
+    most = min(_DRAWN_WINDOWS, settings.score_windows) if model.draws_centre else _WINDOWS
     each = problem.channels * (data.lookback + data.horizon)
-    numbers = evenly_spaced(len(windows), max(min(most, _NUMBERS // each), 2))
+    numbers = evenly_spaced(len(windows), max(min(most, _NUMBERS // each), 1))
     generator = torch.Generator().manual_seed(settings.seed)
 
     def cut(numbers: Int[Tensor, " n"]) -> list[_Windows]:
@@ -247,7 +247,8 @@ class _Trial:
             observed = batch.observed * pattern(each.chances).to(batch.observed)
             past, mask = fill(batch.past * observed, observed, self.seasons)
             holed = replace(batch, past=past, past_mask=mask, seen=observed)
-            found.append(measure(holed, Draws(_PATHS, list(each.seeds))))
+            count = _DRAWN_PATHS if self.model.draws_centre else _PATHS
+            found.append(measure(holed, Draws(count, list(each.seeds))))
             places.append(_described(observed))
         return torch.cat(found).nanmean(0), tuple(map(torch.cat, zip(*places, strict=True)))
 

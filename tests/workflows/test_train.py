@@ -487,8 +487,11 @@ SHORT = [
 
 @pytest.mark.parametrize(
     ("stage", "refit"),
-    [(1, "none"), (4, "none"), ("refit/stage1", "all")],
-    ids=["prior2", "model", "refit"],
+    [
+        pytest.param(1, "none", id="prior2", marks=pytest.mark.slow),
+        pytest.param(4, "none", id="model"),
+        pytest.param("refit/stage1", "all", id="refit"),
+    ],
 )
 def test_killed_training_resumes_to_the_same_weights(
     tmp_path: Path, stage: int | str, refit: str
@@ -507,9 +510,12 @@ def test_killed_training_resumes_to_the_same_weights(
     assert not list((tmp_path / "killed" / "checkpoints").iterdir())
 
 
+TWO_DEVICES = ["--devices", 2, "--set", "trainer.point_windows=4"]
+
+
 def test_two_processes_train_one_model_in_one_run(tmp_path: Path) -> None:
-    """As on one device: one run, the losses of every epoch, the same weights again, after SIGKILL too."""
-    cli, args = Cli(tmp_path / "home"), [*SHORT, "--devices", 2, "--set", "trainer.point_windows=4"]
+    """As on one device: one run, and the losses of every epoch."""
+    cli, args = Cli(tmp_path / "home"), [*SHORT, *TWO_DEVICES]
     done = cli(*args, "--output", tmp_path / "expected", "--json")
     trained = json.loads(done.stdout)
     assert np.isfinite(list(trained["metrics"].values())).all()
@@ -527,6 +533,12 @@ def test_two_processes_train_one_model_in_one_run(tmp_path: Path) -> None:
         PredictionRequest("probabilistic", 4),
     )
     assert np.isfinite(forecast[["mean", "0.05", "0.95"]]).all(axis=None)
+
+
+@pytest.mark.slow
+def test_two_processes_resume_to_the_same_weights(tmp_path: Path) -> None:
+    cli, args = Cli(tmp_path / "home"), [*SHORT, *TWO_DEVICES]
+    cli(*args, "--output", tmp_path / "expected")
     kill_at(cli, 4, *args, "--output", tmp_path / "found")
     cli("train", "--resume", "latest")
     assert_same_weights(tmp_path / "expected", tmp_path / "found")
