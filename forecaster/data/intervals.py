@@ -69,6 +69,12 @@ class Interval:
         )
 
     @property
+    def length(self) -> pd.Timedelta | None:
+        """The length of every step: of weeks, too, which are counted from a day."""
+        weekly = isinstance(self.offset, pd.tseries.offsets.Week)
+        return pd.Timedelta(7 * self.offset.n, unit="D") if weekly else self.tick
+
+    @property
     def named_by_end(self) -> bool:
         """Whether a period is named by its last day: weeks, and ``ME``, ``QE``, ``YE``."""
         name = self.offset.name.partition("-")[0]

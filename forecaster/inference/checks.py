@@ -55,7 +55,9 @@ def check_schema(saved: SavedModel, table: Table) -> None:
             "with "
             f"--target {','.join(schema.names)}"
         )
-    if table.interval != schema.interval:
+    length = schema.interval.length
+    resampled = saved.rate != 1 and length is not None and table.interval.length == length
+    if table.interval != schema.interval and not resampled:
         expected, remedy = (
             "the model was trained on",
             "train a model on this interval, or resample the file",

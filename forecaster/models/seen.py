@@ -223,10 +223,10 @@ class _Trial:
         knots, errors, widths = [], [], []
         for pattern in patterns:
             found, places = self._mean(self.batches, pattern, self._errors)
-            own, _ = self._mean(self.few, pattern, self._widths)
+            own, few = self._mean(self.few, pattern, self._widths)
             for other, curve in known.items():
                 found = found / curve.at(places[other].cpu()).mean((0, 1)).to(found)
-                own = own / curve.width_at(places[other].cpu()).mean((0, 1)).to(own)
+                own = own / curve.width_at(few[other].cpu()).mean((0, 1)).to(own)
             knots.append(places[way].mean())
             errors.append(found)
             widths.append(own)
@@ -302,6 +302,10 @@ def _ascending(
     return Curve(knots, factors, widths)
 
 
+def _is_whole(batch: Batch) -> bool:
+    return bool((batch.observed > 0).all())
+
+
 class Widened(Forecaster):
     """A model, its samples or quantiles as far from its forecast as the history makes them.
 
@@ -323,10 +327,13 @@ class Widened(Forecaster):
         return self._widened(self.model.outlook(batch, draws, levels), batch)
 
     def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
-        outlook = replace(self.model.centred(batch, draws), paths=self.model.sample(batch, draws))
-        paths = self._widened(outlook, batch).paths
-        assert paths is not None
-        return paths
+        paths = self.model.sample(batch, draws)
+        if _is_whole(batch):
+            return paths
+        outlook = replace(self.model.centred(batch, draws), paths=paths)
+        wider = self._widened(outlook, batch).paths
+        assert wider is not None
+        return wider
 
     def check_steps(self, steps: int | None) -> None:
         self.model.check_steps(steps)
@@ -335,7 +342,7 @@ class Widened(Forecaster):
         return self.model.has_spread(steps)
 
     def _widened(self, outlook: Outlook, batch: Batch) -> Outlook:
-        if bool((batch.observed > 0).all()):
+        if _is_whole(batch):
             return outlook
         point = outlook.point
         seen = self.seen.to(point.device)

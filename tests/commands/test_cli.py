@@ -942,6 +942,23 @@ def test_a_streamed_forecast_with_missing_rows_is_that_of_the_file(
         np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
+def test_a_model_of_days_forecasts_weeks(
+    streamed: tuple[Path, Path, list[str]], tmp_path: Path
+) -> None:
+    """A week is seven days, though it is counted from one of them."""
+    model, history, _ = streamed
+    frame = pd.read_csv(history, parse_dates=["date"])
+    weeks = frame[frame["date"].dt.weekday == 0]
+    weeks.to_csv(tmp_path / "weeks.csv", index=False)
+    args = ["forecast", "--model", model, "--csv", tmp_path / "weeks.csv", "--mode", "point"]
+    inside(*args, "--resample-rate", 7, "--output", tmp_path / "out.csv")
+    found = pd.read_csv(tmp_path / "out.csv", parse_dates=["timestamp"])
+    expected = pd.date_range(weeks["date"].iloc[-1], periods=15, freq="W-MON")[1:]
+    assert found["timestamp"][:14].tolist() == expected.tolist()
+    refused = inside(*args, "--resample-rate", 6, "--output", tmp_path / "other.csv", status=1)
+    assert "the interval is W-MON, but --resample-rate 6 makes the model's 6D" in refused.stderr
+
+
 def test_a_stream_without_values_for_a_lookback_ends(
     streamed: tuple[Path, Path, list[str]],
 ) -> None:

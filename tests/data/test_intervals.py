@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecaster.data.intervals import find_interval, parse_interval
+from forecaster.data.intervals import Interval, find_interval, parse_interval
 from forecaster.errors import UserError
 
 CASES = [
@@ -93,3 +93,11 @@ def test_seasons(alias: str, season: int) -> None:
 def test_unknown_intervals_are_refused(alias: str) -> None:
     with pytest.raises(UserError, match="no such interval"):
         parse_interval(alias)
+
+
+@pytest.mark.parametrize(
+    ("alias", "days"), [("W-MON", 7), ("2W-SUN", 14), ("7D", 7), ("12h", 0.5), ("MS", None)]
+)
+def test_weeks_have_a_length_and_months_have_none(alias: str, days: float | None) -> None:
+    expected = None if days is None else pd.Timedelta(days, unit="D")
+    assert Interval(alias).length == expected
