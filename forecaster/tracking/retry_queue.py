@@ -60,7 +60,7 @@ def queued(method: Callable[P, None]) -> Callable[P, None]:
         assert isinstance(queue, RetryQueue)
         queue.write(Write(method.__name__, arguments, dict(kwargs)))
 
-    RetryQueue.methods[method.__name__] = method
+    call.queued = method  # type: ignore[attr-defined]
     return call
 
 
@@ -88,10 +88,16 @@ def transaction(store: str, seconds: float = ANSWER_SECONDS) -> AbstractContextM
 class RetryQueue:
     """Writes to ``store``, in order, retried after one of ``transient_errors``.
 
-    ``unsent_folder``: where the writes that are pending at the end are saved.
+    ``unsent_folder``: where the writes that are pending at the end are saved. ``methods``: those
+    that are queued, by name, a class's own.
     """
 
     methods: ClassVar[dict[str, Callable[..., None]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own = {name: value.queued for name, value in vars(cls).items() if hasattr(value, "queued")}
+        cls.methods = cls.methods | own
 
     def __init__(
         self, store: str, unsent_folder: Path, transient_errors: tuple[type[Exception], ...]
@@ -196,7 +202,7 @@ def notify(text: str) -> None:
     print(masked(text), file=sys.stderr, flush=True)
 
 
-def read_unsent(folder: Path) -> tuple[dict[str, str], list[Write]]:
+def read_unsent(folder: Path, queue: type[RetryQueue]) -> tuple[dict[str, str], list[Write]]:
     """The metadata and the writes saved in a folder; no file outside the folder is read."""
 
     def path(value: dict[str, Any]) -> Any:
@@ -214,7 +220,7 @@ def read_unsent(folder: Path) -> tuple[dict[str, str], list[Write]]:
             Write(w["name"], w["arguments"], w["options"], int(w["at"])).map_arguments(dict, path)
             for w in lines
         ]
-        if any(write.name not in RetryQueue.methods for write in writes):
+        if any(write.name not in queue.methods for write in writes):
             raise ValueError("it holds an unknown entry")
         return {"run_id": str(lines[0]["run_id"])}, writes
     except FileNotFoundError as error:

@@ -42,7 +42,7 @@ class Run(RetryQueue):
         """Use ``FOLDER.unlogged`` for unsent entries; those that this run saved there are sent."""
         self.unsent_folder = folder.with_name(folder.name + ".unlogged")
         if self.unsent_folder.is_dir():
-            metadata, writes = read_unsent(self.unsent_folder)
+            metadata, writes = read_unsent(self.unsent_folder, Run)
             self.pending += writes if metadata["run_id"] == self.run_id else []
             self.flush()
 
@@ -172,7 +172,7 @@ def open_run(
 
 def log_unsent(folder: Path) -> str:
     """Log the entries that a run saved as unsent and remove their folder; returns the run's id."""
-    metadata, writes = read_unsent(folder)
+    metadata, writes = read_unsent(folder, Run)
     run = Run(connect(), metadata["run_id"])
     run.unsent_folder, run.pending = folder.resolve(), writes
     run.flush()

@@ -120,7 +120,7 @@ def test_unsent_writes_can_be_moved_and_read_from_their_folder(tmp_path: Path) -
     diary.attach(tmp_path / "file.txt")
     diary.save_unsent({"run_id": "r"})
     shutil.move(tmp_path / "unsent", tmp_path / "moved")
-    metadata, writes = read_unsent(tmp_path / "moved")
+    metadata, writes = read_unsent(tmp_path / "moved", Diary)
     again = Diary(tmp_path / "moved")
     again.pending = writes
     again.flush()
@@ -134,7 +134,7 @@ def test_unsent_writes_can_be_moved_and_read_from_their_folder(tmp_path: Path) -
     ):
         lines.write_text(text.replace(old, new))
         with pytest.raises(UserError, match=r"writes\.jsonl: damaged .*; remove the folder"):
-            read_unsent(tmp_path / "moved")
+            read_unsent(tmp_path / "moved", Diary)
 
 
 def locked(engine: sqlalchemy.Engine, path: Path) -> None:

@@ -40,6 +40,24 @@ def test_a_write_that_gets_no_answer_is_kept(
     )
 
 
+def test_each_class_of_queue_sends_by_its_own_methods(tmp_path: Path) -> None:
+    class Heard(RetryQueue):
+        @queued
+        def note(self, text: str) -> None:
+            heard.append(text)
+
+    class Further(Heard):
+        @queued
+        def other(self) -> None: ...
+
+    heard: list[str] = []
+    Further("store", tmp_path, (OSError,)).note("a")
+    assert heard == ["a"]
+    assert list(Waiting.methods) == list(Heard.methods) == ["note"]
+    assert set(Further.methods) == {"note", "other"}
+    assert RetryQueue.methods == {}
+
+
 def test_only_servers_have_a_time_to_answer() -> None:
     with pytest.raises(TimeoutError), transaction("http://host", 0.01):
         time.sleep(1)
