@@ -128,7 +128,13 @@ def test_both_forecasts_come_from_the_same_weights(cli: Cli, bridge: dict, tmp_p
     }
 
 
-@pytest.mark.parametrize("member", ["csdi", "sssd", "timediff", "tmdm", "cddpm", "s2dbm_paper"])
+@pytest.mark.parametrize(
+    "member",
+    [
+        *("csdi", "sssd", "timediff", "tmdm", "cddpm"),
+        pytest.param("s2dbm_paper", marks=pytest.mark.slow),
+    ],
+)
 def test_every_member_trains_and_gives_both_forecasts(cli: Cli, member: str, tmp_path) -> None:
     settings = [
         "max_steps=2",
@@ -691,7 +697,9 @@ PUBLISHED = {"etth1": (0.374, 0.394), "etth2": (0.277, 0.338), "exchange": (0.08
 
 
 @needs_shared
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize(
+    "name", ["etth1", pytest.param("etth2", marks=pytest.mark.slow), "exchange"]
+)
 def test_nlinear_reaches_the_published_figures(cli: Cli, name: str) -> None:
     """Zeng et al. (AAAI 2023), lookback 336, horizon 96: not more than 2 % above."""
     cli("datasets", "fetch", name, "--from", SHARED)
@@ -728,8 +736,11 @@ def test_errors_on_the_published_windows_stand_beside_those_on_all(cli: Cli) -> 
 @pytest.mark.parametrize(
     "name",
     [
-        *("etth1", "weather", "exchange", "ili"),
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("etth2", "ettm1", "ettm2")),
+        "ili",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("etth1", "etth2", "ettm1", "ettm2", "exchange", "weather")
+        ),
     ],
 )
 def test_bridge_trains_on_every_benchmark_file(cli: Cli, tmp_path, name: str) -> None:

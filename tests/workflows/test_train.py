@@ -409,6 +409,7 @@ def test_interrupted_training_is_marked_and_says_how_to_go_on(tmp_path: Path) ->
         "model.prior.base={name: average}",
         "--set",
         "trainer.stage_epochs=1",
+        *("--refit", "none"),
     ]
     with cli.start(*args) as process:
         wait_for_epoch(process, cli.home, stage=4, epoch=1)
@@ -490,7 +491,7 @@ SHORT = [
     [
         pytest.param(1, "none", id="prior2", marks=pytest.mark.slow),
         pytest.param(4, "none", id="model"),
-        pytest.param("refit/stage1", "all", id="refit"),
+        pytest.param("refit/stage1", "all", id="refit", marks=pytest.mark.slow),
     ],
 )
 def test_killed_training_resumes_to_the_same_weights(
