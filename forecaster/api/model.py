@@ -141,6 +141,7 @@ class Model:
         source: object = None,
         *,
         start: str | date | None = None,
+        future: object = None,
         mode: Mode | None = None,
         samples: int = 100,
         steps: int | None = None,
@@ -153,7 +154,8 @@ class Model:
         """Forecast the values after a table's end.
 
         ``source``: the history (None: the training data). ``start``: the time at which the forecast
-        begins, within the table or after it (None: after the last row with a value). ``mode``:
+        begins, within the table or after it (None: after the last row with a value). ``future``:
+        the known covariates after that, if the table does not hold them. ``mode``:
         ``point`` or ``probabilistic`` (None: probabilistic). ``samples``: the number of paths;
         ``steps``: the number of sampling steps of diffusion models. ``conformal``: intervals from
         the errors on validation windows. ``resample_rate``: the table's interval as a multiple of
@@ -179,6 +181,7 @@ class Model:
             whole("resample_rate", resample_rate, 1),
             read_roles(roles, "forecast"),
             time_of("start", start),
+            None if future is None else read_source(future),
         )
         forecast = forecast_with(self._saved, self._data(source), settings)
         config = self._saved.config

@@ -30,7 +30,9 @@ class Roles(TypedDict, total=False):
     repeated times; ``on_short``, ``on_dead``: about series too short, or without a value in
     what is read: ``skip`` them, or forecast them by a ``fallback``; ``missing_column``: whether a
     column of the model that a table lacks is ``masked``; ``align``: whether all series end at one
-    time.
+    time; ``known``, ``past``, ``static``: the columns of covariates that are known ahead, of the
+    history alone, or the same in all rows of a series; ``calendar``: groups of features of the
+    calendar, such as ``auto``; ``holidays``: countries, or parts of them, such as ``US-CA``.
     """
 
     header: bool | None
@@ -55,6 +57,11 @@ class Roles(TypedDict, total=False):
     on_dead: OnDead | None
     missing_column: MissingColumn | None
     align: Literal["end"] | None
+    known: str | Sequence[str] | None
+    past: str | Sequence[str] | None
+    static: str | Sequence[str] | None
+    calendar: str | Sequence[str] | None
+    holidays: str | Sequence[str] | None
 
 
 def read_roles(roles: Roles, function: str) -> dict[str, Any]:

@@ -112,5 +112,37 @@ _OPTIONS |= {
         help="End all series at the last time that they have in common.",
     ),
 }
+_OPTIONS |= {
+    "known": click.option(
+        "--known",
+        metavar="COL[,COL…]",
+        callback=names,
+        help="Covariates that are known ahead, such as prices; rows below the last value are the "
+        "future.",
+    ),
+    "past": click.option(
+        "--past",
+        metavar="COL[,COL…]",
+        callback=names,
+        help="Covariates of the history alone, such as measured weather.",
+    ),
+    "static": click.option(
+        "--static",
+        metavar="COL[,COL…]",
+        callback=names,
+        help="Covariates that are the same in all rows of a series, such as its region.",
+    ),
+    "calendar": click.option(
+        "--calendar",
+        metavar="GROUP[,GROUP…]",
+        help="Features of the calendar: auto (by the interval), none, or hour, weekday, …",
+    ),
+    "holidays": click.option(
+        "--holidays",
+        metavar="REGION[,REGION…]",
+        callback=names,
+        help="Holidays of countries or parts of them, e.g. DE,US-CA.",
+    ),
+}
 COLUMNS = tuple(_OPTIONS)
 column_options = options_of(*_OPTIONS.values())

@@ -51,6 +51,16 @@ from forecaster.commands.options import (
 @click.option(
     "--start", metavar="TIME", help="When the forecast begins (default: after the last value)."
 )
+@click.option(
+    "--future",
+    type=click.Path(path_type=Path),
+    help="A file of the known covariates of the rows to forecast.",
+)
+@click.option(
+    "--template",
+    type=click.Path(path_type=Path),
+    help="Write the rows that --future needs, to be filled in, and no forecast.",
+)
 @resample_option
 @mode_option
 @click.option("--samples", type=click.IntRange(1), default=100, show_default=True)
@@ -73,6 +83,8 @@ def forecast(
     output: Path | None,
     stream: bool,
     start: str | None,
+    future: Path | None,
+    template: Path | None,
     resample_rate: int,
     mode: str | None,
     samples: int,
@@ -107,7 +119,12 @@ def forecast(
         roles,
         trust_code,
         start,
+        future,
     )
+    if template is not None:
+        count = forecasting.write_template(options, template)
+        click.echo(f"{template}: {count} rows to be filled in, for --future")
+        return
     if stream:
         lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace")
         forecasting.stream(options, lines, lambda text: click.echo(text, nl=False), note, as_json)

@@ -26,7 +26,10 @@ class Columns(Section):
     column of the model that is not in a file is an error, or masked;
     ``align``: whether all series end at the last time that they have in common.
     ``decimal``, ``thousands``: the marks in numbers (None: those that the numbers prove);
-    ``missing``: further texts or numbers that stand for a missing value.
+    ``missing``: further texts or numbers that stand for a missing value. ``known``, ``past``,
+    ``static``: columns of covariates: known ahead, of the history alone, the same in all rows of a
+    series; ``calendar``: groups of calendar features, ``auto`` for those of the interval (None:
+    none); ``holidays``: countries, or parts of them, whose holidays are known.
     """
 
     header: bool = True
@@ -51,6 +54,11 @@ class Columns(Section):
     on_dead: OnDead = "error"
     missing_column: MissingColumn = "error"
     align: Literal["end"] | None = None
+    known: Names | None = None
+    past: Names | None = None
+    static: Names | None = None
+    calendar: Joined | None = None
+    holidays: Names | None = None
 
     @property
     def leaves_out_short(self) -> bool:

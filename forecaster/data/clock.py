@@ -38,6 +38,12 @@ class Clock:
             return list(stamps.strftime("%Y-%m-%d" if self.date_only else "%Y-%m-%d %H:%M:%S"))
         return [stamp.isoformat(sep=" ") for stamp in local]
 
+    def local(self, stamps: pd.DatetimeIndex) -> pd.DatetimeIndex:
+        """Working times → local wall-clock times."""
+        if not self.utc:
+            return stamps
+        return stamps.tz_localize("UTC").tz_convert(self.zone or "UTC").tz_localize(None)
+
     def read(
         self, wall: pd.Timestamp, offset: int | None, expected: pd.Timestamp
     ) -> pd.Timestamp | None:

@@ -69,9 +69,7 @@ def within_values(table: "Table", on_its_side: bool = False) -> "Table":
         f"{sum(rows for _, rows in blank)} row(s) without a value at the end{of} from "
         f"{_written(table, begin)} on: left out, forecasts begin there"
     )
-    series = tuple(
-        replace(s, values=s.values[:end]) for s, end in zip(table.series, ends, strict=True)
-    )
+    series = tuple(s.between(0, end) for s, end in zip(table.series, ends, strict=True))
     return replace(table, series=series)
 
 
@@ -84,7 +82,7 @@ def _values_end(series: "Series") -> int:
 def _from_value_to_value(table: "Table", series: "Series") -> "Series":
     begin = int(np.argmax(~np.isnan(series.values).all(axis=1)))
     stamp = table.interval.stamps(series.first, begin + 1)[-1]
-    return replace(series, first=stamp, values=series.values[begin : _values_end(series)])
+    return series.between(begin, _values_end(series), stamp)
 
 
 def _aligned(table: "Table") -> "Table":
@@ -130,7 +128,7 @@ def _value_ends(table: "Table", series: "Series") -> dict[str, tuple[pd.Timestam
 
 def _until(table: "Table", series: "Series", end: pd.Timestamp) -> "Series":
     stamps = table.interval.stamps(series.first, len(series.values))
-    return replace(series, values=series.values[: int(stamps.searchsorted(end, "right"))])
+    return series.between(0, int(stamps.searchsorted(end, "right")))
 
 
 def _named(table: "Table", times: Mapping[str, pd.Timestamp], word: str = "begins at") -> str:

@@ -38,13 +38,18 @@ class SeriesRows:
 
 @dataclass(frozen=True)
 class Gridder:
-    """Puts series on a grid by the policies in ``columns``; decisions go to ``report``."""
+    """Puts series on a grid by the policies in ``columns``; decisions go to ``report``.
+
+    ``targets``: the number of columns that --on-gap zero fills (None: all); it leaves covariates
+    missing.
+    """
 
     raw: RawTable
     columns: Columns
     report: IntakeReport
     clock: Clock
     step: Interval | None = None
+    targets: int | None = None
 
     def ordered(self, series: SeriesRows) -> SeriesRows:
         """The rows in ascending order of time, without duplicate times.
@@ -150,8 +155,9 @@ class Gridder:
             self._report_gaps(interval, series, positions)
         if length == len(times):
             return series.values
-        blank = 0.0 if self.columns.on_gap == "zero" else np.nan
-        grid = np.full((length, series.values.shape[1]), blank)
+        grid = np.full((length, series.values.shape[1]), np.nan)
+        if self.columns.on_gap == "zero":
+            grid[:, : self.targets] = 0.0
         grid[positions] = series.values
         return grid
 

@@ -10,6 +10,7 @@ from forecaster.config.schema import DataConfig
 from forecaster.data.catalog import find_dataset, read_dataset
 from forecaster.data.dead import without_dead
 from forecaster.data.digits import shortest
+from forecaster.data.encoding import Encoding
 from forecaster.data.intervals import step_number
 from forecaster.data.layout.words import or_without
 from forecaster.data.report import IntakeReport
@@ -40,6 +41,7 @@ class Problem:
     ``scaling``: of the model's inputs and outputs. ``protocol``: of the z-scores that metrics of a
     benchmark data set are reported on; None for a user's file, whose metrics are in its units.
     ``numbers``: the number of each series among those of the training, -1 for another one.
+    ``encoding``: of the covariates, None without any.
     """
 
     config: DataConfig
@@ -48,6 +50,7 @@ class Problem:
     scaling: tuple[Scaling, ...]
     protocol: tuple[Scaling, ...] | None
     numbers: tuple[int, ...]
+    encoding: Encoding | None = None
 
     @property
     def seasons(self) -> tuple[int, ...]:
@@ -79,8 +82,17 @@ class Problem:
         ]
         starts = [step_number(self.table.start(s)) for s in self.table.series]
         lookback, horizon = self.config.lookback, self.config.horizon
+        features = None if self.encoding is None else self.encoding.encode(self.table)
         return cut_windows(
-            scaled, self.borders, part, lookback, horizon, starts, self.numbers, self.seasons
+            scaled,
+            self.borders,
+            part,
+            lookback,
+            horizon,
+            starts,
+            self.numbers,
+            self.seasons,
+            features,
         )
 
     def on_all_rows(self) -> "Problem":
@@ -111,11 +123,15 @@ def load_table(config: DataConfig, report: IntakeReport | None = None) -> Table:
 
 
 def load_problem(
-    config: DataConfig, table: Table | None = None, stored: Mapping[str, Scaling] = NO_SCALING
+    config: DataConfig,
+    table: Table | None = None,
+    stored: Mapping[str, Scaling] = NO_SCALING,
+    encoding: Encoding | None = None,
 ) -> Problem:
     """Read and split the data, and fit the scaling on the training rows.
 
-    Series in ``stored`` keep their scaling. Raises TooShortError.
+    Series in ``stored`` keep their scaling, covariates the ``encoding`` if there is one. Raises
+    TooShortError.
     """
     table = table if table is not None else load_table(config)
     borders = []
@@ -134,7 +150,7 @@ def load_problem(
             border = tail_borders(length, config.horizon)
         _check_borders(config, border, length)
         borders.append(border)
-    return scaled_problem(config, table, borders, stored)
+    return scaled_problem(config, table, borders, stored, encoding)
 
 
 def rolling_problem(
@@ -143,6 +159,7 @@ def rolling_problem(
     origins: int,
     stride: int,
     stored: Mapping[str, Scaling] = NO_SCALING,
+    encoding: Encoding | None = None,
 ) -> Problem:
     """A split whose test rows hold the last ``origins`` of each series, ``stride`` steps apart.
 
@@ -167,7 +184,7 @@ def rolling_problem(
                 "a smaller stride, or more rows"
             )
         borders.append(Borders(length - span, length - span, length))
-    return scaled_problem(config, table, borders, stored)
+    return scaled_problem(config, table, borders, stored, encoding)
 
 
 def with_season_lookback(config: DataConfig, table: Table) -> DataConfig:
@@ -181,10 +198,12 @@ def scaled_problem(
     table: Table,
     borders: Sequence[Borders],
     stored: Mapping[str, Scaling] = NO_SCALING,
+    encoding: Encoding | None = None,
 ) -> Problem:
     """A problem with given borders, one for each series.
 
-    The scaling is fitted on the training rows, except that of series in ``stored`` (by item id).
+    The scaling is fitted on the training rows, except that of series in ``stored`` (by item id),
+    and so is the encoding of covariates, unless it is given.
     Raises UserError for values too far from the mean.
     """
     scaling, protocol = [], []
@@ -210,7 +229,13 @@ def scaled_problem(
         tuple(scaling),
         tuple(protocol) if protocol else None,
         tuple(numbers if stored else range(len(table.series))),
+        encoding if encoding is not None else _encoding(config, table, borders),
     )
+
+
+def _encoding(config: DataConfig, table: Table, borders: Sequence[Borders]) -> Encoding | None:
+    found = Encoding.fit(table, [border.train for border in borders], config.columns)
+    return found if found else None
 
 
 def check_bounds(config: DataConfig, table: Table) -> None:

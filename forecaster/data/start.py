@@ -52,8 +52,7 @@ def until_start(table: "Table", start: str, columns: Columns) -> "Table":
                 f"{_name(table, each)}: {gap} row(s) missing between {_end(table, each)} and "
                 f"--start {start}; add them, or give --on-gap fill to take them as missing values"
             )
-        blank = np.full((gap, each.values.shape[1]), 0.0 if columns.on_gap == "zero" else np.nan)
-        series.append(replace(each, values=np.concatenate([each.values[:steps], blank])))
+        series.append(each.until(steps, 0.0 if columns.on_gap == "zero" else np.nan))
         left_out, added = left_out + max(rows - steps, 0), added + gap
     begin = table.interval.stamps(series[0].first, len(series[0].values) + 1)[-1]
     said = [f"forecasts begin at {_written(table, begin)} (--start)"]

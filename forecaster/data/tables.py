@@ -4,8 +4,8 @@ All facts and decisions about the data go into one report; none is silent.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,14 @@ from numpy.typing import NDArray
 from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
 from forecaster.data.clock import Clock, working_times
+from forecaster.data.covariates import (
+    Covariates,
+    check_columns,
+    covariate_columns,
+    read_covariates,
+    roles_of,
+    static_values,
+)
 from forecaster.data.ends import with_ends
 from forecaster.data.grid import Gridder, SeriesRows
 from forecaster.data.intervals import Interval
@@ -27,7 +35,7 @@ from forecaster.data.profile import profile_columns
 from forecaster.data.reading import RawTable, read_file
 from forecaster.data.report import IntakeReport
 from forecaster.data.resampling import in_steps, said_together
-from forecaster.data.roles import Layout, find_layout
+from forecaster.data.roles import find_layout
 from forecaster.data.rows import RowFormat, row_format
 from forecaster.data.start import until_forecasts
 from forecaster.data.times.find_parts import find_parts
@@ -40,12 +48,42 @@ class Series:
     """One series: ``values`` (n, K) on the grid that starts at ``first``, nan where missing.
 
     ``item_id`` is the item's name in a long file, and None in a wide one, where the columns are the
-    series.
+    series. Covariates: ``known`` (n + future rows, C), ``past`` (n, P) and ``static`` (S,).
     """
 
     item_id: str | None
     first: pd.Timestamp
     values: NDArray[np.float64]
+    known: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    past: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    static: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    def between(self, begin: int, end: int, first: pd.Timestamp | None = None) -> "Series":
+        """The rows from ``begin`` to ``end``, at time ``first``; those after them are the future
+        of the known covariates.
+        """
+        return replace(
+            self,
+            first=self.first if first is None else first,
+            values=self.values[begin:end],
+            known=self.known[begin:],
+            past=self.past[begin:end],
+        )
+
+    def until(self, end: int, blank: float) -> "Series":
+        """The first ``end`` rows; rows that are not there hold ``blank``, no covariates."""
+        gap = max(end - len(self.values), 0)
+        return replace(
+            self.between(0, end),
+            values=longer(self.values[:end], gap, blank),
+            known=longer(self.known, max(end - len(self.known), 0), np.nan),
+            past=longer(self.past[:end], gap, np.nan),
+        )
+
+
+def longer(rows: NDArray[np.float64], count: int, value: float) -> NDArray[np.float64]:
+    """Rows (n, C) and ``count`` further ones of a value."""
+    return np.concatenate([rows, np.full((count, rows.shape[1]), value)]) if count else rows
 
 
 @dataclass(frozen=True)
@@ -53,7 +91,8 @@ class Table:
     """Series with the same channels, interval and clock; ``names`` (K,): the value columns.
 
     ``date_style``: how the file writes its dates, as ``--date-format`` takes it. ``absent``:
-    columns that a model knows and the file lacks, all of whose values are missing.
+    columns that a model knows and the file lacks, all of whose values are missing. ``covariates``:
+    the columns of the series' covariates.
     """
 
     path: str
@@ -67,6 +106,7 @@ class Table:
     rows: RowFormat | None = None
     date_style: str | None = None
     absent: tuple[str, ...] = ()
+    covariates: Covariates = field(default_factory=Covariates)
 
     def __len__(self) -> int:
         return len(self.series)
@@ -131,41 +171,43 @@ def read_table(
         report.decisions.append(f"columns {listed(parts.columns)} give the time together")
     raw, columns, turned_by = turned(raw, columns)
     report.decisions += turned_by
-    layout = find_layout(raw, columns, wanted)
+    kinds = covariate_columns(columns)
+    check_columns(raw, kinds)
+    others = {name: cells for name, cells in raw.columns.items() if name not in kinds}
+    layout = find_layout(replace(raw, columns=others), columns, wanted)
     report.facts |= {
         "time column": layout.timestamp,
         "value columns": list(layout.targets),
         "layout": layout.kind,
     }
     report.decisions += layout.decisions
-    report.roles = layout.roles
+    report.roles = {**layout.roles, **roles_of(kinds)}
     stamps = parse_stamps(raw, layout.timestamp, columns, usual)
     report.decisions += stamps.decisions
-    groups, items = _groups(raw, layout)
+    groups, items = groups_of(raw, layout.items)
     times, clock, clock_note = working_times(
         raw, layout.timestamp, stamps, groups, columns.timezone
     )
     times, clock, step = in_steps(times, clock, columns, report)
     report.facts |= {"time format": stamps.style, "clock": clock_note}
     found = numbers(raw, layout.targets, columns)
-    report.decisions += found.decisions
+    covariates = read_covariates(raw, columns)
+    report.decisions += [*found.decisions, *covariates.decisions]
     if any(style.decimal == "," for style in found.styles.values()):
         report.facts["format"] += ", decimal comma"
     if report.columns is not None:
         span = clock.write(pd.DatetimeIndex([times.min(), times.max()]))
         named = dict(zip(layout.targets, found.values.T, strict=True))
         ends = {layout.timestamp: (span[0], span[-1])}
-        report.columns = profile_columns(raw, columns, layout.roles, named, ends)
-    values, rows_format = (
-        found.values,
-        row_format(raw, names, layout, columns, stamps, found.styles, parts),
-    )
+        report.columns = profile_columns(raw, columns, report.roles, named, ends)
+    rows_format = row_format(raw, names, layout, columns, stamps, found.styles, parts)
     raw = replace(raw, columns={})  # their memory is not needed any more
+    values = np.concatenate([found.values, covariates.values], 1) if kinds else found.values
     rows = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
     newest_first = _is_newest_first(times, rows)
     if by_row:
         times = _equally_spaced(times, report)
-    gridder = Gridder(raw, columns, report, clock, step)
+    gridder = Gridder(raw, columns, report, clock, step, len(layout.targets))
     ordered = [
         gridder.ordered(_rows_of(item, times, values, index))
         for item, index in zip(items, rows, strict=True)
@@ -177,7 +219,7 @@ def read_table(
         report.decisions.append(said_together(columns, step, len(times), count))
     ordered = [gridder.on_days(interval, each) for each in ordered]
     series = tuple(
-        Series(each.item, each.times[0], gridder.on_grid(interval, each)) for each in ordered
+        _series(raw, each, gridder.on_grid(interval, each), covariates.columns) for each in ordered
     )
     table = Table(
         raw.path,
@@ -190,12 +232,27 @@ def read_table(
         report,
         rows_format,
         stamps.date_style,
+        covariates=covariates.columns,
     )
     _check_labels(table)
     if not by_row:
         table = until_forecasts(table, columns, start, on_its_side=bool(turned_by))
-    _describe(raw, table, values, report, columns.on_dead == "error")
+    _describe(raw, table, found.values, report, columns.on_dead == "error")
     return table if by_row or start is not None else with_ends(table, columns.align == "end")
+
+
+def _series(
+    raw: RawTable, rows: SeriesRows, grid: NDArray[np.float64], columns: Covariates
+) -> Series:
+    """The series of ``rows``, whose targets and covariates are on the ``grid``."""
+    sizes = [len(columns.known), len(columns.past), len(columns.static)]
+    if not columns:
+        return Series(rows.item, rows.times[0], grid)
+    targets = grid.shape[1] - sum(sizes)
+    cuts = np.cumsum([targets, *sizes[:2]])
+    values, known, past, _ = np.split(grid, cuts, axis=1)
+    static = static_values(raw, rows, columns.static, rows.values[:, cuts[-1] :])
+    return Series(rows.item, rows.times[0], values, known, past, static)
 
 
 def _rows_of(
@@ -234,11 +291,14 @@ def _equally_spaced(times: pd.DatetimeIndex, report: IntakeReport) -> pd.Datetim
     return pd.date_range(first, periods=len(times), freq=pd.Timedelta(usual, unit="ns"))
 
 
-def _groups(raw: RawTable, layout: Layout) -> tuple[NDArray[np.int64], list[str | None]]:
-    """The number of each row's series, and the series' names in the order of the file."""
-    if not layout.items:
+def groups_of(raw: RawTable, items: Sequence[str]) -> tuple[NDArray[np.int64], list[str | None]]:
+    """The number of each row's series, and the series' names in the order of the file.
+
+    ``items``: the columns that name the series, none in a wide file.
+    """
+    if not items:
         return np.zeros(len(raw.places), np.int64), [None]
-    texts = [_as_text(raw.columns[column]) for column in layout.items]
+    texts = [_as_text(raw.columns[column]) for column in items]
     groups = np.zeros(len(raw.places), np.int64)
     for text in texts:
         distinct, _, rows = text.distinct()
@@ -246,7 +306,7 @@ def _groups(raw: RawTable, layout: Layout) -> tuple[NDArray[np.int64], list[str 
     first = np.flatnonzero(np.diff(np.maximum.accumulate(groups), prepend=-1))
     names = ["/".join(part for text in texts if (part := text[row])) for row in first]
     if "" in names:
-        place = raw.where(int(first[names.index("")]), layout.items[0])
+        place = raw.where(int(first[names.index("")]), items[0])
         raise UserError(f"{place}: the item has no name; fill it in or remove the row")
     if len(set(names)) < len(names):
         twice = next(name for name, count in Counter(names).items() if count > 1)

@@ -17,8 +17,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from forecaster.data.encoding import Features
 from forecaster.data.holes import fill
 from forecaster.data.splits import Borders, Part, first_targets, target_rows
+
+
+@dataclass(frozen=True)
+class BatchCovariates:
+    """The features of the covariates of a batch, 0 where missing: see ``Encoding``.
+
+    ``known``: of the history and the future, T = L + H steps.
+    """
+
+    known: Float[Tensor, "B C T"]
+    past: Float[Tensor, "B P L"]
+    static: Float[Tensor, "B S"]
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "BatchCovariates":
+        """The features on another device, in another precision."""
+        known, past, static = (
+            each.to(device, dtype) for each in (self.known, self.past, self.static)
+        )
+        return BatchCovariates(known, past, static)
 
 
 @dataclass(frozen=True)
@@ -29,7 +49,8 @@ class Batch:
     ``future_mask`` are; those are 1 elsewhere. ``index`` (B,): the windows' numbers; ``time`` (B,):
     the period of the first target, in steps since 1970; ``series`` (B,): the number of a window's
     series among those of the training, -1 for another one. ``seen`` (B, K, L): 1 where the history
-    was observed, and not put in; None for everywhere that ``past_mask`` is.
+    was observed, and not put in; None for everywhere that ``past_mask`` is. ``covariates``: None
+    without any.
     """
 
     past: Float[Tensor, "B K L"]
@@ -40,6 +61,7 @@ class Batch:
     time: Int[Tensor, " B"]
     series: Int[Tensor, " B"]
     seen: Float[Tensor, "B K L"] | None = None
+    covariates: BatchCovariates | None = None
 
     @property
     def observed(self) -> Float[Tensor, "B K L"]:
@@ -57,6 +79,7 @@ class Batch:
             self.time.to(device),
             self.series.to(device),
             None if self.seen is None else self.seen.to(device, dtype),
+            None if self.covariates is None else self.covariates.to(device, dtype),
         )
 
     def __len__(self) -> int:
@@ -75,13 +98,15 @@ class Windows(Dataset[Batch]):
         starts: Sequence[int],
         numbers: Sequence[int] | None = None,
         seasons: Sequence[int] = (),
+        features: Sequence[Features] | None = None,
     ) -> None:
         """Cut the windows of ``series``, arrays (n, K) of z-scores with nan for missing.
 
         ``parts``: first row and end of the targets. ``starts``: the first period of each series, in
         steps since 1970. ``numbers``: the number of each series among those of the training, -1
-        for another one (None: these are those). ``seasons``: see ``holes``. ``owners`` and
-        ``rows``: the series of each window, and the row of its first target there.
+        for another one (None: these are those). ``seasons``: see ``holes``. ``features``: of the
+        covariates of each series. ``owners`` and ``rows``: the series of each window, and the row
+        of its first target there.
         """
         self.seasons = tuple(seasons)
         self._numbers = torch.tensor(list(range(len(series)) if numbers is None else numbers))
@@ -104,10 +129,21 @@ class Windows(Dataset[Batch]):
         self.owners = torch.repeat_interleave(
             torch.arange(len(rows)), torch.tensor([len(each) for each in rows])
         )
+        self._features: tuple[NDArray[np.float32], NDArray[np.float32], Tensor] | None = None
+        if features is not None:
+            lengths = [len(values) for values in series]
+            known = [each.known[:n] for each, n in zip(features, lengths, strict=True)]
+            static = np.stack([each.static for each in features]).astype(np.float32)
+            past = _padded([each.past for each in features], lookback)
+            self._features = _padded(known, lookback), past, torch.from_numpy(static)
         self._cut()
 
     def _cut(self) -> None:
         span = self.lookback + self.horizon
+        if self._features is not None:
+            known, past, _ = self._features
+            self._known = sliding_window_view(known, span, axis=0)  # (rows, C, L+H)
+            self._past = sliding_window_view(past, self.lookback, axis=0)
         self._values = sliding_window_view(
             np.nan_to_num(self._flat), span, axis=0
         )  # (rows, K, L+H), a view
@@ -115,9 +151,8 @@ class Windows(Dataset[Batch]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the rows without the views over them, which would be copied in full."""
-        return {
-            name: value for name, value in vars(self).items() if name not in {"_values", "_mask"}
-        }
+        views = {"_values", "_mask", "_known", "_past"}
+        return {name: value for name, value in vars(self).items() if name not in views}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -136,7 +171,22 @@ class Windows(Dataset[Batch]):
         past_mask, future_mask = mask.split([self.lookback, self.horizon], dim=2)
         times, series = self.times[index], self._numbers[self.owners[index]]
         whole, known = fill(past, past_mask, self.seasons)
-        return Batch(whole, known, future, future_mask, index, times, series, past_mask)
+        covariates = self._covariates(index, rows)
+        return Batch(whole, known, future, future_mask, index, times, series, past_mask, covariates)
+
+    def _covariates(
+        self, index: Int[Tensor, " B"], rows: NDArray[np.int64]
+    ) -> BatchCovariates | None:
+        if self._features is None:
+            return None
+        known, past = torch.from_numpy(self._known[rows]), torch.from_numpy(self._past[rows])
+        return BatchCovariates(known, past, self._features[2][self.owners[index]])
+
+
+def _padded(features: Sequence[NDArray[np.float64]], lookback: int) -> NDArray[np.float32]:
+    """The features (n, F) of all series, one after the other, each after ``lookback`` rows of 0."""
+    before = ((lookback, 0), (0, 0))
+    return np.concatenate([np.pad(each, before).astype(np.float32) for each in features])
 
 
 def cut_windows(
@@ -148,10 +198,11 @@ def cut_windows(
     starts: Sequence[int],
     numbers: Sequence[int] | None = None,
     seasons: Sequence[int] = (),
+    features: Sequence[Features] | None = None,
 ) -> Windows:
     """The windows of a split, whose targets are its ``target_rows``; see ``Windows``."""
     spans = [target_rows(border, part, lookback, horizon) for border in borders]
-    return Windows(series, spans, lookback, horizon, starts, numbers, seasons)
+    return Windows(series, spans, lookback, horizon, starts, numbers, seasons, features)
 
 
 class _Ordered:

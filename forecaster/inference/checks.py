@@ -7,6 +7,7 @@ import numpy as np
 from forecaster.config.schema import Columns
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
+from forecaster.inference.ahead import check_ahead
 from forecaster.inference.faults import Fault, find_faults
 from forecaster.inference.predictor import FEW, PredictionRequest, context, observed
 from forecaster.inference.saved_model import SavedModel
@@ -102,7 +103,8 @@ def check_table(
             place = f"{table.path}: {name}".rstrip(": ")
             recent = series.values[-config.lookback :]
             scale.check(recent[:, order], place, saved.schema.names)
-    return faults, _estimated(saved, table, request, good)
+    ahead = check_ahead(saved, table, [number for number, columns in good.items() if columns])
+    return faults, ahead + _estimated(saved, table, request, good)
 
 
 def _estimated(

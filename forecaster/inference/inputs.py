@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from forecaster.config.schema import Columns
+from forecaster.data.future import with_future
 from forecaster.data.reading import RawTable
 from forecaster.data.report import IntakeReport
 from forecaster.data.short import without_short
@@ -24,6 +25,11 @@ def columns_of(saved: SavedModel, roles: Mapping[str, Any]) -> Columns:
     later; nor is its order of day and month, which is taken where a file leaves that open.
     """
     columns = saved.config.data.columns
+    for name in ("known", "past", "static", "calendar", "holidays"):
+        if roles.get(name) not in (None, getattr(columns, name)):
+            raise UserError(
+                f"--{name}: the covariates are those that the model was trained with; leave it out"
+            )
     kept = columns.date_format
     kept = kept if kept is not None and is_own(kept) else None
     # a step whose rows are put together, or are counted in, is part of how a file is read
@@ -40,17 +46,21 @@ def read_input(
     source: str | Path | RawTable,
     roles: Mapping[str, Any],
     start: str | None = None,
+    future: str | Path | RawTable | None = None,
 ) -> Table:
     """A file to forecast from or to score, read like the training file, but for ``roles``.
 
-    ``start``: the time at which forecasts begin (None: after the last row with a value). Series too
-    short to forecast from are left out, if that is allowed.
+    ``start``: the time at which forecasts begin (None: after the last row with a value).
+    ``future``: a file of the known covariates after that. Series too short to forecast from are
+    left out, if that is allowed.
     """
     if start is not None and roles.get("align") is not None:
         raise UserError("--start and --align both say where forecasts begin; leave one of them out")
     columns = columns_of(saved, roles)
     usual, wanted = saved.schema.date_style, saved.schema.names
     table = read_table(source, columns, IntakeReport(), usual=usual, wanted=wanted, start=start)
+    if future is not None:
+        table = with_future(table, future, columns)
     if columns.missing_column == "masked":
         table = _with_absent(table, wanted)
     return without_short(table, fewest_rows(saved)) if columns.on_short == "drop" else table

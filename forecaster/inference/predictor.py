@@ -12,8 +12,11 @@ from gluonts.model.forecast import Forecast, QuantileForecast, SampleForecast
 from gluonts.model.predictor import Predictor
 from numpy.typing import NDArray
 
+from forecaster.data.encoding import Features
 from forecaster.data.intervals import step_number
 from forecaster.data.splits import Scaling
+from forecaster.data.tables import Table
+from forecaster.data.windows import BatchCovariates
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode
@@ -68,20 +71,41 @@ class SavedPredictor(Predictor):
         request = (
             self.request if num_samples is None else replace(self.request, samples=num_samples)
         )
-        entries = list(dataset)
+        entries, features = list(dataset), self._features(dataset)
         for begin in range(0, len(entries), request.batch_size):
-            yield from self._batch(entries[begin : begin + request.batch_size], request)
+            part = slice(begin, begin + request.batch_size)
+            yield from self._batch(entries[part], features and features[part], request)
+
+    def _features(self, dataset: Dataset) -> list[Features] | None:
+        """The features of each series' covariates, None if the model knows none."""
+        encoding = self.saved.encoding
+        if encoding is None:
+            return None
+        if not isinstance(dataset, Table):
+            raise UserError(
+                "the model reads covariates, which entries without the names of columns do not "
+                "give; forecast from a table or a file"
+            )
+        return encoding.encode(dataset, ahead=self.prediction_length)
 
     def _batch(
-        self, entries: Sequence[Mapping[str, Any]], request: PredictionRequest
+        self,
+        entries: Sequence[Mapping[str, Any]],
+        features: Sequence[Features] | None,
+        request: PredictionRequest,
     ) -> Iterator[Forecast]:
+        lookback = self.saved.config.data.lookback
         contexts, origins = [], []
         for entry in entries:
             target = np.atleast_2d(np.asarray(entry["target"], dtype=np.float64)).T  # (n, K)
             scale = self.scaling(entry.get("item_id"), target)
-            contexts.append(context(scale.apply(target), self.saved.config.data.lookback))
+            contexts.append(context(scale.apply(target), lookback))
             origins.append(Origin(entry.get("item_id"), entry["start"] + len(target), scale))
-        return self.forecasts(self.saved.model, np.stack(contexts), origins, request)
+        covariates = None
+        if features is not None:
+            covariates = window_features(features, lookback, self.prediction_length)
+        histories = np.stack(contexts)
+        return self.forecasts(self.saved.model, histories, origins, request, covariates)
 
     @torch.no_grad()
     def forecasts(
@@ -90,6 +114,7 @@ class SavedPredictor(Predictor):
         histories: NDArray[np.float64],
         origins: Sequence[Origin],
         request: PredictionRequest,
+        covariates: BatchCovariates | None = None,
     ) -> Iterator[Forecast]:
         """The forecasts of ``model`` from histories (B, K, L) in z-scores, nan for missing."""
         past, mask = observed(histories)
@@ -97,7 +122,9 @@ class SavedPredictor(Predictor):
         numbers = {item: number for number, item in enumerate(self.saved.scaling)}
         series = torch.tensor([numbers.get(origin.item_id or "", -1) for origin in origins])
         seasons = self.saved.shape.seasons
-        windows = empty_future(past, mask, self.prediction_length, times, series, seasons)
+        windows = empty_future(
+            past, mask, self.prediction_length, times, series, seasons, covariates
+        )
         seeds = [window_seed(request.seed, origin.item_id, origin.start) for origin in origins]
         draws = Draws(request.samples, seeds, request.steps)
         if request.mode == "point":
@@ -202,6 +229,18 @@ def context(values: NDArray[np.float64], lookback: int) -> NDArray[np.float64]:
     recent = values[-lookback:]
     padding = np.full((lookback - len(recent), values.shape[1]), np.nan)
     return np.concatenate([padding, recent]).T
+
+
+def window_features(features: Sequence[Features], lookback: int, horizon: int) -> BatchCovariates:
+    """The features of the last window of each series, 0 before its first row."""
+    known = [context(each.known, lookback + horizon) for each in features]
+    past = [context(each.past, lookback) for each in features]
+    static = [each.static for each in features]
+    tensors = (
+        torch.from_numpy(np.nan_to_num(np.stack(each)).astype(np.float32))
+        for each in (known, past, static)
+    )
+    return BatchCovariates(*tensors)
 
 
 def observed(

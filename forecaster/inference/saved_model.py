@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from forecaster.config.load import check_config, dump_content, read_yaml
 from forecaster.config.schema import Config, DataConfig
+from forecaster.data.encoding import Encoding, asked_for
 from forecaster.data.intervals import Interval, read_interval
 from forecaster.data.problem import Problem
 from forecaster.data.seasons import slower
@@ -52,6 +53,7 @@ FILES = (
     "metadata.json",
 )
 HELD_OUT = "held_out"
+COVARIATES = "covariates.json"  # of a model with covariates
 _LONGEST = 64 << 20  # bytes of a JSON file
 _SPARE = 1 << 20  # numbers that a model may need while it is built
 
@@ -89,8 +91,8 @@ class SavedModel:
     """A loaded model with its configuration, schema and scaling.
 
     ``scaling``: by item id ('' in a wide file). ``held_out``: the point forecast's errors on
-    validation windows, for conformal intervals and the samples of point models. ``rate``: see
-    ``resampled``.
+    validation windows, for conformal intervals and the samples of point models. ``encoding``: of
+    covariates, None without any. ``rate``: see ``resampled``.
     """
 
     folder: Path
@@ -100,6 +102,7 @@ class SavedModel:
     scaling: Mapping[str, Scaling]
     metadata: Mapping[str, Any]
     held_out: HeldOut
+    encoding: Encoding | None = None
     rate: int = 1
 
     def __post_init__(self) -> None:
@@ -110,7 +113,8 @@ class SavedModel:
     def shape(self) -> Shape:
         """The sizes of the model."""
         schema = self.schema
-        return shape_of(self.config.data, schema.interval, len(schema.names), len(self.scaling))
+        series = len(self.scaling)
+        return shape_of(self.config.data, schema.interval, len(schema.names), series, self.encoding)
 
     @property
     def core(self) -> Forecaster:
@@ -167,7 +171,7 @@ class SavedModel:
         folder, config = self.folder / HELD_OUT, self.config
         names = ("weights.safetensors", "calibration.safetensors")
         _check_files(self.folder, [f"{HELD_OUT}/{name}" for name in names])
-        model = _read_weights(folder, config, self.schema, len(self.scaling))
+        model = _read_weights(folder, config, self.shape)
         errors = _read_errors(folder, config, self.schema, len(self.scaling))
         metadata = {key: self.metadata[key] for key in self.metadata if key != "trained_until"}
         model = model.to(self.model.device).eval()
@@ -199,6 +203,7 @@ def digest(folder: Path) -> str:
     """The SHA-256 of all files that determine forecasts: everything but the metadata."""
     total = hashlib.sha256()
     names = [name for name in FILES if name != "metadata.json"]
+    names += [COVARIATES] if (folder / COVARIATES).is_file() else []
     for path in [*(folder / name for name in names), *custom_code(folder)]:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         total.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
@@ -233,6 +238,8 @@ def save_model(
         _write_tensors(folder / HELD_OUT, *scored)
     _write_json(folder / "scaling.json", scaling)
     _write_json(folder / "schema.json", schema.to_json())
+    if asked_for(config.data):
+        _write_json(folder / COVARIATES, (problem.encoding or Encoding()).to_json())
     record = {"format": FORMAT, "versions": versions(), "files": _checksums(folder), **metadata}
     _write_json(folder / "metadata.json", record)
 
@@ -362,9 +369,26 @@ def load_model(
             f"{folder}: schema.json or scaling.json is damaged ({error}); train the model again"
         ) from error
     errors = _read_errors(folder, config, schema, len(scaling))
-    model = _read_weights(folder, config, schema, len(scaling))
+    encoding = _read_encoding(folder, config)
+    shape = shape_of(config.data, schema.interval, len(schema.names), len(scaling), encoding)
+    model = _read_weights(folder, config, shape).to(device).eval()
     _check_sums(folder, metadata)
-    return SavedModel(folder, config, model.to(device).eval(), schema, scaling, metadata, errors)
+    return SavedModel(folder, config, model, schema, scaling, metadata, errors, encoding)
+
+
+def _read_encoding(folder: Path, config: Config) -> Encoding | None:
+    """The encoding of covariates, of a model that has any."""
+    if not asked_for(config.data):
+        return None
+    try:
+        found = Encoding.from_json(_read_json(folder / COVARIATES))
+        found.check_columns(config.data)
+        found.calendar.check()
+        return found if found else None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{folder / COVARIATES}: damaged ({error}); train or copy the model again"
+        ) from error
 
 
 def _read_errors(folder: Path, config: Config, schema: Schema, series: int) -> HeldOut:
@@ -387,11 +411,10 @@ def _read_errors(folder: Path, config: Config, schema: Schema, series: int) -> H
         return HeldOut(errors, times, owners, Seen.of(saved, config.data.horizon))
 
 
-def _read_weights(folder: Path, config: Config, schema: Schema, series: int) -> Forecaster:
+def _read_weights(folder: Path, config: Config, shape: Shape) -> Forecaster:
     """The model with its weights, on the CPU, frozen."""
     with as_damaged(folder / "weights.safetensors") as path:
         sizes = read_sizes(path)
-        shape = shape_of(config.data, schema.interval, len(schema.names), series)
         model = build_model(config.model, shape, min(LARGEST, _SPARE + 2 * numbers_in(sizes)))
         check_sizes(sizes, model.state_dict())
         tensors = read_tensors(path)

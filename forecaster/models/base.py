@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from forecaster.config.parts import base_of
 from forecaster.config.schema import DataConfig
+from forecaster.data.encoding import NO_SIZES, Encoding, Sizes
 from forecaster.data.holes import fill
 from forecaster.data.intervals import Interval
+from forecaster.data.problem import Problem
 from forecaster.data.seasons import seasons_of
-from forecaster.data.windows import Batch, Windows
+from forecaster.data.windows import Batch, BatchCovariates, Windows
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
 from forecaster.models.levels import LEVELS, draw
@@ -30,7 +32,7 @@ class Shape:
 
     ``label``: P, the last steps of the history that a bridge's prior forecasts, too (M = P + H).
     ``seasons``: all seasons in steps, ascending (empty: ``season`` alone). ``series``: the number
-    of series that are learnt from.
+    of series that are learnt from. ``covariates``: the numbers of their features.
     """
 
     channels: int
@@ -40,9 +42,16 @@ class Shape:
     label: int = 0
     seasons: tuple[int, ...] = ()
     series: int = 1
+    covariates: Sizes = NO_SIZES
 
 
-def shape_of(data: DataConfig, interval: Interval, channels: int, series: int) -> Shape:
+def shape_of(
+    data: DataConfig,
+    interval: Interval,
+    channels: int,
+    series: int,
+    encoding: Encoding | None = None,
+) -> Shape:
     """The shape of a forecaster for this data, without label."""
     seasons = seasons_of(data, interval)
     return Shape(
@@ -52,7 +61,15 @@ def shape_of(data: DataConfig, interval: Interval, channels: int, series: int) -
         seasons[0],
         seasons=tuple(sorted(seasons)),
         series=series,
+        covariates=NO_SIZES if encoding is None else encoding.sizes,
     )
+
+
+def problem_shape(problem: Problem) -> Shape:
+    """The shape of a forecaster for a problem, without label."""
+    table = problem.table
+    count = len(table.series)
+    return shape_of(problem.config, table.interval, problem.channels, count, problem.encoding)
 
 
 @base_of("forecaster")
@@ -223,6 +240,7 @@ def empty_future(
     time: Int[Tensor, " B"],
     series: Int[Tensor, " B"] | None = None,
     seasons: Sequence[int] = (),
+    covariates: BatchCovariates | None = None,
 ) -> Batch:
     """A batch of windows whose future is unknown: all zeros, and masked.
 
@@ -233,7 +251,7 @@ def empty_future(
     index = torch.arange(len(past), device=past.device)
     known = torch.full_like(index, -1) if series is None else series
     whole, mask = fill(past, past_mask, seasons)
-    return Batch(whole, mask, future, future, index, time, known, past_mask)
+    return Batch(whole, mask, future, future, index, time, known, past_mask, covariates)
 
 
 def with_label(batch: Batch, label: int) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:

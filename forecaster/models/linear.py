@@ -10,6 +10,7 @@ from forecaster.config.parts import register
 from forecaster.config.sections import PartConfig
 from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws
+from forecaster.models.adjusted import Adjustment, plus
 from forecaster.models.base import Forecaster, Loss, Shape, masked_mean
 from forecaster.models.levels import LEVELS, Levels, SortedLayers, between, draw
 from forecaster.models.point import NormalisedForecaster
@@ -33,7 +34,7 @@ class Linear(NormalisedForecaster):
     """A linear map L → P + H, shared by the channels, of the normalised window."""
 
     def __init__(self, config: LinearConfig, shape: Shape) -> None:
-        super().__init__(config.norm, config.loss, shape.label)
+        super().__init__(config.norm, config.loss, shape)
         self.layer = nn.Linear(shape.lookback, shape.label + shape.horizon)
         # initialised as in Zeng et al.: the average of the window
         nn.init.constant_(self.layer.weight, 1 / shape.lookback)
@@ -61,9 +62,11 @@ class QuantileLinear(Forecaster):
         super().__init__()
         self.config = config
         self.layer = SortedLayers(shape.lookback, shape.horizon, config.levels)
+        self.adjustment = Adjustment(shape)
 
     def _trained_quantiles(self, batch: Batch) -> Float[Tensor, "B Q K H"]:
-        return self.layer.quantiles(batch, self.config.norm)
+        adjusted, effects = self.adjustment(batch)
+        return plus(self.layer.quantiles(adjusted, self.config.norm), effects)
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Twice the pinball loss, averaged over the levels."""

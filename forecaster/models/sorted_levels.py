@@ -9,6 +9,7 @@ from torch import Tensor
 from forecaster.config.parts import register
 from forecaster.config.sections import PartConfig, Size
 from forecaster.data.windows import Batch
+from forecaster.models.adjusted import plus
 from forecaster.models.base import Shape, masked_mean, with_label
 from forecaster.models.levels import SortedLayers
 from forecaster.models.point import NormalisedForecaster
@@ -47,7 +48,7 @@ class SortedLevels(NormalisedForecaster):
     """
 
     def __init__(self, config: SortedLevelsConfig, shape: Shape) -> None:
-        super().__init__(config.norm, "l1", shape.label)
+        super().__init__(config.norm, "l1", shape)
         count = config.levels
         self.levels = [(i + 0.5) / count for i in range(count)]
         self.layer = SortedLayers(shape.lookback, shape.label + shape.horizon, self.levels)
@@ -58,5 +59,7 @@ class SortedLevels(NormalisedForecaster):
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Twice the pinball loss of label and horizon, averaged over the levels."""
         target, mask = with_label(batch, self.label)
-        errors = pinball(self.layer.quantiles(batch, self.norm), target, self.levels)
+        adjusted, effects = self.adjustment(batch)
+        levels = plus(self.layer.quantiles(adjusted, self.norm), effects)
+        errors = pinball(levels, target, self.levels)
         return masked_mean(errors, mask[:, None].expand_as(errors))

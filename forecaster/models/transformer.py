@@ -45,7 +45,7 @@ class Transformer(NormalisedForecaster):
     """Patches → tokens with learnt positions → transformer layers → one linear head."""
 
     def __init__(self, config: TransformerConfig, shape: Shape) -> None:
-        super().__init__(config.norm, config.loss, shape.label)
+        super().__init__(config.norm, config.loss, shape)
         lookback, steps = shape.lookback, shape.label + shape.horizon
         self.patch, self.stride = min(config.patch, lookback), config.stride
         tokens = (lookback - self.patch) // self.stride + 1

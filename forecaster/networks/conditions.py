@@ -123,6 +123,29 @@ class History(Condition):
         return F.pad(both, (0, 0, 0, self.length - self.steps))
 
 
+class CovariateInputs(nn.Module):
+    """Covariates as features at the last ``length`` S steps of history and future.
+
+    Known ones are those of each step, static ones the same at all; past ones have a linear map from
+    lookback to S that they share.
+    """
+
+    def __init__(self, lookback: int, length: int, known: int, past: int, static: int) -> None:
+        super().__init__()
+        self.length, self.features = length, known + past + static
+        self.over_time = nn.Linear(lookback, length) if past else None
+
+    def forward(
+        self,
+        known: Float[Tensor, "B C T"],
+        past: Float[Tensor, "B P L"],
+        static: Float[Tensor, "B D"],
+    ) -> Float[Tensor, "B S G"]:
+        at_steps = [known[..., -self.length :], static[..., None].expand(-1, -1, self.length)]
+        at_steps += [] if self.over_time is None else [self.over_time(past)]
+        return torch.cat(at_steps, dim=1).transpose(1, 2)
+
+
 class Nothing(Condition):
     """No condition, G = 0: the network depends on the history through the prior only."""
 

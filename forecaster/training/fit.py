@@ -34,7 +34,7 @@ from forecaster.config.schema import Config, TrainerConfig
 from forecaster.data.problem import Problem
 from forecaster.data.windows import Batch
 from forecaster.errors import UserError
-from forecaster.models.base import Forecaster, shape_of
+from forecaster.models.base import Forecaster, problem_shape
 from forecaster.models.size import build_model
 from forecaster.training.data_module import Share, WindowData
 from forecaster.training.distributed import run_in_group
@@ -186,9 +186,7 @@ def quiet_libraries() -> None:
 def new_model(config: Config, problem: Problem) -> Forecaster:
     """The configured model for this data, its weights initialised from ``trainer.seed``."""
     torch.manual_seed(config.trainer.seed)
-    table = problem.table
-    shape = shape_of(config.data, table.interval, problem.channels, len(table.series))
-    return build_model(config.model, shape)
+    return build_model(config.model, problem_shape(problem))
 
 
 def window_data(config: Config, problem: Problem) -> WindowData:

@@ -16,7 +16,7 @@ from forecaster.data.splits import Borders
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Mode, Scoring, score_windows
-from forecaster.models.base import Forecaster, shape_of
+from forecaster.models.base import Forecaster, problem_shape
 from forecaster.models.held_out import calibration
 from forecaster.models.residual_paths import in_service
 from forecaster.models.seen import Widened, measured
@@ -208,8 +208,7 @@ def _trained(config: Config, problem: Problem, refit: _Refit) -> Forecaster:
         progress.say(f"time limit: {', '.join(stopped)} stopped; used are the best weights so far")
     if model.distribution != "none":
         return Widened(model, measured(model, problem, config.trainer), own=True)
-    shape = shape_of(config.data, problem.table.interval, problem.channels, len(problem.table))
-    return in_service(model, calibration(model, problem, config.trainer), shape)
+    return in_service(model, calibration(model, problem, config.trainer), problem_shape(problem))
 
 
 def frame_of(scores: Mapping[str, Scores], field: Field) -> pd.DataFrame:

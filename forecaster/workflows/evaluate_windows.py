@@ -152,7 +152,7 @@ def _problem(
     """The problem, its scoring with the stride of the origins, and a description of the windows."""
     if options.rolling is None:
         try:
-            problem = load_problem(source, table, saved.scaling)
+            problem = load_problem(source, table, saved.scaling, saved.encoding)
         except TooShortError as error:
             raise UserError(
                 f"{error.fault}; give --origins in place of --split, or more rows"
@@ -161,7 +161,7 @@ def _problem(
         which = published if options.scoring.windows == "published" else ""
         return problem, options.scoring, f"the {options.split} split{which}"
     origins, stride = options.rolling.origins, options.rolling.stride or source.horizon
-    problem = rolling_problem(source, table, origins, stride, saved.scaling)
+    problem = rolling_problem(source, table, origins, stride, saved.scaling, saved.encoding)
     which = f"the last {origins} origins, {stride} steps apart"
     return problem, replace(options.scoring, stride=stride), which
 

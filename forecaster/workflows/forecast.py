@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from forecaster.config.schema import Columns
-from forecaster.data.reading import RawTable
+from forecaster.data.future import template
+from forecaster.data.reading import RawTable, file_digest
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.inference import streaming
@@ -44,6 +45,7 @@ class ForecastOptions:
     roles: Mapping[str, Any]
     trust_code: bool = False
     start: str | None = None
+    future: Path | None = None
 
     @property
     def settings(self) -> "ForecastSettings":
@@ -65,6 +67,7 @@ class ForecastSettings:
     resample_rate: int
     roles: Mapping[str, Any]
     start: str | None = None
+    future: Path | RawTable | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def _check(settings: ForecastSettings) -> None:
 def _prepare(saved: SavedModel, source: Path | RawTable, settings: ForecastSettings) -> _Inputs:
     saved = saved.resampled(settings.resample_rate) if settings.resample_rate > 1 else saved
     saved = saved.conformal() if settings.conformal else saved
-    table = read_input(saved, source, settings.roles, settings.start)
+    table = read_input(saved, source, settings.roles, settings.start, settings.future)
     request = PredictionRequest(
         settings.mode or default_mode(saved),  # type: ignore[arg-type]
         settings.samples,
@@ -122,6 +125,16 @@ def forecast_with(
     _check(settings)
     prepared = _prepare(saved, source, settings)
     return forecast_series(prepared.saved, prepared.table, prepared.request, prepared.columns)
+
+
+def write_template(options: ForecastOptions, output: Path) -> int:
+    """Write the rows of the future that a forecast needs, to be filled in; returns their number."""
+    check_folder(output.parent)
+    saved = open_model(options.reference, options.accelerator, options.trust_code)
+    table = read_input(saved, options.csv, options.roles, options.start, options.future)
+    frame = template(table, saved.config.data.horizon)
+    write_together({output: lambda path: path.write_bytes(table_bytes(frame, ".csv"))})
+    return len(frame)
 
 
 @dataclass(frozen=True)
@@ -241,6 +254,7 @@ def _meta(
         "trained_on": saved.metadata.get("digest"),
         "input": str(options.csv),
         "input_sha256": inputs.table.digest,
+        **_future_of(options),
         "seed": request.seed,
         "mode": request.mode,
         "conformal": options.conformal,
@@ -255,6 +269,13 @@ def _meta(
     }
 
 
+def _future_of(options: ForecastOptions) -> dict[str, str]:
+    """The file of the future and its digest, if there is one."""
+    if options.future is None:
+        return {}
+    return {"future": str(options.future), "future_sha256": file_digest(options.future)}
+
+
 def command_of(
     options: ForecastOptions, output: Path, mode: str, stream: bool = False
 ) -> list[str]:
@@ -263,6 +284,7 @@ def command_of(
         "model": options.reference,
         "csv": options.csv,
         "output": output,
+        "future": options.future,
         "start": options.start,
         "mode": mode,
         "samples": options.samples,

@@ -36,6 +36,7 @@ class Lineage(BaseModel):
     command: list[str]
     folder: str
     input_sha256: str
+    future_sha256: str | None = None
     model: str
     model_sha256: str
     run_id: Annotated[str, Field(pattern=r"^\w+$")] | None
@@ -83,10 +84,14 @@ def reproduce(
             f"--output {output}: the forecast was written as {kind.removeprefix('.')}; end the "
             f"name in {kind}"
         )
-    csv = _find_input(path, options.csv, lineage)
+    csv = _find_input(path, options.csv, lineage, lineage.input_sha256)
+    future = options.future
+    if future is not None:
+        future = _find_input(path, future, lineage, str(lineage.future_sha256))
     resolved = dataclasses.replace(
         options,
         csv=csv,
+        future=future,
         reference=_find_model(path, lineage),
         output=output,
         plot=None,
@@ -141,11 +146,11 @@ def _candidates(path: Path, name: Path, lineage: Lineage) -> Iterator[Path]:
     )
 
 
-def _find_input(path: Path, name: Path, lineage: Lineage) -> Path:
+def _find_input(path: Path, name: Path, lineage: Lineage, sha256: str) -> Path:
     candidates = _candidates(path, name, lineage)
     files = [file for file in candidates if Path(split_name(file)[0]).exists()]
     for file in files:
-        if file_digest(file) == lineage.input_sha256:
+        if file_digest(file) == sha256:
             return file
     if files:
         raise UserError(

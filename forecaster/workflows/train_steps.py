@@ -9,6 +9,7 @@ import pandas as pd
 
 from forecaster.config.load import dump_config
 from forecaster.config.schema import Config, TrainerConfig
+from forecaster.data.layout.words import listed
 from forecaster.data.problem import Problem
 from forecaster.errors import UserError
 from forecaster.inference.forecasts import forecast_table
@@ -16,7 +17,8 @@ from forecaster.inference.predictor import PredictionRequest, default_mode
 from forecaster.inference.saved_model import SavedModel, load_model, save_model
 from forecaster.io.atomic import whole_folder
 from forecaster.io.output_tables import table_bytes
-from forecaster.models.base import Forecaster, shape_of
+from forecaster.models.adjusted import uses_covariates
+from forecaster.models.base import Forecaster, problem_shape
 from forecaster.models.held_out import HeldOut, calibration, errors_after
 from forecaster.models.residual_paths import in_service
 from forecaster.models.selected import selections
@@ -141,6 +143,11 @@ def run_steps(site: Site, config: Config, problem: Problem) -> TrainingResult:
 
 def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
     model = new_model(config, problem)
+    if problem.encoding is not None and not uses_covariates(model):
+        site.context.notify(
+            f"note: model '{config.model.name}' reads no covariates: its forecast is as without "
+            f"{listed(problem.encoding.names)}"
+        )
     tags = {"kind": "training", **labels.tags(config, problem, model), "code": code_version()}
     site.run.tags(tags)
     stopwatch = Stopwatch(site.checkpoints / "seconds")
@@ -177,8 +184,7 @@ def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
     validation = score_split(model, problem, config, "validation", progress)
     # the samples of a point model are made of its errors on validation
     errors = calibration(model, problem, _calibration(fitted, selection))
-    shape = shape_of(config.data, problem.table.interval, problem.channels, len(problem.table))
-    model = in_service(model, errors, shape)
+    model = in_service(model, errors, problem_shape(problem))
     test = score_split(model, problem, config, "test", progress)
     naive = score_naive(model, problem, config.trainer)
     progress.skip("scoring")

@@ -245,7 +245,7 @@ def test_mistakes_in_the_arguments_are_exceptions_that_name_them(model) -> None:
     assert "split: 'train' is none" in refused(model.evaluate, frame, split="train")
 
 
-@pytest.mark.parametrize("name", ["known", "static", "holidays", "future", "horizn"])
+@pytest.mark.parametrize("name", ["covariates", "knwon", "horizn"])
 def test_unknown_arguments_are_refused(name: str, model) -> None:
     for call in (forecaster.train, forecaster.check, model.forecast, model.evaluate):
         with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):

@@ -166,7 +166,9 @@ def test_quantiles_do_not_cross_and_the_median_is_the_point() -> None:
 @torch.no_grad()
 def test_student_t_samples_have_its_quantiles() -> None:
     model, batch = make(output="student-t"), windows()
-    loc, scale, df = (each[0].double().numpy() for each in model._head_parameters(batch).unbind(1))
+    loc, scale, df = (
+        each[0].double().numpy() for each in model._head_parameters(batch)[0].unbind(1)
+    )
     drawn = model.sample(batch, Draws(20_000, [1, 2, 3]))[0].numpy()
     for level in (0.05, 0.5, 0.9):
         expected = stats.t.ppf(level, df, loc, scale)

@@ -23,7 +23,7 @@ from forecaster.models.diffusion.objectives import Objective
 from forecaster.models.diffusion.walk import Walk
 from forecaster.models.prior import Prior
 from forecaster.networks.base import NetworkShape
-from forecaster.networks.conditions import Condition, ConditionShape, Nothing
+from forecaster.networks.conditions import Condition, ConditionShape, CovariateInputs, Nothing
 from forecaster.networks.norms import WindowScale, window_scale
 
 
@@ -50,7 +50,9 @@ class Diffusion(Forecaster):
         elif prior is None:
             self.centre = "median"  # without a prior the walk without noise is no forecast
         self.condition = _build_condition(config, ConditionShape(shape.lookback, self.length))
+        self.covariates = _covariate_inputs(shape, self.condition.length)
         features = 1 + self.condition.features + config.given_prior
+        features += 0 if self.covariates is None else self.covariates.features
         size = NetworkShape(self.steps, shape.channels, self.condition.length, features)
         network = build(config.network, size)
         self.row_bytes = 4 * network.memory * shape.channels * self.condition.length
@@ -114,7 +116,7 @@ class Diffusion(Forecaster):
         window, past = self._normalise(batch)
         frame = self._frame(batch, window, seeds)
         y_0, weight = frame.enter(*with_label(batch, self.label), seeds)
-        given = self._inputs(self.condition(past, batch.past_mask, y_0), frame.seen)
+        given = self._inputs(self._condition(batch, past, y_0), frame.seen)
         y_t = self.process.mix(y_0, frame.h, noise, t)
         out = self.denoiser.output(y_t, frame.h, given, t)
         wanted = self.denoiser.target(y_0, frame.h, noise, t)
@@ -126,7 +128,7 @@ class Diffusion(Forecaster):
         """Reverse sampling without noise from the prior's point forecast, in z-scores."""
         window, past = self._normalise(batch)
         frame = self._frame(batch, window)
-        given = self._inputs(self.condition(past, batch.past_mask, None), frame.seen)
+        given = self._inputs(self._condition(batch, past), frame.seen)
         count = self.config.sampler.point_steps if steps is None else steps
         h = frame.h
         return frame.point(self._reverse(h, given, lambda step: torch.zeros_like(h), count, s=0.0))
@@ -134,7 +136,7 @@ class Diffusion(Forecaster):
     def reverse_samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
         """Reverse sampling with noise, in z-scores, in chunks that fit the memory."""
         window, past = self._normalise(batch)
-        condition, sampler = self.condition(past, batch.past_mask, None), self.config.sampler
+        condition, sampler = self._condition(batch, past), self.config.sampler
         steps = sampler.steps if draws.steps is None else draws.steps
         frame = self._frame(batch, window)
         in_series = self.config.coordinates == "series"
@@ -219,6 +221,18 @@ class Diffusion(Forecaster):
         h = (paths - window.level[:, None]) / window.scale[:, None]
         return h.detach() if self.config.prior_training == "first" else h
 
+    def _condition(
+        self, batch: Batch, past: Float[Tensor, "B K L"], y_0: Float[Tensor, "B K M"] | None = None
+    ) -> Float[Tensor, "B K S G"]:
+        """The features of the normalised history, and of the covariates."""
+        condition: Tensor = self.condition(past, batch.past_mask, y_0)
+        if self.covariates is None:
+            return condition
+        given = batch.covariates
+        assert given is not None
+        features = self.covariates(given.known, given.past, given.static)[:, None]
+        return torch.cat([condition, features.expand(-1, past.shape[1], -1, -1)], dim=3)
+
     def _inputs(
         self, condition: Float[Tensor, "n K S C"], h: Float[Tensor, "n K M"]
     ) -> Float[Tensor, "n K S G"]:
@@ -240,6 +254,13 @@ def _build_prior(config: DiffusionConfig, shape: Shape) -> Prior | None:
             "model.prior_training: residuals are known once the prior is trained; set it to first"
         )
     return prior
+
+
+def _covariate_inputs(shape: Shape, length: int) -> CovariateInputs | None:
+    sizes = shape.covariates
+    if not sizes:
+        return None
+    return CovariateInputs(shape.lookback, length, sizes.known, sizes.past, sizes.static)
 
 
 def _build_condition(config: DiffusionConfig, shape: ConditionShape) -> Condition:

@@ -11,6 +11,7 @@ from forecaster.config.parts import register
 from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
+from forecaster.models.adjusted import Adjustment, plus
 from forecaster.models.base import Distribution, Shape, masked_mean, with_label
 from forecaster.models.legacy_weights import load_legacy_names
 from forecaster.models.prior import PointForecaster
@@ -44,16 +45,19 @@ class StateSpace(PointForecaster):
             nn.Dropout(config.dropout),
             nn.Linear(config.width, (shape.channels if config.mix else 1) * outputs),
         )
+        self.adjustment = Adjustment(shape)
         load_legacy_names(self, {"embed": "stack.embed", "blocks": "stack.blocks"})
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """The head's mean error over label and horizon."""
         target, mask = with_label(batch, self.label)
-        errors = self.head.errors(self._head_parameters(batch), target)
+        parameters, effects = self._head_parameters(batch)
+        errors = self.head.errors(parameters, target if effects is None else target - effects)
         return masked_mean(errors, mask[:, None].expand_as(errors))
 
     def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
-        return self.head.predict(self._head_parameters(batch))
+        parameters, effects = self._head_parameters(batch)
+        return plus(self.head.predict(parameters), effects)
 
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """The forecast: at once, or autoregressively at another sampling interval."""
@@ -62,14 +66,20 @@ class StateSpace(PointForecaster):
         return self.roll(self.read(batch.past, batch.past_mask))
 
     def quantiles(self, batch: Batch, levels: Sequence[float]) -> Float[Tensor, "B Q K H"]:
-        return self.head.quantiles(self._head_parameters(batch), levels)
+        parameters, effects = self._head_parameters(batch)
+        return plus(self.head.quantiles(parameters, levels), effects)
 
     def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
-        return self.head.sample(self._head_parameters(batch), draws)
+        parameters, effects = self._head_parameters(batch)
+        return plus(self.head.sample(parameters, draws), effects)
 
-    def _head_parameters(self, batch: Batch) -> Float[Tensor, "B P K M"]:
-        z, window = self._normalise(batch)
-        return self.emit(self.stack(z, batch.past_mask, self.rate), window)
+    def _head_parameters(
+        self, batch: Batch
+    ) -> tuple[Float[Tensor, "B P K M"], Float[Tensor, "B K M"] | None]:
+        """Those of the series without the effects of covariates, and these."""
+        adjusted, effects = self.adjustment(batch)
+        z, window = self._normalise(adjusted)
+        return self.emit(self.stack(z, batch.past_mask, self.rate), window), effects
 
     def _normalise(self, batch: Batch) -> tuple[Float[Tensor, "B K L"], WindowScale]:
         """The normalised history, and level and scale at its end."""
@@ -104,6 +114,11 @@ class StateSpace(PointForecaster):
         self.rate, self.distribution, self.centre = float(rate), "none", "mean"
 
     def _check_causal(self, option: str) -> None:
+        if self.adjustment.effects is not None:
+            raise UserError(
+                f"{option}: the model reads covariates, which this is not made for; leave it out, "
+                "or train without them"
+            )
         if self.config.norm != "running":
             raise UserError(
                 f"{option}: norm {self.config.norm} needs the whole window; train with --set "

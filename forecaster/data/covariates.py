@@ -1,0 +1,173 @@
+"""Covariates: what is known of a series besides its values, as columns of a file.
+
+Known ones are known of the future, too; past ones of the history alone; static ones are the same in
+all rows of a series. A column holds numbers, or texts, which are categories.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecaster.config.schema import Columns
+from forecaster.config.sections import nearest
+from forecaster.data.cells import Text
+from forecaster.data.layout.codes import coded, is_words
+from forecaster.data.layout.words import listed, option
+from forecaster.data.missing import Codes
+from forecaster.data.numbers import numbers
+from forecaster.data.reading import RawTable
+from forecaster.data.report import Role
+from forecaster.errors import UserError
+
+if TYPE_CHECKING:
+    from forecaster.data.grid import SeriesRows
+
+KINDS = ("known", "past", "static")
+
+
+@dataclass(frozen=True)
+class Covariate:
+    """A column that is no target; ``levels``: its texts in their order, None of numbers.
+
+    The values of a column of texts are their places in ``levels``.
+    """
+
+    name: str
+    levels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """The columns of each kind, in the order of their options."""
+
+    known: tuple[Covariate, ...] = ()
+    past: tuple[Covariate, ...] = ()
+    static: tuple[Covariate, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.known or self.past or self.static)
+
+    def __iter__(self) -> Iterator[Covariate]:
+        yield from (*self.known, *self.past, *self.static)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all columns."""
+        return tuple(each.name for each in self)
+
+
+def covariate_columns(columns: Columns) -> dict[str, str]:
+    """The kind of each covariate by its name; raises UserError for a name with two roles."""
+    others = {
+        "timestamp": (columns.timestamp,),
+        "target": columns.target,
+        "item-id": columns.item_id,
+    }
+    taken = {name: role for role, named in others.items() for name in named or ()}
+    kinds: dict[str, str] = {}
+    for kind in KINDS:
+        for name in getattr(columns, kind) or ():
+            if name in taken:
+                raise UserError(
+                    f"column '{name}' is given with --{taken[name]} and --{kind}; leave one of "
+                    "them out"
+                )
+            taken[name] = kinds[name] = kind
+    return kinds
+
+
+def check_columns(raw: RawTable, kinds: Mapping[str, str]) -> None:
+    """Raise UserError for covariates that the file lacks."""
+    for name, kind in kinds.items():
+        if name not in raw.columns:
+            near = nearest(name, list(raw.columns))
+            raise UserError(
+                f"{raw.path}: no column '{name}' (--{kind}){near}; the columns are "
+                f"{listed(raw.columns)}"
+            )
+
+
+def roles_of(kinds: Mapping[str, str]) -> dict[str, Role]:
+    """The roles of covariates by their names."""
+    words = {"known": "covariate, known ahead", "past": "covariate, of the past"}
+    return {
+        name: Role(words.get(kind, "covariate, static"), "as given") for name, kind in kinds.items()
+    }
+
+
+@dataclass(frozen=True)
+class Read:
+    """The covariates of a file and their values (n, C), nan where missing; what to tell of them."""
+
+    columns: Covariates
+    values: NDArray[np.float64]
+    decisions: tuple[str, ...]
+
+
+def read_covariates(raw: RawTable, columns: Columns) -> Read:
+    """Read the columns of all kinds, in their order; raises UserError for cells of no use."""
+    kinds = covariate_columns(columns)
+    if kinds and columns.aggregate is not None:
+        raise UserError(
+            f"--aggregate {columns.aggregate} puts rows together, and says nothing of covariates "
+            f"({listed(kinds)}); put the rows of the file together first, or leave them out"
+        )
+    texts = {name for name in kinds if is_words(raw.columns[name])}
+    values = np.empty((len(raw.places), len(kinds)))
+    found = {kind: list[Covariate]() for kind in KINDS}
+    decisions: list[str] = []
+    quantities = [name for name in kinds if name not in texts]
+    read = numbers(raw, quantities, columns)
+    decisions += read.decisions
+    for place, (name, kind) in enumerate(kinds.items()):
+        if name in texts:
+            levels, values[:, place] = _categories(raw, name, columns)
+            found[kind].append(Covariate(name, levels))
+        else:
+            values[:, place] = read.values[:, quantities.index(name)]
+            found[kind].append(Covariate(name))
+    known, past, static = (tuple(found[kind]) for kind in KINDS)
+    return Read(Covariates(known, past, static), values, tuple(decisions))
+
+
+def _categories(
+    raw: RawTable, name: str, columns: Columns
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """The texts of a column, sorted, and the place of each row's among them, nan where missing."""
+    column = raw.columns[name]
+    assert isinstance(column, Text)
+    missing, cells = Codes(columns.missing or ()), coded(column)
+    texts = [value.strip() for value in cells.values]
+    kept = [text for text in texts if text.lower() not in missing.folded]
+    levels = tuple(sorted(set(kept)))
+    places = {text: float(place) for place, text in enumerate(levels)}
+    return levels, np.array([places.get(text, np.nan) for text in texts])[cells.codes]
+
+
+def static_values(
+    raw: RawTable, rows: "SeriesRows", static: Sequence[Covariate], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The static values (S,) of a series from its rows (n, S); raises UserError if they change."""
+    found = np.full(len(static), np.nan)
+    for place, (each, column) in enumerate(zip(static, values.T, strict=True)):
+        given = np.flatnonzero(~np.isnan(column))
+        if not len(given):
+            continue
+        found[place] = column[given[0]]
+        other = np.flatnonzero(column[given] != column[given[0]])
+        if len(other):
+            row = int(given[other[0]])
+            before, after = (_shown(each, column[r]) for r in (int(given[0]), row))
+            raise UserError(
+                f"{raw.where(int(rows.rows[row]), each.name)}: {rows.name}changes from {before} to "
+                f"{after}, but --static columns stay the same in a series; correct it, or give it "
+                f"with {option('known', [each.name])} or {option('past', [each.name])}"
+            )
+    return found
+
+
+def _shown(each: Covariate, value: float) -> str:
+    return f"'{each.levels[int(value)]}'" if each.levels is not None else f"{value:g}"

@@ -1,0 +1,80 @@
+"""Covariates that seem to hold what is to be forecast."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecaster.data.tables import Table
+
+_ALIKE = 0.99  # the share of rows, or the correlation, from which on a column is a copy
+_FEWEST = 20  # rows
+_MOST_ROWS = 20_000
+
+
+def suspected_leaks(table: Table, horizon: int) -> list[str]:
+    """Decisions about known columns of numbers that repeat a value column, now or up to ``horizon``
+    steps away. What repeats it some steps before is not known that far ahead.
+    """
+    found = []
+    for place, column in enumerate(table.covariates.known):
+        if column.levels is not None:
+            continue
+        for k, name in enumerate(table.names):
+            pairs = [
+                (series.known[: len(series.values), place], series.values[:, k])
+                for series in table.series
+            ]
+            step = next(_repeated(pairs, horizon), None)
+            if step is not None:
+                found.append(
+                    f"column '{column.name}' (--known) {_words(name, step)}: if it is made from "
+                    "those values, it is not known ahead, and all errors flatter the model; leave "
+                    "it out, or give it with --past"
+                )
+                break
+    return found
+
+
+Pairs = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
+
+
+def _repeated(pairs: Pairs, horizon: int) -> Iterator[int]:
+    """The steps, the nearest first, by which a column repeats the values, or a multiple of them."""
+    for away in range(horizon + 1):
+        for step in dict.fromkeys((away, -away)):
+            known, values = _shifted(pairs, step)
+            if len(values) >= _FEWEST and _are_alike(known, values):
+                yield step
+
+
+def _shifted(pairs: Pairs, step: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The values that are there in both, those of the column ``step`` steps before the other's."""
+    parts = []
+    for known, values in pairs:
+        end = len(values) - abs(step)
+        if end <= 0:
+            continue
+        first = known[:end] if step >= 0 else known[-step:]
+        second = values[step:] if step >= 0 else values[:end]
+        parts.append(np.stack([first[-_MOST_ROWS:], second[-_MOST_ROWS:]]))
+    both = np.concatenate(parts, axis=1) if parts else np.empty((2, 0))
+    return tuple(both[:, ~np.isnan(both).any(axis=0)])
+
+
+def _are_alike(known: NDArray[np.float64], values: NDArray[np.float64]) -> bool:
+    """Whether nearly all rows lie on one straight line, which is not flat."""
+    rises = np.diff(known)
+    if not rises.any():
+        return False
+    slope = float(np.median(np.diff(values)[rises != 0] / rises[rises != 0]))
+    rest = values - slope * known
+    tolerance = 1e-3 * values.std()
+    return slope != 0 and bool(np.mean(np.abs(rest - np.median(rest)) < tolerance) >= _ALIKE)
+
+
+def _words(name: str, step: int) -> str:
+    if step == 0:
+        return f"repeats '{name}', or a multiple of it, in the same rows"
+    where = "later" if step > 0 else "before"
+    return f"repeats '{name}', or a multiple of it, {abs(step)} step(s) {where}"

@@ -1,0 +1,70 @@
+"""The future of known covariates, which a forecast needs."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from forecaster.data.covariates import Covariate
+from forecaster.data.tables import Series, Table
+from forecaster.errors import UserError
+from forecaster.inference.saved_model import SavedModel
+
+
+def check_ahead(saved: SavedModel, table: Table, numbers: Collection[int]) -> list[str]:
+    """Raise UserError unless the known covariates of these series reach over the horizon.
+
+    A blank cell of a column of texts is taken as none of them, which is told, and so are texts that
+    the model does not know.
+    """
+    if saved.encoding is None:
+        return []
+    horizon, columns = saved.config.data.horizon, table.covariates.known
+    blank = dict.fromkeys((each.name for each in columns if each.levels is not None), 0)
+    for number in numbers:
+        series = table.series[number]
+        ahead = series.known[len(series.values) : len(series.values) + horizon]
+        if columns and len(ahead) < horizon:
+            raise _too_few(table, series, len(ahead), horizon)
+        for column, values in zip(columns, ahead.T, strict=True):
+            missing = np.flatnonzero(np.isnan(values))
+            if len(missing) and column.levels is None:
+                raise _blank(table, series, column, int(missing[0]), len(missing), horizon)
+            if column.levels is not None:
+                blank[column.name] += len(missing)
+    said = [
+        f"column '{name}': blank in {count} row(s) of the future, taken as none of its texts"
+        for name, count in blank.items()
+        if count
+    ]
+    return said + saved.encoding.unknown(table)
+
+
+def _too_few(table: Table, series: Series, rows: int, horizon: int) -> UserError:
+    names = ", ".join(f"'{each.name}'" for each in table.covariates.known)
+    first, last = _time(table, series, rows), _time(table, series, horizon - 1)
+    have = "no rows after its last value" if rows == 0 else f"{rows} row(s) after its last value"
+    return UserError(
+        f"{_name(table, series)}: the model needs {names} of the {horizon} rows to forecast, and "
+        f"there are {have}; add those from {first} to {last} with the values left blank, or in a "
+        "file of their own with --future, which --template FILE writes to be filled in"
+    )
+
+
+def _blank(
+    table: Table, series: Series, column: Covariate, step: int, count: int, horizon: int
+) -> UserError:
+    others = f" and {count - 1} more of the {horizon} rows" if count > 1 else ""
+    return UserError(
+        f"{_name(table, series)}: column '{column.name}' is blank at "
+        f"{_time(table, series, step)}{others} to forecast, which the model needs; fill it in"
+    )
+
+
+def _name(table: Table, series: Series) -> str:
+    return table.path if series.item_id is None else f"{table.path}, series '{series.item_id}'"
+
+
+def _time(table: Table, series: Series, step: int) -> str:
+    """The time of a step of the future, 0 for the first, as the file writes it."""
+    rows = len(series.values)
+    return table.clock.write(table.interval.stamps(series.first, rows + step + 1)[-1:])[0]
