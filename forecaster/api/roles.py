@@ -32,7 +32,8 @@ class Roles(TypedDict, total=False):
     column of the model that a table lacks is ``masked``; ``align``: whether all series end at one
     time; ``known``, ``past``, ``static``: the columns of covariates that are known ahead, of the
     history alone, or the same in all rows of a series; ``calendar``: groups of features of the
-    calendar, such as ``auto``; ``holidays``: countries, or parts of them, such as ``US-CA``.
+    calendar, such as ``auto``; ``holidays``: countries, or parts of them, such as ``US-CA``;
+    ``prior_column``: a forecast of one's own for each value column.
     """
 
     header: bool | None
@@ -62,6 +63,7 @@ class Roles(TypedDict, total=False):
     static: str | Sequence[str] | None
     calendar: str | Sequence[str] | None
     holidays: str | Sequence[str] | None
+    prior_column: str | Sequence[str] | None
 
 
 def read_roles(roles: Roles, function: str) -> dict[str, Any]:

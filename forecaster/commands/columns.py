@@ -143,6 +143,12 @@ _OPTIONS |= {
         callback=names,
         help="Holidays of countries or parts of them, e.g. DE,US-CA.",
     ),
+    "prior_column": click.option(
+        "--prior-column",
+        metavar="COL[,COL…]",
+        callback=names,
+        help="A forecast of your own for each value column, of past rows and of those to forecast.",
+    ),
 }
 COLUMNS = tuple(_OPTIONS)
 column_options = options_of(*_OPTIONS.values())

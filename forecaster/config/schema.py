@@ -29,7 +29,8 @@ class Columns(Section):
     ``missing``: further texts or numbers that stand for a missing value. ``known``, ``past``,
     ``static``: columns of covariates: known ahead, of the history alone, the same in all rows of a
     series; ``calendar``: groups of calendar features, ``auto`` for those of the interval (None:
-    none); ``holidays``: countries, or parts of them, whose holidays are known.
+    none); ``holidays``: countries, or parts of them, whose holidays are known; ``prior_column``: a
+    forecast of one's own for each value column, from which a model starts.
     """
 
     header: bool = True
@@ -59,6 +60,7 @@ class Columns(Section):
     static: Names | None = None
     calendar: Joined | None = None
     holidays: Names | None = None
+    prior_column: Names | None = None
 
     @property
     def leaves_out_short(self) -> bool:

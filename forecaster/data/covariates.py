@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from forecaster.data.grid import SeriesRows
 
 KINDS = ("known", "past", "static")
+# the options that name covariates
+_KIND_OF = {"known": "known", "prior-column": "known", "past": "past", "static": "static"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,10 @@ class Covariates:
 
 
 def covariate_columns(columns: Columns) -> dict[str, str]:
-    """The kind of each covariate by its name; raises UserError for a name with two roles."""
+    """The kind of each covariate by its name; raises UserError for a name with two roles.
+
+    Forecasts of one's own are known ahead, after the others that are.
+    """
     others = {
         "timestamp": (columns.timestamp,),
         "target": columns.target,
@@ -68,14 +73,14 @@ def covariate_columns(columns: Columns) -> dict[str, str]:
     }
     taken = {name: role for role, named in others.items() for name in named or ()}
     kinds: dict[str, str] = {}
-    for kind in KINDS:
-        for name in getattr(columns, kind) or ():
+    for role, kind in _KIND_OF.items():
+        for name in getattr(columns, role.replace("-", "_")) or ():
             if name in taken:
                 raise UserError(
-                    f"column '{name}' is given with --{taken[name]} and --{kind}; leave one of "
+                    f"column '{name}' is given with --{taken[name]} and --{role}; leave one of "
                     "them out"
                 )
-            taken[name] = kinds[name] = kind
+            taken[name], kinds[name] = role, kind
     return kinds
 
 

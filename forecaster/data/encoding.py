@@ -6,7 +6,7 @@ was not in the training rows, is 0 in all of its features.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from forecaster.config.schema import Columns
 from forecaster.data.calendar_covariates import CalendarCovariates
 from forecaster.data.covariates import KINDS, Covariate
 from forecaster.data.layout.words import listed
+from forecaster.data.splits import Scaling
 from forecaster.data.tables import Series, Table, longer
 from forecaster.errors import UserError
 
@@ -27,13 +28,19 @@ NO_COLUMNS = Columns()
 
 @dataclass(frozen=True)
 class Sizes:
-    """The numbers of features of each kind: C, P and S."""
+    """The numbers of features of each kind: C, P and S; ``own``: K with a forecast of one's own."""
 
     known: int = 0
     past: int = 0
     static: int = 0
+    own: int = 0
 
     def __bool__(self) -> bool:
+        return self.learnt or bool(self.own)
+
+    @property
+    def learnt(self) -> bool:
+        """Whether there are features whose effects have to be learnt."""
         return bool(self.known or self.past or self.static)
 
 
@@ -42,11 +49,26 @@ NO_SIZES = Sizes()
 
 @dataclass(frozen=True)
 class Features:
-    """The features of a series: ``known`` (n + ahead, C), ``past`` (n, P), ``static`` (S,)."""
+    """The features of a series: ``known`` (n + ahead, C), ``past`` (n, P), ``static`` (S,).
+
+    ``own`` (n + ahead, K or 0): a forecast of one's own, in the units of the values, nan where
+    missing.
+    """
 
     known: NDArray[np.float64]
     past: NDArray[np.float64]
     static: NDArray[np.float64]
+    own: NDArray[np.float64]
+
+    def scaled(self, scale: Scaling) -> "Features":
+        """The same with one's own forecast in z-scores."""
+        return replace(self, own=scale.apply(self.own)) if self.own.shape[1] else self
+
+    def beside(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values (n, K), missing where one's own forecast is."""
+        if not self.own.shape[1]:
+            return values
+        return np.where(np.isnan(self.own[: len(values)]), np.nan, values)
 
 
 @dataclass(frozen=True)
@@ -94,12 +116,16 @@ class ColumnCode:
 
 @dataclass(frozen=True)
 class Encoding:
-    """The codes of the columns of each kind, and what the calendar tells, which is known, too."""
+    """The codes of the columns of each kind, and what the calendar tells, which is known, too.
+
+    ``own``: the columns of one's own forecast, one for each value column.
+    """
 
     known: tuple[ColumnCode, ...] = ()
     past: tuple[ColumnCode, ...] = ()
     static: tuple[ColumnCode, ...] = ()
     calendar: CalendarCovariates = NO_CALENDAR
+    own: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.sizes)
@@ -108,7 +134,7 @@ class Encoding:
     def names(self) -> list[str]:
         """The names of the columns, and what is known of the calendar."""
         columns = (*self.known, *self.past, *self.static)
-        return [code.name for code in columns] + self.calendar.names
+        return [code.name for code in columns] + self.calendar.names + list(self.own)
 
     @property
     def sizes(self) -> Sizes:
@@ -116,7 +142,7 @@ class Encoding:
         known, past, static = (
             sum(code.width for code in codes) for codes in (self.known, self.past, self.static)
         )
-        return Sizes(known + self.calendar.width, past, static)
+        return Sizes(known + self.calendar.width, past, static, len(self.own))
 
     @classmethod
     def fit(cls, table: Table, ends: Sequence[int], asked: Columns = NO_COLUMNS) -> "Encoding":
@@ -124,7 +150,11 @@ class Encoding:
 
         ``asked``: what to take of the calendar.
         """
-        columns, ended = table.covariates, list(zip(table.series, ends, strict=True))
+        own = asked.prior_column or ()
+        _check_own(table, own)
+        others = table.covariates.known[: len(table.covariates.known) - len(own)]
+        columns = replace(table.covariates, known=others)
+        ended = list(zip(table.series, ends, strict=True))
         known = [series.known[:end] for series, end in ended]
         past = [series.past[:end] for series, end in ended]
         static = [series.static[None] for series, _ in ended]
@@ -135,7 +165,7 @@ class Encoding:
             )
             for kind, values in zip(KINDS, (known, past, static), strict=True)
         }
-        return cls(**codes, calendar=CalendarCovariates.of(asked, table.interval))
+        return cls(**codes, calendar=CalendarCovariates.of(asked, table.interval), own=own)
 
     def check_columns(self, columns: Columns) -> None:
         """Raise ValueError unless these are the columns of a configuration."""
@@ -145,6 +175,8 @@ class Encoding:
                 raise ValueError(f"other {kind} columns than those of the configuration")
         if self.calendar.regions != (columns.holidays or ()):
             raise ValueError("other holidays than those of the configuration")
+        if self.own != (columns.prior_column or ()):
+            raise ValueError("other forecasts of one's own than those of the configuration")
 
     def encode(self, table: Table, ahead: int = 0) -> list[Features]:
         """The features of each series, with ``ahead`` rows of the future.
@@ -166,7 +198,7 @@ class Encoding:
             self.past, columns.past, longer(series.past, rows - ahead - len(series.past), 0)
         )
         static = _put(self.static, columns.static, series.static[None])
-        return Features(known, past, static[0])
+        return Features(known, past, static[0], given[:, given.shape[1] - len(self.own) :])
 
     def unknown(self, table: Table) -> list[str]:
         """Decisions about texts that were not in the training rows, with the rows they are in."""
@@ -193,7 +225,7 @@ class Encoding:
     def to_json(self) -> dict[str, Any]:
         """The content of ``covariates.json``."""
         codes = {kind: [asdict(code) for code in getattr(self, kind)] for kind in KINDS}
-        return codes | asdict(self.calendar)
+        return codes | asdict(self.calendar) | {"own": self.own}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Encoding":
@@ -201,7 +233,7 @@ class Encoding:
         codes = {kind: tuple(_code_of(each, kind) for each in content[kind]) for kind in KINDS}
         names = ("groups", "regions", "holidays")
         calendar = CalendarCovariates(*(tuple(map(str, content[name])) for name in names))
-        return cls(**codes, calendar=calendar)
+        return cls(**codes, calendar=calendar, own=tuple(map(str, content.get("own", ()))))
 
 
 def _code_of(content: Mapping[str, Any], kind: str) -> ColumnCode:
@@ -222,9 +254,24 @@ def _put(
     """Values (n, columns) → features (n, their widths)."""
     parts = [
         code.features(values[:, place], column)
-        for place, (code, column) in enumerate(zip(codes, columns, strict=True))
+        for place, (code, column) in enumerate(zip(codes, columns))
     ]
     return np.concatenate(parts, axis=1) if parts else np.empty((len(values), 0))
+
+
+def _check_own(table: Table, own: Sequence[str]) -> None:
+    """Raise UserError unless there is one column of numbers for each value column."""
+    if own and len(own) != len(table.names):
+        raise UserError(
+            f"{table.path}: --prior-column names {len(own)} column(s) for {len(table.names)} value "
+            f"column(s), {listed(table.names)}; name one for each, in their order"
+        )
+    for column in table.covariates.known:
+        if column.name in own and column.levels is not None:
+            raise UserError(
+                f"{table.path}: column '{column.name}' (--prior-column) holds texts, not a "
+                "forecast; give numbers, or leave it out"
+            )
 
 
 def _check_kind(table: Table, code: ColumnCode, column: Covariate) -> None:
@@ -250,5 +297,5 @@ def _counts(table: Table, kind: str, place: int, column: Covariate, new: set[str
 
 def asked_for(columns: Columns) -> bool:
     """Whether a configuration names any covariates."""
-    named = any(getattr(columns, kind) for kind in KINDS)
+    named = any(getattr(columns, kind) for kind in (*KINDS, "prior_column"))
     return named or bool(columns.holidays) or columns.calendar not in {None, "none"}

@@ -77,12 +77,15 @@ class Problem:
         """All windows of a split, in z-scores."""
         from forecaster.data.windows import cut_windows  # imports torch, which takes seconds
 
-        scaled = [
-            scale.apply(s.values) for scale, s in zip(self.scaling, self.table.series, strict=True)
-        ]
+        pairs = list(zip(self.scaling, self.table.series, strict=True))
+        scaled = [scale.apply(series.values) for scale, series in pairs]
         starts = [step_number(self.table.start(s)) for s in self.table.series]
         lookback, horizon = self.config.lookback, self.config.horizon
-        features = None if self.encoding is None else self.encoding.encode(self.table)
+        features = None
+        if self.encoding is not None:
+            found = self.encoding.encode(self.table)
+            features = [f.scaled(scale) for f, scale in zip(found, self.scaling, strict=True)]
+            scaled = [f.beside(values) for f, values in zip(features, scaled, strict=True)]
         return cut_windows(
             scaled,
             self.borders,

@@ -26,19 +26,18 @@ from forecaster.data.splits import Borders, Part, first_targets, target_rows
 class BatchCovariates:
     """The features of the covariates of a batch, 0 where missing: see ``Encoding``.
 
-    ``known``: of the history and the future, T = L + H steps.
+    ``known``: of the history and the future, T = L + H steps. ``own``: a forecast of one's own in
+    z-scores, or of no channels.
     """
 
     known: Float[Tensor, "B C T"]
     past: Float[Tensor, "B P L"]
     static: Float[Tensor, "B S"]
+    own: Float[Tensor, "B O T"]
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "BatchCovariates":
         """The features on another device, in another precision."""
-        known, past, static = (
-            each.to(device, dtype) for each in (self.known, self.past, self.static)
-        )
-        return BatchCovariates(known, past, static)
+        return BatchCovariates(*(each.to(device, dtype) for each in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -129,21 +128,23 @@ class Windows(Dataset[Batch]):
         self.owners = torch.repeat_interleave(
             torch.arange(len(rows)), torch.tensor([len(each) for each in rows])
         )
-        self._features: tuple[NDArray[np.float32], NDArray[np.float32], Tensor] | None = None
+        self._features: tuple[NDArray[np.float32], ...] | None = None
         if features is not None:
             lengths = [len(values) for values in series]
             known = [each.known[:n] for each, n in zip(features, lengths, strict=True)]
             static = np.stack([each.static for each in features]).astype(np.float32)
             past = _padded([each.past for each in features], lookback)
-            self._features = _padded(known, lookback), past, torch.from_numpy(static)
+            own = [np.nan_to_num(f.own[:n]) for f, n in zip(features, lengths, strict=True)]
+            self._features = _padded(known, lookback), past, static, _padded(own, lookback)
         self._cut()
 
     def _cut(self) -> None:
         span = self.lookback + self.horizon
         if self._features is not None:
-            known, past, _ = self._features
+            known, past, _, own = self._features
             self._known = sliding_window_view(known, span, axis=0)  # (rows, C, L+H)
             self._past = sliding_window_view(past, self.lookback, axis=0)
+            self._own = sliding_window_view(own, span, axis=0)
         self._values = sliding_window_view(
             np.nan_to_num(self._flat), span, axis=0
         )  # (rows, K, L+H), a view
@@ -151,7 +152,7 @@ class Windows(Dataset[Batch]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the rows without the views over them, which would be copied in full."""
-        views = {"_values", "_mask", "_known", "_past"}
+        views = {"_values", "_mask", "_known", "_past", "_own"}
         return {name: value for name, value in vars(self).items() if name not in views}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -179,8 +180,9 @@ class Windows(Dataset[Batch]):
     ) -> BatchCovariates | None:
         if self._features is None:
             return None
-        known, past = torch.from_numpy(self._known[rows]), torch.from_numpy(self._past[rows])
-        return BatchCovariates(known, past, self._features[2][self.owners[index]])
+        static = self._features[2][self.owners[index].numpy()]
+        found = self._known[rows], self._past[rows], static, self._own[rows]
+        return BatchCovariates(*map(torch.from_numpy, found))
 
 
 def _padded(features: Sequence[NDArray[np.float64]], lookback: int) -> NDArray[np.float32]:

@@ -25,10 +25,11 @@ def columns_of(saved: SavedModel, roles: Mapping[str, Any]) -> Columns:
     later; nor is its order of day and month, which is taken where a file leaves that open.
     """
     columns = saved.config.data.columns
-    for name in ("known", "past", "static", "calendar", "holidays"):
+    for name in ("known", "past", "static", "calendar", "holidays", "prior_column"):
         if roles.get(name) not in (None, getattr(columns, name)):
             raise UserError(
-                f"--{name}: the covariates are those that the model was trained with; leave it out"
+                f"--{name.replace('_', '-')}: the covariates are those that the model was trained "
+                "with; leave it out"
             )
     kept = columns.date_format
     kept = kept if kept is not None and is_own(kept) else None

@@ -95,15 +95,19 @@ class SavedPredictor(Predictor):
         request: PredictionRequest,
     ) -> Iterator[Forecast]:
         lookback = self.saved.config.data.lookback
-        contexts, origins = [], []
-        for entry in entries:
+        contexts, origins, scaled = [], [], []
+        for number, entry in enumerate(entries):
             target = np.atleast_2d(np.asarray(entry["target"], dtype=np.float64)).T  # (n, K)
             scale = self.scaling(entry.get("item_id"), target)
-            contexts.append(context(scale.apply(target), lookback))
+            values = scale.apply(target)
+            if features is not None:
+                scaled.append(features[number].scaled(scale))
+                values = scaled[-1].beside(values)
+            contexts.append(context(values, lookback))
             origins.append(Origin(entry.get("item_id"), entry["start"] + len(target), scale))
         covariates = None
         if features is not None:
-            covariates = window_features(features, lookback, self.prediction_length)
+            covariates = window_features(scaled, lookback, self.prediction_length)
         histories = np.stack(contexts)
         return self.forecasts(self.saved.model, histories, origins, request, covariates)
 
@@ -236,9 +240,10 @@ def window_features(features: Sequence[Features], lookback: int, horizon: int) -
     known = [context(each.known, lookback + horizon) for each in features]
     past = [context(each.past, lookback) for each in features]
     static = [each.static for each in features]
+    own = [context(each.own, lookback + horizon) for each in features]
     tensors = (
         torch.from_numpy(np.nan_to_num(np.stack(each)).astype(np.float32))
-        for each in (known, past, static)
+        for each in (known, past, static, own)
     )
     return BatchCovariates(*tensors)
 

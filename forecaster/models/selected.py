@@ -13,6 +13,7 @@ from forecaster.config.sections import PartConfig
 from forecaster.data.windows import Batch, Windows, ordered_loader
 from forecaster.models.average import AverageConfig
 from forecaster.models.base import Forecaster, Shape
+from forecaster.models.own import OwnForecastConfig
 from forecaster.models.prior import Composite, PointForecaster, check_prior
 from forecaster.models.sorted_levels import SortedLevelsConfig
 
@@ -23,7 +24,8 @@ _WINDOWS = 2048
 class SelectedConfig(PartConfig):
     """The one of several point models, each trained by itself, that is best on validation.
 
-    The best has the lowest mean absolute error over the horizon; among equals it is the first.
+    The best has the lowest mean absolute error over the horizon; among equals it is the first. A
+    forecast of one's own (``data.prior_column``) is a candidate as it is, beside them.
     """
 
     name: Literal["selected"] = "selected"
@@ -57,8 +59,9 @@ class Selected(Composite):
     def __init__(self, config: SelectedConfig, shape: Shape) -> None:
         super().__init__()
         self.label = shape.label
-        self.names = _names(config.candidates)
-        self.candidates = nn.ModuleList(build(each, shape) for each in config.candidates)
+        candidates = [*config.candidates, *([OwnForecastConfig()] if shape.covariates.own else [])]
+        self.names = _names(candidates)
+        self.candidates = nn.ModuleList(build(each, shape) for each in candidates)
         self.register_buffer("errors", torch.zeros(len(self.names)))
 
     @property

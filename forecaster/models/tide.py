@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from forecaster.config.parts import register
 from forecaster.config.sections import Depth, Fraction, PartConfig, Size
 from forecaster.data.windows import Batch
+from forecaster.models.adjusted import Adjustment, plus
 from forecaster.models.base import Loss, Shape
 from forecaster.models.point import TrainedForecaster
 from forecaster.networks.dense import DenseBlock, ProjectedCovariates
@@ -46,6 +47,7 @@ class Tide(TrainedForecaster):
         super().__init__(config.norm, config.loss, shape)
         self.steps, self.width = shape.label + shape.horizon, config.decoder_output
         hidden, dropout = config.hidden, config.dropout
+        self.adjustment = Adjustment(shape, learnt=False)
         self.covariates = _covariates(config, shape)
         seen, at_steps = 0, 0
         if self.covariates is not None:
@@ -61,6 +63,7 @@ class Tide(TrainedForecaster):
         self.linear = nn.Linear(shape.lookback, self.steps)
 
     def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
+        batch, own = self.adjustment(batch)
         window = window_scale(batch.past, batch.past_mask, self.norm)
         past = window.apply(batch.past) * batch.past_mask
         seen, at_steps = self._features(batch)
@@ -69,7 +72,7 @@ class Tide(TrainedForecaster):
         decoded = self.dense(inputs).unflatten(2, (self.steps, self.width))
         at_leads = at_steps[:, None, -self.steps :].expand(-1, channels, -1, -1)
         values = self.value(torch.cat([decoded, at_leads], dim=3))[..., 0]
-        return window.invert(values + self.linear(past))
+        return plus(window.invert(values + self.linear(past)), own)
 
     def _features(self, batch: Batch) -> tuple[Float[Tensor, "B F"], Float[Tensor, "B T W"]]:
         """Those of the covariates of the windows, and of the known ones at each step."""
@@ -84,7 +87,7 @@ class Tide(TrainedForecaster):
 
 def _covariates(config: TideConfig, shape: Shape) -> ProjectedCovariates | None:
     sizes = shape.covariates
-    if not sizes:
+    if not sizes.learnt:
         return None
     return ProjectedCovariates(
         shape.lookback,

@@ -45,6 +45,13 @@ def training_columns(
     return [of_split(metrics, "val"), of_split(metrics, "test"), of_split(baseline, "test")]
 
 
+def beside_own(metrics: Mapping[str, float]) -> str:
+    """A line about the error of one's own forecast and that of the model on the same windows."""
+    own, found = metrics["test/own_forecast/mae"], metrics["test/mae"]
+    by = f", {100 * abs(1 - found / own):.0f} % {'less' if found <= own else 'more'}" if own else ""
+    return f"your own forecast has a test MAE of {figure(own)}, the model {figure(found)}{by}"
+
+
 def coverage_by_series(table: Table, totals: Accumulator) -> str | None:
     """A line about the coverage of 90 % intervals by series and channel; None of a single one."""
     shares = totals.by_series().get("coverage/90", [])

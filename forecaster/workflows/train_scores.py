@@ -17,7 +17,8 @@ from forecaster.evaluation.score import (
     score_windows,
     scorings_of,
 )
-from forecaster.models.base import Forecaster
+from forecaster.models.base import Forecaster, problem_shape
+from forecaster.models.own import OwnForecast, OwnForecastConfig
 from forecaster.training.progress import Monitor
 
 
@@ -63,6 +64,16 @@ def score_split(
         return SplitScores(point, None if sampled is None else point, further)
     samples = score_windows(model, problem, windows, sampled, progress=watched(", samples"))
     return SplitScores(point, samples, further)
+
+
+def score_own(model: Forecaster, problem: Problem, settings: TrainerConfig) -> WindowScores | None:
+    """The scores of one's own forecast on the test windows of a model's; None without any."""
+    shape = problem_shape(problem)
+    if not shape.covariates.own:
+        return None
+    scoring = replace(scorings_of(model, settings)[0], mode="point")
+    own = OwnForecast(OwnForecastConfig(), shape)
+    return score_windows(own, problem, problem.windows("test"), scoring)
 
 
 def score_naive(model: Forecaster, problem: Problem, settings: TrainerConfig) -> SplitScores:

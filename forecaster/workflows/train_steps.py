@@ -37,7 +37,7 @@ from forecaster.workflows.run_context import RunContext
 from forecaster.workflows.tracking_target import Run
 from forecaster.workflows.train_bounds import Selection, selected
 from forecaster.workflows.train_clock import Clock
-from forecaster.workflows.train_scores import score_naive, score_split
+from forecaster.workflows.train_scores import score_naive, score_own, score_split
 
 
 @dataclass(frozen=True)
@@ -187,12 +187,16 @@ def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
     model = in_service(model, errors, problem_shape(problem))
     test = score_split(model, problem, config, "test", progress)
     naive = score_naive(model, problem, config.trainer)
+    own = score_own(model, problem, config.trainer)
     progress.skip("scoring")
     metrics = {
         **{f"val/{name}": value for name, value in validation.pooled().items()},
         **{f"test/{name}": value for name, value in test.pooled().items()},
         "train_seconds": fitted.seconds,
     }
+    if own is not None:
+        metrics |= {f"test/own_forecast/{name}": own.pooled()[name] for name in ("mae", "mse")}
+        site.context.notify(summary.beside_own(metrics))
     baseline = {f"test/{k}": v for k, v in naive.pooled().items() if not k.endswith("windows")}
     held = None if test.samples is None else held_by(test.samples)
     found = judge(problem, problem.windows("test"), test.point, naive.point, held)

@@ -26,7 +26,7 @@ MODELS = {
 
 def model(name: str, shape: Shape = SHAPE) -> Forecaster:
     torch.manual_seed(0)
-    config = TypeAdapter(ForecasterPart).validate_python(MODELS[name])
+    config = TypeAdapter(ForecasterPart).validate_python(MODELS.get(name, {"name": name}))
     return build_model(config, shape).eval()
 
 
@@ -37,7 +37,9 @@ def batch(size: int = 4) -> Batch:
         return torch.randn(size, *sizes, generator=generator)
 
     past, future = normal(CHANNELS, LOOKBACK), normal(CHANNELS, HORIZON)
-    covariates = BatchCovariates(normal(3, LOOKBACK + HORIZON), normal(2, LOOKBACK), normal(2))
+    covariates = BatchCovariates(
+        normal(3, LOOKBACK + HORIZON), normal(2, LOOKBACK), normal(2), normal(0, LOOKBACK + HORIZON)
+    )
     index = torch.arange(size)
     masks = torch.ones_like(past), torch.ones_like(future)
     return Batch(past, masks[0], future, masks[1], index, index, index, None, covariates)
@@ -115,3 +117,23 @@ def test_every_effect_is_trained(name: str) -> None:
     for key, parameter in effects.named_parameters():
         assert parameter.grad is not None, key
         assert bool(parameter.grad.abs().sum() > 0), key
+
+
+@pytest.mark.parametrize("name", [*MODELS, "tide"])
+def test_a_forecast_of_ones_own_is_an_effect(name: str) -> None:
+    """The forecast of y + own is that of y, plus own."""
+    shape = replace(SHAPE, covariates=Sizes(own=CHANNELS))
+    found, given = model(name, shape), batch()
+    assert given.covariates is not None
+    own = torch.randn(4, CHANNELS, LOOKBACK + HORIZON, generator=torch.Generator().manual_seed(3))
+    kept = replace(given.covariates, own=torch.zeros_like(own))
+    plain = replace(given, covariates=kept)
+    moved = replace(
+        given,
+        past=given.past + own[..., :LOOKBACK],
+        future=given.future + own[..., LOOKBACK:],
+        covariates=replace(kept, own=own),
+    )
+    expected = found.predict(plain) + own[..., LOOKBACK:]
+    torch.testing.assert_close(found.predict(moved), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.loss(moved), found.loss(plain), rtol=1e-4, atol=1e-4)

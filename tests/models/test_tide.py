@@ -31,7 +31,9 @@ def batch(size: int = 3, seed: int = 0) -> Batch:
         return torch.randn(size, *sizes, generator=generator)
 
     past, future, index = normal(CHANNELS, LOOKBACK), normal(CHANNELS, HORIZON), torch.arange(size)
-    covariates = BatchCovariates(normal(2, LOOKBACK + HORIZON), normal(1, LOOKBACK), normal(3))
+    covariates = BatchCovariates(
+        normal(2, LOOKBACK + HORIZON), normal(1, LOOKBACK), normal(3), normal(0, LOOKBACK + HORIZON)
+    )
     masks = torch.ones_like(past), torch.ones_like(future)
     return Batch(past, masks[0], future, masks[1], index, index, index, None, covariates)
 
@@ -60,7 +62,8 @@ def test_every_covariate_counts_and_channels_are_apart() -> None:
     model, given = build(), batch()
     assert given.covariates is not None
     whole = model.predict(given)
-    for kind, values in vars(given.covariates).items():
+    for kind in ("known", "past", "static"):
+        values = getattr(given.covariates, kind)
         assert not torch.allclose(model.predict(changed(given, **{kind: values + 1})), whole)
     past = given.past.clone()
     past[:, 0] += torch.arange(LOOKBACK)
@@ -99,7 +102,7 @@ def test_a_known_square_is_learnt() -> None:
             x = 4 * torch.rand(128, 1, LOOKBACK + HORIZON, generator=generator) - 2
             y = x**2 - 4 / 3
             known = x[:, : sizes.known]
-            covariates = BatchCovariates(known, x[:, :0, :LOOKBACK], x[:, 0, :0])
+            covariates = BatchCovariates(known, x[:, :0, :LOOKBACK], x[:, 0, :0], x[:, :0])
             past, future = y.split([LOOKBACK, HORIZON], dim=2)
             index = torch.arange(128)
             ones = torch.ones_like(past), torch.ones_like(future)

@@ -53,6 +53,8 @@ class Diffusion(Forecaster):
         self.covariates = _covariate_inputs(shape, self.condition.length)
         features = 1 + self.condition.features + config.given_prior
         features += 0 if self.covariates is None else self.covariates.features
+        self.given_own = bool(shape.covariates.own) and prior is None
+        features += self.given_own
         size = NetworkShape(self.steps, shape.channels, self.condition.length, features)
         network = build(config.network, size)
         self.row_bytes = 4 * network.memory * shape.channels * self.condition.length
@@ -116,7 +118,7 @@ class Diffusion(Forecaster):
         window, past = self._normalise(batch)
         frame = self._frame(batch, window, seeds)
         y_0, weight = frame.enter(*with_label(batch, self.label), seeds)
-        given = self._inputs(self._condition(batch, past, y_0), frame.seen)
+        given = self._inputs(self._condition(batch, window, past, y_0), frame.seen)
         y_t = self.process.mix(y_0, frame.h, noise, t)
         out = self.denoiser.output(y_t, frame.h, given, t)
         wanted = self.denoiser.target(y_0, frame.h, noise, t)
@@ -128,7 +130,7 @@ class Diffusion(Forecaster):
         """Reverse sampling without noise from the prior's point forecast, in z-scores."""
         window, past = self._normalise(batch)
         frame = self._frame(batch, window)
-        given = self._inputs(self._condition(batch, past), frame.seen)
+        given = self._inputs(self._condition(batch, window, past), frame.seen)
         count = self.config.sampler.point_steps if steps is None else steps
         h = frame.h
         return frame.point(self._reverse(h, given, lambda step: torch.zeros_like(h), count, s=0.0))
@@ -136,7 +138,7 @@ class Diffusion(Forecaster):
     def reverse_samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
         """Reverse sampling with noise, in z-scores, in chunks that fit the memory."""
         window, past = self._normalise(batch)
-        condition, sampler = self._condition(batch, past), self.config.sampler
+        condition, sampler = self._condition(batch, window, past), self.config.sampler
         steps = sampler.steps if draws.steps is None else draws.steps
         frame = self._frame(batch, window)
         in_series = self.config.coordinates == "series"
@@ -222,16 +224,26 @@ class Diffusion(Forecaster):
         return h.detach() if self.config.prior_training == "first" else h
 
     def _condition(
-        self, batch: Batch, past: Float[Tensor, "B K L"], y_0: Float[Tensor, "B K M"] | None = None
+        self,
+        batch: Batch,
+        window: WindowScale,
+        past: Float[Tensor, "B K L"],
+        y_0: Float[Tensor, "B K M"] | None = None,
     ) -> Float[Tensor, "B K S G"]:
-        """The features of the normalised history, and of the covariates."""
-        condition: Tensor = self.condition(past, batch.past_mask, y_0)
-        if self.covariates is None:
-            return condition
+        """The features of the normalised history, of the covariates, and, without a prior, of a
+        forecast of one's own.
+        """
+        parts: list[Tensor] = [self.condition(past, batch.past_mask, y_0)]
         given = batch.covariates
-        assert given is not None
-        features = self.covariates(given.known, given.past, given.static)[:, None]
-        return torch.cat([condition, features.expand(-1, past.shape[1], -1, -1)], dim=3)
+        if self.covariates is not None:
+            assert given is not None
+            features = self.covariates(given.known, given.past, given.static)[:, None]
+            parts.append(features.expand(-1, past.shape[1], -1, -1))
+        if self.given_own:
+            assert given is not None
+            own = window.apply(given.own[..., -self.condition.length :])
+            parts.append(own[..., None])
+        return torch.cat(parts, dim=3)
 
     def _inputs(
         self, condition: Float[Tensor, "n K S C"], h: Float[Tensor, "n K M"]
@@ -258,7 +270,7 @@ def _build_prior(config: DiffusionConfig, shape: Shape) -> Prior | None:
 
 def _covariate_inputs(shape: Shape, length: int) -> CovariateInputs | None:
     sizes = shape.covariates
-    if not sizes:
+    if not sizes.learnt:
         return None
     return CovariateInputs(shape.lookback, length, sizes.known, sizes.past, sizes.static)
 

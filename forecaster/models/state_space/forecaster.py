@@ -114,7 +114,7 @@ class StateSpace(PointForecaster):
         self.rate, self.distribution, self.centre = float(rate), "none", "mean"
 
     def _check_causal(self, option: str) -> None:
-        if self.adjustment.effects is not None:
+        if self.adjustment.active:
             raise UserError(
                 f"{option}: the model reads covariates, which this is not made for; leave it out, "
                 "or train without them"
