@@ -16,6 +16,7 @@ from forecaster.data.holiday_features import (
     holiday_names,
 )
 from forecaster.data.intervals import Interval
+from forecaster.data.layout.words import listed
 from forecaster.errors import UserError
 
 
@@ -64,7 +65,16 @@ class CalendarCovariates:
         return calendar_width(self.groups) + len(self.holidays)
 
     def features(self, clock: Clock, stamps: pd.DatetimeIndex) -> NDArray[np.float64]:
-        """The features (n, width) of working times (n,), by the file's local clock."""
+        """The features (n, width) of working times (n,), by the file's local clock.
+
+        Raises UserError if it is not known: offsets that change, without a zone.
+        """
+        if clock.utc and clock.zone is None:
+            raise UserError(
+                f"{listed(self.names)}: the times' offsets from UTC change and no zone is named, "
+                "so that the local hours of further times are unknown; give --timezone, such as "
+                "Europe/Berlin or UTC"
+            )
         local = clock.local(stamps)
         parts = [calendar_features(local, self.groups), holiday_features(local, self.regions)]
         return np.concatenate(parts, axis=1)

@@ -73,7 +73,11 @@ class Features:
 
 @dataclass(frozen=True)
 class ColumnCode:
-    """How a column becomes features: of numbers ``mean`` and ``std``, of texts their ``levels``."""
+    """How a column becomes features: of numbers ``mean`` and ``std``, of texts their ``levels``.
+
+    ``std`` is 0 for a column that is the same in all training rows: nothing is learnt from it, and
+    its features stay 0 whatever comes.
+    """
 
     name: str
     mean: float = 0.0
@@ -87,6 +91,8 @@ class ColumnCode:
 
     def features(self, values: NDArray[np.float64], column: Covariate) -> NDArray[np.float64]:
         """Values (n,) of a file's column → features (n, width)."""
+        if self.std == 0:
+            return np.zeros((len(values), self.width))
         if self.levels is None:
             return np.nan_to_num((values - self.mean) / self.std)[:, None]
         places = {level: place for place, level in enumerate(self.levels)}
@@ -103,15 +109,16 @@ class ColumnCode:
         """The code of a column by its values (n,) in training rows."""
         given = values[~np.isnan(values)]
         if column.levels is None:
-            mean, std = (float(given.mean()), float(given.std())) if len(given) else (0.0, 1.0)
-            return cls(column.name, mean, std if std > 1e-12 * max(abs(mean), 1e-300) else 1.0)
+            mean, std = (float(given.mean()), float(given.std())) if len(given) else (0.0, 0.0)
+            return cls(column.name, mean, std if std > 1e-12 * max(abs(mean), 1e-300) else 0.0)
         levels = tuple(column.levels[place] for place in np.unique(given.astype(np.int64)))
         if len(levels) > MOST_LEVELS[kind]:
             raise UserError(
                 f"column '{column.name}' (--{kind}): {len(levels)} different texts, more than "
                 f"{MOST_LEVELS[kind]}; put them into groups, or leave the column out"
             )
-        return cls(column.name, levels=levels)
+        alike = len(levels) == 1 and len(given) == len(values)
+        return cls(column.name, std=0.0 if alike else 1.0, levels=levels)
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,12 @@ class Encoding:
         """The names of the columns, and what is known of the calendar."""
         columns = (*self.known, *self.past, *self.static)
         return [code.name for code in columns] + self.calendar.names + list(self.own)
+
+    @property
+    def constant(self) -> list[str]:
+        """The names of columns that are the same in all training rows."""
+        columns = (*self.known, *self.past, *self.static)
+        return [code.name for code in columns if code.std == 0 or not code.width]
 
     @property
     def sizes(self) -> Sizes:
@@ -183,8 +196,10 @@ class Encoding:
 
         Raises UserError for a column of texts where the model knows numbers, or the reverse.
         """
-        for _, _, code, column in self._columns(table):
-            _check_kind(table, code, column)
+        for kind, place, code, column in self._columns(table):
+            rows = [np.atleast_2d(getattr(series, kind))[:, place] for series in table.series]
+            if not all(np.isnan(values).all() for values in rows):
+                _check_kind(table, code, column)
         return [self._features(table, series, ahead) for series in table.series]
 
     def _features(self, table: Table, series: Series, ahead: int) -> Features:
@@ -241,7 +256,7 @@ def _code_of(content: Mapping[str, Any], kind: str) -> ColumnCode:
     levels = None if texts is None else tuple(map(str, texts))
     mean, std = float(content["mean"]), float(content["std"])
     code = ColumnCode(str(content["name"]), mean, std, levels)
-    if not (np.isfinite([mean, std]).all() and std > 0):
+    if not (np.isfinite([mean, std]).all() and std >= 0):
         raise ValueError(f"the scaling of '{code.name}'")
     if levels is not None and len(levels) > MOST_LEVELS[kind]:
         raise ValueError(f"the texts of '{code.name}'")

@@ -28,8 +28,9 @@ def with_future(table: Table, source: str | Path | RawTable, columns: Columns) -
     """The table with the known covariates that a file holds of the times after its values.
 
     The file has the times, the names of the series, if there are several, and the known columns;
-    others are not read. What the table itself knows of a time stays. Raises UserError for times
-    that are not on the grid of their series.
+    others are not read. It holds against what the table knows of the rows to forecast; of its
+    history only what is missing there is taken. Raises UserError for times that are not on the grid
+    of their series.
     """
     if not table.covariates.known:
         name = source.path if isinstance(source, RawTable) else source
@@ -50,8 +51,8 @@ def with_future(table: Table, source: str | Path | RawTable, columns: Columns) -
             f"{raw.path}: no column {listed(lacking)}, which the future has to have; the columns "
             f"are {listed(raw.columns)}"
         )
-    times = _times(raw, time, table, columns)
     groups, items = groups_of(raw, keys)
+    times = _times(raw, time, table, columns, [groups == n for n in range(len(items))], items)
     known = _with_all_texts(table, read_covariates(raw, columns))
     found = {
         item: _Rows(times[groups == number], known.values[groups == number])
@@ -84,26 +85,42 @@ def _with_time(raw: RawTable, table: Table, columns: Columns) -> tuple[RawTable,
     return raw, find_time(raw, named).name
 
 
-def _times(raw: RawTable, time: str, table: Table, columns: Columns) -> pd.DatetimeIndex:
-    """The working times (n,) of the table's clock."""
+def _times(
+    raw: RawTable,
+    time: str,
+    table: Table,
+    columns: Columns,
+    groups: Sequence[NDArray[np.bool_]],
+    items: Sequence[str | None],
+) -> pd.DatetimeIndex:
+    """The working times (n,) of the table's clock; ``groups``: the rows (n,) of each item."""
     stamps = parse_stamps(raw, time, columns, table.date_style)
     clock, offsets = table.clock, stamps.offsets
     if clock.utc and clock.zone is None and offsets is None:
         raise UserError(
             f"{raw.path}: the times have no offset from UTC, those of {table.path} have; add it"
         )
-    found, before = [], pd.Timestamp.min
-    for row, wall in enumerate(stamps.wall):
-        offset = None if offsets is None else int(offsets[row])
-        working = clock.read(wall, offset, before + (table.interval.tick or pd.Timedelta(0)))
-        if working is None:
-            raise UserError(
-                f"{raw.where(row, time)}: {wall} does not exist in {clock.zone} (the clock goes "
-                "forward); correct the time"
-            )
-        found.append(working)
-        before = working
+    ends = {s.item_id: table.interval.stamps(s.first, len(s.values))[-1] for s in table.series}
+    step = table.interval.tick or pd.Timedelta(0)
+    found = list(stamps.wall)
+    for item, group in zip(items, groups, strict=True):
+        before = ends.get(item, pd.Timestamp.min)
+        for row in _oldest_first(stamps.wall, np.flatnonzero(group)):
+            wall = stamps.wall[row]
+            offset = None if offsets is None else int(offsets[row])
+            working = clock.read(wall, offset, before + step)
+            if working is None:
+                raise UserError(
+                    f"{raw.where(row, time)}: {wall} does not exist in {clock.zone} (the clock "
+                    "goes forward); correct the time"
+                )
+            found[row] = before = working
     return pd.DatetimeIndex(found)
+
+
+def _oldest_first(wall: pd.DatetimeIndex, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows of an item in the file's order, or from its end if the newest come first."""
+    return rows[::-1] if wall[rows[0]] > wall[rows[-1]] else rows
 
 
 def _with_all_texts(table: Table, read: Read) -> Read:
@@ -112,6 +129,8 @@ def _with_all_texts(table: Table, read: Read) -> Read:
     for place, (own, new) in enumerate(
         zip(table.covariates.known, read.columns.known, strict=True)
     ):
+        if own.levels is None and all(np.isnan(s.known[:, place]).all() for s in table.series):
+            own = Covariate(own.name, () if new.levels is not None else None)
         empty = bool(np.isnan(values[:, place]).all())
         if (own.levels is None) != (new.levels is None) and not empty:
             kinds = ("numbers", "texts") if own.levels is None else ("texts", "numbers")
@@ -166,7 +185,9 @@ def _extended(table: Table, raw: RawTable, series: Series, rows: _Rows) -> Serie
     known = np.full((length, series.known.shape[1]), np.nan)
     known[: len(series.known)] = series.known
     on = places >= 0
-    known[places[on]] = np.where(np.isnan(known[places[on]]), rows.known[on], known[places[on]])
+    history = (places[on] < len(series.values))[:, None] & ~np.isnan(known[places[on]])
+    kept = history | np.isnan(rows.known[on])
+    known[places[on]] = np.where(kept, known[places[on]], rows.known[on])
     return replace(series, known=known[: max(len(series.known), int(grid.searchsorted(last)) + 1)])
 
 

@@ -1,7 +1,7 @@
 """The rows of a file → series on one regular grid; gaps and duplicates by the user's policy."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,7 @@ class Gridder:
     """Puts series on a grid by the policies in ``columns``; decisions go to ``report``.
 
     ``targets``: the number of columns that --on-gap zero fills (None: all); it leaves covariates
-    missing.
+    missing. ``texts``: the places of covariates that are texts, by their names.
     """
 
     raw: RawTable
@@ -50,6 +50,7 @@ class Gridder:
     clock: Clock
     step: Interval | None = None
     targets: int | None = None
+    texts: Mapping[str, int] = field(default_factory=dict)
 
     def ordered(self, series: SeriesRows) -> SeriesRows:
         """The rows in ascending order of time, without duplicate times.
@@ -85,8 +86,24 @@ class Gridder:
             raise UserError(f"{self.raw.path}: {duplicates}; {remedy}")
         self.report.decisions.append(f"{duplicates}: used the {policy}")
         if policy == "mean":
+            self._check_texts(series)
             return self._put_together(series, "mean")
         return series.select(~series.times.duplicated(keep=policy))
+
+    def _check_texts(self, series: SeriesRows) -> None:
+        """Raise UserError for rows of the same time with different texts, which have no mean."""
+        numbers, _ = pd.factorize(series.times)
+        for name, place in self.texts.items():
+            values = series.values[:, place]
+            _, first = np.unique(numbers, return_index=True)
+            other = np.flatnonzero(~np.equal(values, values[first][numbers]) & ~np.isnan(values))
+            if len(other):
+                row = int(other[0])
+                raise UserError(
+                    f"{self.raw.where(int(series.rows[row]), name)}: {series.name}another text at "
+                    f"{series.times[row]} than in the row before, and texts have no mean; correct "
+                    "it, or give --on-duplicate first, or --on-duplicate last"
+                )
 
     def _line(self, series: SeriesRows, row: int) -> int:
         return int(self.raw.places[series.rows[row]])
@@ -157,7 +174,10 @@ class Gridder:
             return series.values
         grid = np.full((length, series.values.shape[1]), np.nan)
         if self.columns.on_gap == "zero":
-            grid[:, : self.targets] = 0.0
+            given = ~np.isnan(series.values[:, : self.targets]).all(axis=1)
+            # after the last value are the rows to forecast
+            end = positions[given][-1] if given.any() else length
+            grid[:end, : self.targets] = 0.0
         grid[positions] = series.values
         return grid
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from forecaster.config.schema import DataConfig
 from forecaster.data.catalog import find_dataset, read_dataset
+from forecaster.data.covariates import covariate_columns
 from forecaster.data.dead import without_dead
 from forecaster.data.digits import shortest
 from forecaster.data.encoding import Encoding
@@ -120,6 +121,12 @@ def load_table(config: DataConfig, report: IntakeReport | None = None) -> Table:
             "configuration)"
         )
     if config.dataset is not None:
+        if covariates := covariate_columns(config.columns):
+            raise UserError(
+                f"--dataset {config.dataset}: all columns of a benchmark are values; leave out "
+                f"{', '.join(f'--{kind}' for kind in dict.fromkeys(covariates.values()))}, or give "
+                "the file with --csv"
+            )
         return read_dataset(config.dataset)
     assert config.csv is not None
     return read_table(config.csv, config.columns, report)

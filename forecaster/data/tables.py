@@ -207,7 +207,9 @@ def read_table(
     newest_first = _is_newest_first(times, rows)
     if by_row:
         times = _equally_spaced(times, report)
-    gridder = Gridder(raw, columns, report, clock, step, len(layout.targets))
+    places = enumerate(covariates.columns, start=len(layout.targets))
+    texts = {each.name: place for place, each in places if each.levels is not None}
+    gridder = Gridder(raw, columns, report, clock, step, len(layout.targets), texts)
     ordered = [
         gridder.ordered(_rows_of(item, times, values, index))
         for item, index in zip(items, rows, strict=True)

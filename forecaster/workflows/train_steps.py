@@ -148,6 +148,11 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
             f"note: model '{config.model.name}' reads no covariates: its forecast is as without "
             f"{listed(problem.encoding.names)}"
         )
+    if problem.encoding is not None and problem.encoding.constant:
+        site.context.notify(
+            f"note: column {listed(problem.encoding.constant)} is the same in all training rows: "
+            "nothing is learnt from it"
+        )
     tags = {"kind": "training", **labels.tags(config, problem, model), "code": code_version()}
     site.run.tags(tags)
     stopwatch = Stopwatch(site.checkpoints / "seconds")

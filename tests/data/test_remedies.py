@@ -49,7 +49,15 @@ TWO = rows("2024-01-01 10:00", "2024-01-01 11:00")
 CLOSED = pd.DatetimeIndex(["2024-05-27", "2024-06-19", "2024-07-04"])  # in New York
 NO_TIME = pd.DataFrame({"time": [DAYS[0], pd.NaT, DAYS[2]], "x": [1, 2, 3]})
 
+SKIES = "date,x,sky\n2024-01-01,0,sun\n2024-01-02,1,rain\n2024-01-02,2,sun\n2024-01-03,3,sun\n"
+
 REFUSALS = [
+    Refusal(
+        "texts have no mean",
+        SKIES,
+        {"known": ("sky",), "on_duplicate": "mean"},
+        (SKIES.replace("1,rain", "1,sun"),),
+    ),
     # times that are not written as times
     Refusal("the time is missing", rows("2024-01-01", "", "2024-01-03"), mended=(TWO,)),
     Refusal("has no such time of day", rows("2024-01-01 10:00", "2024-01-01 25:00"), mended=(TWO,)),

@@ -14,6 +14,7 @@ MODULES = [
 # refusals of other commands and of streamed rows, tested with those
 ELSEWHERE = {
     "backtest": "origins",
+    "covariates": "all columns of a benchmark are values",
     "named data sets": "does not fit its splits",
     "the configuration": "name the data",
     "streamed rows": "is not in '{known}'",
@@ -21,8 +22,9 @@ ELSEWHERE = {
 # modules that name options without refusing anything themselves
 HELPERS = {"remedies.py", "missing.py", "layout/words.py", "catalog.py"}
 PARTS = {"files/containers.py", "files/workbooks.py"}  # in test_parts_proposed.py
-# in test_covariate_columns.py, test_leaks.py, and those of their own names
-COVARIATES = {"covariates.py", "future.py", "leaks.py"} | {
+# in test_covariate_columns.py, test_covariates_in_doubt.py, test_leaks.py, and those of their own
+# names
+COVARIATES = {"calendar_covariates.py", "covariates.py", "encoding.py", "future.py", "leaks.py"} | {
     f"{of}_features.py" for of in ("calendar", "holiday")
 }
 

@@ -200,7 +200,7 @@ def test_a_stream_is_refused(cli: Cli, folder: Path) -> None:
     ("change", "words"),
     [
         (lambda content: content["known"].pop(), "other known columns than those of the config"),
-        (lambda content: content["known"][0].update(std=0), "the scaling of 'promo'"),
+        (lambda content: content["known"][0].update(std=-1), "the scaling of 'promo'"),
         (lambda content: content.pop("static"), "damaged"),
     ],
 )
