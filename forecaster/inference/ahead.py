@@ -5,16 +5,20 @@ from collections.abc import Collection
 import numpy as np
 
 from forecaster.data.covariates import Covariate
+from forecaster.data.digits import shortest
+from forecaster.data.encoding import Encoding
 from forecaster.data.tables import Series, Table
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import SavedModel
+
+_FAR = 20.0  # standard deviations
 
 
 def check_ahead(saved: SavedModel, table: Table, numbers: Collection[int]) -> list[str]:
     """Raise UserError unless the known covariates of these series reach over the horizon.
 
     A blank cell of a column of texts is taken as none of them, which is told, and so are texts that
-    the model does not know.
+    the model does not know, and numbers far from those that it has learnt from.
     """
     if saved.encoding is None:
         return []
@@ -36,7 +40,27 @@ def check_ahead(saved: SavedModel, table: Table, numbers: Collection[int]) -> li
         for name, count in blank.items()
         if count
     ]
-    return said + saved.encoding.unknown(table)
+    return said + _far(saved.encoding, table, numbers, horizon) + saved.encoding.unknown(table)
+
+
+def _far(encoding: Encoding, table: Table, numbers: Collection[int], horizon: int) -> list[str]:
+    """A decision about each column with a number far from all that the model has learnt from."""
+    said = []
+    for place, code in enumerate(encoding.known):
+        for number in numbers if code.levels is None and code.std > 0 else ():
+            series = table.series[number]
+            rows = len(series.values)
+            ahead = series.known[rows : rows + horizon, place]
+            away = np.abs(ahead - code.mean) / code.std
+            step = int(np.argmax(away))
+            if away[step] > _FAR:
+                said.append(
+                    f"column '{code.name}': {shortest(ahead[step])} at "
+                    f"{_time(table, series, step)} is {away[step]:.3g} standard deviations from "
+                    "its mean in the training: the model has learnt from nothing like it"
+                )
+                break
+    return said
 
 
 def _too_few(table: Table, series: Series, rows: int, horizon: int) -> UserError:

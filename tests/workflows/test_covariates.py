@@ -127,6 +127,20 @@ def test_python_and_server_give_the_command_lines_forecast(cli: Cli, folder: Pat
         np.testing.assert_allclose(frame["0.95"], whole["0.95"], rtol=1e-12)
 
 
+def test_a_number_unlike_all_before_is_told(cli: Cli, folder: Path, trained) -> None:
+    far = FILE.assign(temp=FILE["temp"].where(FILE.index != ROWS + 2, 1000))
+    far.to_csv(folder / "far.csv", index=False)
+    mean, std = (getattr(FILE["temp"][: int(0.7 * ROWS)], of)() for of in ("mean", "std"))
+    _, said = forecast(cli, folder, "far.csv")
+    (line,) = [each for each in said.splitlines() if "'temp'" in each]
+    start = f"note: column 'temp': 1000 at {FILE['date'][ROWS + 2]} is "
+    assert line.startswith(start)
+    away = float(line.removeprefix(start).partition(" ")[0])
+    assert away == pytest.approx((1000 - mean) / std, rel=0.02)
+    _, usual = forecast(cli, folder, "file.csv")
+    assert "standard deviations" not in usual
+
+
 def test_no_future_is_refused_with_the_rows_that_are_needed(
     cli: Cli, folder: Path, trained
 ) -> None:
