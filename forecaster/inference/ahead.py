@@ -69,8 +69,9 @@ def _too_few(table: Table, series: Series, rows: int, horizon: int) -> UserError
     have = "no rows after its last value" if rows == 0 else f"{rows} row(s) after its last value"
     return UserError(
         f"{_name(table, series)}: the model needs {names} of the {horizon} rows to forecast, and "
-        f"there are {have}; add those from {first} to {last} with the values left blank, or in a "
-        "file of their own with --future, which --template FILE writes to be filled in"
+        f"there are {have}; add those from {first} to {last} with the values left blank (on the "
+        "command line also in a file of their own, --future FILE, which --template FILE writes to "
+        "be filled in)"
     )
 
 

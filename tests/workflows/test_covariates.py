@@ -151,8 +151,8 @@ def test_no_future_is_refused_with_the_rows_that_are_needed(
     assert said == (
         f"error: {path}: the model needs 'promo', 'temp' of the 14 rows to forecast, and there are "
         f"no rows after its last value; add those from {first} to {last} with the values left "
-        "blank, or in a file of their own with --future, which --template FILE writes to be "
-        "filled in\n"
+        "blank (on the command line also in a file of their own, --future FILE, which --template "
+        "FILE writes to be filled in)\n"
     )
     FILE[:-4].to_csv(folder / "few.csv", index=False)
     _, said = forecast(cli, folder, "few.csv", status=1)
