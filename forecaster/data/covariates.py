@@ -55,11 +55,6 @@ class Covariates:
     def __iter__(self) -> Iterator[Covariate]:
         yield from (*self.known, *self.past, *self.static)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of all columns."""
-        return tuple(each.name for each in self)
-
 
 def covariate_columns(columns: Columns) -> dict[str, str]:
     """The kind of each covariate by its name; raises UserError for a name with two roles.
@@ -84,13 +79,14 @@ def covariate_columns(columns: Columns) -> dict[str, str]:
     return kinds
 
 
-def check_columns(raw: RawTable, kinds: Mapping[str, str]) -> None:
+def check_columns(raw: RawTable, kinds: Mapping[str, str], columns: Columns) -> None:
     """Raise UserError for covariates that the file lacks."""
     for name, kind in kinds.items():
         if name not in raw.columns:
+            role = "prior-column" if name in (columns.prior_column or ()) else kind
             near = nearest(name, list(raw.columns))
             raise UserError(
-                f"{raw.path}: no column '{name}' (--{kind}){near}; the columns are "
+                f"{raw.path}: no column '{name}' (--{role}){near}; the columns are "
                 f"{listed(raw.columns)}"
             )
 

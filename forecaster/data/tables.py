@@ -172,7 +172,7 @@ def read_table(
     raw, columns, turned_by = turned(raw, columns)
     report.decisions += turned_by
     kinds = covariate_columns(columns)
-    check_columns(raw, kinds)
+    check_columns(raw, kinds, columns)
     others = {name: cells for name, cells in raw.columns.items() if name not in kinds}
     layout = find_layout(replace(raw, columns=others), columns, wanted)
     report.facts |= {

@@ -26,7 +26,7 @@ class Adjustment(nn.Module):
     def __init__(self, shape: Shape, learnt: bool = True) -> None:
         super().__init__()
         sizes = shape.covariates
-        self.label, self.horizon = shape.label, shape.horizon
+        self.label = shape.label
         self.effects = (
             CovariateEffects(
                 shape.channels, shape.lookback, shape.horizon, sizes.known, sizes.past, sizes.static

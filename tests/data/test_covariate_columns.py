@@ -97,6 +97,7 @@ def test_series_that_end_together_keep_the_known_rows_after_it(write) -> None:
     ("columns", "words"),
     [
         ({"known": "prise"}, "no column 'prise' (--known) (did you mean 'price'?)"),
+        ({"prior_column": "plan"}, "no column 'plan' (--prior-column); the columns are"),
         ({"target": "y", "past": "y"}, "column 'y' is given with --target and --past; leave one"),
         ({"known": "date", "timestamp": "date"}, "is given with --timestamp and --known"),
         ({"known": "date"}, "no column holds times"),
