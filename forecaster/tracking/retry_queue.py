@@ -125,6 +125,12 @@ class RetryQueue:
         """Whether the last write has failed, or was interrupted."""
         return self._failed_at is not None
 
+    def available(self) -> bool:
+        """Whether the store takes writes; pending ones are sent first."""
+        if self.failing:
+            self.flush()
+        return not self.failing
+
     def flush(self) -> None:
         """Send the pending writes, up to one that fails.
 
@@ -133,9 +139,11 @@ class RetryQueue:
         if self._failed_at is not None and not self.reachable():
             self._failed_at = time.monotonic()
             return
+        answers = not self.failing
         try:
             while self.pending:
-                self._send_first()
+                self._send_first(answers)
+                answers = True
         except self.transient_errors as error:
             if self._failed_at is None:
                 notify(
@@ -154,11 +162,12 @@ class RetryQueue:
                 )
             self._failed_at = None
 
-    def _send_first(self) -> None:
+    def _send_first(self, answers: bool) -> None:
+        """Send the first pending write; ``answers``: the store has done the one before it."""
         write = self.pending[0]
         self.at = write.at
         files = any(isinstance(value, Path) for value in write.arguments)
-        with transaction(self.store, UPLOAD_SECONDS if files else ANSWER_SECONDS):
+        with transaction(self.store, UPLOAD_SECONDS if files and answers else ANSWER_SECONDS):
             self.methods[write.name](self, *write.arguments, **write.options)
             self.pending.pop(0)
 

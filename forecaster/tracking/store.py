@@ -32,6 +32,7 @@ _REMEDIES = {
     "is full": "free some space",
 }
 _PATIENCE = 5  # seconds for a server to answer
+_HEALTH_BYTES = 1000  # more than a server says of its health
 _LOCKED = 120.0  # seconds for another program to unlock a local store
 
 Result = TypeVar("Result")
@@ -111,7 +112,9 @@ def unreachable(uri: str) -> str | None:
 
 def _probe(uri: str) -> str | None:
     try:
-        urllib.request.urlopen(_without_user(uri) + "/health", timeout=_PATIENCE).close()  # noqa: S310 (http or https)
+        address = _without_user(uri) + "/health"
+        with urllib.request.urlopen(address, timeout=_PATIENCE) as answer:  # noqa: S310 (http or https)
+            answer.read(_HEALTH_BYTES)
     except urllib.error.HTTPError:
         return None  # any answer shows that the server is running
     except (OSError, HTTPException, ValueError) as error:

@@ -23,6 +23,9 @@ class Run(Protocol):
     def save_unsent_beside(self, folder: Path) -> None:
         """Save what cannot be logged beside ``folder``."""
 
+    def available(self) -> bool:
+        """Whether what is logged now arrives."""
+
     def parameters(self, values: Mapping[str, Any]) -> None:
         """Log flat parameters."""
 
@@ -118,6 +121,9 @@ class NoRun:
 
     def save_unsent_beside(self, folder: Path) -> None:
         pass
+
+    def available(self) -> bool:
+        return True
 
     def parameters(self, values: Mapping[str, Any]) -> None:
         pass

@@ -372,11 +372,14 @@ def _log_model(site: Site, stored: Stored) -> str | None:
     """
     table = stored.service.evaluated.fitted.problem.table
     try:
-        return site.context.tracker.log_model(stored.saved, table)
+        if site.run.available():
+            return site.context.tracker.log_model(stored.saved, table)
+        reason = "the tracking store does not answer"
     except UserError as error:
-        site.context.notify(f"note: {error}; the model is saved, and logged as plain files")
-        site.run.folder(site.folder, "model")
-        return None
+        reason = str(error)
+    site.context.notify(f"note: {reason}; the model is saved, and logged as plain files")
+    site.run.folder(site.folder, "model")
+    return None
 
 
 def _write_forecast(site: Site, stored: Stored, folder: Path) -> None:

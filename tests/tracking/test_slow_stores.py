@@ -2,9 +2,11 @@
 
 import asyncio
 import signal
+import socket
 import sqlite3
 import threading
 import time
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,61 @@ def test_each_class_of_queue_sends_by_its_own_methods(tmp_path: Path) -> None:
     assert list(Waiting.methods) == list(Heard.methods) == ["note"]
     assert set(Further.methods) == {"note", "other"}
     assert RetryQueue.methods == {}
+
+
+class Refusing(RetryQueue):
+    """A queue whose store refuses while ``refusals`` are left."""
+
+    refusals = 0
+
+    @queued
+    def file(self, path: Path) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError("refused")
+
+
+def test_files_take_long_only_while_the_store_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def transaction(store: str, seconds: float) -> AbstractContextManager[None]:
+        given.append(seconds)
+        return nullcontext()
+
+    monkeypatch.setattr(retry_queue, "transaction", transaction)
+    queue = Refusing("http://host", tmp_path / "unsent", (OSError,))
+    queue.refusals = 3
+    (tmp_path / "a").touch()
+    queue.file(tmp_path / "a")
+    queue.file(tmp_path / "a")
+    long, short = retry_queue.UPLOAD_SECONDS, retry_queue.ANSWER_SECONDS
+    assert (given, long > short) == ([long], True)
+    assert not queue.available()
+    assert given == [long, short]
+    assert not queue.available()
+    queue.refusals = 0
+    assert queue.available()
+    assert given == [long, short, short, short, long]
+    assert not queue.pending
+    queue.file(tmp_path / "a")
+    assert given[5:] == [long]
+
+
+def test_a_health_of_a_byte_a_second_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_PATIENCE", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+        def answer() -> None:
+            way = listening.accept()[0]
+            way.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nO")
+            threading.Event().wait(1)
+            way.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        assert store.unreachable(address) == "no answer in 0.3 seconds"
 
 
 def test_only_servers_have_a_time_to_answer() -> None:
@@ -118,58 +175,65 @@ class Dripping:
 
     def __init__(self, target: int) -> None:
         self.target, self.port, self.drips = target, free_port(), threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._up = threading.Event()
-        threading.Thread(target=self._run, daemon=True).start()
+        self._loop, self._up = asyncio.new_event_loop(), threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Dripping":
+        self._thread.start()
         assert self._up.wait(10)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join()
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        listen = asyncio.start_server(self._pass_on, "127.0.0.1", self.port)
-        self._loop.run_until_complete(listen)
-        self._up.set()
-        self._loop.run_forever()
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._ended = asyncio.Event()
+        async with await asyncio.start_server(self._pass_on, "127.0.0.1", self.port):
+            self._up.set()
+            await self._ended.wait()
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        ways = [writer]
+        with suppress(OSError, asyncio.CancelledError):
             there, back = await asyncio.open_connection("127.0.0.1", self.target)
-        except OSError:
-            writer.close()
-            return
-        await asyncio.gather(
-            self._copy(reader, back), self._copy(there, writer), self._drip(writer)
-        )
+            ways.append(back)
+            await asyncio.gather(
+                self._copy(reader, back), self._copy(there, writer), self._drip(writer)
+            )
+        for way in ways:
+            way.close()
+            with suppress(OSError):
+                await way.wait_closed()
 
     async def _copy(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        try:
+        with suppress(OSError):
             while (part := await source.read(1 << 16)) and not self.drips.is_set():
                 sink.write(part)
-        except OSError:
-            pass
 
     async def _drip(self, writer: asyncio.StreamWriter) -> None:
         while not self.drips.is_set():
             await asyncio.sleep(0.05)
-        try:
+        with suppress(OSError):
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
             while not writer.is_closing():
                 writer.write(b" ")
                 await writer.drain()
                 await asyncio.sleep(1)
-        except OSError:
-            pass
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # the way's streams are left open
 @pytest.mark.parametrize("seconds", [3, 40])  # within the first wait, and in a later one
 def test_sigterm_ends_a_training_whose_server_drips(tmp_path: Path, seconds: float) -> None:
     cli, port = Cli(tmp_path / "home"), free_port()
     args = [*LINEAR, "--set", "trainer.max_epochs=100000", "--set", "trainer.patience=100000"]
-    with server(tmp_path / "server", port):
-        way = Dripping(port)
+    with server(tmp_path / "server", port), Dripping(port) as way:
         cli.env["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{way.port}"
         with cli.start(*args) as process:
             wait_for_epoch(process, cli.home)
@@ -183,13 +247,9 @@ def test_sigterm_ends_a_training_whose_server_drips(tmp_path: Path, seconds: flo
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # the way's streams are left open
 def test_a_training_ends_although_its_server_drips(tmp_path: Path) -> None:
     cli, port = Cli(tmp_path / "home"), free_port()
-    with server(tmp_path / "server", port):
-        way = Dripping(port)
+    with server(tmp_path / "server", port), Dripping(port) as way:
         cli.env["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{way.port}"
         args = [*LINEAR, "--output", tmp_path / "model", "--set", "trainer.max_epochs=6"]
         with cli.start(*args) as process:
