@@ -13,13 +13,14 @@ from typing import Any
 import click
 
 from forecaster import __version__
-from forecaster.commands import compare, data, forecast, models, reproduce, runs, train
+from forecaster.commands import compare, data, forecast, models, reproduce, retrain, runs, train
 from forecaster.config.program import program
 from forecaster.errors import UserError, one_line
 
 # hints for resuming an interrupted command
 _RESUME_HINTS = {
     "train": "; an unfinished training goes on with: train --resume latest",
+    "retrain": "; the version in service is as it was; the same command begins anew",
     "benchmark": "; the same command goes on",
     "tune": "; the same command goes on",
 }
@@ -101,6 +102,7 @@ def run() -> None:
 for command in (
     train.train,
     train.tune,
+    retrain.retrain,
     forecast.forecast,
     forecast.evaluate,
     reproduce.reproduce,

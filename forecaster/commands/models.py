@@ -1,6 +1,7 @@
 """The commands about models: ``models`` and ``serve``."""
 
 import os
+from pathlib import Path
 
 import click
 
@@ -106,35 +107,49 @@ def models_versions(name: str | None, as_json: bool) -> None:
 @click.argument("version", type=click.IntRange(1))
 @click.option("--alias", default="champion", show_default=True, help="The alias of the version.")
 @click.option(
-    "--force",
-    is_flag=True,
-    help="Also if it is worse than the current version on the same test data.",
+    "--force", is_flag=True, help="Without a comparison with the version that has the alias."
 )
+@click.option(
+    "--csv",
+    type=click.Path(path_type=Path),
+    help="A file with rows that neither version has learnt from (default: the version's own).",
+)
+@trust_option
 @json_option
-def models_promote(name: str, version: int, alias: str, force: bool, as_json: bool) -> None:
-    """Assign an alias to a registered version, for references models:/NAME@ALIAS."""
-    from forecaster.serving.registry import promote
+def models_promote(
+    name: str,
+    version: int,
+    alias: str,
+    force: bool,
+    csv: Path | None,
+    trust_code: bool,
+    as_json: bool,
+) -> None:
+    """Assign an alias to a registered version, for references models:/NAME@ALIAS.
 
-    promotion = promote(name, version, alias, force)
+    A version whose forecasts are further off than those of the one that has it is refused.
+    """
+    from forecaster.workflows.promote import promote
+
+    done = promote(
+        name, version, alias, force, csv, lambda line: click.echo(line, err=True), trust_code
+    )
     if as_json:
         print_json(
             {
                 "name": name,
                 "version": version,
                 "alias": alias,
-                "before": promotion.before,
-                "compared": promotion.compared,
+                "before": done.before,
+                "comparison": None if done.contest is None else done.contest.to_json(),
+                "changes": done.changes,
             }
         )
         return
     before = ""
-    if promotion.before not in (None, version):
-        comparison = (
-            "not compared"
-            if promotion.compared is None
-            else "{} {:.5g} against {:.5g}".format(*promotion.compared)
-        )
-        before = f", before: version {promotion.before} ({comparison})"
+    if done.before not in (None, version):
+        comparison = "not compared" if done.contest is None else done.contest.text
+        before = f", before: version {done.before} ({comparison})"
     click.echo(f"models:/{name}@{alias}  version {version}{before}")
 
 

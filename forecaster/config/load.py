@@ -79,8 +79,20 @@ def load_config(
 
     ``settings``: texts KEY=VALUE.
     """
-    content = read_yaml(path)
-    for key, value in (overrides or {}).items():
+    return _overridden(read_yaml(path), str(path), settings, overrides or {})
+
+
+def changed_config(
+    config: Config, source: str, settings: Sequence[str], overrides: Mapping[str, Any]
+) -> Config:
+    """A configuration overridden as by ``load_config``; ``source``: its name in messages."""
+    return _overridden(config.model_dump(mode="json"), source, settings, overrides)
+
+
+def _overridden(
+    content: dict[str, Any], source: str, settings: Sequence[str], overrides: Mapping[str, Any]
+) -> Config:
+    for key, value in overrides.items():
         _put(content, key, value)
     for setting in settings:
         key, equals, text = setting.partition("=")
@@ -91,7 +103,7 @@ def load_config(
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise UserError(f"--set {setting}: the value is not YAML; quote it") from error
         _put(content, key.strip(), value)
-    return check_config(content, str(path), Trust(code=True))
+    return check_config(content, source, Trust(code=True))
 
 
 def _put(content: dict[str, Any], key: str, value: Any) -> None:

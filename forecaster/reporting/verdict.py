@@ -18,9 +18,8 @@ _MODEL = "the forecasts"
 
 @dataclass(frozen=True)
 class Paired:
-    """Mean absolute errors by origin (n,), the forecasts' and seasonal naive's, of ``windows``
-    windows of ``series`` series; the targets of an origin overlap those of ``overlap`` − 1 origins
-    after it.
+    """Mean errors by origin (n,), a forecast's and its baseline's, of ``windows`` windows of
+    ``series`` series; the targets of an origin overlap those of ``overlap`` − 1 origins after it.
     """
 
     losses: NDArray[np.float64]
@@ -71,7 +70,8 @@ def judge(
     """The verdict on a model's point forecasts of these windows."""
     lengths = np.array([len(series.values) for series in problem.table.series])
     owners, rows = (each[found.numbers].numpy() for each in (windows.owners, windows.rows))
-    pairs = paired(found, naive, owners, lengths[owners] - rows, windows.horizon)
+    absolute, naive_absolute = (each.absolute.numpy() for each in (found, naive))
+    pairs = paired(absolute, naive_absolute, owners, lengths[owners] - rows, windows.horizon)
     naive_name = repeating(problem.table.interval, problem.season, rows, windows.horizon)
     return Verdict(verdict(pairs, naive_name, held), skill_of(pairs))
 
@@ -83,22 +83,21 @@ def held_by(scores: WindowScores) -> Held | None:
 
 
 def paired(
-    found: WindowScores,
-    naive: WindowScores,
+    errors: NDArray[np.float64],
+    baseline: NDArray[np.float64],
     owners: NDArray[np.int64],
     ends: NDArray[np.int64],
     horizon: int,
 ) -> Paired:
-    """The point forecast's errors beside seasonal naive's on the same windows (W,), averaged over
-    the series at each origin.
+    """The errors of two forecasts of the same windows (W,), averaged over series at each origin.
 
     ``owners`` (W,) number the windows' series, ``ends`` (W,) tell how many steps before its series'
     end a window's first target lies: origins are counted back from there.
     """
-    both = np.stack([found.absolute.numpy(), naive.absolute.numpy()])  # (2, W)
+    both = np.stack([errors, baseline])  # (2, W)
     known = np.isfinite(both).all(0)
     places, origin = np.unique(-ends[known], return_inverse=True)  # the oldest first
-    sums = np.stack([np.bincount(origin, errors, len(places)) for errors in both[:, known]])
+    sums = np.stack([np.bincount(origin, each, len(places)) for each in both[:, known]])
     means = sums / np.bincount(origin, minlength=len(places))
     gap = int(np.diff(places).min()) if len(places) > 1 else horizon
     count, series = int(known.sum()), len(np.unique(owners))

@@ -1,9 +1,8 @@
-"""The model registry: log a model with a run, register it by name, promote it to an alias."""
+"""The model registry: log a model with a run, register it by name, give versions an alias."""
 
 import importlib.metadata
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,8 @@ from forecaster.config.paths import PACKAGE
 from forecaster.config.sections import nearest
 from forecaster.data.tables import Table
 from forecaster.errors import UserError, printable
-from forecaster.inference.saved_model import ModelRecord, SavedModel, read_record
+from forecaster.inference.saved_model import SavedModel
 from forecaster.serving import request
-from forecaster.tracking.query import download_model
 from forecaster.tracking.retry_queue import UPLOAD_SECONDS, transaction
 from forecaster.tracking.store import as_user_error, connect, store_uri
 
@@ -32,18 +30,6 @@ _PACKAGES = (
     "safetensors",
     "torch",
 )
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """The result of a promotion. ``before``: the version that had the alias, or None.
-
-    ``compared``: the metric's name and its values for the new version and the one before; None if
-    they were not compared.
-    """
-
-    before: int | None
-    compared: tuple[str, float, float] | None
 
 
 def log_model(saved: SavedModel, table: Table) -> str:
@@ -90,7 +76,7 @@ def register(name: str, model_id: str, run_id: str) -> int:
     """Register a logged model as a new version of ``name``, and return the version."""
     client = connect().MlflowClient()
     with as_user_error(), transaction(store_uri()):
-        if not client.search_registered_models(f"name='{name}'", max_results=1):
+        if not is_registered(name):
             client.create_registered_model(name)
         return int(
             client.create_model_version(
@@ -128,35 +114,37 @@ def list_versions(name: str | None) -> list[dict[str, Any]]:
     return versions
 
 
-def promote(name: str, version: int, alias: str, force: bool) -> Promotion:
-    """Assign ``alias`` to a version.
+def is_registered(name: str) -> bool:
+    """Whether there is a registered model of this name."""
+    client = connect().MlflowClient()
+    with as_user_error():
+        return bool(client.search_registered_models(f"name='{name}'", max_results=1))
 
-    Raises UserError if, without ``force``, its test metric on the same data is worse than that of
-    the version that has the alias.
-    """
-    from mlflow.exceptions import MlflowException
 
+def aliased(name: str, alias: str) -> int | None:
+    """The version of a registered model that has an alias, or None."""
     client = connect().MlflowClient()
     with as_user_error():
         aliases = _registered(client, name).aliases
-        before = int(aliases[alias]) if alias in aliases else None
+    return int(aliases[alias]) if alias in aliases else None
+
+
+def check_version(name: str, version: int) -> None:
+    """Raise UserError for a version that does not exist."""
+    from mlflow.exceptions import MlflowException
+
     try:
-        client.get_model_version(name, str(version))
+        connect().MlflowClient().get_model_version(name, str(version))
     except MlflowException as error:
         raise UserError(
             f"no version {version} of model '{name}'; see: models versions {name}"
         ) from error
-    compared = None if before in (None, version) or force else _compare(name, version, before)
-    if compared is not None and not compared[1] <= compared[2]:
-        metric, new, old = compared
-        raise UserError(
-            f"version {version} of '{name}' is worse than version {before}, the present {alias}: "
-            f"{metric} {new:.5g} "
-            f"against {old:.5g} on the same data; give --force to promote it all the same"
-        )
-    with as_user_error():
-        client.set_registered_model_alias(name, alias, str(version))
-    return Promotion(before, compared)
+
+
+def assign(name: str, alias: str, version: int) -> None:
+    """Give a version an alias, in place of the one that has it."""
+    with as_user_error(), transaction(store_uri()):
+        connect().MlflowClient().set_registered_model_alias(name, alias, str(version))
 
 
 def _registered(client: Any, name: str) -> Any:
@@ -172,35 +160,6 @@ def _registered(client: Any, name: str) -> Any:
             f"no registered model '{name}'{nearest(name, sorted(known))}; {known_names}"
         )
     return client.get_registered_model(name)
-
-
-def _compare(name: str, new: int, old: int) -> tuple[str, float, float] | None:
-    """The metric of two versions on the same test windows, CRPS if both have it, or else MSE.
-
-    None if the windows differ, or have no value.
-    """
-    models = [read_record(download_model(f"models:/{name}/{version}")) for version in (new, old)]
-    new_metrics, old_metrics = (model.metadata["metrics"] for model in models)
-    if _test_data(models[0]) != _test_data(models[1]) or new_metrics.get(
-        "test/windows"
-    ) != old_metrics.get("test/windows"):
-        return None
-    probabilistic = (
-        new_metrics.get("test/probabilistic_windows")
-        == old_metrics.get("test/probabilistic_windows")
-        is not None
-    )
-    metric = "test/crps" if probabilistic else "test/mse"
-    return (
-        (metric, new_metrics[metric], old_metrics[metric])
-        if metric in new_metrics and metric in old_metrics
-        else None
-    )
-
-
-def _test_data(record: ModelRecord) -> tuple[Any, ...]:
-    data = record.data
-    return record.metadata["digest"], data.dataset, data.horizon, tuple(sorted(record.names))
 
 
 def _signature(mlflow: Any, example: Any) -> Any:

@@ -22,6 +22,7 @@ from forecaster.errors import UserError
 from forecaster.io.atomic import write_together
 from forecaster.models.base import Forecaster, Precursor
 from forecaster.models.selected import selections
+from forecaster.training import warm
 from forecaster.training.data_module import WindowData
 from forecaster.training.fit import (
     TERMINAL,
@@ -84,6 +85,8 @@ def refit(
     precursor = Precursor(copy.deepcopy(held_out).cpu(), *parts)
     data = WindowData(everything, everything, settings.batch_size, settings.seed, 1)
     model = new_model(config, problem)
+    if warm.is_warm(folder):
+        warm.start(model, folder)
 
     def send(losses: dict[str, float], epoch: int) -> None:
         if report is not None:

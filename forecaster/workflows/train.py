@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from forecaster.config.load import check_config
@@ -14,9 +15,11 @@ from forecaster.data.problem import Problem, load_problem, load_table
 from forecaster.data.reading import RawTable
 from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
+from forecaster.inference.saved_model import SavedModel
 from forecaster.io.atomic import check_model_folder
 from forecaster.serving import registry
 from forecaster.tracking import labels
+from forecaster.training import warm
 from forecaster.training.fit import on_cuda
 from forecaster.training.limit import Limit, limit_of
 from forecaster.training.progress import Stopwatch
@@ -39,7 +42,8 @@ class TrainOptions:
     ``output``: the folder of the saved model. ``parent``: the id of a parent run; ``tags``:
     additional ones; ``registered_name``: the name to register the model by. ``source``: cells in
     memory instead of the configuration's file. ``limit``: of the time for all of it. ``asked``: the
-    configuration keys that the user set, beyond a preset.
+    configuration keys that the user set, beyond a preset. ``earlier``: a model to begin with, if
+    it has not learnt from rows that are held out here.
     Without ``run_name`` a run is called by the ``preset``, its data, the horizon, and the
     ``changes`` to the preset.
     """
@@ -56,6 +60,7 @@ class TrainOptions:
     asked: tuple[str, ...] = ()
     preset: str | None = None
     changes: tuple[str, ...] = ()
+    earlier: SavedModel | None = None
 
 
 def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> TrainingResult:
@@ -83,6 +88,8 @@ def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> Training
             (checkpoints / FILE).write_text(job.model_dump_json(indent=1), encoding="utf-8")
             site = _site(context, run, checkpoints, job, Clock(options.limit, wanted(config)))
             log_start(site, config, problem)
+            if options.earlier is not None:
+                _start_warm(options.earlier, problem, site)
             return run_steps(site, config, problem)
 
 
@@ -112,6 +119,18 @@ def resume(
         return run_steps(
             _site(context, run, checkpoints, job, Clock(limit, wanted(config))), config, problem
         )
+
+
+def _start_warm(earlier: SavedModel, problem: Problem, site: Site) -> None:
+    """Let the training begin with the weights of an earlier model, if these may be scored here."""
+    scored = earlier.scored()
+    until = {item: pd.Timestamp(text) for item, text in problem.learnt_until().items()}
+    if any(item not in until or time > until[item] for item, time in scored.until().items()):
+        site.context.notify(
+            "note: no warm start: the earlier model has learnt from rows that are held out here"
+        )
+        return
+    warm.keep(scored.core, site.checkpoints)
 
 
 def _check_parts(config: Config) -> None:

@@ -28,6 +28,7 @@ from forecaster.reporting.verdict import Verdict, held_by, judge
 from forecaster.serving import registry
 from forecaster.tracking import labels
 from forecaster.tracking.provenance import code_version, versions
+from forecaster.training import warm
 from forecaster.training.fit import fit, new_model, on_cuda, window_data
 from forecaster.training.limit import in_words
 from forecaster.training.plan import Part as WorkPart
@@ -143,6 +144,11 @@ def run_steps(site: Site, config: Config, problem: Problem) -> TrainingResult:
 
 def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
     model = new_model(config, problem)
+    if warm.is_warm(site.checkpoints):
+        warmed = warm.start(model, site.checkpoints)
+        site.run.tags({"warm_start": str(warmed)})
+        if not warmed:
+            site.context.notify("note: no warm start: the earlier model has other weights")
     if problem.encoding is not None and not uses_covariates(model):
         site.context.notify(
             f"note: model '{config.model.name}' reads no covariates: its forecast is as without "

@@ -1,5 +1,7 @@
 """The one sentence about an evaluation: what it claims, it can."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from forecaster.reporting.verdict import (
     Paired,
     Skill,
     held_by,
+    judge,
     paired,
     repeating,
     skill_of,
@@ -155,36 +158,39 @@ def test_a_season_that_the_history_lacks_is_not_claimed(
     assert repeating(Interval("MS"), 12, np.array(rows), horizon) == f"repeating the {words}"
 
 
-def scores(errors: list[float], absolute: list[float] | None = None) -> WindowScores:
-    """``absolute``: those of the point forecast, where they are not the ``errors``."""
-    point = torch.tensor(errors if absolute is None else absolute, dtype=torch.float64)
+def scores(errors: list[float], absolute: list[float]) -> WindowScores:
     numbers = torch.arange(len(errors))
-    return WindowScores(Accumulator(), numbers, torch.tensor(errors, dtype=torch.float64), point)
+    both = (torch.tensor(each, dtype=torch.float64) for each in (errors, absolute))
+    return WindowScores(Accumulator(), numbers, *both)
 
 
 def test_windows_of_one_origin_are_averaged_and_the_oldest_comes_first() -> None:
     owners, ends = np.array([0, 0, 0, 1, 1, 1]), np.array([9, 6, 3, 9, 6, 3])
-    naive = scores([1.0, 2.0, 3.0, 3.0, 4.0, np.nan])
-    found = paired(scores([5.0, 6.0, 7.0, 9.0, 8.0, 1.0]), naive, owners, ends, horizon=5)
-    assert found.losses.tolist() == [
-        7.0,
-        7.0,
-        7.0,
-    ]  # where one of both is not known, neither counts
+    errors = np.array([5.0, 6.0, 7.0, 9.0, 8.0, 1.0])
+    naive = np.array([1.0, 2.0, 3.0, 3.0, 4.0, np.nan])
+    found = paired(errors, naive, owners, ends, horizon=5)
+    # where one of both is not known, neither counts
+    assert found.losses.tolist() == [7.0, 7.0, 7.0]
     assert found.baseline.tolist() == [2.0, 3.0, 3.0]
     assert (found.overlap, found.series, found.windows) == (2, 2, 5)
 
 
 def test_the_point_forecasts_errors_count_not_the_crps() -> None:
-    owners, ends = np.zeros(2, int), np.array([2, 1])
-    found = paired(scores([0.1, 0.1], [3.0, 4.0]), scores([1.0, 1.0]), owners, ends, horizon=1)
-    assert found.losses.tolist() == [3.0, 4.0]
-    assert found.overlap == 1
+    """Half the baseline's at every origin; its CRPS would be a twentieth."""
+    series = SimpleNamespace(values=np.zeros((9, 1)))
+    problem = SimpleNamespace(
+        table=SimpleNamespace(series=[series], interval=Interval("D")), season=7
+    )
+    windows = SimpleNamespace(owners=torch.zeros(2, dtype=int), rows=torch.tensor([7, 8]))
+    windows.horizon = 1
+    naive = scores([0.4, 0.4], [4.0, 8.0])
+    found = judge(problem, windows, scores([0.2, 0.2], [2.0, 4.0]), naive, None)  # type: ignore[arg-type]
+    assert found.skill.percent == 50
 
 
 def test_every_origin_counts_and_overlaps_those_a_horizon_after_it() -> None:
     count = 2500
-    errors = scores(list(range(count)))
+    errors = np.arange(count, dtype=float)
     ends = np.arange(2 * count, 0, -2)
     found = paired(errors, errors, np.zeros(count, int), ends, horizon=7)
     assert found.losses.tolist() == list(range(count))
@@ -192,7 +198,7 @@ def test_every_origin_counts_and_overlaps_those_a_horizon_after_it() -> None:
 
 
 def test_windows_without_a_value_are_not_counted() -> None:
-    naive = scores([1.0, np.nan, 3.0])
+    naive = np.array([1.0, np.nan, 3.0])
     found = paired(naive, naive, np.zeros(3, int), np.array([3, 2, 1]), horizon=2)
     assert found.losses.tolist() == [1.0, 3.0]
     assert found.windows == 2
@@ -200,7 +206,7 @@ def test_windows_without_a_value_are_not_counted() -> None:
 
 
 def test_only_samples_have_intervals() -> None:
-    samples = scores([1.0, np.nan, 3.0])
+    samples = scores([1.0, np.nan, 3.0], [1.0, np.nan, 3.0])
     assert held_by(samples) is None
     truth = Truth(
         torch.ones(1, 1, 1, dtype=torch.float64), torch.ones(1, 1, 1), torch.zeros(1).long()
