@@ -159,7 +159,7 @@ def models_promote(
     "reference",
     required=True,
     metavar="REF",
-    help="A saved model's folder, models:/NAME@ALIAS, latest.",
+    help="A saved model's folder, models:/NAME@ALIAS (followed), latest (of the start).",
 )
 @click.option(
     "--host",
@@ -191,11 +191,14 @@ def serve(
     accelerator: str | None,
     trust_code: bool,
 ) -> None:
-    """Serve forecasts of tables posted to /invocations, by MLflow's scoring protocol."""
+    """Serve forecasts of tables posted to /invocations, by MLflow's scoring protocol.
+
+    When the alias of models:/NAME@ALIAS is moved, the version that it then names is served.
+    """
     # before Arrow is loaded: memory that is given back, and that has a bound
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    from forecaster.inference.locate import open_model
     from forecaster.serving import server
+    from forecaster.serving.source import Source
 
-    saved = open_model(reference, accelerator, trust_code)
-    server.serve(saved, host, port, lambda line: click.echo(line, err=True), names)
+    source = Source(reference, accelerator, trust_code)
+    server.serve(source, host, port, lambda line: click.echo(line, err=True), names)

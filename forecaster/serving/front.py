@@ -5,20 +5,23 @@ Requests within its limits go over a pipe to the process with the model, one at 
 
 import asyncio
 import importlib.metadata
+import json
 import socket
 import threading
-from collections.abc import Awaitable, Callable, MutableMapping
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import Any
+from urllib.parse import quote
 
 import uvicorn
 
 from forecaster.serving.connection import WatchedConnection
 from forecaster.serving.hosts import Hosts
 from forecaster.serving.limits import BYTES, HELD, WAITING, RefusedError
-from forecaster.serving.messages import error_body, kind_of, pack, split
+from forecaster.serving.messages import Answer, kind_of, pack, refused
 
 BODY_SECONDS = 60.0  # in which a body has to come
 _LAST_SECONDS = 5  # for answers that are under way when the server ends
@@ -62,33 +65,35 @@ class _Body:
 
 
 class Front:
-    """The ASGI application. ``link``: the pipe to the process with the model."""
+    """The ASGI application. ``link``: the pipe to the process with the model.
 
-    def __init__(self, link: Connection, hosts: Hosts) -> None:
-        self._link, self._hosts = link, hosts
+    ``about``: what ``/health`` tells of the model.
+    """
+
+    def __init__(self, link: Connection, hosts: Hosts, about: Mapping[str, Any]) -> None:
+        self._link, self._hosts, self.about = link, hosts, about
+        self._begun = time.monotonic()
         self._turn = asyncio.Lock()
         self._waiting = self._held = 0  # requests, and bytes of bodies
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
         try:
-            status, content = await self._answer(scope, receive)
+            answer = await self._answer(scope, receive)
         except RefusedError as refusal:
-            status, content = refusal.status, error_body(refusal.status, refusal.line)
+            answer = refused(refusal.status, refusal.line)
         except _GoneError:
             return
-        headers = {
-            "content-type": "application/json",
-            "content-length": str(len(content)),
-            "x-content-type-options": "nosniff",
-        }
-        headers |= {"connection": "close"} if status in {408, 413} else {}
-        headers |= {"retry-after": "5"} if status == 503 else {}
-        lines = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": status, "headers": lines})
-        await send({"type": "http.response.body", "body": content})
+        lines = [(name.encode(), value.encode()) for name, value in _headers(answer).items()]
+        await send({"type": "http.response.start", "status": answer.status, "headers": lines})
+        await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(self, scope: Message, receive: Receive) -> tuple[int, bytes]:
+    def hear(self, news: Mapping[str, Any] | None) -> None:
+        """Take what is told of a new model; None: it could not be exchanged."""
+        if news is not None:
+            self.about = news
+
+    async def _answer(self, scope: Message, receive: Receive) -> Answer:
         headers: dict[str, list[str]] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
@@ -96,7 +101,7 @@ class Front:
         try:
             self._check(scope, headers)
             if scope["path"] != "/invocations":
-                return 200, _about(scope["path"])
+                return Answer(200, self._content(scope["path"]))
             kind = kind_of(headers.get("content-type", []))
             await body.read(self._keep)
             return await self._forecast(pack(kind, body.content), receive)
@@ -130,7 +135,7 @@ class Front:
         body += part
         self._held += len(part)
 
-    async def _forecast(self, request: bytes, receive: Receive) -> tuple[int, bytes]:
+    async def _forecast(self, request: bytes, receive: Receive) -> Answer:
         if self._waiting >= WAITING:
             raise _busy()
         self._waiting += 1
@@ -139,8 +144,7 @@ class Front:
             async with self._turn:
                 if gone.done():
                     raise _GoneError
-                status, content = split(await asyncio.to_thread(self._exchange, request))
-                return int(status), content
+                return Answer.from_bytes(await asyncio.to_thread(self._exchange, request))
         except (EOFError, OSError) as error:
             raise RefusedError(503, "the server is ending") from error
         finally:
@@ -151,9 +155,27 @@ class Front:
         self._link.send_bytes(request)
         return self._link.recv_bytes()
 
+    def _content(self, path: str) -> bytes:
+        """What is told at an address that takes no table."""
+        if path == "/health":
+            up = round(time.monotonic() - self._begun, 3)
+            return json.dumps({"status": "ok", **self.about, "uptime_seconds": up}).encode()
+        return importlib.metadata.version("mlflow").encode() if path == "/version" else b"\n"
 
-def _about(path: str) -> bytes:
-    return importlib.metadata.version("mlflow").encode() if path == "/version" else b"\n"
+
+def _headers(answer: Answer) -> dict[str, str]:
+    headers = {
+        "content-type": "application/json",
+        "content-length": str(len(answer.body)),
+        "x-content-type-options": "nosniff",
+    }
+    if answer.model:
+        headers["x-forecaster-model"] = quote(answer.model, safe="/:")
+    if answer.run_id:
+        headers["x-forecaster-run"] = quote(answer.run_id)
+    headers |= {"connection": "close"} if answer.status in {408, 413} else {}
+    headers |= {"retry-after": "5"} if answer.status == 503 else {}
+    return headers
 
 
 def _too_long() -> RefusedError:
@@ -164,11 +186,21 @@ def _busy() -> RefusedError:
     return RefusedError(503, "too many requests are waiting; try again later")
 
 
-def run(listening: socket.socket, link: Connection, hosts: Hosts) -> None:
-    """Serve until the process with the model ends, or ends this one."""
+def run(
+    listening: socket.socket,
+    link: Connection,
+    told: Connection,
+    hosts: Hosts,
+    about: Mapping[str, Any],
+) -> None:
+    """Serve until the process with the model ends, or ends this one.
+
+    ``told``: the pipe that tells of every exchange of the model.
+    """
+    front = Front(link, hosts, about)
     server = uvicorn.Server(
         uvicorn.Config(
-            Front(link, hosts),
+            front,
             http=WatchedConnection,
             ws="none",
             lifespan="off",
@@ -184,6 +216,12 @@ def run(listening: socket.socket, link: Connection, hosts: Hosts) -> None:
         parent.join()
         server.should_exit = True
 
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    def hear() -> None:
+        with suppress(EOFError, OSError):
+            while True:
+                front.hear(json.loads(told.recv_bytes()))
+
+    for work in (end_with_parent, hear):
+        threading.Thread(target=work, daemon=True).start()
     with suppress(KeyboardInterrupt), listening:
         server.run(sockets=[listening])

@@ -3,6 +3,7 @@
 import http
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from forecaster.serving.limits import RefusedError
 
@@ -22,14 +23,40 @@ def kind_of(types: Sequence[str]) -> bytes:
     return _KINDS[name]
 
 
-def error_body(status: int, line: str) -> bytes:
-    """The body of an answer that says what is wrong."""
+@dataclass(frozen=True)
+class Answer:
+    """What a request is answered with. ``model``, ``run_id``: of the model that computed it.
+
+    ``rows``: of the forecast.
+    """
+
+    status: int
+    body: bytes
+    model: str = ""
+    run_id: str = ""
+    rows: int = 0
+
+    def to_bytes(self) -> bytes:
+        """The answer as a message over the pipe."""
+        head = {key: value for key, value in vars(self).items() if key != "body"}
+        return pack(json.dumps(head).encode(), self.body)
+
+    @classmethod
+    def from_bytes(cls, message: bytes) -> "Answer":
+        """The answer of a message."""
+        head, body = split(message)
+        return cls(body=body, **json.loads(head))
+
+
+def refused(status: int, line: str) -> Answer:
+    """The answer that says what is wrong."""
     code = _CODES.get(status) or http.HTTPStatus(status).name
-    return json.dumps({"error_code": code, "message": line}, ensure_ascii=False).encode()
+    content = {"error_code": code, "message": line}
+    return Answer(status, json.dumps(content, ensure_ascii=False).encode())
 
 
 def pack(head: bytes, body: bytes | bytearray) -> bytes:
-    """A message over the pipe: a kind of body, or a status, and the body."""
+    """A message over the pipe: a kind of body, or what is told of an answer, and the body."""
     return b"\n".join((head, body))
 
 

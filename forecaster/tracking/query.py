@@ -21,13 +21,29 @@ def download_model(reference: str) -> Path:
         raise UserError(
             f"--model {reference}: a run, and not its model; give {reference.rstrip('/')}/model"
         )
-    mlflow = connect()
     scratch = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    return download_into(scratch, reference)
+
+
+def download_into(folder: Path, reference: str) -> Path:
+    """The same within ``folder``, which is the caller's to remove."""
+    mlflow = connect()
     with as_user_error():
         return inner_model(
-            Path(mlflow.artifacts.download_artifacts(artifact_uri=reference, dst_path=str(scratch)))
+            Path(mlflow.artifacts.download_artifacts(artifact_uri=reference, dst_path=str(folder)))
         )
+
+
+def version_of(name: str, alias: str) -> tuple[int, int]:
+    """The version that an alias of a registered model names, and when it was registered.
+
+    In milliseconds since 1970: numbers begin anew when a model is deleted and registered again.
+    """
+    mlflow = connect()
+    with as_user_error():
+        found = mlflow.MlflowClient().get_model_version_by_alias(name, alias)
+        return int(found.version), int(found.creation_timestamp)
 
 
 def inner_model(folder: Path) -> Path:

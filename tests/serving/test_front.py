@@ -11,7 +11,9 @@ from forecaster.serving import front
 from forecaster.serving.front import Front
 from forecaster.serving.hosts import Hosts
 from forecaster.serving.limits import BYTES
+from forecaster.serving.messages import Answer
 
+ABOUT = {"model": "models:/été/2", "version": 2}
 POST = {"host": "localhost", "content-type": "text/csv"}
 
 
@@ -25,7 +27,8 @@ class Link:
         self.sent.append(message)
 
     def recv_bytes(self) -> bytes:
-        return b"200\n%d" % len(self.sent[-1])
+        body = b"%d" % len(self.sent[-1])
+        return Answer(200, body, "models:/été/3", "ab12", 3).to_bytes()
 
 
 class Exchange:
@@ -71,7 +74,7 @@ def answered(
     make: Callable[[], Exchange], link: Any = None, hosts: Hosts | None = None
 ) -> Exchange:
     async def ask() -> Exchange:
-        return await make().by(Front(link or Link(), hosts or Hosts("127.0.0.1")))
+        return await make().by(Front(link or Link(), hosts or Hosts("127.0.0.1"), ABOUT))
 
     return asyncio.run(ask())
 
@@ -80,6 +83,30 @@ def test_a_body_goes_to_the_model_whole_with_its_kind() -> None:
     link = Link()
     done = answered(lambda: Exchange([b"a,", b"b\n", b"1"]), link)
     assert (done.status, done.body, link.sent) == (200, b"7", [b"c\na,b\n1"])
+
+
+def test_answers_name_the_model_that_computed_them() -> None:
+    named = answered(Exchange).headers
+    assert named[b"x-forecaster-model"] == b"models:/%C3%A9t%C3%A9/3"
+    assert named[b"x-forecaster-run"] == b"ab12"
+    refused = answered(lambda: Exchange(path="/docs")).headers
+    assert not {b"x-forecaster-model", b"x-forecaster-run"} & refused.keys()
+
+
+def test_health_tells_of_the_model_that_is_served_now() -> None:
+    async def ask() -> list[dict[str, Any]]:
+        app, told = Front(Link(), Hosts("127.0.0.1"), ABOUT), []
+        for news in (None, {"model": "models:/été/3"}, None):
+            app.hear(news)
+            told.append(json.loads((await Exchange(method="GET", path="/health").by(app)).body))
+        return told
+
+    first, second, third = asyncio.run(ask())
+    assert first.pop("uptime_seconds") >= 0
+    assert first == {"status": "ok", "model": "models:/été/2", "version": 2}
+    for later in (second, third):
+        assert set(later) == {"status", "model", "uptime_seconds"}
+        assert later["model"] == "models:/été/3"
 
 
 @pytest.mark.parametrize(
@@ -189,7 +216,7 @@ async def under_way(app: Front, link: SlowLink) -> asyncio.Task[Exchange]:
 def run(test: Callable[[Front, SlowLink], Awaitable[None]]) -> None:
     async def main() -> None:
         link = SlowLink()
-        await test(Front(link, Hosts("127.0.0.1")), link)
+        await test(Front(link, Hosts("127.0.0.1"), ABOUT), link)
 
     asyncio.run(main())
 
@@ -197,9 +224,9 @@ def run(test: Callable[[Front, SlowLink], Awaitable[None]]) -> None:
 def test_pings_are_answered_while_a_forecast_is_computed() -> None:
     async def test(app: Front, link: SlowLink) -> None:
         first = await under_way(app, link)
-        for path, body in (("/ping", b"\n"), ("/health", b"\n")):
-            ping = await Exchange(method="GET", path=path).by(app)
-            assert (ping.status, ping.body) == (200, body)
+        ping = await Exchange(method="GET", path="/ping").by(app)
+        assert (ping.status, ping.body) == (200, b"\n")
+        assert (await Exchange(method="GET", path="/health").by(app)).status == 200
         assert not first.done()
         link.ready.set()
         assert (await first).status == 200

@@ -33,12 +33,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> SavedModel:
 
 @pytest.fixture
 def ask(saved: SavedModel) -> Callable[[bytes, bytes], tuple[int, Any]]:
-    def answer(kind: bytes, body: bytes) -> tuple[int, Any]:
-        status, content = server.respond(saved, kind, body, lambda line: None)
-        assert b"\n" not in content
-        return status, json.loads(content)
+    def answered(kind: bytes, body: bytes) -> tuple[int, Any]:
+        answer = server.respond(saved, kind, body, lambda line: None)
+        assert b"\n" not in answer.body
+        return answer.status, json.loads(answer.body)
 
-    return answer
+    return answered
 
 
 def posted(frame: pd.DataFrame = TABLE, **params: Any) -> bytes:
