@@ -34,6 +34,7 @@ OWNERS = {
     "click": {"commands"},
     "optuna": {"workflows"},
     "uvicorn": {"serving"},
+    "prometheus_client": {"serving"},
     "matplotlib": {"reporting"},
 }
 

@@ -8,27 +8,31 @@ import importlib.metadata
 import json
 import socket
 import threading
-import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
+from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
 import uvicorn
 
+from forecaster.serving import request_log
 from forecaster.serving.connection import WatchedConnection
 from forecaster.serving.hosts import Hosts
 from forecaster.serving.limits import BYTES, HELD, WAITING, RefusedError
 from forecaster.serving.messages import Answer, kind_of, pack, refused
+from forecaster.serving.metrics import Metrics
 
 BODY_SECONDS = 60.0  # in which a body has to come
+_GONE = 499  # nginx's status of a request whose client did not wait
 _LAST_SECONDS = 5  # for answers that are under way when the server ends
 _METHODS = {
     "/ping": ("GET", "HEAD"),
     "/health": ("GET", "HEAD"),
     "/version": ("GET", "HEAD"),
+    "/metrics": ("GET", "HEAD"),
     "/invocations": ("POST",),
 }
 
@@ -72,26 +76,31 @@ class Front:
 
     def __init__(self, link: Connection, hosts: Hosts, about: Mapping[str, Any]) -> None:
         self._link, self._hosts, self.about = link, hosts, about
-        self._begun = time.monotonic()
+        self._begun = monotonic()
         self._turn = asyncio.Lock()
         self._waiting = self._held = 0  # requests, and bytes of bodies
+        self._metrics = Metrics(about, lambda: self._waiting - self._turn.locked())
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        try:
-            answer = await self._answer(scope, receive)
-        except RefusedError as refusal:
-            answer = refused(refusal.status, refusal.line)
-        except _GoneError:
-            return
-        lines = [(name.encode(), value.encode()) for name, value in _headers(answer).items()]
-        await send({"type": "http.response.start", "status": answer.status, "headers": lines})
-        await send({"type": "http.response.body", "body": answer.body})
+        begun = monotonic()
+        with self._metrics.in_progress.track_inprogress():
+            try:
+                answer = await self._answer(scope, receive)
+            except RefusedError as refusal:
+                answer = refused(refusal.status, refusal.line)
+            except _GoneError:
+                answer = Answer(_GONE, b"")
+            if answer.status != _GONE:
+                await _send(send, answer)
+        path, seconds = scope["path"], monotonic() - begun
+        self._metrics.answered(path if path in _METHODS else "other", answer, seconds)
+        request_log.write(scope, answer, seconds)
 
     def hear(self, news: Mapping[str, Any] | None) -> None:
         """Take what is told of a new model; None: it could not be exchanged."""
-        if news is not None:
-            self.about = news
+        self.about = news or self.about
+        self._metrics.exchanged(news)
 
     async def _answer(self, scope: Message, receive: Receive) -> Answer:
         headers: dict[str, list[str]] = {}
@@ -101,7 +110,7 @@ class Front:
         try:
             self._check(scope, headers)
             if scope["path"] != "/invocations":
-                return Answer(200, self._content(scope["path"]))
+                return self._told(scope["path"])
             kind = kind_of(headers.get("content-type", []))
             await body.read(self._keep)
             return await self._forecast(pack(kind, body.content), receive)
@@ -155,17 +164,27 @@ class Front:
         self._link.send_bytes(request)
         return self._link.recv_bytes()
 
-    def _content(self, path: str) -> bytes:
+    def _told(self, path: str) -> Answer:
         """What is told at an address that takes no table."""
+        if path == "/metrics":
+            return self._metrics.answer()
         if path == "/health":
-            up = round(time.monotonic() - self._begun, 3)
-            return json.dumps({"status": "ok", **self.about, "uptime_seconds": up}).encode()
-        return importlib.metadata.version("mlflow").encode() if path == "/version" else b"\n"
+            up = round(monotonic() - self._begun, 3)
+            content = {"status": "ok", **self.about, "uptime_seconds": up}
+            return Answer(200, json.dumps(content).encode())
+        version = path == "/version"
+        return Answer(200, importlib.metadata.version("mlflow").encode() if version else b"\n")
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    lines = [(name.encode(), value.encode()) for name, value in _headers(answer).items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": lines})
+    await send({"type": "http.response.body", "body": answer.body})
 
 
 def _headers(answer: Answer) -> dict[str, str]:
     headers = {
-        "content-type": "application/json",
+        "content-type": answer.kind,
         "content-length": str(len(answer.body)),
         "x-content-type-options": "nosniff",
     }
@@ -197,6 +216,7 @@ def run(
 
     ``told``: the pipe that tells of every exchange of the model.
     """
+    request_log.to_standard_error()
     front = Front(link, hosts, about)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -206,6 +226,7 @@ def run(
             lifespan="off",
             log_level="critical",
             server_header=False,
+            proxy_headers=False,  # which any client may write
             timeout_graceful_shutdown=_LAST_SECONDS,
         )
     )

@@ -27,7 +27,7 @@ def kind_of(types: Sequence[str]) -> bytes:
 class Answer:
     """What a request is answered with. ``model``, ``run_id``: of the model that computed it.
 
-    ``rows``: of the forecast.
+    ``rows``: of the forecast. ``kind``: the body's content type.
     """
 
     status: int
@@ -35,6 +35,7 @@ class Answer:
     model: str = ""
     run_id: str = ""
     rows: int = 0
+    kind: str = "application/json"
 
     def to_bytes(self) -> bytes:
         """The answer as a message over the pipe."""

@@ -105,6 +105,11 @@ def health(port: int) -> dict[str, Any]:
     return found
 
 
+def told(running: Server) -> list[str]:
+    """What the server has told but for its requests."""
+    return [line for line in running.lines if line.startswith(("note: ", "now serving "))]
+
+
 def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
     end = time.monotonic() + seconds
     while not (found := condition()):
@@ -143,19 +148,18 @@ def test_a_promotion_under_load_loses_no_request(
         assert versions == sorted(versions)  # never back
         assert (versions[0], versions[-1]) == (False, True)
         assert [expected[1 + later] for later in versions] == one
-    assert wait_for(lambda: running.lines)[-1] == (
-        "now serving models:/followed/2, before: models:/followed/1\n"
-    )
+    exchanged = "now serving models:/followed/2, before: models:/followed/1\n"
+    assert wait_for(lambda: told(running)) == [exchanged]
 
 
 def test_health_tells_of_the_version_in_service(
     running: Server, trained: dict[int, dict[str, Any]]
 ) -> None:
-    told = health(running.port)
-    loaded, uptime = pd.Timestamp(told.pop("loaded_at")), told.pop("uptime_seconds")
+    found = health(running.port)
+    loaded, uptime = pd.Timestamp(found.pop("loaded_at")), found.pop("uptime_seconds")
     assert pd.Timestamp.now("UTC") - pd.Timedelta("1h") < loaded < pd.Timestamp.now("UTC")
     assert 0 < uptime < 3600
-    assert told == {
+    assert found == {
         "status": "ok",
         "model": "models:/followed/1",
         "name": "followed",
@@ -173,15 +177,15 @@ def test_a_version_that_cannot_be_loaded_leaves_the_present_one_in_service(
 ) -> None:
     damaged = register_damaged()
     move(damaged)
-    wait_for(lambda: running.lines)
+    wait_for(lambda: told(running))
     assert post(running.port)[1:] == ("models:/followed/1", post(running.port)[2], answers[1])
     client = store.connect().MlflowClient()
     client.delete_registered_model_alias("followed", "champion")
-    wait_for(lambda: len(running.lines) == 2)
+    wait_for(lambda: len(told(running)) == 2)
     move(2)
-    wait_for(lambda: len(running.lines) == 3)
+    wait_for(lambda: len(told(running)) == 3)
     assert post(running.port)[3] == answers[2]
-    refused, lost, exchanged = running.lines
+    refused, lost, exchanged = told(running)
     begin = f"note: {ALIAS} is version {damaged} now, which cannot be loaded ("
     end = (
         "calibration.safetensors: not as it was saved (SHA-256); train or copy the model again); "

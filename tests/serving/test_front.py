@@ -13,7 +13,15 @@ from forecaster.serving.hosts import Hosts
 from forecaster.serving.limits import BYTES
 from forecaster.serving.messages import Answer
 
-ABOUT = {"model": "models:/été/2", "version": 2}
+ABOUT = {
+    "model": "models:/été/2",
+    "name": "été",
+    "version": 2,
+    "alias": "champion",
+    "run_id": "ab12",
+    "trained_until": None,
+    "loaded_at": "2026-01-02T03:04:05.500+00:00",
+}
 POST = {"host": "localhost", "content-type": "text/csv"}
 
 
@@ -40,10 +48,12 @@ class Exchange:
         headers: dict[str, str] | None = None,
         method: str = "POST",
         path: str = "/invocations",
+        client: tuple[str, int] | None = ("192.168.0.7", 51234),
     ) -> None:
         headers = POST if headers is None else headers
         pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
         self.scope = {"type": "http", "method": method, "path": path, "headers": pairs}
+        self.scope["client"] = client
         self.parts, self.gone = list(parts), asyncio.Event()
         self.status, self.headers, self.body = 0, {}, b""
 
@@ -96,17 +106,14 @@ def test_answers_name_the_model_that_computed_them() -> None:
 def test_health_tells_of_the_model_that_is_served_now() -> None:
     async def ask() -> list[dict[str, Any]]:
         app, told = Front(Link(), Hosts("127.0.0.1"), ABOUT), []
-        for news in (None, {"model": "models:/été/3"}, None):
+        for news in (None, ABOUT | {"model": "models:/été/3"}, None):
             app.hear(news)
             told.append(json.loads((await Exchange(method="GET", path="/health").by(app)).body))
         return told
 
-    first, second, third = asyncio.run(ask())
-    assert first.pop("uptime_seconds") >= 0
-    assert first == {"status": "ok", "model": "models:/été/2", "version": 2}
-    for later in (second, third):
-        assert set(later) == {"status", "model", "uptime_seconds"}
-        assert later["model"] == "models:/été/3"
+    for told, number in zip(asyncio.run(ask()), (2, 3, 3), strict=True):
+        assert told.pop("uptime_seconds") >= 0
+        assert told == {"status": "ok"} | ABOUT | {"model": f"models:/été/{number}"}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +122,7 @@ def test_health_tells_of_the_model_that_is_served_now() -> None:
         (
             {"path": "/docs"},
             404,
-            "no such address; there are /ping, /health, /version, /invocations",
+            "no such address; there are /ping, /health, /version, /metrics, /invocations",
         ),
         ({"method": "PUT"}, 405, "not a method of this address; use POST"),
         ({"method": "POST", "path": "/ping"}, 405, "not a method of this address; use GET"),
