@@ -181,6 +181,12 @@ def models_promote(
     metavar="NAME",
     help="A further name by which the server is asked; may be given several times.",
 )
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="A file with the token that clients have to send; or FORECASTER_TOKEN has it.",
+)
 @accelerator_option
 @trust_option
 def serve(
@@ -188,6 +194,7 @@ def serve(
     host: str,
     port: int,
     names: tuple[str, ...],
+    token_file: Path | None,
     accelerator: str | None,
     trust_code: bool,
 ) -> None:
@@ -199,6 +206,10 @@ def serve(
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     from forecaster.serving import server
     from forecaster.serving.source import Source
+    from forecaster.serving.token import read_token
 
-    source = Source(reference, accelerator, trust_code)
-    server.serve(source, host, port, lambda line: click.echo(line, err=True), names)
+    def tell(line: str) -> None:
+        click.echo(line, err=True)
+
+    token = read_token(token_file, tell)
+    server.serve(Source(reference, accelerator, trust_code), host, port, tell, names, token)

@@ -24,6 +24,7 @@ from forecaster.serving.hosts import Hosts
 from forecaster.serving.limits import BYTES, HELD, WAITING, RefusedError
 from forecaster.serving.messages import Answer, kind_of, pack, refused
 from forecaster.serving.metrics import Metrics
+from forecaster.serving.token import OPEN, Token
 
 BODY_SECONDS = 60.0  # in which a body has to come
 _GONE = 499  # nginx's status of a request whose client did not wait
@@ -71,11 +72,13 @@ class _Body:
 class Front:
     """The ASGI application. ``link``: the pipe to the process with the model.
 
-    ``about``: what ``/health`` tells of the model.
+    ``about``: what ``/health`` tells of the model. ``token``: what clients have to know, if any.
     """
 
-    def __init__(self, link: Connection, hosts: Hosts, about: Mapping[str, Any]) -> None:
-        self._link, self._hosts, self.about = link, hosts, about
+    def __init__(
+        self, link: Connection, hosts: Hosts, about: Mapping[str, Any], token: Token | None = None
+    ) -> None:
+        self._link, self._hosts, self.about, self._token = link, hosts, about, token
         self._begun = monotonic()
         self._turn = asyncio.Lock()
         self._waiting = self._held = 0  # requests, and bytes of bodies
@@ -126,6 +129,11 @@ class Front:
         hosts, methods = headers.get("host", []), _METHODS.get(scope["path"])
         if len(hosts) != 1 or not self._hosts.allow(hosts[0]):
             raise RefusedError(403, "not a name of this server; start it with --allow-host NAME")
+        allowed = self._token is None or self._token.allows(headers.get("authorization", []))
+        if scope["path"] != OPEN and not allowed:
+            raise RefusedError(
+                401, "this server asks for a token; send Authorization: Bearer TOKEN"
+            )
         if methods is None:
             raise RefusedError(404, f"no such address; there are {', '.join(_METHODS)}")
         if scope["method"] not in methods:
@@ -193,6 +201,7 @@ def _headers(answer: Answer) -> dict[str, str]:
     if answer.run_id:
         headers["x-forecaster-run"] = quote(answer.run_id)
     headers |= {"connection": "close"} if answer.status in {408, 413} else {}
+    headers |= {"www-authenticate": "Bearer"} if answer.status == 401 else {}
     headers |= {"retry-after": "5"} if answer.status == 503 else {}
     return headers
 
@@ -211,13 +220,14 @@ def run(
     told: Connection,
     hosts: Hosts,
     about: Mapping[str, Any],
+    token: Token | None,
 ) -> None:
     """Serve until the process with the model ends, or ends this one.
 
     ``told``: the pipe that tells of every exchange of the model.
     """
     request_log.to_standard_error()
-    front = Front(link, hosts, about)
+    front = Front(link, hosts, about, token)
     server = uvicorn.Server(
         uvicorn.Config(
             front,

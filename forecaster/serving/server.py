@@ -30,18 +30,25 @@ from forecaster.serving.limits import SECONDS, RefusedError, TooMuchError
 from forecaster.serving.messages import Answer, refused, split
 from forecaster.serving.request import check_served, forecast_request
 from forecaster.serving.source import Served, Source
+from forecaster.serving.token import Token
 
 _log = logging.getLogger("forecaster")
 _END_SECONDS = 10.0  # for the front to end
 
 
 def serve(
-    source: Source, host: str, port: int, notify: Callable[[str], object], names: Iterable[str] = ()
+    source: Source,
+    host: str,
+    port: int,
+    notify: Callable[[str], object],
+    names: Iterable[str] = (),
+    token: Token | None = None,
 ) -> None:
     """Serve forecasts over HTTP until interrupted; ``port`` 0 takes a free one.
 
     ``notify`` is called with the address, with every exchange of the model, and with the decisions
-    about each request's data; ``names``: further names by which the server is asked.
+    about each request's data; ``names``: further names by which the server is asked; ``token``:
+    what clients have to know.
     """
     spawn = get_context("spawn")
     told, news = spawn.Pipe(duplex=False)
@@ -49,7 +56,7 @@ def serve(
     listening = _listen(host, port)
     address = f"[{host}]" if ":" in host else host
     address = f"http://{address}:{listening.getsockname()[1]}/invocations"
-    front_end = (listening, told, Hosts(host, names), follower.served.about)
+    front_end = (listening, told, Hosts(host, names), follower.served.about, token)
     with _front(spawn, *front_end) as link, follower.following():
         notify(f"forecasts: {address}  (Ctrl-C ends the server)")
         while True:
@@ -80,11 +87,12 @@ def _front(
     told: Connection,
     hosts: Hosts,
     about: Mapping[str, Any],
+    token: Token | None,
 ) -> Iterator[Connection]:
     """The process that speaks HTTP, and the pipe to it; it takes what it is given over."""
     ours, theirs = spawn.Pipe()
     process = spawn.Process(
-        target=front.run, args=(listening, theirs, told, hosts, about), daemon=True
+        target=front.run, args=(listening, theirs, told, hosts, about, token), daemon=True
     )
     ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends when this process says so
     try:

@@ -42,6 +42,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+BODY = TABLE.to_csv(index=False).encode()
+
+
 class Server:
     """``forecaster serve`` in a process of its own."""
 
