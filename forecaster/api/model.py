@@ -311,7 +311,8 @@ def load(
     trust_code: bool = False,
     tracking: bool | None = None,
 ) -> Model:
-    """Load a saved model: a folder, ``models:/NAME@ALIAS``, ``runs:/ID/model``, or ``latest``.
+    """Load a saved model: ``latest``, a run's name or the first characters of its id, a folder,
+    ``runs:/ID``, ``models:/NAME@ALIAS``, ``models:/NAME/VERSION`` or, the newest, ``models:/NAME``.
 
     ``trust_code``: run the code of its custom parts, which may do anything. ``tracking``:
     whether the model's evaluations are tracked, by default as its training was.
@@ -323,7 +324,7 @@ def load(
     ...     forecaster.load("nowhere")
     ... except forecaster.UserError as error:
     ...     print(error)
-    nowhere: no such saved model; give the folder that training printed, a run, or 'latest'
+    nowhere: no such saved model or run; see: runs list
     """
     if accelerator is not None:
         choice("accelerator", accelerator, ACCELERATORS)

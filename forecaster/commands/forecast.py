@@ -16,6 +16,7 @@ from forecaster.commands.options import (
     levels,
     metrics_option,
     mode_option,
+    model_option,
     note,
     print_json,
     print_table,
@@ -25,13 +26,7 @@ from forecaster.commands.options import (
 
 
 @click.command()
-@click.option(
-    "--model",
-    "reference",
-    required=True,
-    metavar="REF",
-    help="A saved model's folder, models:/NAME@ALIAS, latest.",
-)
+@model_option
 @click.option(
     "--csv",
     type=click.Path(path_type=Path),
@@ -144,13 +139,7 @@ def forecast(
 
 
 @click.command()
-@click.option(
-    "--model",
-    "reference",
-    required=True,
-    metavar="REF",
-    help="A saved model's folder, models:/NAME@ALIAS, latest.",
-)
+@model_option
 @click.option(
     "--csv", type=click.Path(path_type=Path), help="Your file (default: the training data)."
 )

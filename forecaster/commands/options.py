@@ -110,6 +110,13 @@ settings_option = click.option(
     "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any configuration key."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+model_option = click.option(
+    "--model",
+    "reference",
+    required=True,
+    metavar="REF",
+    help="latest, a run's name or short id, a saved model's folder, models:/NAME@ALIAS.",
+)
 metrics_option = click.option(
     "--metrics",
     type=click.Choice(["few", "all"]),

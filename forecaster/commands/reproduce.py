@@ -12,7 +12,7 @@ from forecaster.commands.options import json_option, note, print_json, trust_opt
 
 
 @click.command()
-@click.argument("meta", type=click.Path(path_type=Path), metavar="FORECAST.meta.json")
+@click.argument("meta", type=click.Path(path_type=Path), metavar="FORECAST")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -21,7 +21,10 @@ from forecaster.commands.options import json_option, note, print_json, trust_opt
 @trust_option
 @json_option
 def reproduce(meta: Path, output: Path | None, trust_code: bool, as_json: bool) -> None:
-    """Repeat a forecast from the .meta.json beside it, and report whether it is identical."""
+    """Repeat a forecast from the .meta.json beside it, and report whether it is identical.
+
+    FORECAST: the forecast's file, or its .meta.json.
+    """
     from forecaster.workflows import reproduce as reproducing
 
     result = reproducing.reproduce(meta, _recorded_options, output, trust_code)

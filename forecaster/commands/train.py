@@ -60,7 +60,9 @@ from forecaster.training.limit import Limit
     "--register", metavar="NAME", help="Register the model as a version of the model NAME."
 )
 @click.option(
-    "--resume", metavar="REF", help="Resume an interrupted training: its run id, or latest."
+    "--resume",
+    metavar="REF",
+    help="Resume an interrupted training: its run's name or short id, or latest.",
 )
 @metrics_option
 @time_limit_option("End after this time (90s, 10m, 2h), with what is best by then.")

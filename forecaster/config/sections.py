@@ -56,5 +56,5 @@ class PartConfig(Section):
 
 def nearest(name: str, known: Sequence[str]) -> str:
     """A suggestion of the closest known name, '' if none is close."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f" (did you mean '{close[0]}'?)" if close else ""

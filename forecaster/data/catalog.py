@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from forecaster.config.paths import CATALOG, FILES
 from forecaster.config.program import program
 from forecaster.config.schema import Columns
+from forecaster.config.sections import nearest
 from forecaster.data.reading import file_digest
 from forecaster.data.splits import Borders, share_borders
 from forecaster.data.tables import Table, read_table
@@ -54,8 +55,9 @@ def catalog() -> dict[str, Dataset]:
 
 def find_dataset(name: str) -> Dataset:
     """An entry by its name."""
-    if name not in catalog():
-        raise UserError(f"no data set '{name}'; there are {', '.join(catalog())}")
+    known = list(catalog())
+    if name not in known:
+        raise UserError(f"no data set '{name}'{nearest(name, known)}; there are {', '.join(known)}")
     return catalog()[name]
 
 

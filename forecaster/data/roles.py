@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from forecaster.config.schema import Columns
+from forecaster.config.sections import nearest
 from forecaster.data.layout.codes import repeats
 from forecaster.data.layout.items import find_items
 from forecaster.data.layout.left_out import find_values
@@ -100,8 +101,10 @@ def _columns_of(raw: RawTable, names: tuple[str, ...]) -> Iterator[str]:
                 yield known[name]
                 break
         else:
+            near = nearest(names[start], list(raw.columns))
             raise UserError(
-                f"{raw.path}: no column '{names[start]}'; the columns are {listed(raw.columns)}"
+                f"{raw.path}: no column '{names[start]}'{near}; the columns are "
+                f"{listed(raw.columns)}"
             )
         start = end
 

@@ -295,10 +295,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _check_files(folder: Path, names: Sequence[str] = FILES) -> None:
     if not folder.is_dir():
-        raise UserError(
-            f"{folder}: no such saved model; give the folder that training printed, a run, or "
-            "'latest'"
-        )
+        raise UserError(f"{folder}: no such saved model; give the folder that training printed")
     for name in names:
         if not (folder / name).is_file():
             raise UserError(

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from forecaster.config.sections import nearest
 from forecaster.errors import UserError
-from forecaster.tracking.store import as_user_error, connect
+from forecaster.tracking.store import as_user_error, connect, store_uri
 
 
 def download_model(reference: str) -> Path:
@@ -17,10 +18,6 @@ def download_model(reference: str) -> Path:
 
     The folder is removed when the program exits.
     """
-    if re.fullmatch("runs:/[^/]+/?", reference):
-        raise UserError(
-            f"--model {reference}: a run, and not its model; give {reference.rstrip('/')}/model"
-        )
     scratch = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     return download_into(scratch, reference)
@@ -55,7 +52,13 @@ def list_runs(experiment: str | None, limit: int) -> list[dict[str, Any]]:
     """The newest runs: id, name, status, start, parameters and metrics."""
     mlflow = connect()
     with as_user_error():
-        names = [experiment] if experiment else [e.name for e in mlflow.search_experiments()]
+        names = [each.name for each in mlflow.search_experiments()]
+        if experiment is not None and experiment not in names:
+            raise UserError(
+                f"no experiment '{experiment}'{nearest(experiment, names)}; there are "
+                f"{', '.join(names)}"
+            )
+        names = names if experiment is None else [experiment]
         runs = mlflow.search_runs(experiment_names=names, max_results=limit, output_format="list")
     return [_plain(run) for run in runs]
 
@@ -90,6 +93,39 @@ def get_run(run_id: str) -> dict[str, Any]:
     mlflow = connect()
     with as_user_error():
         return _plain(mlflow.get_run(run_id))
+
+
+def has_store() -> bool:
+    """Whether there may be runs: a local store is made by the first."""
+    return not store_uri().startswith("sqlite:///") or Path(store_uri()[10:]).is_file()
+
+
+def all_runs() -> list[dict[str, Any]]:
+    """The runs of all experiments, newest first."""
+    return _search("")
+
+
+def runs_named(name: str) -> list[dict[str, Any]]:
+    """The runs of this name, newest first."""
+    pattern = re.sub(r"[^\w .=,:-]", "_", name)  # in LIKE, _ is any character
+    found = _search(f"attributes.run_name LIKE '{pattern}'")
+    return [run for run in found if run["name"] == name]
+
+
+def runs_beginning(start: str) -> list[dict[str, Any]]:
+    """The runs whose id begins with these hexadecimal digits, newest first."""
+    return _search(f"attributes.run_id LIKE '{start}%'")
+
+
+def _search(condition: str) -> list[dict[str, Any]]:
+    if not has_store():
+        return []
+    mlflow = connect()
+    with as_user_error():
+        found = mlflow.search_runs(
+            search_all_experiments=True, filter_string=condition, output_format="list"
+        )
+    return [_plain(run) for run in found]
 
 
 def evaluations_of(run_id: str) -> list[dict[str, Any]]:

@@ -187,8 +187,11 @@ def find_suite(name: str) -> tuple[str, Suite]:
     """The name and content of a suite of ``configs/suites``, or of a YAML file."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in SUITES.glob("*.yaml")))
-        raise UserError(f"no suite '{name}'; give a YAML file, or one of {known}")
+        known = sorted(p.stem for p in SUITES.glob("*.yaml"))
+        raise UserError(
+            f"no suite '{name}'{nearest(name, known)}; give a YAML file, or one of "
+            f"{', '.join(known)}"
+        )
     try:
         suite = Suite.model_validate(read_yaml(path))
     except ValidationError as error:
@@ -233,8 +236,10 @@ def lay_out(suite: Suite, only: CellFilter) -> list[Cell]:
     ):
         for name in names:
             if name not in known:
+                texts = list(map(str, known))
                 raise UserError(
-                    f"the suite has no {what} '{name}'; it has {', '.join(map(str, known))}"
+                    f"the suite has no {what} '{name}'{nearest(str(name), texts)}; it has "
+                    f"{', '.join(texts)}"
                 )
     cells = [
         _cell(suite, model, entry, name, source, horizon, seed)

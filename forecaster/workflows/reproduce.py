@@ -70,6 +70,7 @@ def reproduce(
     ``parse``: the arguments of a command line → its options. Raises UserError if it cannot be
     repeated: the input or the model is missing or changed, or the file holds no command.
     """
+    path = _record_of(path)
     lineage = read_lineage(path)
     if lineage.output_sha256 is None:
         raise UserError(
@@ -111,6 +112,12 @@ def reproduce(
             "SHA-256, the file has not"
         )
     return ReproductionResult(original.name, len(forecast.frame), sha256, difference, notes)
+
+
+def _record_of(path: Path) -> Path:
+    """The ``.meta.json`` beside a forecast that is given itself."""
+    beside = path.with_name(path.name + SUFFIX)
+    return path if path.name.endswith(SUFFIX) or not beside.is_file() else beside
 
 
 def read_lineage(path: Path) -> Lineage:

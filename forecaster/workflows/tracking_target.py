@@ -12,7 +12,7 @@ from forecaster.inference.saved_model import SavedModel
 from forecaster.io.atomic import check_folder, exclusive_lock
 from forecaster.serving import registry
 from forecaster.tracking import run as tracking
-from forecaster.tracking import store
+from forecaster.tracking import store, trained
 
 
 class Run(Protocol):
@@ -65,6 +65,9 @@ class Tracker(Protocol):
     def model_folder(self, run_id: str) -> Path:
         """The default folder of a run's model."""
 
+    def remember(self, run_id: str, folder: Path) -> None:
+        """Note where a run's model was saved, so that it is found by its run."""
+
     def checkpoints(self, run_id: str) -> AbstractContextManager[Path]:
         """The folder of a training's checkpoints, locked, and removed after success."""
 
@@ -93,6 +96,9 @@ class Store:
 
     def model_folder(self, run_id: str) -> Path:
         return store.MODELS / run_id
+
+    def remember(self, run_id: str, folder: Path) -> None:
+        trained.remember(run_id, folder)
 
     @contextmanager
     def checkpoints(self, run_id: str) -> Iterator[Path]:
@@ -164,6 +170,9 @@ class Untracked:
 
     def model_folder(self, run_id: str) -> Path:
         raise ValueError("a training that is not tracked needs an output")
+
+    def remember(self, run_id: str, folder: Path) -> None:
+        pass
 
     @contextmanager
     def checkpoints(self, run_id: str) -> Iterator[Path]:

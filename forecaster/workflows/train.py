@@ -84,6 +84,7 @@ def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> Training
         run.tags(options.tags)
         job = _job(options, config, name, problem, decisions, run.run_id)
         run.save_unsent_beside(job.folder(context.tracker))
+        run.tags({"preset": options.preset or labels.title(config)})
         with context.tracker.checkpoints(run.run_id) as checkpoints:
             (checkpoints / FILE).write_text(job.model_dump_json(indent=1), encoding="utf-8")
             site = _site(context, run, checkpoints, job, Clock(options.limit, wanted(config)))

@@ -321,6 +321,7 @@ def _store(site: Site, service: InService) -> Stored:
         errors = errors_after(errors, model, problem, settings)
     with whole_folder(site.folder) as partial:
         save_model(partial, config, model, problem, errors, metadata, scored)
+    site.context.tracker.remember(site.run.run_id, site.folder)
     return Stored(service, load_model(site.folder, trust_code=True))
 
 

@@ -491,7 +491,8 @@ BAD_TRAININGS = [
     ),
     (
         ["--dataset", "etth7"],
-        "error: no data set 'etth7'; there are etth1, etth2, ettm1, ettm2, weather, exchange, ili\n",
+        "error: no data set 'etth7' (did you mean 'etth2'?); there are etth1, etth2, ettm1, ettm2, "
+        "weather, exchange, ili\n",
     ),
     (
         ["--csv", SAMPLE, "--set", "data.horizon=0"],
@@ -604,8 +605,8 @@ def test_unwritable_folder_is_refused(cli: Cli, bridge: dict, tmp_path) -> None:
 def test_missing_models_are_refused(cli: Cli, tmp_path) -> None:
     for reference, message in (
         (tmp_path / "none", "no such saved model"),
-        ("runs:/0123/model", "refused"),
-        ("runs:/0123", "give runs:/0123/model"),
+        ("runs:/0123/model", "no such saved model or run"),
+        ("runs:/0123", "no such saved model or run"),
     ):
         done = cli(
             "forecast",

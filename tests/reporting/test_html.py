@@ -380,6 +380,6 @@ def test_an_evaluation_adds_the_pit(runs: tuple[Path, list[str], dict], tmp_path
 
 def test_an_unknown_run_is_one_line(tmp_path) -> None:
     done = inside("report", "0123", "--output", tmp_path / "r.html", status=1)
-    assert "refused" in done.stderr
+    assert "0123: no such run" in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

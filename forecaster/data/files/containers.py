@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from forecaster.config.sections import nearest
 from forecaster.errors import UserError
 
 LARGEST = 2**31  # bytes that a file may unpack to
@@ -98,7 +99,8 @@ def _read(path: str) -> bytes:
         return _bounded(sys.stdin.buffer, path)
     file = Path(path)
     if not file.exists():
-        raise UserError(f"{path}: no such file; check the path")
+        beside = [each.name for each in file.parent.iterdir()] if file.parent.is_dir() else []
+        raise UserError(f"{path}: no such file{nearest(file.name, beside)}; check the path")
     if not file.is_file():
         raise UserError(f"{path}: not a file; give the path of a table")
     try:

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from forecaster.config.schema import Columns
+from forecaster.config.sections import nearest
 from forecaster.data.cells import Column, Text
 from forecaster.data.reading import RawTable
 from forecaster.data.texts import as_texts
@@ -163,7 +164,8 @@ def _named(raw: RawTable, columns: Columns) -> Parts | None:
     unknown = [name for name in names if name not in raw.columns]
     if unknown:
         listed = ", ".join(f"'{name}'" for name in raw.columns)
-        raise UserError(f"{raw.path}: no column '{unknown[0]}'; the columns are {listed}")
+        near = nearest(unknown[0], list(raw.columns))
+        raise UserError(f"{raw.path}: no column '{unknown[0]}'{near}; the columns are {listed}")
     kinds = _kinds(raw, names, columns)
     if kinds is None:
         raise UserError(
