@@ -113,11 +113,9 @@ def report(references: tuple[str, ...], output: Path, as_json: bool) -> None:
 
     RUN: latest, a name, the first characters of an id, a model's folder, models:/NAME@ALIAS.
     """
-    from forecaster.inference.locate import find_run
-    from forecaster.reporting.html import write_report
+    from forecaster.workflows import report as reporting
 
-    run_ids = [find_run(reference)["run_id"] for reference in references]
-    write_report(run_ids, output)
+    run_ids = reporting.report(references, output)
     if as_json:
         print_json({"output": str(output), "runs": run_ids})
     else:

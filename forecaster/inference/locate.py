@@ -15,6 +15,10 @@ _REGISTERED = "models:/"
 _FILES = ("metadata.json", "config.yaml", "weights.safetensors")
 
 
+class NoRunError(UserError):
+    """A reference to a model that has no run."""
+
+
 def find_model(reference: str) -> Path:
     """The folder of a referenced model.
 
@@ -44,7 +48,10 @@ def find_run(reference: str) -> dict[str, Any]:
     """The run that a reference means, or whose model it means; see ``find_model``."""
     run_id = _run_id(reference)
     if run_id is not None:
-        return query.get_run(run_id)
+        found = query.runs_beginning(run_id) if run_id.isalnum() else []
+        if not found:
+            raise NoRunError(f"{reference}: run {run_id} is not in the store; {references.LISTS}")
+        return found[0]
     run = references.find_run(_name(reference)[0])
     if run is None:
         raise references.no_run(reference)
@@ -76,14 +83,14 @@ def _run_id(reference: str) -> str | None:
     if reference.startswith(_REGISTERED):
         run_id = references.find_version(reference).run_id
         if run_id is None:
-            raise UserError(f"{reference}: this version has no run; {references.LISTS}")
+            raise NoRunError(f"{reference}: this version has no run; {references.LISTS}")
         return run_id
     folder = _latest() if reference == "latest" else query.inner_model(Path(reference))
     if not is_model(folder):
         return None
     run_id = trained.run_in(folder)
     if run_id is None:
-        raise UserError(f"{folder}: trained without tracking, so it has no run; {references.LISTS}")
+        raise NoRunError(f"{folder}: trained without tracking, without a run; {references.LISTS}")
     return run_id
 
 

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from forecaster.data.tables import Series, Table
 from forecaster.io.atomic import check_folder, write_together
-from forecaster.reporting.html import Row, template
+from forecaster.reporting.charts import history
+from forecaster.reporting.html import template
 from forecaster.reporting.profile import HEAD, column_table, lines_of
-from forecaster.reporting.svg import Chart, history
+from forecaster.reporting.run_section import Row
+from forecaster.reporting.svg import Chart
 
 _CHARTS = 60
 _POINTS = 400  # of a picture

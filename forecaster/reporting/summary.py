@@ -5,18 +5,12 @@ from collections.abc import Mapping, Sequence
 
 from forecaster.data.tables import Table
 from forecaster.evaluation.accumulate import Accumulator
+from forecaster.reporting.numbers import figure
 
 # the head of a training's table
 TRAINING = ("metric", "validation", "test", "seasonal naive, test")
 # scale-free errors first, then those in units, then the distribution and its intervals
 FEW = ("mase", "mae", "rmse", "wql", "crps", "coverage/80", "coverage/90", "width/90")
-
-
-def figure(value: float | None) -> str:
-    """As people write it: ``48,150``, ``12.35``, ``0.0312``; '' without a value."""
-    if value is None or value != value:
-        return ""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def metric_rows(columns: Sequence[Mapping[str, float]], every: bool = False) -> list[list[str]]:

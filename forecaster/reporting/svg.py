@@ -1,19 +1,34 @@
-"""Small charts as shapes in SVG coordinates; the report's template draws and colours them."""
+"""Shapes in SVG coordinates, of which charts are made; the template draws and colours them."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
-WIDTH, HEIGHT = 360, 210
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 352.0, 8.0, 186.0
+from forecaster.reporting.numbers import distinct
+
+WIDTH, HEIGHT = 360, 222  # without a second line below the ticks it is lower
+_LOW = 208
+TOP, BOTTOM = 8.0, 186.0
+_CHARACTER = 5.8  # the width of one in a label
+_APART = 11.0  # from one label beside a line to the next
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A grid line at ``at`` with its label."""
+    """A grid line at ``at`` with its label, and a second line of that."""
 
     at: float
     label: str
+    below: str = ""
+
+
+@dataclass(frozen=True)
+class Label:
+    """A text beside the end of a line, at the height ``y``; ``style``: see ``Shape``."""
+
+    y: float
+    text: str
+    style: str
 
 
 @dataclass(frozen=True)
@@ -27,29 +42,55 @@ class Shape:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart; ``about`` is its text alternative, for screen readers."""
+    """A chart from ``left`` to ``right``; ``about`` is its text alternative, for screen readers."""
 
     title: str
     about: str
+    left: float
+    right: float
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     shapes: list[Shape]
     x_label: str = ""
     legend: list[Shape] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+
+    @property
+    def height(self) -> int:
+        """The height of the picture, with room for the labels below."""
+        return HEIGHT if any(tick.below for tick in self.x_ticks) else _LOW
 
 
-class _Frame:
-    """The mapping from data to SVG coordinates."""
+class Frame:
+    """The mapping from data to SVG coordinates, with room for the labels of both sides.
 
-    def __init__(self, x: tuple[float, float], y: tuple[float, float]) -> None:
+    ``beside``: the texts at the right. ``before``: those at the left, by default the numbers of y.
+    """
+
+    def __init__(
+        self,
+        x: tuple[float, float],
+        y: tuple[float, float],
+        beside: Iterable[str] = (),
+        before: Iterable[str] = (),
+    ) -> None:
         self.x0, self.x1 = x
         self.y0, self.y1 = _widened(*y)
+        texts = list(before) or [label for _, label in self._marks()]
+        marks = max(map(len, texts), default=0)
+        self.left = round(12 + _CHARACTER * marks, 1)
+        self.right = round(WIDTH - 8 - _CHARACTER * max(map(len, beside), default=0), 1)
 
     def x(self, value: float) -> float:
-        return round(_LEFT + (value - self.x0) / (self.x1 - self.x0 or 1.0) * (_RIGHT - _LEFT), 1)
+        share = (value - self.x0) / (self.x1 - self.x0 or 1.0)
+        return round(self.left + share * (self.right - self.left), 1)
+
+    @property
+    def sides(self) -> tuple[float, float]:
+        return self.left, self.right
 
     def y(self, value: float) -> float:
-        return round(_BOTTOM - (value - self.y0) / (self.y1 - self.y0) * (_BOTTOM - _TOP), 1)
+        return round(BOTTOM - (value - self.y0) / (self.y1 - self.y0) * (BOTTOM - TOP), 1)
 
     def line(self, xs: Sequence[float], ys: Sequence[float]) -> str:
         """A path with a gap where a value is missing."""
@@ -74,6 +115,9 @@ class _Frame:
         return f"M{'L'.join(upper + lower)}Z" if known else ""
 
     def y_ticks(self) -> list[Tick]:
+        return [Tick(self.y(value), label) for value, label in self._marks()]
+
+    def _marks(self) -> list[tuple[float, str]]:
         from matplotlib.ticker import MaxNLocator
 
         values = [
@@ -81,17 +125,7 @@ class _Frame:
             for v in MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(self.y0, self.y1)
             if self.y0 <= v <= self.y1
         ]
-        labels = distinct(values)
-        return [Tick(self.y(v), label) for v, label in zip(values, labels, strict=True)]
-
-
-def distinct(values: Sequence[float]) -> list[str]:
-    """Numbers in four significant digits, or as many more as tell different ones apart."""
-    for digits in range(4, 18):
-        texts = [f"{value:.{digits}g}" for value in values]
-        if len(set(texts)) == len(set(values)):
-            break
-    return texts
+        return list(zip(values, distinct(values), strict=True))
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
@@ -101,149 +135,38 @@ def _widened(low: float, high: float) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _span(*lines: Sequence[float]) -> tuple[float, float]:
+def span_of(*lines: Sequence[float]) -> tuple[float, float]:
+    """The least and the largest known value; nan without any."""
     known = [v for line in lines for v in line if math.isfinite(v)]
     return (min(known), max(known)) if known else (math.nan, math.nan)
 
 
-def fan(
-    title: str,
-    past: Sequence[float],
-    mean: Sequence[float],
-    levels: Mapping[str, Sequence[float]],
-    stamps: Sequence[str],
-) -> Chart:
-    """A history (n), the mean (H) and quantiles by level (H each); ``stamps``: n + H times."""
-    n, horizon = len(past), len(mean)
-    frame = _Frame((0, n + horizon - 1), _span(past, mean, *levels.values()))
-    steps = list(range(n, n + horizon))
-    names = sorted(levels, key=float)
-    bands: list[Shape] = []
-    for low, high in zip(names, reversed(names), strict=True):
-        if float(low) < float(high):
-            share = f"{100 * (float(high) - float(low)):.4g} % interval"
-            bands.append(
-                Shape(
-                    frame.band(steps, levels[low], levels[high]),
-                    f"band b{min(len(bands), 1)}",
-                    share,
-                )
-            )
-    lines = [
-        Shape(frame.line(range(n), past), "past", "history"),
-        Shape(frame.line(steps, mean), "line c0", "forecast"),
-    ]
-    places = [round(i * (n + horizon - 1) / 3) for i in range(4)]
-    x_ticks = [Tick(frame.x(place), _short(stamps[place])) for place in dict.fromkeys(places)]
-    about = (
-        f"{title}: {n} values of history, then {horizon} steps of forecast "
-        f"from {stamps[n]} to {stamps[-1]}"
-    )
-    return Chart(
-        title,
-        about,
-        x_ticks,
-        frame.y_ticks(),
-        bands + lines,
-        legend=[s for s in lines + bands if s.path],
-    )
+def times(frame: Frame, stamps: Sequence[str]) -> list[Tick]:
+    """Ticks of four times: the date, and under it the time of day, if one is not midnight."""
+    places = dict.fromkeys(round(i * (len(stamps) - 1) / 3) for i in range(4))
+    return [Tick(frame.x(place), *short_time(stamps[place])) for place in places]
 
 
-def history(
-    title: str, steps: Sequence[int], values: Sequence[float], stamps: Sequence[str]
-) -> Chart:
-    """The values (n) of a series at some of its steps (n); ``stamps``: times at even distances."""
-    frame = _Frame((steps[0], steps[-1]), _span(values))
-    last = max(len(stamps) - 1, 1)
-    places = [steps[0] + i * (steps[-1] - steps[0]) / last for i in range(len(stamps))]
-    x_ticks = [Tick(frame.x(x), _short(text)) for x, text in zip(places, stamps, strict=True)]
-    shapes = [Shape(frame.line(steps, values), "line c0")]
-    return Chart(title, f"{title}: {stamps[0]} to {stamps[-1]}", x_ticks, frame.y_ticks(), shapes)
+def short_time(stamp: str) -> tuple[str, str]:
+    """The date of a time, and its hours and minutes, '' at midnight."""
+    day, _, clock = stamp.replace("T", " ").partition(" ")
+    return day, "" if clock[:5] in {"", "00:00"} else clock[:5]
 
 
-def _short(stamp: str) -> str:
-    """The date of a time at midnight; of others month, day, hours and minutes."""
-    day, _, clock = stamp.partition(" ")
-    return day if clock[:5] in {"", "00:00"} else f"{day[5:]} {clock[:5]}"
+def beside(frame: Frame, line: Sequence[float], text: str, style: str) -> list[Label]:
+    """The label of a line at its end; none of an empty one."""
+    known = [value for value in line if math.isfinite(value)]
+    return [Label(frame.y(known[-1]), text, style)] if known else []
 
 
-def curves(title: str, lines: Mapping[str, Sequence[float]], target: float | None = None) -> Chart:
-    """A line a run over the lead times 1…; ``target``: the nominal value, drawn dashed."""
-    longest = max((len(line) for line in lines.values()), default=1)
-    frame = _Frame((1, max(longest, 2)), _span(*lines.values(), [] if target is None else [target]))
-    shapes = (
-        []
-        if target is None
-        else [Shape(frame.line([1, longest], [target, target]), "aim", "nominal")]
-    )
-    for i, (name, line) in enumerate(lines.items()):
-        if line:
-            shapes.append(Shape(frame.line(range(1, len(line) + 1), line), f"line c{i % 6}", name))
-    steps = dict.fromkeys([1, *(round(longest * q / 4) for q in (1, 2, 3)), longest])
-    x_ticks = [Tick(frame.x(step), str(step)) for step in steps if step >= 1]
-    ranges = [
-        f"{name} from {line[0]:.4g} to {line[-1]:.4g}" for name, line in lines.items() if line
-    ]
-    about = f"{title} by lead time, steps 1 to {longest}: {'; '.join(ranges)}"
-    return Chart(
-        title,
-        about,
-        x_ticks,
-        frame.y_ticks(),
-        shapes,
-        "steps ahead",
-        [s for s in shapes if s.label],
-    )
-
-
-def reliability(lines: Mapping[str, Mapping[int, float]]) -> Chart:
-    """The coverage (0…1) of the central p % intervals by p, a line a run; the diagonal is ideal."""
-    frame = _Frame((0, 100), (0.0, 100.0))
-    shapes = [Shape(frame.line([0, 100], [0, 100]), "aim", "nominal")]
-    summaries = []
-    for i, (name, coverages) in enumerate(lines.items()):
-        if not coverages:
-            continue
-        nominal = sorted(coverages)
-        actual = [100 * coverages[percent] for percent in nominal]
-        pairs = list(zip(nominal, actual, strict=True))
-        dots = "".join(f"M{frame.x(p):g} {frame.y(c):g}h0" for p, c in pairs)
-        shapes += [
-            Shape(frame.line(nominal, actual), f"line c{i % 6}", name),
-            Shape(dots, f"dot c{i % 6}"),
-        ]
-        summaries.append(f"{name} " + ", ".join(f"{c:.0f} for {p}" for p, c in pairs))
-    ticks = [Tick(frame.x(p), f"{p} %") for p in (0, 50, 80, 95)]
-    marks = [Tick(frame.y(p), f"{p} %") for p in (0, 25, 50, 75, 100)]
-    about = "coverage of central intervals in per cent: " + "; ".join(summaries)
-    return Chart(
-        "Coverage of the intervals",
-        about,
-        ticks,
-        marks,
-        shapes,
-        "nominal",
-        [s for s in shapes if s.label],
-    )
-
-
-def histogram(title: str, shares: Sequence[float]) -> Chart:
-    """Bars over equal bins from 0 to 1; the dashed line is a uniform distribution."""
-    count, uniform = len(shares), 1 / len(shares)
-    frame = _Frame((0, 1), (0.0, max(*shares, uniform)))
-    frame.y0 = 0.0
-    edges = [frame.x(i / count) for i in range(count + 1)]
-    bars = "".join(
-        f"M{edges[i] + 0.5:g} "
-        f"{frame.y(0):g}V{frame.y(share):g}H{edges[i + 1] - 0.5:g}V{frame.y(0):g}Z"
-        for i, share in enumerate(shares)
-    )
-    shapes = [Shape(bars, "bars"), Shape(frame.line([0, 1], [uniform, uniform]), "aim", "uniform")]
-    x_ticks = [Tick(frame.x(v), f"{v:g}") for v in (0, 0.25, 0.5, 0.75, 1)]
-    about = (
-        f"{title}: {count} bins hold {min(shares):.3g} to {max(shares):.3g} each, "
-        f"{uniform:.3g} would be uniform"
-    )
-    return Chart(
-        title, about, x_ticks, frame.y_ticks(), shapes, legend=[s for s in shapes if s.label]
-    )
+def spread(labels: Sequence[Label]) -> list[Label]:
+    """Labels from the top down, moved so far that none overprints another."""
+    placed: list[Label] = []
+    for label in sorted(labels, key=lambda each: each.y):
+        least = placed[-1].y + _APART if placed else TOP + 3
+        placed.append(replace(label, y=round(max(label.y, least), 1)))
+    most = BOTTOM
+    for i in reversed(range(len(placed))):
+        placed[i] = replace(placed[i], y=min(placed[i].y, round(most, 1)))
+        most = placed[i].y - _APART
+    return placed

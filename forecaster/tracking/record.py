@@ -33,7 +33,8 @@ class Record:
 
     ``files``: contents of artifacts by path, those of the evaluation in place of the run's own.
     ``scores``: the evaluation's metrics, or else the run's. ``evaluation``: its run id.
-    ``verdict``: the run's own sentence, else the evaluation's; None of older ones.
+    ``verdict``: the run's own sentence, else the evaluation's; None of older ones. ``missing``: a
+    sentence on what is not known of it.
     """
 
     run_id: str
@@ -47,6 +48,7 @@ class Record:
     files: dict[str, bytes]
     evaluation: str | None
     verdict: str | None = None
+    missing: str = ""
 
     def json(self, path: str) -> dict[str, Any]:
         """An artifact that is a JSON object; empty where there is none."""

@@ -212,7 +212,7 @@ def test_a_model_without_a_run_has_no_run(runs: Runs, tmp_path: Path) -> None:
     folder = save(tmp_path / "untracked", None)
     assert find_model(str(folder)) == folder
     assert message(find_run, str(folder)) == (
-        f"{folder}: trained without tracking, so it has no run; see: runs list"
+        f"{folder}: trained without tracking, without a run; see: runs list"
     )
 
 

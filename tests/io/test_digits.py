@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from forecaster.data.digits import shortest
 from forecaster.inference.streaming import as_csv, as_json
 from forecaster.io.output_tables import read_table_bytes, table_bytes
-from forecaster.reporting.svg import distinct
+from forecaster.reporting.numbers import distinct
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -44,5 +44,5 @@ def test_ticks_of_different_values_differ(values: list[float]) -> None:
 
 
 def test_ticks_are_short_where_they_can_be() -> None:
-    assert distinct([2345679500.0, 2345679600.0]) == ["2.3456795e+09", "2.3456796e+09"]
+    assert distinct([2345679500.0, 2345679600.0]) == ["2,345,679,500", "2,345,679,600"]
     assert distinct([0.1234, 5.0]) == ["0.1234", "5"]

@@ -5,6 +5,7 @@ is given.
 import json
 import os
 import re
+import shutil
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,8 +17,11 @@ import pytest
 import torch
 from conftest import SAMPLE, inside
 
+from forecaster.reporting.charts import curves, fan, histogram, reliability
 from forecaster.reporting.html import build, render
-from forecaster.reporting.svg import HEIGHT, WIDTH, curves, fan, histogram, reliability
+from forecaster.reporting.numbers import figure
+from forecaster.reporting.recorded import together
+from forecaster.reporting.svg import BOTTOM, HEIGHT, TOP, WIDTH
 from forecaster.tracking.record import Record
 
 EVIL = "<script>alert('x')</script>"
@@ -158,10 +162,10 @@ def test_the_page_begins_with_the_verdict_of_each_run() -> None:
     several = [record(verdict="good"), record("second"), record("third", verdict=EVIL)]
     text = render(build(several))
     assert EVIL in read_safely(text).text
-    assert paragraphs(text)[0] == "first: good"
-    assert paragraphs(text)[1].startswith("third: &lt;script&gt;")
-    assert "second" not in paragraphs(text)[2]
-    assert text.index("third:") < text.index("<table>")
+    assert paragraphs(text)[0] == "A first: good"
+    assert paragraphs(text)[1] == "B second "
+    assert paragraphs(text)[2].startswith("C third: &lt;script&gt;")
+    assert text.index("third") < text.index("<table>")
 
 
 def test_runs_of_before_there_were_verdicts_have_none() -> None:
@@ -180,12 +184,12 @@ def test_runs_side_by_side_mark_the_best_and_say_what_differs() -> None:
     found = build([record(), other]).comparison
     assert found is not None
     rows = {row.name: row for row in found.metrics}
-    assert found.metrics_head == ["", "first", "second", "seasonal naive"]
+    assert found.metrics_head == ["", "A", "B", "seasonal naive"]
     assert (rows["mae"].cells, rows["mae"].best) == (["2", "2.5", "3"], {0})
     assert rows["coverage/90"].best == {1}  # .95 is nearer to .90 than .80 is
     assert rows["windows"].best == frozenset()
     assert [(row.name, row.cells) for row in found.parameters] == [("trainer.seed", ["7", "8"])]
-    assert found.notes == []
+    assert found.caution == ""
 
 
 def test_curves_of_other_windows_are_reported() -> None:
@@ -193,24 +197,44 @@ def test_curves_of_other_windows_are_reported() -> None:
     other = record("second", scores={"test/windows": 3.0, "test/coverage/90": 0.7}, evaluation="e")
     found = build([record(), other]).comparison
     assert found is not None
-    assert found.notes == [
-        "The curves of these runs are of different numbers of windows: they are roughly comparable at best."
-    ]
+    assert found.caution == (
+        "The curves of these runs are of different numbers of windows: they compare roughly at best."
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "caution"),
     [
-        ({"params": record().params | {"data.sha256": "d2"}}, "the same data (the digests differ)"),
-        ({"params": record().params | {"data.horizon": "3"}}, "different numbers of steps"),
-        ({"metrics": {"test/mae": 1.0, "test/windows": 9.0}}, "different numbers of test windows"),
+        (
+            {"params": record().params | {"data.sha256": "d2"}},
+            "were not trained and tested on the same data (the digests differ)",
+        ),
+        (
+            {"params": record().params | {"data.horizon": "3"}},
+            "forecast different numbers of steps",
+        ),
+        (
+            {"metrics": {"test/mae": 1.0, "test/windows": 9.0}},
+            "were scored on different numbers of test windows",
+        ),
     ],
 )
 def test_runs_that_do_not_compare_are_not_compared(change: dict, caution: str) -> None:
     found = build([record(), record("second", **change)]).comparison
     assert found is not None
-    assert caution in found.notes[0]
+    assert found.caution == f"These runs do not compare: they {caution}."
     assert not found.marked
+
+
+def test_several_faults_are_one_warning() -> None:
+    other = {"params": record().params | {"data.sha256": "d2", "data.horizon": "3"}}
+    found = build([record(), record("second", **other)]).comparison
+    assert found is not None
+    assert found.caution == (
+        "These runs do not compare: they were not trained and tested on the same data (the digests "
+        "differ) and forecast different numbers of steps."
+    )
+    assert found.fans == []
 
 
 def test_runs_of_one_name_are_distinguished() -> None:
@@ -228,22 +252,75 @@ def test_a_fan_stands_in_order_and_a_missing_value_is_a_gap() -> None:
         "x", [1.0, np.nan, 3.0, 4.0], [4.0, 4.0], levels, [f"2024-01-0{i}" for i in range(1, 7)]
     )
     wide, narrow, past, mean = chart.shapes
-    assert [s.label for s in chart.legend] == [
-        "history",
-        "forecast",
-        "90 % interval",
-        "50 % interval",
-    ]
+    assert [s.label for s in chart.legend] == ["history", "forecast"]
+    assert [label.text for label in chart.labels] == ["90 %", "50 %"]
     assert past.path.count("M") == 2
     np.testing.assert_allclose(
-        np.diff(numbers(past.path)[:, 0]), np.array([2, 1]) * (352 - 44) / 5, atol=0.11
+        np.diff(numbers(past.path)[:, 0]),
+        np.array([2, 1]) * (chart.right - chart.left) / 5,
+        atol=0.11,
     )
-    low, high = numbers(wide.path)[[0, -1], 1]
+    assert (numbers(mean.path)[0] == numbers(past.path)[-1]).all()  # no gap
+    low, high = numbers(wide.path)[[1, -2], 1]
     assert (
-        low > numbers(narrow.path)[0, 1] > numbers(mean.path)[0, 1] > high
+        low > numbers(narrow.path)[1, 1] > numbers(mean.path)[1, 1] > high
     )  # downwards in the picture
     for path in (past.path, mean.path, wide.path):
         assert ((numbers(path) >= 0) & (numbers(path) <= [WIDTH, HEIGHT])).all()
+
+
+def test_labels_beside_lines_keep_their_order_and_apart() -> None:
+    lines = {str(i): [0.0, 5.0 + 0.01 * i] for i in range(8)}
+    for chart in (curves("x", lines), curves("x", {k: [0.0, -v[1]] for k, v in lines.items()})):
+        heights = [label.y for label in chart.labels]
+        assert len(heights) == 8
+        assert (np.diff(heights) >= 10.9).all()
+        assert (min(heights) >= TOP) & (max(heights) <= BOTTOM)
+    assert [label.text for label in curves("x", lines).labels] == [str(i) for i in range(8)][::-1]
+
+
+def test_a_date_has_its_year_and_a_time_of_day_its_own_line() -> None:
+    stamps = ["2024-12-31 18:00", "2025-01-01", "2025-01-01T06:30:00+01:00", "02/01/2025 00:00:00"]
+    ticks = fan("x", [1.0, 2.0, 3.0], [4.0], {}, stamps).x_ticks
+    assert [(tick.label, tick.below) for tick in ticks] == [
+        ("2024-12-31", "18:00"),
+        ("2025-01-01", ""),
+        ("2025-01-01", "06:30"),
+        ("02/01/2025", ""),
+    ]
+
+
+def test_forecasts_of_several_runs_are_in_one_picture_where_they_are_of_the_same_steps() -> None:
+    other = hostile()
+    late = hostile()
+    late.files["forecasts/forecast.csv"] = late.files["forecasts/forecast.csv"].replace(
+        b"2024-01-03", b"2024-02-03"
+    )
+    charts, more = together({"A": hostile(), "B": other, "C": late})
+    assert (len(charts), more) == (1, 0)
+    assert [shape.label for shape in charts[0].shapes] == ["history", "A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (48150.4, "48,150"),
+        (-1234567.0, "-1,234,567"),
+        (999.96, "1,000"),
+        (12.3456, "12.35"),
+        (3.0, "3"),
+        (100.0, "100"),
+        (0.03125, "0.03125"),
+        (0.0000123, "0.0000123"),
+        (0.0, "0"),
+        (1.5e-9, "1.5e-09"),
+        (float("nan"), ""),
+        (None, ""),
+        (float("inf"), "inf"),
+    ],
+)
+def test_numbers_are_as_people_write_them(value: float | None, text: str) -> None:
+    assert figure(value) == text
 
 
 def test_charts_bear_what_is_missing_or_constant() -> None:
@@ -307,7 +384,7 @@ def test_report_of_real_runs(runs: tuple[Path, list[str], dict[str, float]], tmp
         QUOTED,
         "a<b>.csv",
         *ids,
-        f"{metrics['test/mae']:.4g}",
+        figure(metrics["test/mae"]),
         f"{100 * metrics['test/coverage/80']:.1f} %",
         "quantile-linear",
         "trainer",
@@ -331,6 +408,23 @@ def test_report_of_real_runs(runs: tuple[Path, list[str], dict[str, float]], tmp
         "meta",
         {"name": "viewport", "content": "width=device-width, initial-scale=1"},
     ) in page.tags
+
+
+def test_a_model_without_a_run_says_what_is_missing(
+    runs: tuple[Path, list[str], dict[str, float]], tmp_path: Path
+) -> None:
+    _, ids, metrics = runs
+    folder = tmp_path / "sales"
+    shutil.copytree(Path(os.environ["FORECASTER_HOME"]) / "models" / ids[0], folder)
+    record = json.loads((folder / "metadata.json").read_text())
+    (folder / "metadata.json").write_text(json.dumps(record | {"run_id": None}))
+    out = tmp_path / "report.html"
+    done = inside("report", folder, ids[1], "--output", out, "--json")
+    assert json.loads(done.stdout)["runs"] == ["", ids[1]]
+    page = read_safely(out.read_text(encoding="utf-8"))
+    assert page.text.count("This model has no run in the store: its forecast, curves") == 1
+    for expected in (record["verdict"], figure(metrics["test/mae"]), record["digest"]):
+        assert expected in page.text
 
 
 def test_a_training_stores_curves_and_no_more_history_than_its_picture(

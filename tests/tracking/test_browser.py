@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +13,6 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None or DRIVER is None,
-    reason="no Chromium here; Debian: apt-get install chromium chromium-driver",
-)
 PATIENCE = 120.0
 # MLflow draws of its tables what is in sight: the columns of runs, the metrics of two runs compared
 RUNS, COMPARED = ".ag-body-horizontal-scroll-viewport", ".ReactVirtualized__Grid"
@@ -62,23 +54,6 @@ def page(runs: tuple[Cli, dict[str, dict]]) -> Iterator[str]:
         process.communicate(timeout=PATIENCE)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0, "the server outlives the command"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM or ""
-    sandbox = ["--no-sandbox"] if os.getuid() == 0 else []
-    for argument in (
-        "--headless=new",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--window-size=1700,1000",
-        *sandbox,
-    ):
-        options.add_argument(argument)
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)) as driver:
-        yield driver
 
 
 def text(browser: webdriver.Chrome) -> str:

@@ -130,7 +130,8 @@ def test_a_forecast_is_made_again_from_anywhere(trained: Path, tmp_path, monkeyp
     assert "end the name in .csv" in again(meta, "--output", tmp_path / "kept.parquet", status=1)[1]
 
 
-def test_the_forecast_itself_leads_to_its_record(copy: Path) -> None:
+def test_the_forecast_itself_leads_to_its_record(copy: Path, monkeypatch) -> None:
+    monkeypatch.chdir(copy)
     table, record = (again(copy / "out" / f"fan.csv{end}")[0] for end in ("", ".meta.json"))
     assert table == record
     assert table.startswith("identical: fan.csv, ")
