@@ -43,8 +43,8 @@ def read_token(file: Path | None, notify: Callable[[str], object]) -> Token | No
         raise UserError(f"there are --token-file and {VARIABLE}; leave one of them out")
     with file.open("rb") as opened:
         mode, content = os.fstat(opened.fileno()).st_mode, opened.read(_LONGEST + 2)
-    if mode & (stat.S_IRGRP | stat.S_IROTH):
-        notify(f"note: {file}: other users can read the token; run: chmod 600 {file}")
+    if mode & stat.S_IROTH:
+        notify(f"note: {file}: every user can read the token; run: chmod 600 {file}")
     return _token(content.decode("latin-1"), str(file))
 
 

@@ -94,13 +94,13 @@ def test_a_token_of_the_environment_is_taken_out_of_it(monkeypatch: pytest.Monke
     assert read_token(None, pytest.fail) is None
 
 
-def test_a_file_that_others_can_read_is_told_with_a_remedy(tmp_path: Path) -> None:
+def test_a_file_that_every_user_can_read_is_told_with_a_remedy(tmp_path: Path) -> None:
     file, notes = tmp_path / "token", []
     file.write_text(SECRET + "\n")
-    for mode in (0o640, 0o604):
+    for mode in (0o644, 0o604, 0o640, 0o400):
         file.chmod(mode)
         assert read_token(file, notes.append) == Token(SECRET)
-    line = f"note: {file}: other users can read the token; run: chmod 600 {file}"
+    line = f"note: {file}: every user can read the token; run: chmod 600 {file}"
     assert notes == [line, line]
     subprocess.run(shlex.split(line.rpartition("run: ")[2]), check=True)
     assert read_token(file, pytest.fail) == Token(SECRET)
