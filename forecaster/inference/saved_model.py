@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 import safetensors.torch
 import torch
+from pydantic import ValidationError
 
 from forecaster.config.load import check_config, dump_content, read_yaml
-from forecaster.config.schema import Config
+from forecaster.config.schema import Config, DataConfig
 from forecaster.data.encoding import Encoding, asked_for
 from forecaster.data.intervals import Interval, read_interval
 from forecaster.data.problem import Problem
@@ -305,6 +306,30 @@ def _check_files(folder: Path, names: Sequence[str] = FILES) -> None:
             raise UserError(
                 f"{folder / name}: a link to outside the saved model; put the file itself there"
             )
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """The data configuration, value columns and metadata of a saved model."""
+
+    data: DataConfig
+    names: tuple[str, ...]
+    metadata: Mapping[str, Any]
+
+
+def read_record(folder: Path) -> ModelRecord:
+    """Read a saved model's record without building the model."""
+    _check_files(folder)
+    content = read_yaml(folder / "config.yaml").get("data", {})
+    names = tuple(_read_json(folder / "schema.json").get("columns", ()))
+    try:
+        return ModelRecord(
+            DataConfig.model_validate(content), names, _read_json(folder / "metadata.json")
+        )
+    except ValidationError as error:
+        raise UserError(
+            f"{folder / 'config.yaml'}: damaged; train or copy the model again"
+        ) from error
 
 
 def load_model(

@@ -385,7 +385,7 @@ def test_report_of_real_runs(runs: tuple[Path, list[str], dict[str, float]], tmp
         "a<b>.csv",
         *ids,
         figure(metrics["test/mae"]),
-        f"{100 * metrics['test/coverage/80']:.1f} %",
+        figure(metrics["test/coverage/80"]),
         "quantile-linear",
         "trainer",
         "1461",
