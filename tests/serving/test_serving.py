@@ -213,7 +213,7 @@ BAD_NAMES = [
     ),
     (
         ["evaluate", "--model", "models:/weather@nobody"],
-        "alias nobody not found.; correct the name",
+        "models:/weather@nobody: no alias 'nobody'; see: models versions weather",
     ),
 ]
 

@@ -248,7 +248,9 @@ def test_suites_say_what_is_wrong_with_them(tmp_path: Path) -> None:
         UserError, match=r"s\.yaml: key 'sedes': extra inputs are not permitted, got "
     ):
         find_suite(str(path))
-    with pytest.raises(UserError, match="no suite 'ltfs'; give a YAML file, or one of ablation, "):
+    with pytest.raises(
+        UserError, match=r"no suite 'ltfs' \(did you mean 'ltsf'\?\); give a YAML file, "
+    ):
         find_suite("ltfs")
     path.write_text(SUITE.replace("[mse, crps]", "[mse, crsp]"))
     with pytest.raises(UserError, match="key 'metrics': no metric 'crsp' \\(did you mean 'crps'"):

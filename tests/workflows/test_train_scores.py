@@ -136,8 +136,8 @@ def test_a_worse_model_says_so_in_capitals_and_is_saved(tmp_path: Path, cli: Cli
     assert len(pd.read_csv(tmp_path / "forecast.csv")) == HORIZON
     assert verdict in (tmp_path / "report.html").read_text()
     listed = cli("runs", "list", "--limit", 1).stdout.splitlines()
-    assert listed[0].endswith("closer than seasonal naive")
-    assert listed[1].endswith(f" {found.percent:.0f} %")
+    assert listed[0].endswith(" verdict")
+    assert listed[1].endswith(f" {-found.percent:.0f} % WORSE")
 
 
 def test_the_baseline_cannot_be_told_from_itself(tmp_path: Path) -> None:
