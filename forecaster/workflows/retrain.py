@@ -23,7 +23,8 @@ from forecaster.workflows.promote import changes_between
 from forecaster.workflows.run_context import COMMAND_LINE, RunContext
 from forecaster.workflows.train_steps import TrainingResult
 
-_REGISTERED = re.compile("models:/(?P<name>[^/@]+)(?:/[0-9]+|@(?P<alias>.+))")
+# a logged model, models:/m-…, has no name
+_REGISTERED = re.compile("models:/(?!m-[0-9a-f]{32}$)(?P<name>[^/@]+)(?:/[^/@]+|@(?P<alias>.+))?")
 _ALIAS = "champion"
 
 
@@ -100,7 +101,7 @@ class Retrained:
 
 def retrain(options: RetrainOptions, context: RunContext = COMMAND_LINE) -> Retrained:
     """Train again with the settings of a saved model, compare, and promote if asked for."""
-    name, alias = _registered_as(options)
+    name, alias = registered_as(options)
     reference, in_service = options.reference, None
     if options.promote:
         if name is None:
@@ -150,7 +151,7 @@ def retrain(options: RetrainOptions, context: RunContext = COMMAND_LINE) -> Retr
     return Retrained(reference, trained, found, promoted, reason, changes)
 
 
-def _registered_as(options: RetrainOptions) -> tuple[str | None, str]:
+def registered_as(options: RetrainOptions) -> tuple[str | None, str]:
     """The registered name and the alias of the version in service."""
     found = _REGISTERED.fullmatch(options.reference)
     name = options.register or (found["name"] if found else None)
@@ -204,6 +205,6 @@ def _decide(
     if in_service is None:
         return True, "no version was in service"
     if changes:
-        by_hand = "promote it by hand once they know (models promote)"
+        by_hand = "once they know, promote it with: models promote NAME VERSION --force"
         return False, f"the forecasts change for their readers ({'; '.join(changes)}); {by_hand}"
     return found is not None and found.better, reason

@@ -22,6 +22,7 @@ from forecaster.serving import registry
 from forecaster.tracking import store as place
 from forecaster.workflows.contest import contest
 from forecaster.workflows.promote import changes_between
+from forecaster.workflows.retrain import RetrainOptions, registered_as
 
 NAMES = ("the new model", "the present one")
 ROWS = pd.read_csv(SAMPLE)[["date", "temp_max", "wind"]]
@@ -143,6 +144,24 @@ def test_what_is_not_registered_cannot_be_promoted(nights: Path) -> None:
     done = json.loads(inside(*args, "--register", "first", "--json").stdout)
     assert (done["promoted"], done["reason"]) == (True, "no version was in service")
     assert registry.aliased("first", "champion") == 1
+
+
+@pytest.mark.parametrize(
+    ("reference", "name", "alias"),
+    [
+        ("models:/sales", "sales", "champion"),
+        ("models:/sales/3", "sales", "champion"),
+        ("models:/sales/latest", "sales", "champion"),
+        ("models:/sales@nightly", "sales", "nightly"),
+        ("models:/m-" + 8 * "0af1", None, "champion"),
+        ("runs:/0af1/model", None, "champion"),
+        ("latest", None, "champion"),
+    ],
+)
+def test_what_a_reference_is_registered_as(reference: str, name: str | None, alias: str) -> None:
+    assert registered_as(RetrainOptions(reference, Path("a.csv"))) == (name, alias)
+    asked = RetrainOptions(reference, Path("a.csv"), register="other", alias="best")
+    assert registered_as(asked) == ("other", "best")
 
 
 def test_held_out_and_saved_model_begin_with_the_earlier_held_out_weights(nights: Path) -> None:
