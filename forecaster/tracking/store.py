@@ -162,21 +162,28 @@ def make_experiment(mlflow: Any, name: str, artifacts: str | None) -> None:
     """Create an experiment unless it exists; other processes may do so at the same time."""
     from mlflow.exceptions import MlflowException
 
-    if mlflow.get_experiment_by_name(name) is None:
+    tags, experiment = _experiment_tags(), mlflow.get_experiment_by_name(name)
+    if experiment is None:
         try:
-            mlflow.create_experiment(name, artifacts, _experiment_tags())
+            mlflow.create_experiment(name, artifacts, tags)
         except MlflowException:
             if mlflow.get_experiment_by_name(name) is None:
                 raise
+        return
+    # of an experiment that an earlier version made: the columns of this one
+    view = f"mlflow.sharedViewState.{_VIEW}"
+    if experiment.tags.get(view, tags[view]) != tags[view]:
+        mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, view, tags[view])
 
 
 def _experiment_tags() -> dict[str, str]:
     """Tags for MLflow's UI: an experiment of trainings, whose table has columns of metrics."""
-    names = ("test/mse", "test/mae", "test/crps", "test/coverage/90", "train_seconds")
-    columns = ["attributes.`Dataset`", *(f"metrics.`{name}`" for name in names), "params.`model`"]
+    names = ("skill/percent", "test/mase", "test/crps", "test/coverage/90")
+    columns = [*(f"metrics.`{name}`" for name in names), "attributes.`Dataset`", "params.`model`"]
+    view = {"selectedColumns": columns, "columnOrder": columns}
     return {
         "mlflow.experimentKind": "custom_model_development",
-        f"mlflow.sharedViewState.{_VIEW}": json.dumps({"selectedColumns": columns}),
+        f"mlflow.sharedViewState.{_VIEW}": json.dumps(view),
     }
 
 

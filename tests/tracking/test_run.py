@@ -1,5 +1,6 @@
 """Runs in a store of their own."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,23 @@ def test_a_run_goes_on(store: None) -> None:
     with tracking.open_run("e", "a", first.run_id) as again:
         assert again.run_id == first.run_id
     assert runs.get_run(first.run_id)["status"] == "FINISHED"
+
+
+def test_the_table_of_runs_opens_on_skill_and_scores_whoever_made_the_experiment() -> None:
+    """The columns of an experiment that an earlier version made are renewed."""
+    mlflow, view = place.connect(), "mlflow.sharedViewState.metrics"
+    wanted = ["skill/percent", "test/mase", "test/crps", "test/coverage/90"]
+
+    def columns(name: str) -> list[str]:
+        return json.loads(mlflow.get_experiment_by_name(name).tags[view])["selectedColumns"]
+
+    place.make_experiment(mlflow, "columns", None)
+    first = columns("columns")
+    assert first[:4] == [f"metrics.`{name}`" for name in wanted]
+    experiment = mlflow.get_experiment_by_name("columns").experiment_id
+    mlflow.MlflowClient().set_experiment_tag(experiment, view, '{"selectedColumns": []}')
+    place.make_experiment(mlflow, "columns", None)
+    assert columns("columns") == first
+    mlflow.create_experiment("of another program")
+    place.make_experiment(mlflow, "of another program", None)
+    assert view not in mlflow.get_experiment_by_name("of another program").tags
