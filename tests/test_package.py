@@ -26,6 +26,8 @@ HEAVY = {"torch", "lightning", "mlflow", "gluonts", "matplotlib", "scipy"}
 TABLES = {"numpy", "pandas", "pydantic", "yaml"}
 SHAPE = ["--horizon", "14", "--lookback", "56"]
 BRIEF = {"max_steps": 3, "score_windows": 0, "point_windows": 4, "validation_windows": 8}
+# for what only some ask for
+EXTRAS = ("tune", "excel", "locales", "exchanges", "lightgbm")
 # declared for what others load by themselves: GluonTS's estimators
 FOR_OTHERS = {"pytorch-lightning"}
 
@@ -266,16 +268,16 @@ def imported() -> set[str]:
 
 def test_imports_are_those_that_the_metadata_declares(installed: Installed) -> None:
     declared = requirements(installed.wheel)
-    assert set(declared) == {"", "tune", "excel", "locales", "exchanges", "spark", "docs", "test"}
+    assert set(declared) == {"", *EXTRAS, "spark", "docs", "test"}
     known = importlib.metadata.packages_distributions()
     # imported where a user asks for one, and named in the message when it is missing
     providers = {name: set(map(plain, known[name])) for name in imported() - {"xarray"}}
-    extras = set().union(*(declared[name] for name in ("tune", "excel", "locales", "exchanges")))
+    extras = set().union(*(declared[name] for name in EXTRAS))
     needed = {name: given & (declared[""] | extras) for name, given in providers.items()}
     assert not [name for name, given in needed.items() if not given]
     assert declared[""] - set().union(*needed.values()) == FOR_OTHERS
     asked_for = {name for name, given in needed.items() if given <= extras}
-    assert asked_for == {"optuna", "babel", "exchange_calendars", "python_calamine"}
+    assert asked_for == {"optuna", "babel", "exchange_calendars", "python_calamine", "lightgbm"}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The roles of a table's columns, as keyword arguments."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
 
 from pydantic import ValidationError
@@ -31,9 +32,10 @@ class Roles(TypedDict, total=False):
     what is read: ``skip`` them, or forecast them by a ``fallback``; ``missing_column``: whether a
     column of the model that a table lacks is ``masked``; ``align``: whether all series end at one
     time; ``known``, ``past``, ``static``: the columns of covariates that are known ahead, of the
-    history alone, or the same in all rows of a series; ``calendar``: groups of features of the
-    calendar, such as ``auto``; ``holidays``: countries, or parts of them, such as ``US-CA``;
-    ``prior_column``: a forecast of one's own for each value column.
+    history alone, or the same in all rows of a series; ``static_file``: the path of a file of the
+    latter, a row an item; ``calendar``: groups of features of the calendar, such as ``auto``;
+    ``holidays``: countries, or parts of them, such as ``US-CA``; ``prior_column``: a forecast of
+    one's own for each value column; ``categorical``: covariates whose numbers are codes.
     """
 
     header: bool | None
@@ -61,9 +63,11 @@ class Roles(TypedDict, total=False):
     known: str | Sequence[str] | None
     past: str | Sequence[str] | None
     static: str | Sequence[str] | None
+    static_file: str | Path | None
     calendar: str | Sequence[str] | None
     holidays: str | Sequence[str] | None
     prior_column: str | Sequence[str] | None
+    categorical: str | Sequence[str] | None
 
 
 def read_roles(roles: Roles, function: str) -> dict[str, Any]:

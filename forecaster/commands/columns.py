@@ -7,6 +7,12 @@ import click
 from forecaster.commands.options import names, options_of
 from forecaster.config.choices import Aggregate, MissingColumn, OnDead, OnShort, TableLayout
 
+static_file_option = click.option(
+    "--static-file",
+    type=click.Path(),
+    metavar="FILE",
+    help="Such covariates in a file of their own: the item first, a row an item.",
+)
 # by their name in ``Columns``
 _OPTIONS = {
     "header": click.option(
@@ -132,6 +138,7 @@ _OPTIONS |= {
         callback=names,
         help="Covariates that are the same in all rows of a series, such as its region.",
     ),
+    "static_file": static_file_option,
     "calendar": click.option(
         "--calendar",
         metavar="GROUP[,GROUP…]",
@@ -148,6 +155,12 @@ _OPTIONS |= {
         metavar="COL[,COL…]",
         callback=names,
         help="A forecast of your own for each value column, of past rows and of those to forecast.",
+    ),
+    "categorical": click.option(
+        "--categorical",
+        metavar="COL[,COL…]",
+        callback=names,
+        help="Those of the covariates whose numbers are codes, such as a store's.",
     ),
 }
 COLUMNS = tuple(_OPTIONS)

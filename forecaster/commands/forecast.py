@@ -214,7 +214,10 @@ def evaluate(
         raise click.UsageError(
             "the options about columns and times are for a file: give --csv, too"
         )
+    import pandas as pd
+
     from forecaster.evaluation.score import Scoring
+    from forecaster.reporting.run_section import EFFECTS, effect_rows
     from forecaster.reporting.summary import metric_rows, of_split
     from forecaster.workflows import evaluate as evaluating
 
@@ -249,6 +252,7 @@ def evaluate(
                 "verdict": result.verdict.text,
                 "skill": asdict(result.verdict.skill),
                 "by_series": result.by_series,
+                "effects": result.effects,
             }
         )
         return
@@ -260,4 +264,7 @@ def evaluate(
     click.echo(f"{result.about}; season {result.season}\n{result.verdict.text}")
     if result.by_series is not None:
         click.echo(result.by_series)
+    if result.effects:
+        rows = effect_rows(pd.DataFrame(result.effects))
+        print_table(EFFECTS, [[row.name, *row.cells] for row in rows])
     click.echo(f"run    {result.run_id}")

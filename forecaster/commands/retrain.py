@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from forecaster.commands.columns import static_file_option
 from forecaster.commands.options import (
     accelerator_option,
     json_option,
@@ -35,6 +36,7 @@ _KEPT = 3  # the exit status of a training whose model does not go into service
 )
 @click.option("--alias", help="The alias of the version in service (default: the reference's).")
 @steps_options
+@static_file_option
 @settings_option
 @click.option("--seed", type=int, help="Seed of all random numbers (default: as before).")
 @accelerator_option

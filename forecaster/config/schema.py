@@ -8,7 +8,16 @@ from pydantic import AfterValidator, Field
 
 from forecaster.config.choices import Aggregate, MissingColumn, OnDead, OnShort, TableLayout
 from forecaster.config.parts import ForecasterPart
-from forecaster.config.sections import Codes, Fraction, Joined, Names, Positive, Section, nearest
+from forecaster.config.sections import (
+    Codes,
+    FilePath,
+    Fraction,
+    Joined,
+    Names,
+    Positive,
+    Section,
+    nearest,
+)
 from forecaster.errors import UserError
 
 Window = Annotated[int, Field(gt=0, le=100_000)]  # in steps
@@ -28,9 +37,10 @@ class Columns(Section):
     ``decimal``, ``thousands``: the marks in numbers (None: those that the numbers prove);
     ``missing``: further texts or numbers that stand for a missing value. ``known``, ``past``,
     ``static``: columns of covariates: known ahead, of the history alone, the same in all rows of a
-    series; ``calendar``: groups of calendar features, ``auto`` for those of the interval (None:
-    none); ``holidays``: countries, or parts of them, whose holidays are known; ``prior_column``: a
-    forecast of one's own for each value column, from which a model starts.
+    series; ``static_file``: a file of the latter, a row an item; ``calendar``: groups of calendar
+    features, ``auto`` for those of the interval (None: none); ``holidays``: countries, or parts of
+    them, whose holidays are known; ``prior_column``: a forecast of one's own for each value column,
+    from which a model starts; ``categorical``: covariates whose numbers are codes, not amounts.
     """
 
     header: bool = True
@@ -58,9 +68,11 @@ class Columns(Section):
     known: Names | None = None
     past: Names | None = None
     static: Names | None = None
+    static_file: FilePath | None = None
     calendar: Joined | None = None
     holidays: Names | None = None
     prior_column: Names | None = None
+    categorical: Names | None = None
 
     @property
     def leaves_out_short(self) -> bool:

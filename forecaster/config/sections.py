@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -28,6 +29,10 @@ def _join(value: object) -> object:
 Joined = Annotated[str, BeforeValidator(_join)]
 # names of columns, also as one text with commas
 Names = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_split)]
+
+
+# the path of a file, as text
+FilePath = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, Path) else v)]
 
 
 def _texts(value: object) -> object:

@@ -4,16 +4,18 @@ Known ones are known of the future, too; past ones of the history alone; static 
 all rows of a series. A column holds numbers, or texts, which are categories.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
 from forecaster.config.sections import nearest
-from forecaster.data.cells import Text
+from forecaster.data.cells import Column, Text
 from forecaster.data.layout.codes import coded, is_words
 from forecaster.data.layout.words import listed, option
 from forecaster.data.missing import Codes
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from forecaster.data.grid import SeriesRows
 
 KINDS = ("known", "past", "static")
+_FLAGS = {"true": "1", "false": "0", "1": "1", "0": "0"}
+_SPELT = pa.array(["true", "false", "True", "False", "TRUE", "FALSE"])
 # the options that name covariates
 _KIND_OF = {"known": "known", "prior-column": "known", "past": "past", "static": "static"}
 
@@ -116,8 +120,12 @@ def read_covariates(raw: RawTable, columns: Columns) -> Read:
             f"--aggregate {columns.aggregate} puts rows together, and says nothing of covariates "
             f"({listed(kinds)}); put the rows of the file together first, or leave them out"
         )
-    texts = {name for name in kinds if is_words(raw.columns[name])}
-    values = np.empty((len(raw.places), len(kinds)))
+    missing, values = Codes(columns.missing or ()), np.empty((len(raw.places), len(kinds)))
+    changed = {name: _flags(raw.columns[name], missing) for name in kinds}
+    changed |= _codes(raw, kinds, columns)
+    raw = replace(raw, columns={**raw.columns, **changed})
+    named = columns.categorical or ()
+    texts = {name for name in kinds if name in named or is_words(raw.columns[name])}
     found = {kind: list[Covariate]() for kind in KINDS}
     decisions: list[str] = []
     quantities = [name for name in kinds if name not in texts]
@@ -125,7 +133,7 @@ def read_covariates(raw: RawTable, columns: Columns) -> Read:
     decisions += read.decisions
     for place, (name, kind) in enumerate(kinds.items()):
         if name in texts:
-            levels, values[:, place] = _categories(raw, name, columns)
+            levels, values[:, place] = _categories(raw, name, missing)
             found[kind].append(Covariate(name, levels))
         else:
             values[:, place] = read.values[:, quantities.index(name)]
@@ -134,13 +142,47 @@ def read_covariates(raw: RawTable, columns: Columns) -> Read:
     return Read(Covariates(known, past, static), values, tuple(decisions))
 
 
+def _flags(column: Column, missing: Codes) -> Column:
+    """A column of true and false, in any case, and of 0 and 1: as 0 and 1; others as they are."""
+    if not isinstance(column, Text) or not pc.any(pc.is_in(column.arrow, _SPELT)).as_py():
+        return column
+    cells = coded(column)
+    texts = [value.strip().lower() for value in cells.values]
+    if not {text for text in texts if text not in missing.folded} <= _FLAGS.keys():
+        return column
+    found = pa.array([_FLAGS.get(text, "") for text in texts]).take(pa.array(cells.codes))
+    return Text(pa.chunked_array([found]))
+
+
+def check_categorical(columns: Columns, names: Collection[str]) -> None:
+    """Raise UserError for codes that are no covariate of these names."""
+    for name in columns.categorical or ():
+        if name not in names:
+            near = nearest(name, list(names))
+            raise UserError(
+                f"--categorical {name}: no covariate is called so{near}; there are "
+                f"{listed(names) or 'none'}"
+            )
+
+
+def _codes(raw: RawTable, kinds: Collection[str], columns: Columns) -> dict[str, Column]:
+    """The columns that are named as categories, as texts."""
+    check_categorical(columns, kinds)
+    found: dict[str, Column] = {}
+    for name in columns.categorical or ():
+        cells = coded(raw.columns[name])
+        values = pa.array(list(cells.values), pa.string())
+        found[name] = Text(pa.chunked_array([values.take(pa.array(cells.codes))]))
+    return found
+
+
 def _categories(
-    raw: RawTable, name: str, columns: Columns
+    raw: RawTable, name: str, missing: Codes
 ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     """The texts of a column, sorted, and the place of each row's among them, nan where missing."""
     column = raw.columns[name]
     assert isinstance(column, Text)
-    missing, cells = Codes(columns.missing or ()), coded(column)
+    cells = coded(column)
     texts = [value.strip() for value in cells.values]
     kept = [text for text in texts if text.lower() not in missing.folded]
     levels = tuple(sorted(set(kept)))

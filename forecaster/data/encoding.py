@@ -17,6 +17,7 @@ from forecaster.data.calendar_covariates import CalendarCovariates
 from forecaster.data.covariates import KINDS, Covariate
 from forecaster.data.layout.words import listed
 from forecaster.data.splits import Scaling
+from forecaster.data.static_file import StaticValues
 from forecaster.data.tables import Series, Table, longer
 from forecaster.errors import UserError
 
@@ -125,7 +126,8 @@ class ColumnCode:
 class Encoding:
     """The codes of the columns of each kind, and what the calendar tells, which is known, too.
 
-    ``own``: the columns of one's own forecast, one for each value column.
+    ``own``: the columns of one's own forecast, one for each value column. ``given``: the static
+    values of the training's items from a file of their own, whose columns are the last static ones.
     """
 
     known: tuple[ColumnCode, ...] = ()
@@ -133,6 +135,7 @@ class Encoding:
     static: tuple[ColumnCode, ...] = ()
     calendar: CalendarCovariates = NO_CALENDAR
     own: tuple[str, ...] = ()
+    given: StaticValues | None = None
 
     def __bool__(self) -> bool:
         return bool(self.sizes)
@@ -178,13 +181,19 @@ class Encoding:
             )
             for kind, values in zip(KINDS, (known, past, static), strict=True)
         }
-        return cls(**codes, calendar=CalendarCovariates.of(asked, table.interval), own=own)
+        calendar, given = CalendarCovariates.of(asked, table.interval), table.given
+        if given is not None:
+            given = given.kept([str(series.item_id) for series in table.series])
+        return cls(**codes, calendar=calendar, own=own, given=given)
 
     def check_columns(self, columns: Columns) -> None:
         """Raise ValueError unless these are the columns of a configuration."""
+        if (self.given is None) != (columns.static_file is None):
+            raise ValueError("the static values are not as in the configuration")
         for kind in KINDS:
             named = tuple(code.name for code in getattr(self, kind))
-            if named != tuple(getattr(columns, kind) or ()):
+            beside = () if self.given is None or kind != "static" else self.given.names
+            if named != (*(getattr(columns, kind) or ()), *beside):
                 raise ValueError(f"other {kind} columns than those of the configuration")
         if self.calendar.regions != (columns.holidays or ()):
             raise ValueError("other holidays than those of the configuration")
@@ -240,7 +249,8 @@ class Encoding:
     def to_json(self) -> dict[str, Any]:
         """The content of ``covariates.json``."""
         codes = {kind: [asdict(code) for code in getattr(self, kind)] for kind in KINDS}
-        return codes | asdict(self.calendar) | {"own": self.own}
+        given = {} if self.given is None else {"given": self.given.to_json()}
+        return codes | asdict(self.calendar) | {"own": self.own} | given
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Encoding":
@@ -248,7 +258,9 @@ class Encoding:
         codes = {kind: tuple(_code_of(each, kind) for each in content[kind]) for kind in KINDS}
         names = ("groups", "regions", "holidays")
         calendar = CalendarCovariates(*(tuple(map(str, content[name])) for name in names))
-        return cls(**codes, calendar=calendar, own=tuple(map(str, content.get("own", ()))))
+        own, given = tuple(map(str, content.get("own", ()))), content.get("given")
+        static = None if given is None else StaticValues.from_json(given)
+        return cls(**codes, calendar=calendar, own=own, given=static)
 
 
 def _code_of(content: Mapping[str, Any], kind: str) -> ColumnCode:
@@ -312,5 +324,5 @@ def _counts(table: Table, kind: str, place: int, column: Covariate, new: set[str
 
 def asked_for(columns: Columns) -> bool:
     """Whether a configuration names any covariates."""
-    named = any(getattr(columns, kind) for kind in (*KINDS, "prior_column"))
+    named = any(getattr(columns, kind) for kind in (*KINDS, "static_file", "prior_column"))
     return named or bool(columns.holidays) or columns.calendar not in {None, "none"}

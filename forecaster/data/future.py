@@ -9,16 +9,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
+from forecaster.data.cells import Text
 from forecaster.data.covariates import Covariate, Read, read_covariates
 from forecaster.data.digits import shortest
 from forecaster.data.layout.header import with_names
 from forecaster.data.layout.time_columns import find_time
 from forecaster.data.layout.words import listed
 from forecaster.data.reading import RawTable, read_file
-from forecaster.data.tables import Series, Table, groups_of
+from forecaster.data.series_names import groups_of
+from forecaster.data.tables import Series, Table
 from forecaster.data.times.find_parts import find_parts
 from forecaster.data.timestamps import parse_stamps
 from forecaster.errors import UserError
+from forecaster.io.output_tables import plain_name, spreadsheet_safe
 
 _NAMES_SERIES = "names the series"
 _MOST_AHEAD = 100_000  # rows of the future of a series
@@ -38,11 +41,15 @@ def with_future(table: Table, source: str | Path | RawTable, columns: Columns) -
             f"--future {name}: the model has no covariates that are known ahead; leave it out, "
             "or train with --known"
         )
-    columns = columns.model_copy(update={"past": None, "static": None, "target": None})
+    names = {each.name for each in table.covariates.known}
+    codes = tuple(name for name in columns.categorical or () if name in names) or None
+    alone = {"past": None, "static": None, "target": None, "categorical": codes}
+    columns = columns.model_copy(update=alone)
     raw = source if isinstance(source, RawTable) else read_file(source, columns.header)
     raw = with_names(raw, columns)
     raw, time = _with_time(raw, table, columns)
     keys = [name for name, role in table.report.roles.items() if role.role == _NAMES_SERIES]
+    raw = _with_plain_names(raw, table, keys)
     lacking = [
         n for n in (*keys, *(each.name for each in table.covariates.known)) if n not in raw.columns
     ]
@@ -73,6 +80,17 @@ class _Rows:
 
     times: pd.DatetimeIndex
     known: NDArray[np.float64]
+
+
+def _with_plain_names(raw: RawTable, table: Table, keys: Sequence[str]) -> RawTable:
+    """The cells with names as the table has them; a template makes them safe for spreadsheets."""
+    known = {part for s in table.series for part in ({s.item_id, *str(s.item_id).split("/")})}
+    columns = dict(raw.columns)
+    for key in keys:
+        column = raw.columns.get(key)
+        if isinstance(column, Text):
+            columns[key] = Text.of(cell if cell in known else plain_name(cell) for cell in column)
+    return replace(raw, columns=columns)
 
 
 def _with_time(raw: RawTable, table: Table, columns: Columns) -> tuple[RawTable, str]:
@@ -208,7 +226,9 @@ def template(table: Table, horizon: int) -> pd.DataFrame:
         grid = table.interval.stamps(series.first, rows + horizon)[rows:]
         time = str(table.report.facts["time column"])
         cells = {"timestamp" if "," in time else time: table.clock.write(grid)}
-        cells |= {key: [part] * horizon for key, part in _key_cells(table, series, keys)}
+        cells |= {
+            key: [spreadsheet_safe(part)] * horizon for key, part in _key_cells(table, series, keys)
+        }
         ahead = np.full((horizon, series.known.shape[1]), np.nan)
         given = series.known[rows : rows + horizon]
         ahead[: len(given)] = given

@@ -1,6 +1,6 @@
 """Covariates that seem to hold what is to be forecast."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,10 @@ _FEWEST = 20  # rows
 _MOST_ROWS = 20_000
 
 
-def suspected_leaks(table: Table, horizon: int) -> list[str]:
+def suspected_leaks(table: Table, horizon: int, own: Collection[str] = ()) -> list[str]:
     """Decisions about known columns of numbers that repeat a value column, now or up to ``horizon``
-    steps away. What repeats it some steps before is not known that far ahead.
+    steps away. What repeats it some steps before is not known that far ahead. ``own``: those that
+    are a forecast of one's own.
     """
     found = []
     for place, column in enumerate(table.covariates.known):
@@ -27,10 +28,13 @@ def suspected_leaks(table: Table, horizon: int) -> list[str]:
             ]
             step = next(_repeated(pairs, horizon), None)
             if step is not None:
+                role, remedy = "known", "leave it out, or give it with --past"
+                if column.name in own:
+                    role, remedy = "prior-column", "leave it out, or give forecasts made before"
                 found.append(
-                    f"column '{column.name}' (--known) {_words(name, step)}: if it is made from "
-                    "those values, it is not known ahead, and all errors flatter the model; leave "
-                    "it out, or give it with --past"
+                    f"column '{column.name}' (--{role}) {_words(name, step)}: if it is made from "
+                    "those values, it is not known ahead, and all errors flatter the model; "
+                    f"{remedy}"
                 )
                 break
     return found

@@ -121,11 +121,11 @@ def load_table(config: DataConfig, report: IntakeReport | None = None) -> Table:
             "configuration)"
         )
     if config.dataset is not None:
-        if covariates := covariate_columns(config.columns):
+        named = [*dict.fromkeys(covariate_columns(config.columns).values())]
+        if named := named + ["static-file"] * (config.static_file is not None):
             raise UserError(
                 f"--dataset {config.dataset}: all columns of a benchmark are values; leave out "
-                f"{', '.join(f'--{kind}' for kind in dict.fromkeys(covariates.values()))}, or give "
-                "the file with --csv"
+                f"{', '.join(f'--{kind}' for kind in named)}, or give the file with --csv"
             )
         return read_dataset(config.dataset)
     assert config.csv is not None

@@ -4,7 +4,7 @@ All facts and decisions about the data go into one report; none is silent.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
-from forecaster.data.cells import Column, Text
 from forecaster.data.clock import Clock, working_times
 from forecaster.data.covariates import (
     Covariates,
+    check_categorical,
     check_columns,
     covariate_columns,
     read_covariates,
@@ -37,10 +37,15 @@ from forecaster.data.report import IntakeReport
 from forecaster.data.resampling import in_steps, said_together
 from forecaster.data.roles import find_layout
 from forecaster.data.rows import RowFormat, row_format
+from forecaster.data.series_names import groups_of
 from forecaster.data.start import until_forecasts
+from forecaster.data.static_file import StaticValues, left_out, read_static, with_static
 from forecaster.data.times.find_parts import find_parts
 from forecaster.data.timestamps import parse_stamps
 from forecaster.errors import UserError
+
+# the names of GluonTS' fields, before the kind of their values
+_FIELDS = {"known": "feat_dynamic", "past": "past_feat_dynamic", "static": "feat_static"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ class Table:
 
     ``date_style``: how the file writes its dates, as ``--date-format`` takes it. ``absent``:
     columns that a model knows and the file lacks, all of whose values are missing. ``covariates``:
-    the columns of the series' covariates.
+    the columns of the series' covariates; ``given``: the static ones of a file of their own.
     """
 
     path: str
@@ -107,18 +112,42 @@ class Table:
     date_style: str | None = None
     absent: tuple[str, ...] = ()
     covariates: Covariates = field(default_factory=Covariates)
+    given: StaticValues | None = None
 
     def __len__(self) -> int:
         return len(self.series)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """GluonTS entries: ``item_id``, ``start`` (period), ``target`` (K, n) float64 with nan."""
+        """GluonTS entries: ``item_id``, ``start`` (period), ``target`` (K, n) float64 with nan.
+
+        Covariates under GluonTS' names: ``feat_dynamic_real``, ``feat_dynamic_cat`` (…, n and rows
+        of the future), ``past_feat_dynamic_real``, ``past_feat_dynamic_cat`` (…, n),
+        ``feat_static_real``, ``feat_static_cat``. A missing category is one more than there are.
+        """
         for series in self.series:
             yield {
                 "item_id": series.item_id or "",
                 "start": self.start(series),
                 "target": series.values.T,
+                **self._features(series),
             }
+
+    def _features(self, series: Series) -> dict[str, NDArray[Any]]:
+        """The covariates of an entry, of the kinds that there are."""
+        found: dict[str, NDArray[Any]] = {}
+        for kind, field_name in _FIELDS.items():
+            columns, values = getattr(self.covariates, kind), getattr(series, kind).T
+            for real in (True, False):
+                places = [i for i, each in enumerate(columns) if (each.levels is None) == real]
+                if not places:
+                    continue
+                part = values[places]
+                if not real:
+                    unknown = [len(columns[place].levels) for place in places]
+                    most = np.array(unknown, np.float64).reshape(-1, *[1] * (part.ndim - 1))
+                    part = np.where(np.isnan(part), most, part).astype(np.int64)
+                found[f"{field_name}_{'real' if real else 'cat'}"] = part
+        return found
 
     def start(self, series: Series) -> pd.Period:
         """The period of a series' first value."""
@@ -191,7 +220,7 @@ def read_table(
     times, clock, step = in_steps(times, clock, columns, report)
     report.facts |= {"time format": stamps.style, "clock": clock_note}
     found = numbers(raw, layout.targets, columns)
-    covariates = read_covariates(raw, columns)
+    covariates = read_covariates(raw, _without_others(columns, kinds))
     report.decisions += [*found.decisions, *covariates.decisions]
     if any(style.decimal == "," for style in found.styles.values()):
         report.facts["format"] += ", decimal comma"
@@ -237,6 +266,11 @@ def read_table(
         covariates=covariates.columns,
     )
     _check_labels(table)
+    if columns.static_file is not None:
+        given = read_static(columns.static_file, columns)
+        check_categorical(columns, (*kinds, *given.names))
+        table = with_static(table, given)
+        report.decisions += left_out(table, given)
     if not by_row:
         table = until_forecasts(table, columns, start, on_its_side=bool(turned_by))
     _describe(raw, table, found.values, report, columns.on_dead == "error")
@@ -255,6 +289,14 @@ def _series(
     values, known, past, _ = np.split(grid, cuts, axis=1)
     static = static_values(raw, rows, columns.static, rows.values[:, cuts[-1] :])
     return Series(rows.item, rows.times[0], values, known, past, static)
+
+
+def _without_others(columns: Columns, kinds: Collection[str]) -> Columns:
+    """The roles without codes of a file of static values, which is read later."""
+    if columns.static_file is None or columns.categorical is None:
+        return columns
+    here = tuple(name for name in columns.categorical if name in kinds)
+    return columns.model_copy(update={"categorical": here or None})
 
 
 def _rows_of(
@@ -291,44 +333,6 @@ def _equally_spaced(times: pd.DatetimeIndex, report: IntakeReport) -> pd.Datetim
         )
     first = times[-1] - pd.Timedelta(usual * (len(times) - 1), unit="ns")
     return pd.date_range(first, periods=len(times), freq=pd.Timedelta(usual, unit="ns"))
-
-
-def groups_of(raw: RawTable, items: Sequence[str]) -> tuple[NDArray[np.int64], list[str | None]]:
-    """The number of each row's series, and the series' names in the order of the file.
-
-    ``items``: the columns that name the series, none in a wide file.
-    """
-    if not items:
-        return np.zeros(len(raw.places), np.int64), [None]
-    texts = [_as_text(raw.columns[column]) for column in items]
-    groups = np.zeros(len(raw.places), np.int64)
-    for text in texts:
-        distinct, _, rows = text.distinct()
-        groups, _ = pd.factorize(groups * len(distinct) + rows)
-    first = np.flatnonzero(np.diff(np.maximum.accumulate(groups), prepend=-1))
-    names = ["/".join(part for text in texts if (part := text[row])) for row in first]
-    if "" in names:
-        place = raw.where(int(first[names.index("")]), items[0])
-        raise UserError(f"{place}: the item has no name; fill it in or remove the row")
-    if len(set(names)) < len(names):
-        twice = next(name for name, count in Counter(names).items() if count > 1)
-        raise UserError(f"{raw.path}: two series would both be called '{twice}'; rename an item")
-    return groups.astype(np.int64), [*names]
-
-
-def _as_text(column: Column) -> Text:
-    """The names in an item column, whole numbers with all of their digits."""
-    if isinstance(column, Text):
-        return column
-    if isinstance(column, np.ndarray):
-        return Text.of(map(_number_name, column))
-    return Text.of(str(value) for value in column)
-
-
-def _number_name(value: float) -> str:
-    if not np.isfinite(value):
-        return ""
-    return str(int(value)) if value == int(value) else repr(float(value))
 
 
 def _is_newest_first(times: pd.DatetimeIndex, rows: list[NDArray[np.int64]]) -> bool:

@@ -6,7 +6,7 @@ is one with missing values before it. What is missing of a history is put in (``
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,17 @@ class Batch:
             None if self.seen is None else self.seen.to(device, dtype),
             None if self.covariates is None else self.covariates.to(device, dtype),
         )
+
+    def part(self, rows: slice) -> "Batch":
+        """Some of the windows."""
+        values: dict[str, Any] = {
+            name: value[rows] for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        given = self.covariates
+        if given is not None:
+            kept = BatchCovariates(*(each[rows] for each in vars(given).values()))
+            values["covariates"] = kept
+        return replace(self, **values)
 
     def __len__(self) -> int:
         return len(self.past)

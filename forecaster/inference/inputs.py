@@ -12,6 +12,7 @@ from forecaster.data.future import with_future
 from forecaster.data.reading import RawTable
 from forecaster.data.report import IntakeReport
 from forecaster.data.short import without_short
+from forecaster.data.static_file import left_out, read_static, with_static
 from forecaster.data.tables import Table, read_table
 from forecaster.data.times.formats import is_own
 from forecaster.errors import UserError
@@ -22,15 +23,22 @@ def columns_of(saved: SavedModel, roles: Mapping[str, Any]) -> Columns:
     """Column roles of a file to forecast from: the training file's, overridden by ``roles``.
 
     Values of None do not override. The training file's interval is not imposed: it is compared
-    later; nor is its order of day and month, which is taken where a file leaves that open.
+    later; nor is its order of day and month, which is taken where a file leaves that open; nor its
+    file of static values, which the model has kept.
     """
     columns = saved.config.data.columns
-    for name in ("known", "past", "static", "calendar", "holidays", "prior_column"):
+    given = ("known", "past", "static", "calendar", "holidays", "prior_column", "categorical")
+    for name in given:
         if roles.get(name) not in (None, getattr(columns, name)):
             raise UserError(
                 f"--{name.replace('_', '-')}: the covariates are those that the model was trained "
                 "with; leave it out"
             )
+    if roles.get("static_file") is not None and columns.static_file is None:
+        raise UserError(
+            "--static-file: the model was trained without one, so that it knows no such columns; "
+            "leave it out"
+        )
     kept = columns.date_format
     kept = kept if kept is not None and is_own(kept) else None
     # a step whose rows are put together, or are counted in, is part of how a file is read
@@ -38,7 +46,13 @@ def columns_of(saved: SavedModel, roles: Mapping[str, Any]) -> Columns:
     step = columns.resample or (columns.freq if counted else None)
     overrides = {name: value for name, value in roles.items() if value is not None}
     return columns.model_copy(
-        update={"freq": None, "resample": step, "date_format": kept, **overrides}
+        update={
+            "freq": None,
+            "resample": step,
+            "date_format": kept,
+            "static_file": None,
+            **overrides,
+        }
     )
 
 
@@ -59,12 +73,24 @@ def read_input(
         raise UserError("--start and --align both say where forecasts begin; leave one of them out")
     columns = columns_of(saved, roles)
     usual, wanted = saved.schema.date_style, saved.schema.names
-    table = read_table(source, columns, IntakeReport(), usual=usual, wanted=wanted, start=start)
+    alone = columns.model_copy(update={"static_file": None})
+    table = read_table(source, alone, IntakeReport(), usual=usual, wanted=wanted, start=start)
+    table = _with_static(saved, table, columns)
     if future is not None:
         table = with_future(table, future, columns)
     if columns.missing_column == "masked":
         table = _with_absent(table, wanted)
     return without_short(table, fewest_rows(saved)) if columns.on_short == "drop" else table
+
+
+def _with_static(saved: SavedModel, table: Table, columns: Columns) -> Table:
+    """The table with the static values that the model has kept, or with those of a newer file."""
+    kept = None if saved.encoding is None else saved.encoding.given
+    if kept is None or columns.static_file is None:
+        return table if kept is None else with_static(table, kept)
+    newer = read_static(columns.static_file, columns)
+    table.report.decisions.extend(left_out(table, newer))
+    return with_static(table, kept.replaced_by(newer))
 
 
 def _with_absent(table: Table, names: Sequence[str]) -> Table:

@@ -40,6 +40,12 @@ def spreadsheet_safe(name: str) -> str:
     return f"'{name}" if _FORMULA.match(name) and not _NUMBER.fullmatch(name) else name
 
 
+def plain_name(name: str) -> str:
+    """The inverse of ``spreadsheet_safe``."""
+    plain = name.removeprefix("'")
+    return plain if spreadsheet_safe(plain) == name else name
+
+
 def csv_text(frame: pd.DataFrame, header: bool = True) -> str:
     """A table as CSV, its names made safe for spreadsheets."""
     names = [name for name in _NAMES if name in frame]

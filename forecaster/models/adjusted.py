@@ -61,7 +61,9 @@ class Adjustment(nn.Module):
 def uses_covariates(model: nn.Module) -> bool:
     """Whether a model, or a part of it, reads the covariates of a batch."""
     return any(
-        isinstance(part, _READERS) or (isinstance(part, Adjustment) and part.active)
+        isinstance(part, _READERS)
+        or (isinstance(part, Adjustment) and part.active)
+        or getattr(part, "reads_covariates", False)
         for part in model.modules()
     )
 

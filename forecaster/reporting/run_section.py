@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import pandas as pd
+
 from forecaster.reporting.charts import curves, histogram, reliability
 from forecaster.reporting.numbers import figure
 from forecaster.reporting.recorded import dataset_of, fans
@@ -27,6 +29,7 @@ _ORDER = (
     "width",
     "interval",
 )
+EFFECTS = ("covariate", "change", "column", "effect", "of the mean")
 LAST = ("windows", "probabilistic_windows")
 
 
@@ -60,6 +63,7 @@ class RunSection:
     leads: list[Chart]
     calibration: list[Chart]
     coverage: list[Row]
+    effects: list[Row]
     data: list[tuple[str, str]]
     lineage: list[tuple[str, str]]
     configuration: str
@@ -85,6 +89,7 @@ def section(key: str, name: str, record: Record) -> RunSection:
         _leads(record),
         _calibration(record),
         _coverage_rows(record),
+        effect_rows(record.table("evaluation/effects.csv")),
         _data(record),
         _lineage(record),
         record.configuration,
@@ -190,6 +195,22 @@ def _coverage_rows(record: Record) -> list[Row]:
             [f"{100 * share:.1f} %", figure(record.scores.get(f"{record.prefix}/width/{percent}"))],
         )
         for percent, share in coverages(record).items()
+    ]
+
+
+def effect_rows(effects: pd.DataFrame) -> list[Row]:
+    """The rows of ``EFFECTS``: what each covariate does to the forecast."""
+    return [
+        Row(
+            str(each["covariate"]),
+            [
+                str(each["change"]),
+                str(each["column"]),
+                f"{each['effect']:+.4g}",
+                "" if pd.isna(each["percent"]) else f"{each['percent']:+.1f} %",
+            ],
+        )
+        for each in effects.to_dict("records")
     ]
 
 

@@ -29,7 +29,8 @@ class Params(Columns):
 
     What is not given about the table's columns is as in the training.
 
-    The number of samples is bounded, so that one request cannot exhaust the server's memory.
+    The number of samples is bounded, so that one request cannot exhaust the server's memory, and no
+    file of the server's is read.
     """
 
     mode: Mode | None = None
@@ -56,6 +57,10 @@ def read_params(given: Mapping[str, Any]) -> Params:
         for name, value in given.items()
         if name not in Columns.model_fields or not (value is None or _is_empty(value))
     }
+    if known.get("static_file") is not None:
+        raise UserError(
+            "params: 'static_file': a server reads no file that a request names; leave it out"
+        )
     try:
         return Params.model_validate(known)
     except ValidationError as error:

@@ -27,8 +27,9 @@ def parameters(config: Config, digest: str) -> dict[str, Any]:
         "trainer": _selected(config.trainer, TrainerConfig(), _TRAINER),
     }
     values = _flat(parts)
-    if config.data.csv is not None:
-        values["data.csv"] = Path(config.data.csv).name
+    for name in ("csv", "static_file"):
+        if getattr(config.data, name) is not None:
+            values[f"data.{name}"] = Path(getattr(config.data, name)).name
     return {"model": title(config), **values, "data.sha256": digest}
 
 

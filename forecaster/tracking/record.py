@@ -14,17 +14,20 @@ from forecaster.errors import UserError
 from forecaster.io.output_tables import read_table_bytes
 from forecaster.tracking import query as runs
 
+_EVALUATION_ARTIFACTS = (
+    "evaluation/by_lead.csv",
+    "evaluation/pit.csv",
+    "evaluation/effects.csv",
+    "evaluation/metrics.json",
+)
 _ARTIFACTS = (
     "config.yaml",
     "data.json",
     "versions.json",
     "forecasts/forecast.csv",
     "forecasts/history.csv",
-    "evaluation/by_lead.csv",
-    "evaluation/pit.csv",
-    "evaluation/metrics.json",
+    *_EVALUATION_ARTIFACTS,
 )
-_EVALUATION_ARTIFACTS = ("evaluation/by_lead.csv", "evaluation/pit.csv", "evaluation/metrics.json")
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,10 @@ class Record:
     def configuration(self) -> str:
         """The configuration as YAML, the data's file without its folder."""
         content = yaml.safe_load(self.files.get("config.yaml", b"")) or {}
-        if isinstance(content.get("data"), dict) and content["data"].get("csv"):
-            content["data"]["csv"] = file_name(content["data"]["csv"])
+        data = content.get("data")
+        for name in ("csv", "static_file"):
+            if isinstance(data, dict) and data.get(name):
+                data[name] = file_name(data[name])
         return yaml.safe_dump(content, sort_keys=False, allow_unicode=True) if content else ""
 
 

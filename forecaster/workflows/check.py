@@ -81,7 +81,8 @@ def _checked(path: Path | RawTable, given: Mapping[str, Any], report: IntakeRepo
         table = _read(path, config, report)
         report.facts["spans"] = _spans(table)
         config, decisions = settle(config, table)
-        report.decisions += [*decisions, *suspected_leaks(table, config.horizon)]
+        leaks = suspected_leaks(table, config.horizon, config.prior_column or ())
+        report.decisions += [*decisions, *leaks]
         horizon, lookback = config.horizon, config.lookback
         seasons = seasons_of(config, table.interval)
         plan |= {"horizon": horizon, "lookback": lookback, "seasons": list(seasons)}

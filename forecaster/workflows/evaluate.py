@@ -2,9 +2,10 @@
 tables and plots: saved model → prepared windows → scores → logged run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from forecaster.errors import UserError
 from forecaster.evaluation.baseline import score_seasonal_naive
@@ -40,7 +41,8 @@ class EvaluationResult:
     """The metrics, ``test/…`` or ``val/…``, of the model and of seasonal naive on the same windows.
 
     ``about``: a text about the evaluated windows; ``verdict``: a comparison of the two;
-    ``by_series``: a line about the coverage by series, where there are several.
+    ``by_series``: a line about the coverage by series, where there are several. ``effects``: what
+    each covariate does to the forecast, the rows of ``effects_of``.
     """
 
     run_id: str
@@ -50,6 +52,7 @@ class EvaluationResult:
     about: str
     verdict: Verdict
     by_series: str | None
+    effects: list[dict[Hashable, Any]]
 
 
 def evaluate_saved(options: EvaluateOptions, notify: Callable[[str], object]) -> EvaluationResult:
@@ -80,8 +83,9 @@ def evaluate(
     metrics, baseline = evaluated.metrics, evaluated.baseline
     about, found = evaluated.about, evaluated.verdict
     by_series = coverage_by_series(prepared.problem.table, evaluated.scores.totals)
+    effects = evaluated.effects.to_dict("records")
     result = EvaluationResult(
-        run.run_id, metrics, baseline, prepared.season, about, found, by_series
+        run.run_id, metrics, baseline, prepared.season, about, found, by_series, effects
     )
     return result, evaluated
 

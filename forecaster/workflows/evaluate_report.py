@@ -12,6 +12,7 @@ import torch
 from forecaster.data.problem import Problem
 from forecaster.data.splits import Part
 from forecaster.data.windows import Windows
+from forecaster.evaluation.effects import effects_of
 from forecaster.evaluation.score import (
     Scoring,
     WindowScores,
@@ -98,6 +99,13 @@ class Evaluated:
         return self.prepared.about(len(self.scores.numbers))
 
     @cached_property
+    def effects(self) -> pd.DataFrame:
+        """What each covariate does to the forecast; see ``effects_of``."""
+        prepared = self.prepared
+        model, windows = prepared.saved.model, prepared.windows
+        return effects_of(model, prepared.problem, windows, self.scores.numbers)
+
+    @cached_property
     def verdict(self) -> Verdict:
         """A comparison of the point forecasts with seasonal naive, in one sentence."""
         prepared, held = self.prepared, held_by(self.scores)
@@ -122,7 +130,7 @@ def write_evaluation(folder: Path, evaluated: Evaluated) -> None:
 
 
 def tables_of(evaluated: Evaluated) -> dict[str, pd.DataFrame]:
-    """by_lead, by_series and windows; pit and ranks of a probabilistic evaluation."""
+    """by_lead, by_series and windows; pit, ranks of a probabilistic one; effects."""
     scores, table, windows = (
         evaluated.scores,
         evaluated.prepared.problem.table,
@@ -148,6 +156,8 @@ def tables_of(evaluated: Evaluated) -> dict[str, pd.DataFrame]:
             frames[file] = pd.DataFrame(
                 {"from": np.arange(len(shares)) / len(shares), "share": shares}
             )
+    if len(evaluated.effects):
+        frames["effects"] = evaluated.effects
     return frames
 
 

@@ -133,7 +133,9 @@ def write_template(options: ForecastOptions, output: Path) -> int:
     saved = open_model(options.reference, options.accelerator, options.trust_code)
     table = read_input(saved, options.csv, options.roles, options.start, options.future)
     frame = template(table, saved.config.data.horizon)
-    write_together({output: lambda path: path.write_bytes(table_bytes(frame, ".csv"))})
+    # its names are safe for spreadsheets already
+    content = frame.to_csv(index=False, lineterminator="\n")
+    write_together({output: lambda path: path.write_text(content, encoding="utf-8")})
     return len(frame)
 
 
@@ -254,7 +256,7 @@ def _meta(
         "trained_on": saved.metadata.get("digest"),
         "input": str(options.csv),
         "input_sha256": inputs.table.digest,
-        **_future_of(options),
+        **_beside(options),
         "seed": request.seed,
         "mode": request.mode,
         "conformal": options.conformal,
@@ -269,11 +271,12 @@ def _meta(
     }
 
 
-def _future_of(options: ForecastOptions) -> dict[str, str]:
-    """The file of the future and its digest, if there is one."""
-    if options.future is None:
-        return {}
-    return {"future": str(options.future), "future_sha256": file_digest(options.future)}
+def _beside(options: ForecastOptions) -> dict[str, str]:
+    """The files of the future and of static values, and their digests, if there are any."""
+    files = {"future": options.future, "static_file": options.roles.get("static_file")}
+    given = {name: path for name, path in files.items() if path is not None}
+    digests = {f"{name}_sha256": file_digest(path) for name, path in given.items()}
+    return {name: str(path) for name, path in given.items()} | digests
 
 
 def command_of(

@@ -108,9 +108,15 @@ def changes_between(champion: SavedModel, challenger: SavedModel) -> list[str]:
     items = [[item for item in saved.scaling if item] for saved in (champion, challenger)]
     found += [each for each in _columns("series", *items) if each.endswith("no longer there")]
     for kind in ("known", "past", "static", "prior_column"):
-        both = (getattr(data.columns, kind) or () for data in (old, new))
+        both = (_covariates(saved, kind) for saved in (champion, challenger))
         found += _columns(f"covariate ({kind.replace('_', '-')})", *both)
     return found + _units(champion, challenger)
+
+
+def _covariates(saved: SavedModel, kind: str) -> tuple[str, ...]:
+    """The names of its covariates of a kind, also of those from a file of static values."""
+    given = saved.encoding.given if saved.encoding is not None and kind == "static" else None
+    return (*(getattr(saved.config.data, kind) or ()), *(given.names if given else ()))
 
 
 def _columns(what: str, old: Sequence[str], new: Sequence[str]) -> list[str]:

@@ -37,6 +37,7 @@ class Lineage(BaseModel):
     folder: str
     input_sha256: str
     future_sha256: str | None = None
+    static_file_sha256: str | None = None
     model: str
     model_sha256: str
     run_id: Annotated[str, Field(pattern=r"^\w+$")] | None
@@ -89,8 +90,13 @@ def reproduce(
     future = options.future
     if future is not None:
         future = _find_input(path, future, lineage, str(lineage.future_sha256))
+    roles, static = dict(options.roles), options.roles.get("static_file")
+    if static is not None:
+        sha256 = str(lineage.static_file_sha256)
+        roles["static_file"] = str(_find_input(path, Path(static), lineage, sha256))
     resolved = dataclasses.replace(
         options,
+        roles=roles,
         csv=csv,
         future=future,
         reference=_find_model(path, lineage),

@@ -10,6 +10,7 @@ from typing import Any
 
 from forecaster.config.load import changed_config
 from forecaster.config.schema import Config
+from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.inference.inputs import read_input
 from forecaster.inference.locate import open_model
@@ -113,7 +114,7 @@ def retrain(options: RetrainOptions, context: RunContext = COMMAND_LINE) -> Retr
         reference = reference if in_service is None else f"models:/{name}/{in_service}"
     champion = open_model(reference, "cpu", options.trust_code)
     config = _inherited(champion, options)
-    if not options.overrides and not options.settings and not _has_grown(champion, options.csv):
+    if not options.overrides and not options.settings and not _has_grown(champion, config):
         last = str(max(champion.until().values())).removesuffix(" 00:00:00")
         reason = f"{options.csv} has no row after {last}, the last that {reference} has learnt from"
         return Retrained(reference, None, None, False if options.promote else None, reason)
@@ -135,7 +136,7 @@ def retrain(options: RetrainOptions, context: RunContext = COMMAND_LINE) -> Retr
     changes = tuple(changes_between(champion, challenger))
     for change in changes:
         context.notify(f"note: for readers of the forecasts: {change}")
-    found, reason = _compared(champion, challenger, options.csv)
+    found, reason = _compared(champion, challenger, config)
     promoted = None
     if options.promote:
         assert name is not None
@@ -178,9 +179,14 @@ def _inherited(champion: SavedModel, options: RetrainOptions) -> Config:
     return changed_config(config, options.reference, options.settings, overrides)
 
 
-def _has_grown(champion: SavedModel, csv: Path) -> bool:
+def _read(saved: SavedModel, config: Config) -> Table:
+    """The file that has grown, with the static values that it is trained with."""
+    return read_input(saved, str(config.data.csv), {"static_file": config.data.static_file})
+
+
+def _has_grown(champion: SavedModel, config: Config) -> bool:
     """Whether a file has a row after those that a model has learnt from, or another series."""
-    table, until = read_input(champion, csv, {}), champion.until()
+    table, until = _read(champion, config), champion.until()
     return any(
         (series.item_id or "") not in until
         or table.interval.stamps(series.first, len(series.values))[-1] > until[series.item_id or ""]
@@ -189,11 +195,11 @@ def _has_grown(champion: SavedModel, csv: Path) -> bool:
 
 
 def _compared(
-    champion: SavedModel, challenger: SavedModel, csv: Path
+    champion: SavedModel, challenger: SavedModel, config: Config
 ) -> tuple[Contest | None, str]:
     try:
         names = ("the new model", "the present one")
-        found = contest(champion, challenger, read_input(challenger, csv, {}), names)
+        found = contest(champion, challenger, _read(challenger, config), names)
     except UserError as error:
         return None, f"not compared: {error}"
     return found, found.text

@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from forecaster.config.load import dump_config
 from forecaster.config.schema import Config, TrainerConfig
 from forecaster.data.layout.words import listed
 from forecaster.data.problem import Problem
 from forecaster.errors import UserError
+from forecaster.evaluation.effects import effects_of
 from forecaster.inference.forecasts import forecast_table
 from forecaster.inference.predictor import PredictionRequest, default_mode
 from forecaster.inference.saved_model import SavedModel, load_model, save_model
@@ -154,6 +156,8 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
             f"note: model '{config.model.name}' reads no covariates: its forecast is as without "
             f"{listed(problem.encoding.names)}"
         )
+    for text in [] if problem.encoding is None else problem.encoding.unknown(problem.table):
+        site.context.notify(f"note: {text}")
     if problem.encoding is not None and problem.encoding.constant:
         site.context.notify(
             f"note: column {listed(problem.encoding.constant)} is the same in all training rows: "
@@ -253,11 +257,17 @@ def _log_evaluation(site: Site, evaluated: Evaluated) -> None:
     site.run.metrics({**baseline, **evaluated.verdict.metrics})
     site.run.tags({"verdict": evaluated.verdict.text})
     horizon = evaluated.fitted.config.data.horizon
-    frame = pd.DataFrame({"lead": range(1, horizon + 1), **evaluated.leads})
+    frames = {"by_lead": pd.DataFrame({"lead": range(1, horizon + 1), **evaluated.leads})}
+    model, problem = evaluated.fitted.model, evaluated.fitted.problem
+    windows = problem.windows("test")
+    effects = effects_of(model, problem, windows, torch.arange(len(windows)))
+    if len(effects):
+        frames["effects"] = effects
 
     def write(folder: Path) -> None:
         (folder / "evaluation").mkdir()
-        frame.to_csv(folder / "evaluation" / "by_lead.csv", index=False)
+        for name, frame in frames.items():
+            frame.to_csv(folder / "evaluation" / f"{name}.csv", index=False)
 
     site.context.tracker.log_files(site.run, write)
 

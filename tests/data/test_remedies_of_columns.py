@@ -8,7 +8,7 @@ from refusals import ROOM, Refusal, check_remedies, modules_with_options, not_re
 
 MODULES = [
     *("ends.py", "marks.py", "numbers.py", "problem.py", "roles.py", "splits.py", "tables.py"),
-    *("start.py", "written.py"),
+    *("series_names.py", "start.py", "written.py"),
     *(f"layout/{path.name}" for path in sorted((ROOM / "layout").glob("*.py"))),
 ]
 # refusals of other commands and of streamed rows, tested with those
@@ -25,7 +25,8 @@ PARTS = {"files/containers.py", "files/workbooks.py"}  # in test_parts_proposed.
 # in test_covariate_columns.py, test_covariates_in_doubt.py, test_leaks.py, and those of their own
 # names
 COVARIATES = {"calendar_covariates.py", "covariates.py", "encoding.py", "future.py", "leaks.py"} | {
-    f"{of}_features.py" for of in ("calendar", "holiday")
+    *(f"{of}_features.py" for of in ("calendar", "holiday")),
+    "static_file.py",
 }
 
 DAYS = [f"{day:%Y-%m-%d}" for day in pd.date_range("2024-01-01", periods=40)]

@@ -1,6 +1,7 @@
 """Covariates from the file to the forecast: what they explain is known, and nothing is silent."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def test_a_covariate_of_no_use_changes_little(cli: Cli, folder: Path, trained) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", ["s2dbm", "quantile-linear", "transformer", "s4d"])
+@pytest.mark.parametrize("preset", ["s2dbm", "quantile-linear", "transformer", "s4d", "lightgbm"])
 def test_every_model_that_reads_them_comes_near_the_noise(
     cli: Cli, folder: Path, preset: str
 ) -> None:
@@ -193,6 +194,22 @@ def test_evaluation_and_backtest_read_them(cli: Cli, folder: Path, trained) -> N
         ).stdout
     )
     assert "nlinear" in json.dumps(ranked)
+
+
+def test_effects_are_those_that_the_data_were_made_with(cli: Cli, folder: Path, trained) -> None:
+    """3 of promo; of temp 2·((t + s)² − t²), on average 2·s² + 4·s·t."""
+    args = ("--model", folder / "model", "--csv", folder / "history.csv", "--limit", 60)
+    cli("evaluate", *args, "--mode", "point")
+    promo, temp = json.loads(cli("evaluate", *args, "--mode", "point", "--json").stdout)["effects"]
+    assert (promo["covariate"], promo["change"], promo["column"]) == ("promo", "1 against 0", "y")
+    assert promo["effect"] == pytest.approx(3, abs=0.3)
+    assert promo["percent"] == pytest.approx(100 * promo["effect"] / 13.3, rel=0.05)
+    assert temp["change"] == "1.18 more"
+    # the training logged those of its own windows, and the report reads them from there
+    cli("report", folder / "model", "--output", folder / "report.html")
+    page = (folder / "report.html").read_text()
+    assert "Effects of covariates" in page
+    assert re.search(r">promo</th><td>1 against 0</td><td>y</td><td>\+(2\.[7-9]|3\.[0-3])", page)
 
 
 def test_a_model_that_reads_none_says_so(cli: Cli, folder: Path) -> None:
