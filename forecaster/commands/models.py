@@ -159,7 +159,8 @@ def models_promote(
     "reference",
     required=True,
     metavar="REF",
-    help="A saved model's folder, models:/NAME@ALIAS (followed), latest (of the start).",
+    help="A saved model's folder, a run's name or id, models:/NAME@ALIAS (followed), latest (of "
+    "the start).",
 )
 @click.option(
     "--host",

@@ -92,6 +92,7 @@ def changed_config(
 def _overridden(
     content: dict[str, Any], source: str, settings: Sequence[str], overrides: Mapping[str, Any]
 ) -> Config:
+    before = _part_name(content)
     for key, value in overrides.items():
         _put(content, key, value)
     for setting in settings:
@@ -103,7 +104,16 @@ def _overridden(
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise UserError(f"--set {setting}: the value is not YAML; quote it") from error
         _put(content, key.strip(), value)
+    titled = any(setting.startswith("title=") for setting in settings)
+    if _part_name(content) != before and not titled:
+        content.pop("title", None)  # it was that of another model
     return check_config(content, source, Trust(code=True))
+
+
+def _part_name(content: Mapping[str, Any]) -> Any:
+    """The name of a configuration's forecaster, as far as it has one."""
+    model = content.get("model")
+    return model.get("name") if isinstance(model, Mapping) else model
 
 
 def _put(content: dict[str, Any], key: str, value: Any) -> None:
