@@ -36,6 +36,7 @@ OWNERS = {
     "uvicorn": {"serving"},
     "prometheus_client": {"serving"},
     "matplotlib": {"reporting"},
+    "plotly": {"reporting"},
 }
 
 

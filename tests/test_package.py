@@ -27,7 +27,7 @@ TABLES = {"numpy", "pandas", "pydantic", "yaml"}
 SHAPE = ["--horizon", "14", "--lookback", "56"]
 BRIEF = {"max_steps": 3, "score_windows": 0, "point_windows": 4, "validation_windows": 8}
 # for what only some ask for
-EXTRAS = ("tune", "excel", "locales", "exchanges", "lightgbm")
+EXTRAS = ("tune", "excel", "locales", "exchanges", "lightgbm", "plots")
 # declared for what others load by themselves: GluonTS's estimators
 FOR_OTHERS = {"pytorch-lightning"}
 
@@ -277,7 +277,15 @@ def test_imports_are_those_that_the_metadata_declares(installed: Installed) -> N
     assert not [name for name, given in needed.items() if not given]
     assert declared[""] - set().union(*needed.values()) == FOR_OTHERS
     asked_for = {name for name, given in needed.items() if given <= extras}
-    assert asked_for == {"optuna", "babel", "exchange_calendars", "python_calamine", "lightgbm"}
+    known_extras = {
+        "optuna",
+        "babel",
+        "exchange_calendars",
+        "python_calamine",
+        "lightgbm",
+        "plotly",
+    }
+    assert asked_for == known_extras
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ from forecaster.errors import UserError
 from forecaster.inference.forecasts import TableForecast
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.io.output_tables import renamed_items, table_bytes
-from forecaster.reporting.plots import PICTURES, draw_forecast
+from forecaster.reporting.fans import MOST_INTERACTIVE, named
+from forecaster.reporting.plots import check_picture, draw_forecast, is_page, write_picture
+from forecaster.workflows.pictures import picture
 
 if TYPE_CHECKING:
     from forecaster.reporting.plots import Figure
@@ -83,7 +85,6 @@ class Forecast:
 
     _forecast: TableForecast
     _channels: tuple[str, ...]
-    _history: int
     _name: str
 
     def __repr__(self) -> str:
@@ -131,17 +132,25 @@ class Forecast:
         """The decisions about the table and the forecast."""
         return self._forecast.table.report.decisions + self._forecast.decisions
 
-    def plot(self, path: str | Path | None = None) -> "Figure":
-        """A matplotlib Figure of the first eight series: recent history, mean and intervals.
+    def plot(
+        self, path: str | Path | None = None, series: str | Sequence[str] | None = None
+    ) -> "Figure":
+        """A matplotlib Figure: recent history, forecast, and intervals of 50, 80 and 95 %.
 
-        ``path``: also write it (PNG, SVG or PDF).
+        ``series``: the names of those to draw (None: the twelve with the largest errors). ``path``:
+        also write it (PNG, SVG or PDF), or a page to explore (HTML, of up to a hundred series).
         """
-        if path is not None:
-            _check_file("plot", Path(path), PICTURES)
-        figure = draw_forecast(self._forecast.table, self._forecast.frame, self._history)
-        if path is not None:
-            write_together({Path(path): lambda partial: figure.savefig(partial, dpi=110)})
-        return figure
+        place = None if path is None else Path(path)
+        if place is not None:
+            check_picture(place, interactive=True, option="plot:")
+            _check_file("plot", place)
+        labels = self._forecast.table.labels
+        wanted = None if series is None else named(series, labels, "plot: series")
+        drawn = picture(self._forecast, wanted)
+        if place is not None:
+            page = picture(self._forecast, wanted, MOST_INTERACTIVE) if is_page(place) else drawn
+            write_together({place: lambda partial: write_picture(partial, page)})
+        return draw_forecast(drawn)
 
     def to_csv(self, path: str | Path) -> list[str]:
         """Write the command line's CSV file.
@@ -161,12 +170,8 @@ def _known(kind: str, value: Any, among: Iterable[Any]) -> Any:
     return value
 
 
-def _check_file(method: str, path: Path, endings: Sequence[str] = ()) -> None:
-    """Create the file's folder. Raises UserError for a folder, or an ending not in ``endings``."""
-    if endings and path.suffix.lower() not in endings:
-        raise UserError(
-            f"{method}: {path}: cannot draw that kind of file; end the name in .png, .svg or .pdf"
-        )
+def _check_file(method: str, path: Path) -> None:
+    """Create the file's folder. Raises UserError for a folder."""
     if path.is_dir():
         raise UserError(f"{method}: {path}: a folder; give the name of a file in it")
     check_folder(path.parent)

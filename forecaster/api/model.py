@@ -184,8 +184,7 @@ class Model:
             None if future is None else read_source(future),
         )
         forecast = forecast_with(self._saved, self._data(source), settings)
-        config = self._saved.config
-        return Forecast(forecast, self._saved.schema.names, 3 * config.data.horizon, title(config))
+        return Forecast(forecast, self._saved.schema.names, title(self._saved.config))
 
     def evaluate(
         self,

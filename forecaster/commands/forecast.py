@@ -66,7 +66,14 @@ from forecaster.commands.options import (
 @conformal_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
-    "--plot", type=click.Path(path_type=Path), help="Also draw the forecast (PNG, SVG or PDF)."
+    "--plot",
+    type=click.Path(path_type=Path),
+    help="Also draw the forecast (PNG, SVG, PDF, or HTML to explore).",
+)
+@click.option(
+    "--series",
+    metavar="NAME[,NAME…]",
+    help="The series that --plot draws (default: the 12 with the largest errors; HTML: 100).",
 )
 @accelerator_option
 @trust_option
@@ -88,6 +95,7 @@ def forecast(
     conformal: bool,
     seed: int,
     plot: Path | None,
+    series: str | None,
     accelerator: str | None,
     trust_code: bool,
     as_json: bool,
@@ -96,6 +104,8 @@ def forecast(
     """Forecast the values after a file's end, or with --stream after each row of standard input."""
     if stream and plot is not None:
         raise click.UsageError("--stream forecasts many times; give --plot without it")
+    if series is not None and plot is None:
+        raise click.UsageError("--series names what --plot draws; give both")
     from forecaster.workflows import forecast as forecasting
 
     options = forecasting.ForecastOptions(
@@ -115,6 +125,7 @@ def forecast(
         trust_code,
         start,
         future,
+        series,
     )
     if template is not None:
         count = forecasting.write_template(options, template)

@@ -27,13 +27,15 @@ def in_model_order(saved: SavedModel, table: Table) -> Table:
 
 @dataclass(frozen=True)
 class TableForecast:
-    """The forecasts of a table's series, in its order.
+    """The forecasts of a table's series by a model, in the table's order.
 
     ``frame`` is the long table ``item_id, timestamp, mean[, median][, quantiles…][, status]`` in
     the file's item and time order; ``series`` are GluonTS forecasts, with channels in the model's
     order, None for a series that the model does not forecast.
     """
 
+    saved: SavedModel
+    columns: Columns
     request: PredictionRequest
     table: Table
     frame: pd.DataFrame
@@ -50,11 +52,16 @@ def forecast_table(
 
 
 def forecast_series(
-    saved: SavedModel, table: Table, request: PredictionRequest, columns: Columns | None = None
+    saved: SavedModel,
+    table: Table,
+    request: PredictionRequest,
+    columns: Columns | None = None,
+    drawn: Sequence[Forecast | None] | None = None,
 ) -> TableForecast:
     """Forecast every series of a table. Raises UserError for what the model cannot forecast.
 
-    ``columns``: what becomes of series that it cannot (None: as in the training).
+    ``columns``: what becomes of series that it cannot (None: as in the training). ``drawn``:
+    sample paths of a forecast of this table, of which others are its quantiles.
     """
     check_request(saved, request)
     columns = columns if columns is not None else saved.config.data.columns
@@ -63,7 +70,10 @@ def forecast_series(
     predictor = SavedPredictor(saved, request)
     readable = readable_series(saved, table, faults)
     kept = replace(table, series=tuple(readable.values()))
-    found = dict(zip(readable, predictor.predict(in_model_order(saved, kept)), strict=True))
+    forecasts = (
+        predictor.predict(in_model_order(saved, kept)) if drawn is None else filter(None, drawn)
+    )
+    found = dict(zip(readable, forecasts, strict=True))
     cells = {
         (number, k): _columns(forecast, saved.schema.names.index(name), request)
         for number, forecast in found.items()
@@ -73,7 +83,7 @@ def forecast_series(
     frame = _frame(table, outcome, predictor.prediction_length, columns.tells_status)
     series = tuple(found.get(number) for number in range(len(table.series)))
     decisions += outcome.decisions + predictor.decisions
-    return TableForecast(request, table, frame, series, decisions)
+    return TableForecast(saved, columns, request, table, frame, series, decisions)
 
 
 def _frame(table: Table, outcome: Outcome, horizon: int, tells_status: bool) -> pd.DataFrame:

@@ -1,8 +1,9 @@
 """The charts of the report, as shapes."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from forecaster.reporting.fans import intervals
 from forecaster.reporting.numbers import figure
 from forecaster.reporting.svg import (
     Chart,
@@ -30,13 +31,13 @@ def fan(
     The forecast begins where the history ends.
     """
     n, horizon = len(past), len(mean)
-    shares = _shares(levels)
+    shares = intervals(list(levels))
     span = span_of(past, mean, *levels.values())
-    frame = Frame((0, n + horizon - 1), span, [text for *_, text in shares])
+    frame = Frame((0, n + horizon - 1), span, list(shares))
     steps, joint = _joined(past, horizon)
     bands: list[Shape] = []
     labels: list[Label] = []
-    for low, high, share in shares:
+    for share, (low, high) in shares.items():
         edges = [joint + list(levels[level]) for level in (low, high)]
         style = f"band b{min(len(bands), 2)}"
         bands.append(Shape(frame.band(steps, *edges), style, f"{share} interval"))
@@ -59,13 +60,6 @@ def fan(
         legend=[s for s in lines if s.path],
         labels=spread(labels),
     )
-
-
-def _shares(levels: Iterable[str]) -> list[tuple[str, str, str]]:
-    """The lower and the upper level of each central interval, and its share, widest first."""
-    names = sorted(levels, key=float)
-    pairs = [(a, b) for a, b in zip(names, names[::-1], strict=True) if float(a) < float(b)]
-    return [(a, b, f"{100 * (float(b) - float(a)):.4g} %") for a, b in pairs]
 
 
 def fans_together(

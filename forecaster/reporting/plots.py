@@ -1,7 +1,9 @@
 """Figures of forecasts and of their evaluation, drawn with matplotlib."""
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,96 +11,139 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecaster.data.tables import Table
 from forecaster.errors import UserError
-from forecaster.io.output_tables import level_columns, point_column
+from forecaster.reporting.fans import Fan, Picture
+from forecaster.reporting.numbers import figure as in_figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Figure
 
-_MAX_PANELS = 8
 PICTURES = (".png", ".svg", ".pdf")
+_PAST, _LINE = "#444", "#10528c"
+_LONGEST = 44  # letters of a panel's title
 
 
-def check_picture(path: Path) -> None:
-    """Raise UserError unless ``--plot PATH`` names a kind of file that can be drawn."""
-    if path.suffix.lower() not in PICTURES:
-        raise UserError(
-            f"--plot {path}: cannot draw that kind of file; end the name in .png, .svg or .pdf"
-        )
+def check_picture(path: Path, interactive: bool = False, option: str = "--plot") -> None:
+    """Raise UserError unless ``--plot PATH`` names a kind of file that can be drawn here.
 
-
-def recent_history(table: Table, forecast: pd.DataFrame, history: int) -> pd.DataFrame:
-    """The history that a figure of the forecast shows: ``item_id, timestamp, value``, oldest first.
-
-    The last ``history`` values of each series drawn, at most half of it, since it is stored with a
-    run and must not be a copy of the data.
+    ``interactive``: HTML, too.
     """
-    frames = []
-    places = {
-        table.channel_label(series, k): (series, k)
-        for series in table.series
-        for k in range(len(table.names))
-    }
-    for label in list(dict.fromkeys(forecast["item_id"]))[:_MAX_PANELS]:
-        series, channel = places[label]
-        length = len(series.values)
-        recent = slice(length - min(history, length // 2), length)
-        stamps = table.clock.write(table.interval.stamps(series.first, length)[recent])
-        frames.append(
-            pd.DataFrame(
-                {"item_id": label, "timestamp": stamps, "value": series.values[recent, channel]}
-            )
-        )
-    return pd.concat(frames, ignore_index=True)
+    if is_page(path) and interactive:
+        if importlib.util.find_spec("plotly") is None:
+            raise UserError(f"{option} {path} needs Plotly: pip install 'forecaster[plots]'")
+    elif path.suffix.lower() not in PICTURES:
+        others = ".png, .svg, .pdf or .html" if interactive else ".png, .svg or .pdf"
+        raise UserError(f"{option} {path}: cannot draw that kind of file; end the name in {others}")
 
 
-def plot_forecast(path: Path, table: Table, forecast: pd.DataFrame, history: int) -> None:
-    """Draw a forecast into a file."""
-    draw_forecast(table, forecast, history).savefig(path, dpi=110)
+def is_page(path: Path) -> bool:
+    """Whether a picture of this name is a page to explore."""
+    return path.suffix.lower() == ".html"
 
 
-def draw_forecast(table: Table, forecast: pd.DataFrame, history: int) -> "Figure":
-    """A panel a series, of the first eight: the last ``history`` values, forecast and intervals."""
-    labels = list(dict.fromkeys(forecast["item_id"]))[:_MAX_PANELS]
-    figure, axes = _panels(len(labels))
-    past = {
-        table.channel_label(series, k): (series, k)
-        for series in table.series
-        for k in range(len(table.names))
-    }
-    for axis, label in zip(axes, labels, strict=False):
-        series, channel = past[label]
-        length = len(series.values)
-        ahead = forecast[forecast["item_id"] == label]
-        ahead = ahead.iloc[::-1] if table.newest_first else ahead
-        stamps = table.interval.stamps(series.first, length + len(ahead))
-        recent = slice(max(length - history, 0), length)
-        axis.plot(
-            stamps[recent], series.values[recent, channel], color="#444", lw=1, label="history"
-        )
-        levels = sorted(level_columns(ahead), key=float)
-        for low, high in zip(levels, reversed(levels), strict=True):
-            if float(low) < float(high):
-                axis.fill_between(
-                    stamps[length:],
-                    ahead[low],
-                    ahead[high],
-                    color="#1f77b4",
-                    alpha=0.25,
-                    lw=0,
-                    label=f"{100 * (float(high) - float(low)):.0f} % interval",
-                )
-        point = ahead[point_column(ahead)]
-        axis.plot(stamps[length:], point, color="#1f77b4", lw=1.4, label="forecast")
-        axis.set_title(label, fontsize=10, loc="left", parse_math=False)
-        axis.tick_params(labelsize=8)
-        axis.margins(x=0.01)
-    axes[0].legend(fontsize=8, loc="upper left", frameon=False)
-    total = len(np.unique(forecast["item_id"]))
-    if total > len(labels):
-        figure.suptitle(f"the first {len(labels)} of {total} series", fontsize=9)
+def write_picture(path: Path, picture: Picture) -> None:
+    """Draw a forecast into a file of the kind that its name ends in."""
+    if is_page(path):
+        from forecaster.reporting.interactive import page
+
+        path.write_text(page(picture), encoding="utf-8")
+    else:
+        draw_forecast(picture).savefig(path, dpi=110)
+
+
+def draw_forecast(picture: Picture) -> "Figure":
+    """A panel a series: its history, the forecast that goes on from it, and the intervals."""
+    count = max(len(picture.fans), 1)
+    columns = 1 if count < 3 else 2 if count < 7 else 3
+    figure, grid = _grid(-(-count // columns), columns, (9.0, 6.5, 4.8)[columns - 1])
+    axes = grid.ravel()
+    for axis in axes[len(picture.fans) :]:
+        axis.set_visible(False)
+    for axis, fan in zip(axes, picture.fans, strict=False):
+        _draw_fan(axis, fan, 6 if columns < 3 else 4)
+    entries: dict[str, Any] = {}
+    for axis in axes:
+        handles, labels = axis.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    bands = [f"{share} interval" for share in picture.shares[::-1]]
+    order = [name for name in ("history", "forecast", *bands) if name in entries]
+    figure.legend(
+        [entries[name] for name in order],
+        order,
+        loc="outside lower center",
+        ncols=len(order) or 1,
+        fontsize=9,
+        frameon=False,
+    )
+    if picture.about:
+        figure.suptitle(picture.about, fontsize=9)
     return figure
+
+
+def _draw_fan(axis: Any, fan: Fan, dates: int) -> None:
+    """Draw a series on an axis with at most so many ``dates``."""
+    from matplotlib import colormaps
+    from matplotlib.ticker import FuncFormatter
+
+    ahead, darkness = fan.ahead, np.linspace(0.2, 0.5, len(fan.bands))
+    for (share, ends), shade in zip(fan.bands.items(), darkness, strict=True):
+        colour, label = colormaps["Blues"](shade), f"{share} interval"
+        axis.fill_between(ahead, *fan.joined(ends), color=colour, lw=0, label=label)
+    axis.plot(fan.past_stamps, fan.past, color=_PAST, lw=1, label="history")
+    line = fan.joined(fan.point)
+    marker = "." if np.isfinite(line).sum() == 1 else None
+    axis.plot(ahead, line, color=_LINE, lw=1.4, marker=marker, label="forecast")
+    axis.set_title(_short(fan.title), fontsize=10, loc="left", parse_math=False)
+    axis.tick_params(labelsize=8)
+    axis.margins(x=0.01)
+    axis.grid(axis="y", color="#e4e4e4", lw=0.6)
+    axis.set_axisbelow(True)
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: in_figures(value, 12)))
+    _write_dates(axis, fan, dates)
+
+
+def _write_dates(axis: Any, fan: Fan, count: int) -> None:
+    """Ticks of at most ``count`` dates with their year, none nearer to the next than others are."""
+    from matplotlib.dates import AutoDateLocator, date2num, num2date
+
+    stamps = pd.DatetimeIndex(fan.past_stamps.append(fan.stamps))
+    if stamps.empty:
+        return
+    locator = AutoDateLocator(tz=stamps.tz, minticks=2, maxticks=count)
+    low, high = axis.get_xlim()
+    span = [num2date(edge, stamps.tz) for edge in (low, high)]
+    places = [place for place in locator.tick_values(*span) if low <= place <= high]
+    if len(places) < 2 and len(stamps) > 1:
+        places = [float(date2num(stamp)) for stamp in (stamps[0], stamps[-1])]
+    kept: list[float] = []
+    for place in places:
+        if not kept or place - kept[-1] > 0.6 * float(np.median(np.diff(places))):
+            kept.append(place)
+    axis.set_xticks(kept, date_labels([num2date(place, stamps.tz) for place in kept]))
+
+
+def date_labels(times: Sequence[datetime]) -> list[str]:
+    """Times as short as tells them apart: years, months, days, or hours with their days below."""
+    for style, rest, none in (
+        ("%Y", "%m-%d %H:%M:%S", "01-01 00:00:00"),
+        ("%Y-%m", "%d %H:%M:%S", "01 00:00:00"),
+        ("%Y-%m-%d", "%H:%M:%S", "00:00:00"),
+    ):
+        if all(time.strftime(rest) == none for time in times):
+            return [time.strftime(style) for time in times]
+    days = ["", *(time.strftime("%Y-%m-%d") for time in times)]
+    clock = "%H:%M:%S" if any(time.second for time in times) else "%H:%M"
+    return [
+        time.strftime(clock) + (f"\n{day}" if day != before else "")
+        for time, day, before in zip(times, days[1:], days[:-1], strict=True)
+    ]
+
+
+def _short(text: str) -> str:
+    """A text in one line, of a long one its beginning and its end."""
+    text = " ".join(text.split())
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]}…{text[-half:]}"
 
 
 def _grid(rows: int, columns: int, width: float = 3.8) -> tuple[Any, NDArray[Any]]:

@@ -1,5 +1,6 @@
 """Metrics in a table for people: the few that tell most, or all."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -56,3 +57,9 @@ def coverage_by_series(table: Table, totals: Accumulator) -> str | None:
     middle = statistics.median(share for share, _ in known)
     ends = f"{100 * low:.0f} % ({least}) to {100 * high:.0f} % ({most})"
     return f"90 % intervals by series: {ends}, median {100 * middle:.0f} %"
+
+
+def mase_by_series(table: Table, totals: Accumulator) -> dict[str, float]:
+    """The MASE of each series and channel by its name; those without one are left out."""
+    found = zip(table.labels, totals.by_series().get("mase", []), strict=False)
+    return {name: value for name, value in found if math.isfinite(value)}

@@ -22,13 +22,15 @@ from forecaster.inference.predictor import PredictionRequest, default_mode
 from forecaster.inference.saved_model import SavedModel, digest
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.io.output_tables import kind_of, renamed_items, table_bytes
-from forecaster.reporting.plots import check_picture, plot_forecast
+from forecaster.reporting.fans import MOST, MOST_INTERACTIVE, named
+from forecaster.reporting.plots import check_picture, is_page, write_picture
 from forecaster.tracking.provenance import versions
+from forecaster.workflows.pictures import picture
 
 
 @dataclass(frozen=True)
 class ForecastOptions:
-    """The options of the command ``forecast``."""
+    """The options of the command ``forecast``; ``series``: the names of those to draw."""
 
     reference: str
     csv: Path
@@ -46,6 +48,7 @@ class ForecastOptions:
     trust_code: bool = False
     start: str | None = None
     future: Path | None = None
+    series: str | None = None
 
     @property
     def settings(self) -> "ForecastSettings":
@@ -143,16 +146,21 @@ def write_template(options: ForecastOptions, output: Path) -> int:
 class PreparedForecast:
     """A forecast before it is written, with the contents of its file and ``.meta.json``."""
 
-    table: Table
-    frame: pd.DataFrame
+    forecast: TableForecast
     content: bytes
     meta: dict[str, Any]
-    horizon: int
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows of the file."""
+        return self.forecast.frame
 
 
 def prepare_forecast(options: ForecastOptions, output: Path) -> PreparedForecast:
     """Forecast, with the content for the file ``output``; nothing is written."""
     inputs = _load_inputs(options)
+    if options.series is not None:
+        named(options.series, inputs.table.labels)
     result = forecast_series(inputs.saved, inputs.table, inputs.request, inputs.columns)
     frame, decisions = result.frame, result.decisions
     kind = kind_of(output)
@@ -164,7 +172,7 @@ def prepare_forecast(options: ForecastOptions, output: Path) -> PreparedForecast
         decisions + (renamed_items(frame["item_id"]) if kind == ".csv" else []),
     )
     meta["output_sha256"] = hashlib.sha256(content).hexdigest()
-    return PreparedForecast(inputs.table, frame, content, meta, inputs.saved.config.data.horizon)
+    return PreparedForecast(result, content, meta)
 
 
 def forecast(options: ForecastOptions) -> ForecastResult:
@@ -174,13 +182,14 @@ def forecast(options: ForecastOptions) -> ForecastResult:
         options.plot,
     )
     if plot is not None:
-        check_picture(plot)
+        check_picture(plot, interactive=True)
     prepared = prepare_forecast(options, output)
     files = files_of(prepared, output)
     if plot is not None:
-        files[plot] = lambda path: plot_forecast(
-            path, prepared.table, prepared.frame, history=3 * prepared.horizon
-        )
+        labels = prepared.forecast.table.labels
+        wanted = None if options.series is None else named(options.series, labels)
+        drawn = picture(prepared.forecast, wanted, MOST_INTERACTIVE if is_page(plot) else MOST)
+        files[plot] = lambda path: write_picture(path, drawn)
     write_together(files)
     return ForecastResult(output, len(prepared.frame), prepared.meta)
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +14,7 @@ from forecaster.data.layout.words import listed
 from forecaster.data.problem import Problem
 from forecaster.errors import UserError
 from forecaster.evaluation.effects import effects_of
-from forecaster.inference.forecasts import forecast_table
+from forecaster.inference.forecasts import forecast_series
 from forecaster.inference.predictor import PredictionRequest, default_mode
 from forecaster.inference.saved_model import SavedModel, load_model, save_model
 from forecaster.io.atomic import whole_folder
@@ -25,7 +25,8 @@ from forecaster.models.held_out import HeldOut, calibration, errors_after
 from forecaster.models.residual_paths import in_service
 from forecaster.models.selected import selections
 from forecaster.reporting import description, summary
-from forecaster.reporting.plots import plot_forecast, recent_history
+from forecaster.reporting.fans import LEVELS
+from forecaster.reporting.plots import write_picture
 from forecaster.reporting.verdict import Verdict, held_by, judge
 from forecaster.serving import registry
 from forecaster.tracking import labels
@@ -36,6 +37,7 @@ from forecaster.training.limit import in_words
 from forecaster.training.plan import Part as WorkPart
 from forecaster.training.progress import Stopwatch
 from forecaster.training.refit import Refitted, refit, wanted
+from forecaster.workflows.pictures import ERRORS, history_of, picture, samples_of
 from forecaster.workflows.run_context import RunContext
 from forecaster.workflows.tracking_target import Run
 from forecaster.workflows.train_bounds import Selection, selected
@@ -100,7 +102,7 @@ class Fitted:
 class Evaluated:
     """The metrics of a model, the test metrics by lead time (H), those of seasonal naive, and a
     comparison with it. ``selection``: of the scored windows; ``errors``: those on validation, of
-    which intervals are made.
+    which intervals are made; ``mase``: by series, on test windows.
     """
 
     fitted: Fitted
@@ -111,6 +113,7 @@ class Evaluated:
     baseline: dict[str, float]
     verdict: Verdict
     by_series: str | None
+    mase: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -216,8 +219,17 @@ def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
     held = None if test.samples is None else held_by(test.samples)
     found = judge(problem, problem.windows("test"), test.point, naive.point, held)
     by_series = summary.coverage_by_series(problem.table, (test.samples or test.point).totals)
-    leads = test.by_lead()
-    evaluated = Evaluated(fitted, selection, errors, metrics, leads, baseline, found, by_series)
+    evaluated = Evaluated(
+        fitted,
+        selection,
+        errors,
+        metrics,
+        test.by_lead(),
+        baseline,
+        found,
+        by_series,
+        summary.mase_by_series(problem.table, test.point.totals),
+    )
     _log_evaluation(site, evaluated)
     return evaluated
 
@@ -322,6 +334,7 @@ def _store(site: Site, service: InService) -> Stored:
         "decisions": problem.table.report.decisions,
         "code": code_version(),
         "learnt_until": problem.learnt_until(),
+        ERRORS: evaluated.mase,
     }
     errors, scored = evaluated.errors, None
     if refitted is not None:
@@ -402,26 +415,31 @@ def _log_model(site: Site, stored: Stored) -> str | None:
 def _write_forecast(site: Site, stored: Stored, folder: Path) -> None:
     """Write the forecast past the end of the data, its plot, and the recent history."""
     fitted, saved = stored.service.evaluated.fitted, stored.saved
-    table, history = fitted.problem.table, 3 * fitted.config.data.horizon
-    levels, seed = (0.05, 0.25, 0.5, 0.75, 0.95), fitted.config.trainer.seed
-    request = PredictionRequest(default_mode(saved), quantiles=levels, seed=seed)
+    table, series = fitted.problem.table, len(fitted.problem.table.series)
+    request = PredictionRequest(
+        default_mode(saved), quantiles=LEVELS, seed=fitted.config.trainer.seed
+    )
     a_sample = stored.service.evaluated.selection.a_sample or 0.0
-    seconds = len(table.series) * request.samples * a_sample
-    if seconds > site.clock.forecasting(fitted.seconds):
+    for samples in (samples_of(saved, request.samples, series), request.samples):
+        seconds = series * samples * a_sample
+        if seconds <= site.clock.forecasting(fitted.seconds):
+            break
+    else:
         site.context.notify(
             f"no forecast plot: it would take about {in_words(seconds)}; forecast writes one"
         )
         return
     try:
-        forecast, _ = forecast_table(saved, table, request)
+        forecast = forecast_series(saved, table, replace(request, samples=samples))
     except UserError as error:
         site.context.notify(f"no forecast plot: {error}")
         return
-    forecast = forecast.dropna(subset=["mean"])  # of series that are skipped
+    rows = forecast.frame.dropna(subset=["mean"])  # of series that are skipped
     for name in ("plots", "forecasts"):
         (folder / name).mkdir()
-    plot_forecast(folder / "plots" / "forecast.png", table, forecast, history)
-    tables = {"forecast": forecast, "history": recent_history(table, forecast, history)}
+    drawn = picture(forecast)
+    write_picture(folder / "plots" / "forecast.png", drawn)
+    tables = {"forecast": rows, "history": history_of(forecast, drawn)}
     for name, frame in tables.items():
         (folder / "forecasts" / f"{name}.csv").write_bytes(table_bytes(frame, ".csv"))
 

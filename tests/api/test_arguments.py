@@ -109,8 +109,10 @@ def test_the_quantiles_of_an_evaluation_are_the_scored_ones() -> None:
 def test_files_that_cannot_be_written(model: forecaster.Model, tmp_path: Path) -> None:
     forecast = model.forecast()
     assert refusal(forecast.plot, tmp_path / "x.txt") == (
-        f"plot: {tmp_path}/x.txt: cannot draw that kind of file; end the name in .png, .svg or .pdf"
+        f"plot: {tmp_path}/x.txt: cannot draw that kind of file; end the name in .png, .svg, .pdf "
+        "or .html"
     )
+    assert refusal(forecast.plot, series="b").startswith("plot: series: no series 'b'; there are ")
     assert refusal(forecast.to_csv, tmp_path) == (
         f"to_csv: {tmp_path}: a folder; give the name of a file in it"
     )

@@ -399,7 +399,7 @@ def test_report_of_real_runs(runs: tuple[Path, list[str], dict[str, float]], tmp
     ]
     assert (
         sum(
-            f"{EVIL}: 42 values of history, then 14 steps of forecast" in str(label)
+            f"{EVIL}: 84 values of history, then 14 steps of forecast" in str(label)
             for label in labels
         )
         == 2
@@ -438,8 +438,9 @@ def test_a_training_stores_curves_and_no_more_history_than_its_picture(
         assert leads[name].mean() == pytest.approx(metrics[f"test/{name}"], rel=1e-6)
     past = pd.read_csv(store / "forecasts" / "history.csv")
     sample = pd.read_csv(SAMPLE)
-    assert list(past.loc[past["item_id"] == "temp_max", "value"]) == list(sample["temp_max"])[-42:]
-    assert list(past["timestamp"][:42]) == list(sample["date"])[-42:]
+    # six horizons, which are fewer than two years
+    assert list(past.loc[past["item_id"] == "temp_max", "value"]) == list(sample["temp_max"])[-84:]
+    assert list(past["timestamp"][:84]) == list(sample["date"])[-84:]
 
 
 def test_an_evaluation_adds_the_pit(runs: tuple[Path, list[str], dict], tmp_path) -> None:

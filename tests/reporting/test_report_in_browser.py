@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from test_pictures import EVIL, drawn, table_of
 
 from forecaster.io.output_tables import csv_text
+from forecaster.reporting.fans import LEVELS
 from forecaster.reporting.html import build, render
+from forecaster.reporting.interactive import page as picture_page
 from forecaster.tracking.record import Record
 
 LONG = "a long name of many settings (width=128, depth=4, rate=0.0005) and_a_word_without_an_end"
@@ -56,7 +59,7 @@ def record(number: int, level: float, hours: bool) -> Record:
     for name in ("units sold", LONG, "c", "d", "e", "f"):
         values = level * (1 + 0.1 * rng.standard_normal(60))
         past.append(pd.DataFrame({"item_id": name, "timestamp": stamps[:48], "value": values[:48]}))
-        spread = {f"{q}": values[48:] * (1 + 0.02 * (q - 0.5)) for q in (0.05, 0.25, 0.75, 0.95)}
+        spread = {f"{q}": values[48:] * (1 + 0.02 * (q - 0.5)) for q in LEVELS}
         rows = {"item_id": name, "timestamp": stamps[48:], "mean": values[48:], **spread}
         ahead.append(pd.DataFrame(rows))
     leads = pd.DataFrame({"lead": range(1, 13)})
@@ -173,3 +176,27 @@ def test_three_runs_are_four_pages_of_paper_and_one_run_is_three(
     pdf = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", options)["data"])
     pages = re.findall(rb"/Type\s*/Page\b", pdf)
     assert 1 <= len(pages) <= (4 if count == 3 else 3)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (800, True), (1600, False)])
+def test_a_picture_to_explore_is_readable_and_needs_no_network(
+    browser: Any, tmp_path: Path, width: int, dark: bool
+) -> None:
+    names = ["units sold", EVIL, LONG]
+    drawing = drawn(table_of(names, "h"), **dict(zip(names, (3.0, 2.0, 1.0), strict=True)))
+    (tmp_path / "f.html").write_text(picture_page(drawing), encoding="utf-8")
+    show(browser, tmp_path / "f.html", width, dark)
+    for name, ticks in zip(names, ("48,000", "48,000", "50,000"), strict=True):
+        choose = """
+        const list = document.getElementById("series");
+        list.selectedIndex = arguments[0];
+        list.dispatchEvent(new Event("change"));
+        return [document.getElementById("name").textContent, document.body.innerText,
+                [...document.querySelectorAll("svg text")].map(each => each.textContent)]"""
+        title, _, texts = browser.execute_script(choose, names.index(name))
+        assert title.startswith(name)
+        assert {ticks, "history", "forecast", "50 % interval", "95 % interval"} <= set(texts)
+        assert [text for text in texts if "2023-12" in text]
+        assert browser.execute_script(FAULTS, width)[1] == []
+    assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
+    assert contrast(browser, "h1, p") >= 4.5
