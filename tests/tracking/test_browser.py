@@ -95,10 +95,11 @@ def test_table_shows_the_runs_with_their_metrics_and_compares_two(
     values = [
         str(run["metrics"][name])[:5]
         for run in trained.values()
-        for name in ("test/mse", "test/mae")
+        for name in ("test/mase", "test/crps", "test/coverage/90")
+        if name in run["metrics"]
     ]
-    until_text(browser, *trained, "test/coverage/90", "test/crps", "2 matching runs")
-    columns = ("test/mse", "test/mae", *values, "RLinear", "seasonal naive")
+    until_text(browser, *trained, "skill/percent", "test/mase", "2 matching runs")
+    columns = ("test/crps", "test/coverage/90", *values, "RLinear", "seasonal naive")
     until_text(browser, *columns, scrolled=RUNS)
     click(browser, "//*[contains(@class, 'ag-header-cell')]//input[@type='checkbox']")
     click(browser, "//button[normalize-space()='Compare']")

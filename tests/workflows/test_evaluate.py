@@ -291,7 +291,8 @@ def test_evaluate_logs_a_run_with_tables_and_pictures(trained: dict) -> None:
     )
     found = json.loads(done.stdout)
     scores = {"metrics", "seasonal_naive", "verdict", "skill", "by_series"}
-    assert set(found) == scores | {"run_id", "season"}
+    assert set(found) == scores | {"run_id", "season", "effects"}
+    assert found["effects"] == []  # of no covariates
     assert found["by_series"].startswith("90 % intervals by series: ")
     assert found["season"] == 365
     expected = {
