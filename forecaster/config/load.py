@@ -92,7 +92,7 @@ def changed_config(
 def _overridden(
     content: dict[str, Any], source: str, settings: Sequence[str], overrides: Mapping[str, Any]
 ) -> Config:
-    before = _part_name(content)
+    before, titled = _part_name(content), False
     for key, value in overrides.items():
         _put(content, key, value)
     for setting in settings:
@@ -104,7 +104,7 @@ def _overridden(
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise UserError(f"--set {setting}: the value is not YAML; quote it") from error
         _put(content, key.strip(), value)
-    titled = any(setting.startswith("title=") for setting in settings)
+        titled = titled or key.strip() == "title"
     if _part_name(content) != before and not titled:
         content.pop("title", None)  # it was that of another model
     return check_config(content, source, Trust(code=True))

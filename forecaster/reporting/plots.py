@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecaster.config.program import install_extra
 from forecaster.errors import UserError
 from forecaster.reporting.fans import Fan, Picture
 from forecaster.reporting.numbers import figure as in_figures
@@ -30,7 +31,7 @@ def check_picture(path: Path, interactive: bool = False, option: str = "--plot")
     """
     if is_page(path) and interactive:
         if importlib.util.find_spec("plotly") is None:
-            raise UserError(f"{option} {path} needs Plotly: pip install 'forecaster[plots]'")
+            raise UserError(f"{option} {path} needs Plotly: {install_extra('plots')}")
     elif path.suffix.lower() not in PICTURES:
         others = ".png, .svg, .pdf or .html" if interactive else ".png, .svg or .pdf"
         raise UserError(f"{option} {path}: cannot draw that kind of file; end the name in {others}")

@@ -24,8 +24,9 @@ from forecaster.tracking.retry_queue import is_remote, notify, reason_of
 HOME = paths.HOME
 MODELS = HOME / "models"
 CHECKPOINTS = HOME / "checkpoints"
-# the name of the table view that the UI opens
+# the name of the table view that the UI opens, and the tag of an experiment that holds it
 _VIEW = "metrics"
+_VIEW_TAG = f"mlflow.sharedViewState.{_VIEW}"
 # by what a database says
 _REMEDIES = {
     "is locked": "wait for the process that holds it, or end that",
@@ -171,9 +172,9 @@ def make_experiment(mlflow: Any, name: str, artifacts: str | None) -> None:
                 raise
         return
     # of an experiment that an earlier version made: the columns of this one
-    view = f"mlflow.sharedViewState.{_VIEW}"
-    if experiment.tags.get(view, tags[view]) != tags[view]:
-        mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, view, tags[view])
+    view = tags[_VIEW_TAG]
+    if experiment.tags.get(_VIEW_TAG, view) != view:
+        mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, _VIEW_TAG, view)
 
 
 def _experiment_tags() -> dict[str, str]:
@@ -181,10 +182,7 @@ def _experiment_tags() -> dict[str, str]:
     names = ("skill/percent", "test/mase", "test/crps", "test/coverage/90")
     columns = [*(f"metrics.`{name}`" for name in names), "attributes.`Dataset`", "params.`model`"]
     view = {"selectedColumns": columns, "columnOrder": columns}
-    return {
-        "mlflow.experimentKind": "custom_model_development",
-        f"mlflow.sharedViewState.{_VIEW}": json.dumps(view),
-    }
+    return {"mlflow.experimentKind": "custom_model_development", _VIEW_TAG: json.dumps(view)}
 
 
 def ui_page(port: int) -> str:
@@ -193,11 +191,8 @@ def ui_page(port: int) -> str:
     with as_user_error():
         newest = mlflow.search_experiments(max_results=1, order_by=["last_update_time DESC"])
     path = f"experiments/{newest[0].experiment_id}/runs" if newest else "experiments"
-    view = (
-        f"&viewStateShareKey={_VIEW}"
-        if newest and f"mlflow.sharedViewState.{_VIEW}" in newest[0].tags
-        else ""
-    )
+    shown = bool(newest) and _VIEW_TAG in newest[0].tags
+    view = f"&viewStateShareKey={_VIEW}" if shown else ""
     local = f"http://127.0.0.1:{port}"
     host = _without_user(store_uri()) if is_remote(store_uri()) else local
     return f"{host}/#/{path}?workflowType=machine_learning{view}"

@@ -14,7 +14,7 @@ from forecaster.tracking import labels
         (("model.loss=mse",), "NLinear"),
         (("model={name: linear, loss: mse}",), "NLinear"),
         (("model={name: seasonal-naive}",), "seasonal-naive"),
-        (("model={name: seasonal-naive}", "title=Mine"), "Mine"),
+        (("model={name: seasonal-naive}", "title = Mine"), "Mine"),
         (("title=Mine",), "Mine"),
     ],
 )

@@ -306,7 +306,7 @@ def test_a_page_without_plotly_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError) as caught:
         check_picture(Path("f.html"), interactive=True)
-    assert str(caught.value) == "--plot f.html needs Plotly: pip install 'forecaster[plots]'"
+    assert str(caught.value) == "--plot f.html needs Plotly: pip install '.[plots]'"
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,9 @@ def test_a_run_goes_on(store: None) -> None:
     assert runs.get_run(first.run_id)["status"] == "FINISHED"
 
 
-def test_the_table_of_runs_opens_on_skill_and_scores_whoever_made_the_experiment() -> None:
+def test_the_table_of_runs_opens_on_skill_and_scores_whoever_made_the_experiment(
+    store: None,
+) -> None:
     """The columns of an experiment that an earlier version made are renewed."""
     mlflow, view = place.connect(), "mlflow.sharedViewState.metrics"
     wanted = ["skill/percent", "test/mase", "test/crps", "test/coverage/90"]
