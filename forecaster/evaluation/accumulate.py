@@ -19,11 +19,15 @@ from forecaster.evaluation.metrics import (
     interval_score,
     pit_histogram,
     pit_range,
-    quantiles_of_ranked,
     symmetric_percentage,
     variogram_terms,
 )
-from forecaster.models.scoring_rules import crps_from_ranked, energy_score, pinball
+from forecaster.models.scoring_rules import (
+    crps_from_ranked,
+    energy_score,
+    pinball,
+    quantiles_of_ranked,
+)
 
 # metric → numerator and denominator
 RATIOS: dict[str, tuple[str, str]] = {

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from forecaster.data.tables import Table
 from forecaster.data.windows import Windows
 from forecaster.errors import UserError
-from forecaster.evaluation.metrics import QUANTILES, quantiles_of_ranked
+from forecaster.evaluation.metrics import QUANTILES
 from forecaster.evaluation.score import ScoredBatch
+from forecaster.models.scoring_rules import quantiles_of_ranked
 
 _ROUNDING = 1e-9
 

@@ -42,20 +42,6 @@ def symmetric_percentage(
     return 2 * (forecast - y).abs() / torch.where(size > 0, size, 1.0)
 
 
-def quantiles_of_ranked(
-    ranked: Float[Tensor, "B S *n"], levels: Sequence[float]
-) -> Float[Tensor, "B Q *n"]:
-    """Quantiles of samples in ascending order, interpolated linearly, as by numpy."""
-    position = torch.tensor(levels, dtype=torch.float64, device=ranked.device) * (
-        ranked.shape[1] - 1
-    )
-    below = position.floor().long()
-    weight = (position - below).to(ranked.dtype).view(1, -1, *[1] * (ranked.ndim - 2))
-    return torch.lerp(
-        ranked[:, below], ranked[:, (below + 1).clamp(max=ranked.shape[1] - 1)], weight
-    )
-
-
 def variogram_terms(
     samples: Float[Tensor, "B S K H"], y: Float[Tensor, "B K H"], mask: Float[Tensor, "B K H"]
 ) -> tuple[Float[Tensor, "B H"], Float[Tensor, "B H"]]:

@@ -23,10 +23,11 @@ from forecaster.evaluation.accumulate import (
     add_quantiles,
     add_samples,
 )
-from forecaster.evaluation.metrics import QUANTILES, quantiles_of_ranked
+from forecaster.evaluation.metrics import QUANTILES
 from forecaster.evaluation.units import Units
 from forecaster.models.base import Forecaster
 from forecaster.models.outlook import Outlook
+from forecaster.models.scoring_rules import quantiles_of_ranked
 from forecaster.models.seeds import window_seeds
 
 Mode = Literal["point", "probabilistic"]

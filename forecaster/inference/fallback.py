@@ -72,7 +72,7 @@ def _quantiles(
     errors = known[lag]
     if len(errors) < _FEWEST:
         errors = known[period] * np.sqrt(lag / period)
-    return np.quantile(np.concatenate([errors, -errors]), levels)
+    return np.quantile(np.concatenate([errors, -errors]), levels, method="weibull")
 
 
 def _changes(values: NDArray[np.float64], lag: int) -> NDArray[np.float64]:

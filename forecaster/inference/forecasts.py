@@ -166,8 +166,8 @@ def _columns(
     columns |= {name: pick(values) for name, values in (forecast.info or {}).items()}
     if request.mode == "probabilistic":
         if isinstance(forecast, SampleForecast):
-            # interpolated as in the metrics; GluonTS takes the nearest sample
-            values = np.quantile(forecast.samples, request.quantiles, axis=0)
+            # as in the metrics; GluonTS takes the nearest sample
+            values = np.quantile(forecast.samples, request.quantiles, axis=0, method="weibull")
         else:
             values = np.stack([forecast.quantile(str(level)) for level in request.quantiles])
         columns |= {

@@ -47,6 +47,25 @@ def energy_score(
     return torch.linalg.vector_norm(paths - truth[:, None], dim=2).mean(1) - spread
 
 
+def quantiles_of_ranked(
+    ranked: Float[Tensor, "B S *n"], levels: Sequence[float]
+) -> Float[Tensor, "B Q *n"]:
+    """Quantiles of m samples in ascending order, with the i-th at the level i/(m + 1).
+
+    One more draw of the same distribution lies below that of level τ with the probability τ, if
+    1/(m + 1) ≤ τ ≤ m/(m + 1) (definition 6 of Hyndman and Fan, 1996; numpy's ``weibull``). Further
+    out it is the least or the largest sample.
+    """
+    count = ranked.shape[1]
+    position = torch.tensor(levels, dtype=torch.float64, device=ranked.device) * (count + 1) - 1
+    position = position.clamp(0, count - 1)
+    below = position.floor().long()
+    weight = (position - below).to(ranked.dtype).view(1, -1, *[1] * (ranked.ndim - 2))
+    return torch.lerp(
+        ranked[:, below], ranked[:, (below + 1).clamp(max=ranked.shape[1] - 1)], weight
+    )
+
+
 def pinball(
     quantiles: Float[Tensor, "B Q *n"], y: Float[Tensor, "B *n"], levels: Sequence[float]
 ) -> Tensor:

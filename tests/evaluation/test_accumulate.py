@@ -16,7 +16,8 @@ from forecaster.evaluation.accumulate import (
     add_quantiles,
     add_samples,
 )
-from forecaster.evaluation.metrics import LEVELS_9, LEVELS_19, QUANTILES, quantiles_of_ranked
+from forecaster.evaluation.metrics import LEVELS_9, LEVELS_19, QUANTILES
+from forecaster.models.scoring_rules import quantiles_of_ranked
 
 N, B, S, K, H = 2, 8, 30, 3, 5
 SCALE = torch.tensor([[1.0, 2.0, 4.0], [0.5, 3.0, 1.0]], dtype=torch.float64)
@@ -54,7 +55,7 @@ def test_every_metric_is_that_of_gluonts() -> None:
     truth, samples = made()
     found = summed(truth, samples, WHOLE).pooled()
     label = np.ma.masked_array(truth.y.numpy(), truth.mask.numpy() == 0)
-    levels = {str(q): np.quantile(samples.numpy(), q, axis=1) for q in QUANTILES}
+    levels = {str(q): np.quantile(samples.numpy(), q, axis=1, method="weibull") for q in QUANTILES}
     data = {"label": label, "seasonal_error": SCALE[truth.series].numpy()[..., None], **levels}
     data["mean"] = samples.mean(1).numpy()
 
@@ -116,7 +117,8 @@ def test_scores_of_samples_are_those_of_scoringrules_over_what_is_observed() -> 
     assert found["variogram"] == pytest.approx(np.mean(pairs), rel=1e-9)
     for percent in (50, 80, 90, 95):
         tails = [
-            np.quantile(drawn, (0.5 - percent / 200, 0.5 + percent / 200)) for _, drawn in entries
+            np.quantile(drawn, (0.5 - percent / 200, 0.5 + percent / 200), method="weibull")
+            for _, drawn in entries
         ]
         inside = [
             low <= value <= high for (value, _), (low, high) in zip(entries, tails, strict=True)
@@ -145,7 +147,12 @@ def test_sum_over_channels_is_scored_where_all_are_observed() -> None:
     label = np.ma.masked_array(truth.y.sum(1).numpy(), truth.mask.numpy().min(axis=1) == 0)
     sums = samples.sum(2).numpy()
     evaluator = gluonts.MeanWeightedSumQuantileLoss(LEVELS_19)(axis=None)
-    evaluator.update({"label": label, **{str(q): np.quantile(sums, q, axis=1) for q in LEVELS_19}})
+    evaluator.update(
+        {
+            "label": label,
+            **{str(q): np.quantile(sums, q, axis=1, method="weibull") for q in LEVELS_19},
+        }
+    )
     assert found["wql_sum"] == pytest.approx(float(evaluator.get()), rel=1e-9)
 
 

@@ -14,12 +14,16 @@ from forecaster.evaluation.metrics import (
     interval_score,
     pit_histogram,
     pit_range,
-    quantiles_of_ranked,
     seasonal_errors,
     symmetric_percentage,
     variogram_terms,
 )
-from forecaster.models.scoring_rules import crps_from_samples, energy_score, pinball
+from forecaster.models.scoring_rules import (
+    crps_from_samples,
+    energy_score,
+    pinball,
+    quantiles_of_ranked,
+)
 
 
 def test_crps_is_scoringrules_fair_one() -> None:
@@ -115,8 +119,20 @@ def test_quantiles_of_samples_are_those_of_numpy() -> None:
     samples = np.random.default_rng(0).normal(size=(3, 17, 2))
     ours = quantiles_of_ranked(torch.tensor(samples).sort(dim=1).values, QUANTILES)
     np.testing.assert_allclose(
-        ours, np.quantile(samples, QUANTILES, axis=1).swapaxes(0, 1), rtol=1e-12
+        ours, np.quantile(samples, QUANTILES, axis=1, method="weibull").swapaxes(0, 1), rtol=1e-12
     )
+
+
+def test_central_intervals_of_samples_hold_as_often_as_they_say() -> None:
+    """Another draw of the same distribution is inside with the level's probability exactly.
+
+    Uniform on [0, 1] the chance of the next draw being below a quantile is the quantile itself.
+    """
+    drawn = torch.rand(20_000, 39, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    levels = torch.tensor(QUANTILES, dtype=torch.float64)
+    below = quantiles_of_ranked(drawn.sort(dim=1).values, QUANTILES).mean(0)
+    # five standard errors of a median of 39, the widest of them
+    torch.testing.assert_close(below, levels, rtol=0, atol=5 * 0.078 / math.sqrt(20_000))
 
 
 def test_levels_are_those_of_the_competitions() -> None:
