@@ -142,7 +142,7 @@ _OPTIONS |= {
     "calendar": click.option(
         "--calendar",
         metavar="GROUP[,GROUP…]",
-        help="Features of the calendar: auto (by the interval), none, or hour, weekday, …",
+        help="Features of the calendar: auto (if better on validation), none, or hour, weekday, …",
     ),
     "holidays": click.option(
         "--holidays",

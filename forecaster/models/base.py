@@ -156,6 +156,11 @@ class Forecaster(nn.Module):
         """The mean of a quantile model: the average of its ten evenly spaced quantiles."""
         return self.quantiles(batch, [round(0.05 + 0.1 * i, 2) for i in range(10)]).mean(1)
 
+    @property
+    def point_model(self) -> "Forecaster | None":
+        """What gives its point forecast: itself, or a stage before it; None: only it, at length."""
+        return self
+
     def stages(self) -> list["Forecaster"]:
         """Submodels that are trained first, one after the other, and then frozen."""
         return []

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
@@ -85,17 +85,22 @@ class Selected(Composite):
     def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
         return self.parts[self.best].predict_with_label(batch)
 
-    @torch.no_grad()
     def calibrate(self, train: Windows, validation: Windows) -> None:
         """Measure the candidates on evenly spaced validation windows."""
-        total, count = torch.zeros(len(self.names), dtype=torch.float64), 0.0
-        for cpu_batch in ordered_loader(validation, 256, _WINDOWS):
-            batch = cpu_batch.to(self.errors.device)
-            count += float(batch.future_mask.sum())
-            for place, part in enumerate(self.parts):
-                missed = (part.predict(batch) - batch.future).abs() * batch.future_mask
-                total[place] += missed.sum(dtype=torch.float64).cpu()
-        self.errors.copy_(total / max(count, 1))
+        self.errors.copy_(mean_errors(self.parts, validation))
+
+
+@torch.no_grad()
+def mean_errors(models: Sequence[Forecaster], windows: Windows) -> Float64[Tensor, " C"]:
+    """The mean absolute errors of the point forecasts on evenly spaced windows, in z-scores."""
+    total, count = torch.zeros(len(models), dtype=torch.float64), 0.0
+    for cpu_batch in ordered_loader(windows, 256, _WINDOWS):
+        batch = cpu_batch.to(models[0].device)
+        count += float(batch.future_mask.sum())
+        for place, model in enumerate(models):
+            missed = (model.predict(batch) - batch.future).abs() * batch.future_mask
+            total[place] += missed.sum(dtype=torch.float64).cpu()
+    return total / max(count, 1)
 
 
 def _names(candidates: Sequence[PartConfig]) -> list[str]:

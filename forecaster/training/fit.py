@@ -209,15 +209,19 @@ def fit(
     report: EpochMetrics | None = None,
     progress: Monitor = TERMINAL,
     limit: Limit | None = None,
+    name: str = "",
+    count: int | None = None,
 ) -> list[str]:
     """Train the model's stages in order, then its remaining weights; the model is changed in place.
 
     Each stage ends with the weights of its best validation score, and is then calibrated on the
     data, for example with residuals. ``folder`` is where the checkpoints are stored; a fit that it
-    holds is resumed exactly. ``report`` gets the losses of each epoch. Returns the stages that
-    ``limit`` stopped, in words.
+    holds is resumed exactly. ``report`` gets the losses of each epoch. ``name`` goes before the
+    stages' titles in the progress; ``count``: only so many stages, the model itself the last.
+    Returns the stages that ``limit`` stopped, in words.
     """
-    return train_stages(model, _Validated(data), config, folder, report, progress, limit)
+    course = _Validated(data)
+    return train_stages(model, course, config, folder, report, progress, limit, name, count)
 
 
 @dataclass(frozen=True)
@@ -276,14 +280,16 @@ def train_stages(
     progress: Monitor,
     limit: Limit | None = None,
     name: str = "",
+    count: int | None = None,
 ) -> list[str]:
     """Train and complete the stages of a model, on several devices if configured.
 
-    ``name`` goes before their titles in the progress. Returns the stages that ``limit`` stopped.
+    ``name`` goes before their titles in the progress; ``count``: only so many of them. Returns the
+    stages that ``limit`` stopped.
     """
     quiet_libraries()
-    work = _Work(course, config, folder, report, progress, limit, name)
-    with progress.overall(parts_of(model, course.data, config, name, course.steps), limit):
+    work = _Work(course, config, folder, report, progress, limit, name, count)
+    with progress.overall(parts_of(model, course.data, config, name, course.steps, count), limit):
         if config.devices > 1 and any(p.requires_grad for p in model.parameters()):
             receive = report if report is not None else (lambda losses, epoch: None)
             backend = "nccl" if on_cuda(config) else "gloo"
@@ -310,6 +316,7 @@ class _Work:
     progress: Monitor
     limit: Limit | None
     name: str
+    count: int | None
 
 
 def _train_share(rank: int, send: EpochMetrics, model: Forecaster, work: _Work) -> None:
@@ -327,7 +334,7 @@ def _train_stages(model: Forecaster, work: _Work) -> None:
     For the parent of several processes these are all. A limit of time is shared out by the weights
     of the stages to come, so that what one leaves over goes to the others.
     """
-    stages = stages_of(model, work.config, work.folder)
+    stages = stages_of(model, work.config, work.folder)[: work.count]
     for place, stage in enumerate(stages):
         if stage.weight:
             if not stage.done.is_file():
@@ -392,10 +399,11 @@ def parts_of(
     config: TrainerConfig,
     name: str = "",
     steps: Sequence[int] | None = None,
+    count: int | None = None,
 ) -> list[Part]:
     """The parts of a training for its progress, with the steps and epochs planned at most."""
     parts, batches = [], len(data.train_dataloader())
-    for stage in stages_of(model, config, Path()):
+    for stage in stages_of(model, config, Path())[:count]:
         planned = None if steps is None else steps[stage.number]
         size, epochs = _budget(stage.config, batches, planned)
         known = stage.weight and epochs

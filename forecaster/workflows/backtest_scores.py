@@ -21,6 +21,7 @@ from forecaster.models.held_out import calibration
 from forecaster.models.residual_paths import in_service
 from forecaster.models.seen import Widened, measured
 from forecaster.tracking import labels
+from forecaster.training.calendar_choice import choose_calendar
 from forecaster.training.fit import OutOfTimeError, fit, new_model, window_data
 from forecaster.training.limit import Limit
 from forecaster.training.progress import Monitor
@@ -142,8 +143,7 @@ class _Refit:
 
 def _score_block(config: Config, field: Field, block: tuple[int, int], refit: _Refit) -> Scores:
     started = time.monotonic()
-    problem = _problem(config, field, block)
-    model = _trained(config, problem, refit)
+    config, problem, model = _trained(config, _problem(config, field, block), refit)
     refit.run.tags(labels.tags(config, problem, model))
     seconds = time.monotonic() - started
     windows, stride = problem.windows("test"), field.plan.stride
@@ -194,21 +194,27 @@ def _problem(config: Config, field: Field, block: tuple[int, int]) -> Problem:
     return scaled_problem(config.data, table, borders)
 
 
-def _trained(config: Config, problem: Problem, refit: _Refit) -> Forecaster:
-    model = new_model(config, problem)
+def _trained(config: Config, problem: Problem, refit: _Refit) -> tuple[Config, Problem, Forecaster]:
+    """The model, with the configuration and problem that its calendar was chosen for."""
 
     def report(losses: Mapping[str, float], epoch: int) -> None:
         refit.run.metrics({refit.prefix + name: value for name, value in losses.items()}, epoch)
 
-    windows = window_data(config, problem)
+    progress, limit = refit.progress, refit.limit
     with tempfile.TemporaryDirectory() as checkpoints:
-        folder, progress, limit = Path(checkpoints), refit.progress, refit.limit
-        stopped = fit(model, windows, config.trainer, folder, report, progress, limit)
+        chosen = choose_calendar(config, problem, Path(checkpoints), report, progress, limit)
+        if chosen.words is not None:
+            progress.say(chosen.words)
+        config, problem = chosen.config, chosen.problem
+        model, windows = new_model(config, problem), window_data(config, problem)
+        stopped = fit(model, windows, config.trainer, chosen.folder, report, progress, limit)
     if stopped:
         progress.say(f"time limit: {', '.join(stopped)} stopped; used are the best weights so far")
     if model.distribution != "none":
-        return Widened(model, measured(model, problem, config.trainer), own=True)
-    return in_service(model, calibration(model, problem, config.trainer), problem_shape(problem))
+        widened = Widened(model, measured(model, problem, config.trainer), own=True)
+        return config, problem, widened
+    errors = calibration(model, problem, config.trainer)
+    return config, problem, in_service(model, errors, problem_shape(problem))
 
 
 def frame_of(scores: Mapping[str, Scores], field: Field) -> pd.DataFrame:

@@ -32,6 +32,7 @@ from forecaster.serving import registry
 from forecaster.tracking import labels
 from forecaster.tracking.provenance import code_version, versions
 from forecaster.training import warm
+from forecaster.training.calendar_choice import choose_calendar
 from forecaster.training.fit import fit, new_model, on_cuda, window_data
 from forecaster.training.limit import in_words
 from forecaster.training.plan import Part as WorkPart
@@ -90,12 +91,13 @@ class Site:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model with its problem; ``seconds``: the training time."""
+    """A trained model with its problem and checkpoints; ``seconds``: the training time."""
 
     config: Config
     problem: Problem
     model: Forecaster
     seconds: float
+    checkpoints: Path
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,21 @@ def run_steps(site: Site, config: Config, problem: Problem) -> TrainingResult:
 
 
 def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
+    stopwatch = Stopwatch(site.checkpoints / "seconds")
+
+    def report(losses: Mapping[str, float], epoch: int) -> None:
+        site.run.metrics(losses, epoch)
+        stopwatch.save()
+
+    progress, limit = site.context.progress, site.clock.training()
+    folder = site.checkpoints
+    if not warm.is_warm(folder):
+        chosen = choose_calendar(config, problem, folder, report, progress, limit)
+        config, problem, folder = chosen.config, chosen.problem, chosen.folder
+        if chosen.words is not None:
+            site.context.notify(chosen.words)
+            problem.table.report.decisions.append(chosen.words)
+            site.run.parameters({"calendar.chosen": config.data.calendar})
     model = new_model(config, problem)
     if warm.is_warm(site.checkpoints):
         warmed = warm.start(model, site.checkpoints)
@@ -168,15 +185,8 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
         )
     tags = {"kind": "training", **labels.tags(config, problem, model), "code": code_version()}
     site.run.tags(tags)
-    stopwatch = Stopwatch(site.checkpoints / "seconds")
-
-    def report(losses: Mapping[str, float], epoch: int) -> None:
-        site.run.metrics(losses, epoch)
-        stopwatch.save()
-
-    windows, progress = window_data(config, problem), site.context.progress
-    limit = site.clock.training()
-    stopped = fit(model, windows, config.trainer, site.checkpoints, report, progress, limit)
+    windows = window_data(config, problem)
+    stopped = fit(model, windows, config.trainer, folder, report, progress, limit)
     seconds = stopwatch.seconds()
     if stopped:
         _tell_stopped(site, stopped, "used are the best weights so far")
@@ -185,7 +195,7 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
         progress.say(f"{key}: {selection}")
     if on_cuda(config.trainer):
         model.to("cuda")
-    return Fitted(config, problem, model, seconds)
+    return Fitted(config, problem, model, seconds, folder)
 
 
 def _tell_stopped(site: Site, stopped: Sequence[str], outcome: str) -> None:
@@ -298,7 +308,7 @@ def _refit(site: Site, evaluated: Evaluated) -> InService:
         stopwatch.save()
 
     progress, limit = site.context.progress, site.clock.refit()
-    refitted = refit(fitted.model, config, problem, site.checkpoints, report, progress, limit)
+    refitted = refit(fitted.model, config, problem, fitted.checkpoints, report, progress, limit)
     if refitted.stopped:
         _tell_stopped(site, refitted.stopped, "saved is the model that was scored, not a refit")
         return InService(evaluated, None, None)

@@ -28,6 +28,7 @@ from forecaster.tracking import labels, store
 from forecaster.tracking import query as runs
 from forecaster.tracking import run as tracking
 from forecaster.tracking.provenance import code_version
+from forecaster.training.calendar_choice import choose_calendar
 from forecaster.training.fit import TERMINAL, fit, new_model, window_data
 from forecaster.training.limit import Limit
 from forecaster.workflows.settle import settle
@@ -323,11 +324,14 @@ def _validation_metric(
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-    model = new_model(config, problem)
-    run.tags(labels.tags(config, problem, model))
     with tempfile.TemporaryDirectory() as checkpoints:
-        windows, folder = window_data(config, problem), Path(checkpoints)
-        stopped = fit(model, windows, settings, folder, report, TERMINAL, options.limit)
+        limit = options.limit
+        chosen = choose_calendar(config, problem, Path(checkpoints), report, TERMINAL, limit)
+        config, problem = chosen.config, chosen.problem
+        model = new_model(config, problem)
+        run.tags(labels.tags(config, problem, model))
+        windows = window_data(config, problem)
+        stopped = fit(model, windows, settings, chosen.folder, report, TERMINAL, limit)
     scoring, sampled = scorings_of(model, settings)
     if options.metric not in {"mse", "mae"}:
         scoring = sampled or replace(scoring, mode="probabilistic", limit=None)

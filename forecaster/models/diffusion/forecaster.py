@@ -74,6 +74,11 @@ class Diffusion(Forecaster):
             return []
         return [*self.prior.stages(), self.prior]
 
+    @property
+    def point_model(self) -> Forecaster | None:
+        """The prior, if that is trained first."""
+        return next(reversed(self.stages()), None)
+
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """The loss of the configured objective, with random draws."""
         return self.objective.loss(self, batch)
