@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -188,6 +189,14 @@ def models_promote(
     metavar="FILE",
     help="A file with the token that clients have to send; or FORECASTER_TOKEN has it.",
 )
+@click.option(
+    "--log-format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="The lines on standard error: to be read, or an object each.",
+)
 @accelerator_option
 @trust_option
 def serve(
@@ -196,6 +205,7 @@ def serve(
     port: int,
     names: tuple[str, ...],
     token_file: Path | None,
+    form: Literal["text", "json"],
     accelerator: str | None,
     trust_code: bool,
 ) -> None:
@@ -205,12 +215,10 @@ def serve(
     """
     # before Arrow is loaded: memory that is given back, and that has a bound
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    from forecaster.serving import server
+    from forecaster.serving import log, server
     from forecaster.serving.source import Source
     from forecaster.serving.token import read_token
 
-    def tell(line: str) -> None:
-        click.echo(line, err=True)
-
-    token = read_token(token_file, tell)
-    server.serve(Source(reference, accelerator, trust_code), host, port, tell, names, token)
+    log.to_standard_error(form)
+    token = read_token(token_file, log.tell)
+    server.serve(Source(reference, accelerator, trust_code), host, port, names, token, form)

@@ -45,7 +45,8 @@ class Scoring:
     ``stride``: the distance of scored windows in each series, counted from its last one; ``limit``:
     the number of evenly spaced ones among those (None: all). ``full`` adds to a probabilistic
     evaluation the variogram score, PIT and rank histograms.
-    ``windows``: all, or those of published figures (``published_count``).
+    ``windows``: all, or those of published figures (``published_count``). ``leads``: how many steps
+    ahead, from the first one, are scored (None: all).
     """
 
     mode: Mode = "point"
@@ -56,6 +57,7 @@ class Scoring:
     stride: int = 1
     full: bool = False
     windows: WindowChoice = "all"
+    leads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ def score_windows(
     for cpu_batch in progress(
         loader_of(windows, numbers, batch_size or batch_size_of(model, problem, scoring))
     ):
-        batch = cpu_batch.to(device)
+        batch = _first_leads(cpu_batch, scoring.leads).to(device)
         seeds = window_seeds(problem, windows, cpu_batch.index, scoring.seed)
         scored = score_batch(model, batch, scoring, units, seeds)
         truth = Truth(scored.y, scored.mask, units.owners[batch.index])
@@ -193,6 +195,15 @@ def score_windows(
         point_errors.append(units.per_window(point_error, batch))
         on_batch(scored)
     return WindowScores(totals, numbers, torch.cat(errors), torch.cat(point_errors))
+
+
+def _first_leads(batch: Batch, leads: int | None) -> Batch:
+    """The batch, whose targets after so many steps are taken as missing."""
+    if leads is None:
+        return batch
+    mask = batch.future_mask.clone()
+    mask[..., leads:] = 0
+    return replace(batch, future_mask=mask)
 
 
 def batch_size_of(model: Forecaster, problem: Problem, scoring: Scoring) -> int:

@@ -13,8 +13,15 @@ _AT_ONCE = 8 << 10  # bytes that are parsed before others are looked at
 class WatchedConnection(H11Protocol):
     """A connection that ends when the head of a request, or the reading of an answer, stalls.
 
-    Bodies have a limit of their own.
+    Bodies have a limit of their own. The application is told of what is no HTTP.
     """
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        super().send_400_response(msg)
+        if self.cycle is None or self.cycle.response_complete:  # else it is of a request
+            application: Any = self.app
+            application.unreadable(self.client)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to watch."""

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import uvicorn
 
-from forecaster.serving import request_log
+from forecaster.serving import log
 from forecaster.serving.connection import WatchedConnection
 from forecaster.serving.hosts import Hosts
 from forecaster.serving.limits import BYTES, HELD, WAITING, RefusedError
@@ -96,14 +96,21 @@ class Front:
                 answer = Answer(_GONE, b"")
             if answer.status != _GONE:
                 await _send(send, answer)
-        path, seconds = scope["path"], monotonic() - begun
-        self._metrics.answered(path if path in _METHODS else "other", answer, seconds)
-        request_log.write(scope, answer, seconds)
+        self._done(scope, answer, monotonic() - begun)
+
+    def unreadable(self, client: tuple[str, int] | None) -> None:
+        """Take note of what was no HTTP, which the connection itself has refused."""
+        self._done({"client": client, "method": "-", "path": "-"}, Answer(400, b""), 0.0)
 
     def hear(self, news: Mapping[str, Any] | None) -> None:
         """Take what is told of a new model; None: it could not be exchanged."""
         self.about = news or self.about
         self._metrics.exchanged(news)
+
+    def _done(self, scope: Message, answer: Answer, seconds: float) -> None:
+        path = scope["path"]
+        self._metrics.answered(path if path in _METHODS else "other", answer, seconds)
+        log.request(scope, answer, seconds)
 
     async def _answer(self, scope: Message, receive: Receive) -> Answer:
         headers: dict[str, list[str]] = {}
@@ -221,12 +228,13 @@ def run(
     hosts: Hosts,
     about: Mapping[str, Any],
     token: Token | None,
+    form: log.Form,
 ) -> None:
     """Serve until the process with the model ends, or ends this one.
 
-    ``told``: the pipe that tells of every exchange of the model.
+    ``told``: the pipe that tells of every exchange of the model. ``form``: of the log.
     """
-    request_log.to_standard_error()
+    log.to_standard_error(form)
     front = Front(link, hosts, about, token)
     server = uvicorn.Server(
         uvicorn.Config(

@@ -3,15 +3,16 @@
 import importlib.metadata
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from forecaster.config.paths import PACKAGE
-from forecaster.config.sections import nearest
 from forecaster.data.tables import Table
 from forecaster.errors import UserError, printable
 from forecaster.inference.saved_model import SavedModel
 from forecaster.serving import request
+from forecaster.tracking import references
 from forecaster.tracking.retry_queue import UPLOAD_SECONDS, transaction
 from forecaster.tracking.store import as_user_error, connect, store_uri
 
@@ -76,7 +77,7 @@ def register(name: str, model_id: str, run_id: str) -> int:
     """Register a logged model as a new version of ``name``, and return the version."""
     client = connect().MlflowClient()
     with as_user_error(), transaction(store_uri()):
-        if not is_registered(name):
+        if name not in references.registered_names():
             client.create_registered_model(name)
         return int(
             client.create_model_version(
@@ -87,79 +88,31 @@ def register(name: str, model_id: str, run_id: str) -> int:
 
 def list_versions(name: str | None) -> list[dict[str, Any]]:
     """The registered versions, newest first, with aliases, run, time and test metrics."""
-    client = connect().MlflowClient()
-    versions = []
+    names = references.registered_names() if name is None else [name]
+    return [version for each in names for version in _versions(each)]
+
+
+def _versions(name: str) -> Iterator[dict[str, Any]]:
+    aliases, client = references.aliases_of(name), connect().MlflowClient()
     with as_user_error():
-        names = [m.name for m in client.search_registered_models()] if name is None else [name]
-        for each in names:
-            aliases = _registered(client, each).aliases
-            for version in client.search_model_versions(f"name='{each}'"):
-                run = client.get_run(version.run_id) if version.run_id else None
-                versions.append(
-                    {
-                        "name": each,
-                        "version": int(version.version),
-                        "run_id": version.run_id,
-                        "aliases": sorted(
-                            alias
-                            for alias, number in aliases.items()
-                            if int(number) == int(version.version)
-                        ),
-                        "created": version.creation_timestamp,
-                        "metrics": {}
-                        if run is None
-                        else {k: v for k, v in run.data.metrics.items() if k.startswith("test/")},
-                    }
-                )
-    return versions
-
-
-def is_registered(name: str) -> bool:
-    """Whether there is a registered model of this name."""
-    client = connect().MlflowClient()
-    with as_user_error():
-        return bool(client.search_registered_models(f"name='{name}'", max_results=1))
-
-
-def aliased(name: str, alias: str) -> int | None:
-    """The version of a registered model that has an alias, or None."""
-    client = connect().MlflowClient()
-    with as_user_error():
-        aliases = _registered(client, name).aliases
-    return int(aliases[alias]) if alias in aliases else None
-
-
-def check_version(name: str, version: int) -> None:
-    """Raise UserError for a version that does not exist."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        connect().MlflowClient().get_model_version(name, str(version))
-    except MlflowException as error:
-        raise UserError(
-            f"no version {version} of model '{name}'; see: models versions {name}"
-        ) from error
+        for version in client.search_model_versions(f"name='{name}'"):
+            run = client.get_run(version.run_id) if version.run_id else None
+            metrics = {} if run is None else run.data.metrics
+            number = int(version.version)
+            yield {
+                "name": name,
+                "version": number,
+                "run_id": version.run_id,
+                "aliases": sorted(alias for alias, of in aliases.items() if of == number),
+                "created": version.creation_timestamp,
+                "metrics": {k: v for k, v in metrics.items() if k.startswith("test/")},
+            }
 
 
 def assign(name: str, alias: str, version: int) -> None:
     """Give a version an alias, in place of the one that has it."""
     with as_user_error(), transaction(store_uri()):
         connect().MlflowClient().set_registered_model_alias(name, alias, str(version))
-
-
-def _registered(client: Any, name: str) -> Any:
-    """A registered model. Raises UserError, with the known names, if it does not exist."""
-    known = {model.name: model for model in client.search_registered_models()}
-    if name not in known:
-        known_names = (
-            f"there are {', '.join(sorted(known))}"
-            if known
-            else "register one with train --register NAME"
-        )
-        raise UserError(
-            f"no registered model '{name}'{nearest(name, sorted(known))}; {known_names}"
-        )
-    return client.get_registered_model(name)
 
 
 def _signature(mlflow: Any, example: Any) -> Any:

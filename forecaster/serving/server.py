@@ -22,7 +22,7 @@ from forecaster.errors import UserError
 from forecaster.inference.saved_model import SavedModel
 from forecaster.io.deadline import deadline
 from forecaster.io.interrupts import uninterrupted
-from forecaster.serving import front
+from forecaster.serving import front, log
 from forecaster.serving.bodies import read_body
 from forecaster.serving.follow import Follower
 from forecaster.serving.hosts import Hosts
@@ -40,30 +40,30 @@ def serve(
     source: Source,
     host: str,
     port: int,
-    notify: Callable[[str], object],
     names: Iterable[str] = (),
     token: Token | None = None,
+    form: log.Form = "text",
 ) -> None:
     """Serve forecasts over HTTP until interrupted; ``port`` 0 takes a free one.
 
-    ``notify`` is called with the address, with every exchange of the model, and with the decisions
-    about each request's data; ``names``: further names by which the server is asked; ``token``:
-    what clients have to know.
+    The log, in this ``form``, has the address, the requests, every exchange of the model, and the
+    decisions about each request's data. ``names``: further names by which the server is asked;
+    ``token``: what clients have to know.
     """
     spawn = get_context("spawn")
     told, news = spawn.Pipe(duplex=False)
-    follower = Follower(source, notify, news)
+    follower = Follower(source, log.tell, news)
     listening = _listen(host, port)
     address = f"[{host}]" if ":" in host else host
     address = f"http://{address}:{listening.getsockname()[1]}/invocations"
-    front_end = (listening, told, Hosts(host, names), follower.served.about, token)
+    front_end = (listening, told, Hosts(host, names), follower.served.about, token, form)
     with _front(spawn, *front_end) as link, follower.following():
-        notify(f"forecasts: {address}  (Ctrl-C ends the server)")
+        log.tell(f"forecasts: {address}  (Ctrl-C ends the server)")
         while True:
             try:
                 request = link.recv_bytes()
                 with uninterrupted():
-                    link.send_bytes(_answer(follower.served, request, notify).to_bytes())
+                    link.send_bytes(_answer(follower.served, request, log.tell).to_bytes())
             except (EOFError, ConnectionError) as error:
                 raise UserError("the process that speaks HTTP has ended; serve again") from error
 
@@ -88,19 +88,19 @@ def _front(
     hosts: Hosts,
     about: Mapping[str, Any],
     token: Token | None,
+    form: log.Form,
 ) -> Iterator[Connection]:
     """The process that speaks HTTP, and the pipe to it; it takes what it is given over."""
     ours, theirs = spawn.Pipe()
-    process = spawn.Process(
-        target=front.run, args=(listening, theirs, told, hosts, about, token), daemon=True
-    )
+    given = (listening, theirs, told, hosts, about, token, form)
+    process = spawn.Process(target=front.run, args=given, daemon=True)
     ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends when this process says so
     try:
         process.start()
     finally:
         signal.signal(signal.SIGINT, ctrl_c)
-    for given in (theirs, told, listening):
-        given.close()
+    for over in (theirs, told, listening):
+        over.close()
     try:
         yield ours
     finally:

@@ -79,8 +79,24 @@ def registered_names() -> list[str]:
     """The names of the registered models."""
     if not query.has_store():
         return []
+    mlflow = connect()
     with as_user_error():
-        return sorted(model.name for model in connect().MlflowClient().search_registered_models())
+        return sorted(model.name for model in mlflow.search_registered_models())
+
+
+def aliases_of(name: str) -> dict[str, int]:
+    """The versions of a registered model that have an alias, by that.
+
+    Raises UserError, with the nearest name, if there is no such model.
+    """
+    known = registered_names()
+    if name not in known:
+        there = ", ".join(known[:_SHOWN]) + (", …" if len(known) > _SHOWN else "")
+        there = f"there are {there}" if known else "register one with train --register NAME"
+        raise UserError(f"no registered model '{name}'{nearest(name, known)}; {there}")
+    with as_user_error():
+        found = connect().MlflowClient().get_registered_model(name).aliases
+    return {alias: int(number) for alias, number in found.items()}
 
 
 def find_version(reference: str) -> Version:
@@ -91,22 +107,14 @@ def find_version(reference: str) -> Version:
         with as_user_error():
             return Version(reference, client.get_logged_model(rest).source_run_id)
     name, alias, number = _parts(rest)
-    known = registered_names()
-    if name not in known:
-        there = ", ".join(known[:_SHOWN]) or "none; register one with train --register NAME"
-        raise UserError(
-            f"{reference}: no registered model '{name}'{nearest(name, known)}; there are {there}"
-            if known
-            else f"{reference}: no registered model '{name}': there is {there}"
-        )
+    aliases = aliases_of(name)
     with as_user_error():
-        aliases = {a: str(v) for a, v in client.get_registered_model(name).aliases.items()}
-        versions = {v.version: v for v in client.search_model_versions(_of_name(name))}
-    versions = {str(key): version for key, version in versions.items()}
+        found = client.search_model_versions(f"name='{name}'")
+    versions = {str(version.version): version for version in found}
     if number == "latest":
         number = max(versions, key=int, default=None)
     elif alias is not None:
-        number = aliases.get(alias)
+        number = str(aliases.get(alias))
     if number not in versions:
         asked = f"alias '{alias}'{nearest(alias, sorted(aliases))}" if alias else "such version"
         raise UserError(f"{reference}: no {asked}; see: models versions {name}")
@@ -120,7 +128,3 @@ def _parts(rest: str) -> tuple[str, str | None, str | None]:
         return name, alias, None
     name, _, number = rest.partition("/")
     return name, None, number or "latest"
-
-
-def _of_name(name: str) -> str:
-    return f"name='{name}'"

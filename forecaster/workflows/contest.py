@@ -6,19 +6,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecaster.data.dead import without_dead
 from forecaster.data.problem import Problem, scaled_problem
 from forecaster.data.splits import Borders, Scaling, tail_borders
 from forecaster.data.tables import Series, Table
+from forecaster.data.windows import Windows
 from forecaster.errors import UserError
 from forecaster.evaluation.compare import Comparison, compare
-from forecaster.evaluation.score import Scoring, score_windows
+from forecaster.evaluation.score import Scoring, WindowScores, score_windows, selected_windows
 from forecaster.inference.checks import check_schema
 from forecaster.inference.forecasts import in_model_order
 from forecaster.inference.inputs import fewest_rows
 from forecaster.inference.saved_model import SavedModel
-from forecaster.reporting.verdict import paired
+from forecaster.reporting.verdict import Paired, paired
 
 _WINDOWS = 256  # that are scored, evenly spaced
 _FEWEST = 2  # origins of which a difference can be told
@@ -29,6 +31,7 @@ class Contest:
     """``comparison``: the challenger's losses beside the champion's, by origin; ``loss``: which.
 
     ``windows``: how many were scored; ``first``, ``last``: the times of their first targets.
+    ``leads``: the steps ahead that were scored, if one of the two forecasts further.
     """
 
     comparison: Comparison
@@ -36,6 +39,7 @@ class Contest:
     windows: int
     first: str
     last: str
+    leads: int | None = None
 
     @property
     def better(self) -> bool:
@@ -57,16 +61,35 @@ class Contest:
             "windows": self.windows,
             "first": self.first,
             "last": self.last,
+            "leads": self.leads,
         }
 
     @property
     def text(self) -> str:
         """The result in one sentence."""
         days = self.first if self.first == self.last else f"{self.first} to {self.last}"
+        step = "step" if self.leads == 1 else f"{self.leads} steps"
+        common = "" if self.leads is None else f", on the first {step} that both forecast"
         return (
             f"{self.comparison.sentence(self.loss.upper())}, on {self.windows} windows that "
-            f"neither had learnt from, from {days}"
+            f"neither had learnt from, from {days}{common}"
         )
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One of the two: a model, and the problem of forecasting the rows that neither has seen."""
+
+    saved: SavedModel
+    problem: Problem
+    windows: Windows
+
+    @property
+    def horizon(self) -> int:
+        return self.saved.config.data.horizon
+
+    def score(self, scoring: Scoring) -> WindowScores:
+        return score_windows(self.saved.model, self.problem, self.windows, scoring)
 
 
 def contest(
@@ -77,39 +100,75 @@ def contest(
     A model in service that was trained on all rows is represented by the one that its training
     figures are of, which has not seen the newest. ``names``: the challenger's, then the
     champion's. The loss is the CRPS, of forecasts without a distribution the absolute error, in
-    standard deviations of the challenger's training rows.
+    standard deviations of the challenger's training rows. Of different horizons, the steps of the
+    shorter one are compared, on windows that hold the longer one.
     Raises UserError if there is nothing to compare by.
     """
-    first, second = champion.scored(), challenger.scored()
-    _check_alike(first, second)
-    for saved in (first, second):
+    models = champion.scored(), challenger.scored()
+    if set(champion.schema.names) != set(challenger.schema.names):
+        raise UserError("their columns differ, so that their errors are of other forecasts")
+    for saved in models:
         check_schema(saved, table)
-    table, borders = _unseen(first, second, table)
-    problems = [_problem(saved, table, borders) for saved in (first, second)]
-    scales = dict(zip(second.schema.names, range(len(second.schema.names)), strict=True))
-    order = [scales[name] for name in first.schema.names]
-    common = problems[1].scaling
-    problems[0] = replace(
-        problems[0], protocol=tuple(Scaling(s.mean[order], s.std[order]) for s in common)
+    longest = max(saved.config.data.horizon for saved in models)
+    table, borders = _unseen(models, table, longest)
+    old, new = _on_one_scale([_side(saved, table, borders, longest) for saved in models])
+    leads = min(old.horizon, new.horizon)
+    scoring = _scoring(old, new, leads)
+    losses, others = (_losses(side.score(scoring), scoring) for side in (new, old))
+    numbers = selected_windows(new.windows, scoring)
+    owners, rows = (each[numbers].numpy() for each in (new.windows.owners, new.windows.rows))
+    lengths = np.array([len(series.values) for series in table.series])
+    pairs = paired(losses, others, owners, lengths[owners] - rows, leads)
+    _check_pairs(pairs, table, names[1])
+    first, last = _first_targets(table, owners, rows)
+    return Contest(
+        compare(names[0], pairs.losses, names[1], pairs.baseline, pairs.overlap),
+        "crps" if scoring.mode == "probabilistic" else "mae",
+        pairs.windows,
+        first,
+        last,
+        None if old.horizon == new.horizon else leads,
     )
-    problems[1] = replace(problems[1], protocol=common)
-    sampled = all(saved.model.distribution != "none" for saved in (first, second))
-    settings = challenger.config.trainer
-    scoring = Scoring(
+
+
+def _side(saved: SavedModel, table: Table, borders: Sequence[Borders], longest: int) -> _Side:
+    """A model on the windows after which a ``longest`` horizon fits, which are those of both."""
+    data = saved.config.data.model_copy(update={"dataset": None})
+    spare = longest - data.horizon
+    own = [replace(border, test=border.test - spare) for border in borders]
+    problem = scaled_problem(data, in_model_order(saved, table), own, saved.scaling, saved.encoding)
+    return _Side(saved, problem, problem.windows("test"))
+
+
+def _on_one_scale(sides: Sequence[_Side]) -> tuple[_Side, _Side]:
+    """The champion's and the challenger's, whose errors are in the latter's standard deviations."""
+    old, new = sides
+    order = [new.saved.schema.names.index(name) for name in old.saved.schema.names]
+    scales = new.problem.scaling
+    turned = tuple(Scaling(scale.mean[order], scale.std[order]) for scale in scales)
+    return (
+        replace(old, problem=replace(old.problem, protocol=turned)),
+        replace(new, problem=replace(new.problem, protocol=scales)),
+    )
+
+
+def _scoring(old: _Side, new: _Side, leads: int) -> Scoring:
+    sampled = all(side.saved.model.distribution != "none" for side in (old, new))
+    settings = new.saved.config.trainer
+    return Scoring(
         "probabilistic" if sampled else "point",
         settings.score_samples,
         limit=_WINDOWS,
         seed=settings.seed,
+        leads=leads,
     )
-    windows = [problem.windows("test") for problem in problems]
-    found = [
-        score_windows(saved.model, problem, each, scoring)
-        for saved, problem, each in zip((first, second), problems, windows, strict=True)
-    ]
-    old, new = ((each.errors if sampled else each.absolute).numpy() for each in found)
-    numbers, lengths = found[1].numbers, np.array([len(s.values) for s in table.series])
-    owners, rows = (each[numbers].numpy() for each in (windows[1].owners, windows[1].rows))
-    pairs = paired(new, old, owners, lengths[owners] - rows, second.config.data.horizon)
+
+
+def _losses(found: WindowScores, scoring: Scoring) -> NDArray[np.float64]:
+    return (found.errors if scoring.mode == "probabilistic" else found.absolute).numpy()
+
+
+def _check_pairs(pairs: Paired, table: Table, champion: str) -> None:
     if len(pairs.losses) < _FEWEST:
         raise UserError(
             f"{table.path}: {len(pairs.losses)} forecast origin(s) with a value after all rows "
@@ -117,39 +176,29 @@ def contest(
             "new rows"
         )
     if pairs.losses.any() and not pairs.baseline.any():
-        raise UserError(f"{table.path}: {names[1]} is exact there, so that no error is relative")
+        raise UserError(f"{table.path}: {champion} is exact there, so that no error is relative")
+
+
+def _first_targets(
+    table: Table, owners: NDArray[np.int64], rows: NDArray[np.int64]
+) -> tuple[str, str]:
+    """The earliest and the latest time of a window's first target."""
     times = [
         table.interval.stamps(table.series[owner].first, row + 1)[-1]
         for owner, row in zip(owners.tolist(), rows.tolist(), strict=True)
     ]
-    return Contest(
-        compare(names[0], pairs.losses, names[1], pairs.baseline, pairs.overlap),
-        "crps" if sampled else "mae",
-        pairs.windows,
-        *(str(time).removesuffix(" 00:00:00") for time in (min(times), max(times))),
-    )
-
-
-def _check_alike(first: SavedModel, second: SavedModel) -> None:
-    """Raise UserError for models whose forecasts are of different things."""
-    horizons = [saved.config.data.horizon for saved in (first, second)]
-    if horizons[0] != horizons[1]:
-        raise UserError(
-            f"their horizons differ, {horizons[1]} after {horizons[0]}, so that their errors are "
-            "of other forecasts"
-        )
-    if set(first.schema.names) != set(second.schema.names):
-        raise UserError("their columns differ, so that their errors are of other forecasts")
+    first, last = (str(time).removesuffix(" 00:00:00") for time in (min(times), max(times)))
+    return first, last
 
 
 def _unseen(
-    first: SavedModel, second: SavedModel, table: Table
+    models: Sequence[SavedModel], table: Table, horizon: int
 ) -> tuple[Table, tuple[Borders, ...]]:
     """The series that have a window after all rows that either model has learnt from, with borders
     at those rows.
     """
-    horizon, least = second.config.data.horizon, max(fewest_rows(first), fewest_rows(second))
-    seen = [saved.until() for saved in (first, second)]
+    least = max(map(fewest_rows, models))
+    seen = [saved.until() for saved in models]
     kept: list[tuple[Series, Borders]] = []
     for series in table.series:
         rows = len(series.values)
@@ -158,9 +207,10 @@ def _unseen(
             kept.append((series, Borders(start, start, rows)))
     table = replace(table, series=tuple(series for series, _ in kept))
     if kept:
-        lenient = second.config.data.model_copy(update={"on_dead": "skip"})
+        champion, challenger = models
+        lenient = challenger.config.data.model_copy(update={"on_dead": "skip"})
         ends = [border.train for _, border in kept]
-        stored = {**first.scaling, **second.scaling}
+        stored = {**champion.scaling, **challenger.scaling}
         _, table = without_dead(lenient, table, ends, stored)
     if not table.series:
         last = max((time for each in seen for time in each.values()), default=None)
@@ -185,9 +235,3 @@ def _start(
     if not known:
         return max(tail_borders(len(stamps), horizon).validation, 0)
     return int((stamps <= max(known)).sum())
-
-
-def _problem(saved: SavedModel, table: Table, borders: Sequence[Borders]) -> Problem:
-    data = saved.config.data.model_copy(update={"dataset": None})
-    own = in_model_order(saved, table)
-    return scaled_problem(data, own, borders, saved.scaling, saved.encoding)

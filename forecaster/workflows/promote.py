@@ -18,6 +18,7 @@ from forecaster.inference.locate import open_model
 from forecaster.inference.predictor import default_mode
 from forecaster.inference.saved_model import SavedModel
 from forecaster.serving import registry
+from forecaster.tracking import references
 from forecaster.workflows.contest import Contest, contest
 
 _OTHER_UNIT = 20.0  # times as large, or as small: not the growth of one night
@@ -51,8 +52,8 @@ def promote(
     neither has learnt from, or if they cannot be compared. ``csv``: a file with such rows; None:
     the one that the version was trained on.
     """
-    before = registry.aliased(name, alias)
-    registry.check_version(name, version)
+    before = references.aliases_of(name).get(alias)
+    references.find_version(f"models:/{name}/{version}")
     if before in (None, version):
         registry.assign(name, alias, version)
         return Promotion(before, None)

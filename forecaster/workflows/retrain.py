@@ -3,6 +3,7 @@ closer on rows that neither model has learnt from, into service in its place.
 """
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +11,13 @@ from typing import Any
 
 from forecaster.config.load import changed_config
 from forecaster.config.schema import Config
+from forecaster.data.problem import load_table
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
-from forecaster.inference.inputs import read_input
 from forecaster.inference.locate import open_model
 from forecaster.inference.saved_model import SavedModel
 from forecaster.serving import registry
-from forecaster.tracking import query
+from forecaster.tracking import query, references
 from forecaster.training.limit import Limit
 from forecaster.workflows import train as training
 from forecaster.workflows.contest import Contest, contest
@@ -114,7 +115,8 @@ def retrain(options: RetrainOptions, context: RunContext = COMMAND_LINE) -> Retr
         reference = reference if in_service is None else f"models:/{name}/{in_service}"
     champion = open_model(reference, "cpu", options.trust_code)
     config = _inherited(champion, options)
-    if not options.overrides and not options.settings and not _has_grown(champion, config):
+    table = load_table(config.data)
+    if _as_before(champion, config, options) and not _has_grown(champion, table):
         last = str(max(champion.until().values())).removesuffix(" 00:00:00")
         reason = f"{options.csv} has no row after {last}, the last that {reference} has learnt from"
         return Retrained(reference, None, None, False if options.promote else None, reason)
@@ -126,6 +128,7 @@ def retrain(options: RetrainOptions, context: RunContext = COMMAND_LINE) -> Retr
             options.output,
             tags={"retrained_from": str(champion.metadata.get("run_id")), "retrained": reference},
             registered_name=name,
+            source=table,
             limit=options.limit,
             asked=tuple(setting.partition("=")[0].strip() for setting in options.settings),
             earlier=champion,
@@ -136,12 +139,13 @@ def retrain(options: RetrainOptions, context: RunContext = COMMAND_LINE) -> Retr
     changes = tuple(changes_between(champion, challenger))
     for change in changes:
         context.notify(f"note: for readers of the forecasts: {change}")
-    found, reason = _compared(champion, challenger, config)
+    found, reason = _compared(champion, challenger, table)
     promoted = None
     if options.promote:
         assert name is not None
         assert trained.version is not None
-        promoted, reason = _decide(found, reason, changes, in_service)
+        by_hand = _by_hand(name, trained.version, alias, found)
+        promoted, reason = _decide(found, reason, changes, in_service, by_hand)
         if promoted and _in_service(name, alias) != in_service:
             promoted, reason = False, f"models:/{name}@{alias} was moved by someone else meanwhile"
         if promoted:
@@ -160,12 +164,8 @@ def registered_as(options: RetrainOptions) -> tuple[str | None, str]:
 
 
 def _in_service(name: str, alias: str) -> int | None:
-    try:
-        return registry.aliased(name, alias)
-    except UserError:
-        if registry.is_registered(name):
-            raise
-        return None
+    known = name in references.registered_names()
+    return references.aliases_of(name).get(alias) if known else None
 
 
 def _inherited(champion: SavedModel, options: RetrainOptions) -> Config:
@@ -179,14 +179,16 @@ def _inherited(champion: SavedModel, options: RetrainOptions) -> Config:
     return changed_config(config, options.reference, options.settings, overrides)
 
 
-def _read(saved: SavedModel, config: Config) -> Table:
-    """The file that has grown, with the static values that it is trained with."""
-    return read_input(saved, str(config.data.csv), {"static_file": config.data.static_file})
+def _as_before(champion: SavedModel, config: Config, options: RetrainOptions) -> bool:
+    """Whether the settings are those of the last training, wherever this one is computed."""
+    same = {"data.csv": config.data.csv, "trainer.accelerator": config.trainer.accelerator}
+    before = changed_config(champion.config, options.reference, (), same)
+    return config == before and "data.static_file" not in options.overrides
 
 
-def _has_grown(champion: SavedModel, config: Config) -> bool:
+def _has_grown(champion: SavedModel, table: Table) -> bool:
     """Whether a file has a row after those that a model has learnt from, or another series."""
-    table, until = _read(champion, config), champion.until()
+    until = champion.until()
     return any(
         (series.item_id or "") not in until
         or table.interval.stamps(series.first, len(series.values))[-1] > until[series.item_id or ""]
@@ -195,22 +197,30 @@ def _has_grown(champion: SavedModel, config: Config) -> bool:
 
 
 def _compared(
-    champion: SavedModel, challenger: SavedModel, config: Config
+    champion: SavedModel, challenger: SavedModel, table: Table
 ) -> tuple[Contest | None, str]:
     try:
-        names = ("the new model", "the present one")
-        found = contest(champion, challenger, _read(challenger, config), names)
+        found = contest(champion, challenger, table, ("the new model", "the present one"))
     except UserError as error:
         return None, f"not compared: {error}"
     return found, found.text
 
 
+def _by_hand(name: str, version: int, alias: str, found: Contest | None) -> str:
+    """The command that promotes a version whose forecasts change for their readers."""
+    words = ["models", "promote", name, str(version)]
+    words += ["--alias", alias] if alias != _ALIAS else []
+    return shlex.join(words + (["--force"] if found is None else []))
+
+
 def _decide(
-    found: Contest | None, reason: str, changes: Sequence[str], in_service: int | None
+    found: Contest | None, reason: str, changes: Sequence[str], in_service: int | None, by_hand: str
 ) -> tuple[bool, str]:
     if in_service is None:
         return True, "no version was in service"
-    if changes:
-        by_hand = "once they know, promote it with: models promote NAME VERSION --force"
-        return False, f"the forecasts change for their readers ({'; '.join(changes)}); {by_hand}"
-    return found is not None and found.better, reason
+    if not changes:
+        return found is not None and found.better, reason
+    reason = f"the forecasts change for their readers ({'; '.join(changes)}); {reason}"
+    if found is None or not found.worse:
+        reason += f"; once they know, promote it with: {by_hand}"
+    return False, reason

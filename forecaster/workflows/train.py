@@ -41,9 +41,9 @@ class TrainOptions:
 
     ``output``: the folder of the saved model. ``parent``: the id of a parent run; ``tags``:
     additional ones; ``registered_name``: the name to register the model by. ``source``: cells in
-    memory instead of the configuration's file. ``limit``: of the time for all of it. ``asked``: the
-    configuration keys that the user set, beyond a preset. ``earlier``: a model to begin with, if
-    it has not learnt from rows that are held out here.
+    memory instead of the configuration's file, or what was read from that already. ``limit``: of
+    the time for all of it. ``asked``: the configuration keys that the user set, beyond a preset.
+    ``earlier``: a model to begin with, if it has not learnt from rows that are held out here.
     Without ``run_name`` a run is called by the ``preset``, its data, the horizon, and the
     ``changes`` to the preset.
     """
@@ -55,7 +55,7 @@ class TrainOptions:
     parent: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     registered_name: str | None = None
-    source: RawTable | None = None
+    source: RawTable | Table | None = None
     limit: Limit | None = None
     asked: tuple[str, ...] = ()
     preset: str | None = None
@@ -145,8 +145,10 @@ def _check_parts(config: Config) -> None:
         )
 
 
-def _table(config: DataConfig, source: RawTable | None) -> Table:
-    return load_table(config) if source is None else read_table(source, config.columns)
+def _table(config: DataConfig, source: RawTable | Table | None) -> Table:
+    if source is None:
+        return load_table(config)
+    return source if isinstance(source, Table) else read_table(source, config.columns)
 
 
 def _run_name(options: TrainOptions, config: Config, problem: Problem) -> str:

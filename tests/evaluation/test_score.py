@@ -285,6 +285,26 @@ def test_every_so_many_th_window_is_scored_the_last_among_them(
     assert few.tolist() == numbers[[0, round((len(numbers) - 1) / 2), -1]].tolist()
 
 
+@pytest.mark.parametrize("mode", ["point", "probabilistic"])
+def test_only_the_first_steps_ahead_are_scored(bounded: Problem, mode: Mode) -> None:
+    """Those of a forecast of H steps are the first of one of fewer steps, whatever comes later."""
+    shorter = replace(bounded, config=bounded.config.model_copy(update={"horizon": 2}))
+    paths, wild = torch.randn(5, K, H), torch.full((5, K, H - 2), 1e3)
+    scoring = Scoring(mode, limit=None)
+    both = bounded.windows("test"), shorter.windows("test")
+    places = list(zip(both[1].owners.tolist(), both[1].rows.tolist(), strict=True))
+    same = [
+        places.index(each)
+        for each in zip(both[0].owners.tolist(), both[0].rows.tolist(), strict=True)
+    ]
+    short = score_windows(Fixed(paths[..., :2]), shorter, both[1], scoring)
+    for later in (paths[..., 2:], wild):
+        model = Fixed(torch.cat([paths[..., :2], later], dim=-1))
+        found = score_windows(model, bounded, both[0], replace(scoring, leads=2))
+        torch.testing.assert_close(found.errors, short.errors[same])
+        torch.testing.assert_close(found.absolute, short.absolute[same])
+
+
 def test_a_full_evaluation_adds_histograms(bounded: Problem) -> None:
     """And any probabilistic one has the metrics of the point forecast."""
     windows, paths = bounded.windows("test"), torch.randn(5, K, H)

@@ -178,8 +178,10 @@ def test_registered_versions(runs: Runs) -> None:
         ("models:/demand/latest", second),
     ):
         assert find_run(reference)["run_id"] == run_id
+    for find in (find_model, find_run):
+        told = message(find, "models:/demnad")
+        assert told.startswith("no registered model 'demnad' (did you mean 'demand'?); there are")
     for reference, told in (
-        ("models:/demnad", "no registered model 'demnad' (did you mean 'demand'?); there are"),
         ("models:/demand@champoin", "no alias 'champoin' (did you mean 'champion'?); see: models"),
         ("models:/demand/3", "no such version; see: models versions demand"),
         ("models:/demand/x", "no such version; see: models versions demand"),

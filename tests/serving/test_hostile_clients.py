@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,8 +28,9 @@ HEAD = (
     b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\n"
     b"Connection: close\r\n"
 )
-LOGGED = re.compile(  # the line of a request
-    r"[\d-]{10}T[\d:]{8}Z 127\.0\.0\.1 [A-Z]+ /[\w%/.~-]* \d{3} \d+ \d+\.\d [\w%/:.~-]+\n"
+LOGGED = re.compile(  # the line of a request, or of what was none
+    r"[\d-]{10}T[\d:]{8}Z 127\.0\.0\.1 "
+    r"(- -|[A-Z]+ /[\w%/.~-]*) (\d{3}) \d+ \d+\.\d [\w%/:.~-]+\n"
 )
 PING = b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -117,8 +119,17 @@ def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
         (b"GET /ping HTTP/1.1\r\nX: " + b"a" * 20_000, 400),
     ],
 )
-def test_a_request_that_is_none_is_refused(server: Server, request_: bytes, status: int) -> None:
+def test_a_request_that_is_none_is_refused_and_logged(
+    server: Server, request_: bytes, status: int
+) -> None:
+    before = len(server.lines)
     head, _, body = server.raw(request_).partition(b"\r\n\r\n")
+    # the connection refuses what is no HTTP in a body, for which the application waits in vain
+    wanted = {"400", "499"} if status == 400 else {str(status)}
+    end = time.monotonic() + 10
+    while not wanted & {LOGGED.fullmatch(line)[2] for line in server.lines[before:]}:
+        assert time.monotonic() < end, server.lines[before:]
+        time.sleep(0.01)
     assert head.split()[1] == str(status).encode()
     assert b"Traceback" not in body
     assert b"/site-packages/" not in body
@@ -134,12 +145,22 @@ def test_pings_are_answered_while_bodies_come_slowly(server: Server) -> None:
         each.close()
 
 
-def test_no_server_is_left_behind_by_one_that_is_killed(model: Path, tmp_path: Path) -> None:
-    server = Server(tmp_path, "--model", model)
+def test_a_server_that_is_killed_leaves_none_behind_and_whole_lines_of_json(
+    model: Path, tmp_path: Path
+) -> None:
+    server = Server(tmp_path, "--model", model, "--log-format", "json")
+    server.raw(PING)
+    assert server.ask(TABLE.to_csv(index=False).encode())[0] == 200
     others = psutil.Process(server.process.pid).children(recursive=True)
     assert others
     assert server.end(signal.SIGKILL) == -signal.SIGKILL
     assert psutil.wait_procs(others, timeout=30)[1] == []
+    told = [json.loads(line) for line in server.lines]
+    requests = [each for each in told if "method" in each]
+    assert [(each["path"], each["model"]) for each in requests] == [
+        ("/ping", None),
+        ("/invocations", model.name),
+    ]
 
 
 def test_nothing_is_sent_home_from_any_command() -> None:

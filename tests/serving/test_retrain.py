@@ -17,8 +17,9 @@ from serving.test_serving import inside, train
 
 from forecaster.errors import UserError
 from forecaster.inference.inputs import read_input
+from forecaster.inference.locate import find_model
 from forecaster.inference.saved_model import load_model
-from forecaster.serving import registry
+from forecaster.tracking import references
 from forecaster.tracking import store as place
 from forecaster.workflows.contest import contest
 from forecaster.workflows.promote import changes_between
@@ -61,7 +62,7 @@ def test_a_row_more_makes_no_better_model_and_the_champion_stays(nights: Path) -
     done = retrain("good", nights / "1201.csv", "--promote-if-better", status=3)
     assert (done["promoted"], done["version"], done["champion"]) == (False, 2, "models:/good/1")
     assert done["reason"].startswith("the new model and the present one cannot be told apart (")
-    assert registry.aliased("good", "champion") == 1
+    assert references.aliases_of("good").get("champion") == 1
     found = done["comparison"]
     assert found["low"] < 0 < found["high"]
     # the first row that neither held-out model has learnt from
@@ -75,16 +76,16 @@ def test_a_row_more_makes_no_better_model_and_the_champion_stays(nights: Path) -
 def test_a_better_one_goes_into_service_and_is_kept_the_next_night(nights: Path) -> None:
     learning = ("--set", "trainer.learning_rate=0.005", "--set", "model={name: linear}")
     done = retrain("bad", nights / "1201.csv", "--promote-if-better", *learning, status=0)
-    assert (done["promoted"], registry.aliased("bad", "champion")) == (True, 2)
+    assert (done["promoted"], references.aliases_of("bad").get("champion")) == (True, 2)
     assert done["comparison"]["low"] > 0
     worse = ("--promote-if-better", *LAST_VALUE)
     kept = retrain("bad", nights / "1300.csv", *worse, status=3)
-    assert (kept["promoted"], registry.aliased("bad", "champion")) == (False, 2)
+    assert (kept["promoted"], references.aliases_of("bad").get("champion")) == (False, 2)
     assert kept["comparison"]["high"] < 0
     assert "the new model is worse than the present one by" in kept["reason"]
     refused = inside("models", "promote", "bad", 3, status=1).stderr
     assert refused.startswith("error: version 3 is worse than version 2 by ")
-    assert registry.aliased("bad", "champion") == 2
+    assert references.aliases_of("bad").get("champion") == 2
     remedy = inside("models", "promote", "bad", 3, "--force")
     assert remedy.stdout == "models:/bad@champion  version 3, before: version 2 (not compared)\n"
     assert "version 2 is better than version 3" in inside("models", "promote", "bad", 2).stdout
@@ -97,12 +98,13 @@ def test_a_file_without_a_new_row_trains_nothing(nights: Path) -> None:
         f"{nights / '1200.csv'} has no row after 2015-04-14, the last that models:/good/1 has "
         "learnt from"
     )
-    without = inside("retrain", "models:/good@champion", "--csv", nights / "1200.csv")
+    same = ("--accelerator", "cpu", "--horizon", 7)  # as they were
+    without = inside("retrain", "models:/good@champion", "--csv", nights / "1200.csv", *same)
     assert without.stdout.startswith(f"{nights / '1200.csv'} has no row after 2015-04-14, ")
 
 
 def test_a_corrupt_file_leaves_the_champion(nights: Path) -> None:
-    before = registry.aliased("good", "champion")
+    before = references.aliases_of("good").get("champion")
     refused = inside(
         *("retrain", "models:/good@champion", "--csv", nights / "broken.csv"),
         "--promote-if-better",
@@ -110,31 +112,54 @@ def test_a_corrupt_file_leaves_the_champion(nights: Path) -> None:
     )
     assert refused.stderr.startswith(f"error: {nights / 'broken.csv'}")
     assert refused.stderr.count("\n") == 1
-    assert registry.aliased("good", "champion") == before
+    assert references.aliases_of("good").get("champion") == before
 
 
 def test_readers_are_told_of_another_horizon_before_it_is_in_service(nights: Path) -> None:
-    before = registry.aliased("good", "champion")
+    before = references.aliases_of("good").get("champion")
     asked = ("--promote-if-better", "--horizon", 9)
     kept = retrain("good", nights / "1300.csv", *asked, status=3)
     change = "the horizon is 9 in place of 7 steps"
     assert kept["changes"] == [change]
-    assert kept["reason"].startswith(f"the forecasts change for their readers ({change}); ")
-    refused = inside("models", "promote", "good", kept["version"], status=1).stderr
-    assert refused.splitlines() == [
-        f"note: for readers of the forecasts: {change}",
-        f"error: version {kept['version']} of 'good' was not compared with version {before}, the "
-        "present champion (their horizons differ, 9 after 7, so that their errors are of other "
-        "forecasts); give --csv FILE with rows that neither has learnt from, or --force to "
-        "promote it all the same",
+    assert kept["comparison"]["leads"] == 7
+    told = f"the forecasts change for their readers ({change}); the new model and the present one "
+    assert kept["reason"].startswith(told)
+    common = ", on the first 7 steps that both forecast; once they know, promote it with: "
+    _, found, command = kept["reason"].partition(common)
+    assert (found, command) == (common, f"models promote good {kept['version']}")
+    done = inside(*command.split())
+    assert done.stderr == f"note: for readers of the forecasts: {change}\n"
+    assert references.aliases_of("good").get("champion") == kept["version"]
+    inside("models", "promote", "good", before, "--force")
+
+
+def test_other_columns_are_promoted_by_force_alone(nights: Path) -> None:
+    before = references.aliases_of("good").get("champion")
+    renamed = ROWS.rename(columns={"wind": "wind speed"})
+    renamed.to_csv(nights / "renamed.csv", index=False)
+    kept = retrain("good", nights / "renamed.csv", "--promote-if-better", status=3)
+    changes = "column 'wind' is no longer there; column 'wind speed' is new"
+    version = kept["version"]
+    assert kept["reason"] == (
+        f"the forecasts change for their readers ({changes}); not compared: their columns differ, "
+        "so that their errors are of other forecasts; once they know, promote it with: models "
+        f"promote good {version} --force"
+    )
+    refused = inside("models", "promote", "good", version, status=1).stderr.splitlines()
+    assert refused[:2] == [
+        f"note: for readers of the forecasts: {each}" for each in changes.split("; ")
     ]
-    done = inside("models", "promote", "good", kept["version"], "--force", "--json")
-    assert json.loads(done.stdout)["changes"] == [change]
+    assert refused[2].startswith(
+        f"error: version {version} of 'good' was not compared with version {before}, the present "
+        "champion (their columns differ, so that their errors are of other forecasts); "
+    )
+    done = inside("models", "promote", "good", version, "--force", "--json")
+    assert json.loads(done.stdout)["changes"] == changes.split("; ")
     inside("models", "promote", "good", before, "--force")
 
 
 def test_what_is_not_registered_cannot_be_promoted(nights: Path) -> None:
-    folder = str(load_model(next((nights / "models").iterdir())).folder)
+    folder = str(find_model(str(references.find_version("models:/good/1").run_id)))
     args = ("retrain", folder, "--csv", nights / "1300.csv", "--promote-if-better")
     refused = inside(*args, status=1).stderr
     assert refused == (
@@ -143,7 +168,7 @@ def test_what_is_not_registered_cannot_be_promoted(nights: Path) -> None:
     )
     done = json.loads(inside(*args, "--register", "first", "--json").stdout)
     assert (done["promoted"], done["reason"]) == (True, "no version was in service")
-    assert registry.aliased("first", "champion") == 1
+    assert references.aliases_of("first").get("champion") == 1
 
 
 @pytest.mark.parametrize(
@@ -231,7 +256,7 @@ def test_the_loss_is_on_one_scale_whatever_the_order_of_columns(
     assert not same.better
     assert not same.worse
     better = contest(models[1], models[0], table, NAMES)
-    assert (better.better, better.loss) == (True, "crps")
+    assert (better.better, better.loss, better.leads) == (True, "crps", None)
     assert better.comparison.percent > 90
     worse = contest(models[0], models[1], table, NAMES)
     assert (worse.worse, worse.better) == (True, False)
@@ -239,6 +264,32 @@ def test_the_loss_is_on_one_scale_whatever_the_order_of_columns(
     assert better.first == str((seen + pd.Timedelta("1D")).date())
     assert better.last == str((table.interval.stamps(table.series[0].first, 420)[-7]).date())
     assert better.windows == 420 - 420 // 10 * 8 - 6
+
+
+def test_of_two_horizons_the_common_steps_of_the_same_windows_are_compared(
+    weekly: tuple[Path, Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, week, day, _ = weekly
+    for name in ("models", "checkpoints"):
+        monkeypatch.setattr(place, name.upper(), tmp_path / name)
+    monkeypatch.setattr(place, "HOME", tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    given = ("--csv", path, "--horizon", 10, "--lookback", 14, "--set", "model.season=7")
+    longer = load_model(Path(train("seasonal-naive", *given)["model_dir"]))
+    shorter, last_day = load_model(week), load_model(day)
+    table = read_input(shorter, path, {})
+    for models in ((shorter, longer), (longer, shorter)):
+        same = contest(*models, table, NAMES)
+        assert (same.leads, same.better, same.worse) == (7, False, False)
+        assert abs(same.comparison.percent) < 2
+        assert same.text.endswith(", on the first 7 steps that both forecast")
+        seen = max(saved.scored().until()[""] for saved in models)
+        assert same.first == str((seen + pd.Timedelta("1D")).date())
+        assert same.last == str(table.interval.stamps(table.series[0].first, 420)[-10].date())
+        days = pd.Timestamp(same.last) - pd.Timestamp(same.first)
+        assert same.windows == days.days + 1
+    assert contest(last_day, longer, table, NAMES).better
+    assert contest(longer, last_day, table, NAMES).worse
 
 
 def test_a_file_without_newer_rows_gives_no_comparison(

@@ -1,6 +1,8 @@
 """What a server tells of its requests: Prometheus' counters, and a line a request."""
 
 import asyncio
+import copy
+import json
 import logging
 import re
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from serving.test_front import ABOUT, POST, Exchange, Link, SlowLink, run, under_way
 
-from forecaster.serving import request_log
+from forecaster.serving import log
 from forecaster.serving.front import Front
 from forecaster.serving.hosts import Hosts
 
@@ -175,5 +177,52 @@ def test_a_request_is_one_line_of_the_log(
 def test_the_log_says_how_long_a_request_took(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "forecaster.requests"):
         scope = Exchange(headers=POST | {"authorization": "Bearer secret"}).scope
-        request_log.write(scope | {"query_string": b"key=secret"}, app()._told("/ping"), 1.23456)
+        log.request(scope | {"query_string": b"key=secret"}, app()._told("/ping"), 1.23456)
     assert caplog.messages[0].endswith(" POST /invocations 200 1 1234.6 -")
+
+
+def test_in_json_every_line_is_an_object(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = logging.getLogger("forecaster")
+    for name in ("handlers", "level", "propagate"):
+        monkeypatch.setattr(logger, name, copy.copy(getattr(logger, name)))
+    log.to_standard_error("json")
+    monkeypatch.setattr("forecaster.serving.front.monotonic", lambda: 5.0)
+    front = app()
+    asyncio.run(Exchange().by(front))
+    asyncio.run(Exchange(method="GET", path='/"é\n', client=None).by(front))
+    front.unreadable(("10.0.0.1", 9))
+    log.tell('now serving "é"\nbefore: 2 % of it')
+    try:
+        raise ValueError("a cause")
+    except ValueError:
+        logger.exception("a forecast failed")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert all(re.fullmatch(r"[\d-]{10}T[\d:]{8}Z", line.pop("time")) for line in lines)
+    size = lines[1].pop("bytes")
+    assert size > 0
+    nothing = {"client": None, "method": None, "path": None, "model": None, "milliseconds": 0.0}
+    assert lines[:4] == [
+        {
+            "client": "192.168.0.7",
+            "method": "POST",
+            "path": "/invocations",
+            "status": 200,
+            "bytes": 1,
+            "milliseconds": 0.0,
+            "model": "models:/%C3%A9t%C3%A9/3",
+        },
+        nothing | {"method": "GET", "path": "/%22%C3%A9%0A", "status": 404},
+        nothing | {"client": "10.0.0.1", "status": 400, "bytes": 0},
+        {"message": 'now serving "é"\nbefore: 2 % of it'},
+    ]
+    assert lines[4]["message"] == "a forecast failed"
+    assert lines[4]["traceback"].endswith("ValueError: a cause")
+
+
+def test_what_is_no_http_is_counted() -> None:
+    front = app()
+    front.unreadable(None)
+    found = asyncio.run(read(front))
+    assert of(found, "forecaster_requests_total") == {("other", "400"): 1}

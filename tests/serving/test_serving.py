@@ -196,7 +196,7 @@ BAD_NAMES = [
     ),
     (
         ["models", "promote", "weather", 9],
-        "no version 9 of model 'weather'; see: models versions weather",
+        "models:/weather/9: no such version; see: models versions weather",
     ),
     (["models", "versions", "zzz"], "no registered model 'zzz'; there are "),
     (

@@ -16,9 +16,10 @@ from conftest import SAMPLE, inside
 from serving.test_hostile_clients import Server
 
 from forecaster.inference.saved_model import load_model
-from forecaster.serving import registry, server
+from forecaster.serving import server
 from forecaster.serving.follow import POLL_SECONDS
 from forecaster.serving.messages import CSV
+from forecaster.tracking import references
 
 HOME = Path(os.environ["FORECASTER_HOME"])
 ALIAS = "models:/nightly@champion"
@@ -124,4 +125,4 @@ def test_three_nights(first: dict[str, Any], client: Client, tmp_path: Path) -> 
     seen = client.answers
     assert set(seen) == {one, two}
     assert seen == sorted(seen, key=lambda answer: answer[1])  # version 1, then 2, never back
-    assert registry.aliased("nightly", "champion") == 2
+    assert references.aliases_of("nightly").get("champion") == 2
