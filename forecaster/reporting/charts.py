@@ -136,7 +136,7 @@ def reliability(lines: Mapping[str, Mapping[int, float]]) -> Chart:
     """The coverage (0…1) of the central p % intervals by p, a line a run; the diagonal is ideal."""
     percents = [f"{percent} %" for percent in (0, 25, 50, 75, 100)]
     frame = Frame((0, 100), (0.0, 100.0), lines if len(lines) > 1 else (), percents)
-    shapes = [Shape(frame.line([0, 100], [0, 100]), "aim", "nominal")]
+    shapes = [Shape(frame.line([0, 100], [0, 100]), "aim", "ideal")]
     summaries, labels = [], []
     for i, (name, coverages) in enumerate(lines.items()):
         if not coverages:
@@ -161,7 +161,7 @@ def reliability(lines: Mapping[str, Mapping[int, float]]) -> Chart:
         ticks,
         marks,
         shapes,
-        "nominal",
+        "nominal coverage",
         [s for s in shapes if s.style == "aim"],
         spread(labels),
     )

@@ -111,8 +111,10 @@ def _best(name: str, values: Sequence[float | None]) -> frozenset[int]:
         for i, v in enumerate(values)
         if v is not None and np.isfinite(v)
     }
-    best = min(distances.values(), default=None)
-    return frozenset(i for i, v in distances.items() if len(distances) > 1 and v == best)
+    if len(set(distances.values())) < 2:  # all are equal, or there is nothing to be better than
+        return frozenset()
+    best = min(distances.values())
+    return frozenset(i for i, v in distances.items() if v == best)
 
 
 def _charts(records: Mapping[str, Record]) -> list[Chart]:

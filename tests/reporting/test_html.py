@@ -18,6 +18,7 @@ import torch
 from conftest import SAMPLE, inside
 
 from forecaster.reporting.charts import curves, fan, histogram, reliability
+from forecaster.reporting.comparison import _best
 from forecaster.reporting.html import build, render
 from forecaster.reporting.numbers import figure
 from forecaster.reporting.recorded import together
@@ -173,6 +174,16 @@ def test_runs_of_before_there_were_verdicts_have_none() -> None:
     read_safely(text)
     assert '<p class="verdict">' not in text
     assert paragraphs(text)[0] == "data.csv, 2 steps ahead"
+
+
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [([2.0, 3.0, None], {0}), ([2.0, 2.0, 3.0], {0, 1}), ([2.0, 2.0], set()), ([2.0], set())],
+)
+def test_what_is_no_better_than_any_other_is_not_the_best(
+    values: list[float | None], best: set[int]
+) -> None:
+    assert _best("mae", values) == best
 
 
 def test_runs_side_by_side_mark_the_best_and_say_what_differs() -> None:

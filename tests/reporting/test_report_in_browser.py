@@ -21,7 +21,8 @@ from forecaster.reporting.interactive import page as picture_page
 from forecaster.tracking.record import Record
 
 LONG = "a long name of many settings (width=128, depth=4, rate=0.0005) and_a_word_without_an_end"
-# texts of which two overprint each other, and those that reach beyond their box or the window
+# texts of which two overprint each other, those that reach beyond their box or the window, words
+# of a table that are broken, and charts whose letters are too small or too large to read with ease
 FAULTS = """
 const boxes = [], faults = [];
 const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -45,6 +46,19 @@ for (let i = 0; i < boxes.length; i++)
     const [a, b] = [boxes[i][1], boxes[k][1]];
     if (boxes[i][0] !== boxes[k][0] && Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1)
       faults.push("overprint: " + boxes[i][0].data.trim() + " | " + boxes[k][0].data.trim());
+  }
+for (const chart of document.querySelectorAll(".chart > svg")) {
+  const letters = 10 * chart.getBoundingClientRect().width / chart.viewBox.baseVal.width;
+  if (letters > 0 && (letters < 8 || letters > 16)) faults.push(`letters of ${letters} px`);
+}
+for (const cell of document.querySelectorAll(".metrics th"))
+  for (const word of cell.textContent.trim().split(" ")) {
+    const node = cell.firstChild, range = document.createRange();
+    if (!node || !cell.checkVisibility()) continue;
+    const start = node.data.indexOf(word);
+    range.setStart(node, start);
+    range.setEnd(node, start + word.length);
+    if (range.getClientRects().length > 1) faults.push("broken: " + word);
   }
 if (document.documentElement.scrollWidth > arguments[0]) faults.push("the page is wider");
 return [boxes.length, faults];
@@ -121,7 +135,7 @@ def page(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[int, Path]:
 
 @pytest.mark.parametrize("folded", [True, False])
 @pytest.mark.parametrize("width", [390, 800, 1600])
-def test_nothing_overprints_or_is_cut(
+def test_nothing_overprints_is_cut_broken_or_too_small(
     browser: Any, page: tuple[int, Path], width: int, folded: bool
 ) -> None:
     show(browser, page[1], width, False)
@@ -139,6 +153,8 @@ def test_the_measure_finds_what_it_is_to_find(browser: Any, page: tuple[int, Pat
         ("svg text", "font-size: 30px", "overprint: "),
         ("dd", "white-space: nowrap; width: 50px", "cut: "),
         (".verdict", "width: 600px; white-space: nowrap", "beyond the window: "),
+        (".chart", "width: 250px", "letters of 6."),
+        (".metrics th", "white-space: normal; overflow-wrap: anywhere; width: 1px", "broken: "),
     ):
         browser.execute_script(script, selector, style)
         faults = browser.execute_script(FAULTS, 390)[1]
