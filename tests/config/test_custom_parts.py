@@ -130,7 +130,8 @@ def test_a_module_beside_the_program_is_stored_with_the_model(place: Path, tmp_p
         if sys.argv[1] == "train":
             from held import Hold
             forecaster.train(sys.argv[2], model=Hold, horizon=3, lookback=7, tracking=False,
-                             settings={"trainer.max_steps": 1}, output="model")
+                             refit="none", output="model",
+                             settings={"trainer.max_steps": 1, "trainer.point_windows": 4})
         else:
             frame = forecaster.load("model", trust_code=True).forecast(sys.argv[2]).frame
             print(len(frame), "held" in sys.modules)

@@ -22,7 +22,7 @@ import pytest
 import sqlalchemy
 from conftest import SAMPLE, Cli, wait_for_epoch
 from mlflow.exceptions import MlflowException
-from workflows.test_train import SHORT, assert_same_weights
+from workflows.test_train import assert_same_weights
 
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import FILES
@@ -344,9 +344,10 @@ def test_pending_writes_are_logged_when_the_server_is_back(tmp_path: Path) -> No
 @pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_sigterm_interrupts_and_the_training_goes_on_later(tmp_path: Path, devices: int) -> None:
     cli = Cli(tmp_path / "home")
-    args = [*SHORT, "--devices", devices, "--set", "trainer.point_windows=4", "--output"]
+    epochs = ["--set", "trainer.max_epochs=12", "--set", "trainer.patience=99"]
+    args = [*LINEAR, "--devices", devices, *epochs, "--output"]
     with cli.start(*args, tmp_path / "found", start_new_session=True) as process:
-        wait_for_epoch(process, cli.home, stage=4)
+        wait_for_epoch(process, cli.home, stage=0)
         os.killpg(process.pid, signal.SIGTERM)  # as a service manager does: to every process
         rest = process.communicate()[1]
     assert process.returncode == 128 + signal.SIGTERM
@@ -356,7 +357,7 @@ def test_sigterm_interrupts_and_the_training_goes_on_later(tmp_path: Path, devic
     )
     (run,) = json.loads(cli("runs", "list", "--json").stdout)["runs"]
     assert run["status"] == "KILLED"
-    assert list((tmp_path / "home" / "checkpoints" / run["run_id"]).glob("stage4*"))
+    assert list((tmp_path / "home" / "checkpoints" / run["run_id"]).glob("stage0*"))
     cli("train", "--resume", "latest")
     if devices == 1:
         cli(*args, tmp_path / "expected")

@@ -38,13 +38,14 @@ models:
   residual: {{config: residual-bootstrap}}
 data:
   sample: {{csv: {SAMPLE}, lookback: 14, horizons: [7]}}
-set: {{trainer.max_epochs: 3, trainer.stage_epochs: 3, trainer.score_windows: 8, trainer.score_samples: 10}}
+set: {{trainer.max_epochs: 3, trainer.stage_epochs: 3, trainer.point_windows: 64, trainer.score_windows: 8, trainer.score_samples: 10}}
 metrics: [mse, crps]
 """
 # what differs from one run to the next
 OWN = ["train_seconds", "run_id", "code", "date"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_benchmark_ends_with_the_same_table(cli: Cli, tmp_path: Path) -> None:
     suite = tmp_path / "both.yaml"
     suite.write_text(SUITE)
@@ -106,6 +107,7 @@ def test_an_interrupted_benchmark_ends_with_the_same_table(cli: Cli, tmp_path: P
     assert lines[-1] == "theirs: a paper."
 
 
+@pytest.mark.slow
 def test_the_smoke_suite_runs_and_a_failing_cell_does_not_stop_it(cli: Cli, tmp_path: Path) -> None:
     done = cli("benchmark", "smoke", "--time-limit", "10m", "--json")
     made = json.loads(done.stdout)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from forecaster.evaluation.metrics import QUANTILES
 
 HORIZON, ROWS, SAMPLES = 3, 100, 20
-# levels at which an interpolated quantile is one of the samples
-RANKS = [1e-9, *(i / (SAMPLES - 1) for i in range(1, SAMPLES - 1)), 1 - 1e-9]
+# levels at which a quantile is one of the samples
+RANKS = [i / (SAMPLES + 1) for i in range(1, SAMPLES + 1)]
 TINY = {
     "nlinear": (),
     "residual-bootstrap": (),

@@ -394,7 +394,7 @@ def test_interrupted_training_is_marked_and_says_how_to_go_on(tmp_path: Path) ->
 
     args = [
         "train",
-        "s2dbm",
+        "nlinear",
         "--csv",
         SAMPLE,
         "--horizon",
@@ -402,17 +402,13 @@ def test_interrupted_training_is_marked_and_says_how_to_go_on(tmp_path: Path) ->
         "--lookback",
         28,
         "--set",
-        "trainer.max_epochs=4",
+        "trainer.max_epochs=12",
         "--set",
-        "trainer.score_windows=0",
-        "--set",
-        "model.prior.base={name: average}",
-        "--set",
-        "trainer.stage_epochs=1",
+        "trainer.patience=99",
         *("--refit", "none"),
     ]
     with cli.start(*args) as process:
-        wait_for_epoch(process, cli.home, stage=4, epoch=1)
+        wait_for_epoch(process, cli.home, stage=0, epoch=1)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         rest = process.stderr.read()
@@ -514,6 +510,7 @@ def test_killed_training_resumes_to_the_same_weights(
 TWO_DEVICES = ["--devices", 2, "--set", "trainer.point_windows=4"]
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model_in_one_run(tmp_path: Path) -> None:
     """As on one device: one run, and the losses of every epoch."""
     cli, args = Cli(tmp_path / "home"), [*SHORT, *TWO_DEVICES]
