@@ -99,6 +99,11 @@ class Scaling:
         noise = 1e-12 * np.maximum(np.abs(mean), 1e-300)
         return cls(mean, np.where(std > noise, std, np.maximum(noise, 1.0)))
 
+    @property
+    def zeros(self) -> NDArray[np.float64]:
+        """The z-score of a value of 0 in each channel (K,)."""
+        return -self.mean / self.std
+
     def check(self, values: NDArray[np.float64], where: str, names: Sequence[str]) -> None:
         """Raise UserError for values (n, K) too many deviations from the mean to compute with."""
         with np.errstate(over="ignore"):

@@ -112,9 +112,7 @@ class SavedModel:
     @property
     def shape(self) -> Shape:
         """The sizes of the model."""
-        schema = self.schema
-        series = len(self.scaling)
-        return shape_of(self.config.data, schema.interval, len(schema.names), series, self.encoding)
+        return _shape(self.config, self.schema, self.scaling, self.encoding)
 
     @property
     def core(self) -> Forecaster:
@@ -367,10 +365,18 @@ def load_model(
         ) from error
     errors = _read_errors(folder, config, schema, len(scaling))
     encoding = _read_encoding(folder, config)
-    shape = shape_of(config.data, schema.interval, len(schema.names), len(scaling), encoding)
-    model = _read_weights(folder, config, shape).to(device).eval()
+    model = (
+        _read_weights(folder, config, _shape(config, schema, scaling, encoding)).to(device).eval()
+    )
     _check_sums(folder, metadata)
     return SavedModel(folder, config, model, schema, scaling, metadata, errors, encoding)
+
+
+def _shape(
+    config: Config, schema: Schema, scaling: Mapping[str, Scaling], encoding: Encoding | None
+) -> Shape:
+    known = scaling.values()
+    return shape_of(config.data, schema.interval, len(schema.names), len(known), encoding, known)
 
 
 def _read_encoding(folder: Path, config: Config) -> Encoding | None:

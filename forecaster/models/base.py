@@ -1,12 +1,14 @@
 """The interface of all forecasters: a loss over windows, and forecasts from them."""
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from forecaster.config.parts import base_of
@@ -16,6 +18,7 @@ from forecaster.data.holes import fill
 from forecaster.data.intervals import Interval
 from forecaster.data.problem import Problem
 from forecaster.data.seasons import seasons_of
+from forecaster.data.splits import Scaling
 from forecaster.data.windows import Batch, BatchCovariates, Windows
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
@@ -32,7 +35,8 @@ class Shape:
 
     ``label``: P, the last steps of the history that a bridge's prior forecasts, too (M = P + H).
     ``seasons``: all seasons in steps, ascending (empty: ``season`` alone). ``series``: the number
-    of series that are learnt from. ``covariates``: the numbers of their features.
+    of series that are learnt from. ``covariates``: the numbers of their features. ``zeros``: the
+    z-scores (N, K) of values of 0 in those series (None: unknown).
     """
 
     channels: int
@@ -43,6 +47,7 @@ class Shape:
     seasons: tuple[int, ...] = ()
     series: int = 1
     covariates: Sizes = NO_SIZES
+    zeros: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
 
 
 def shape_of(
@@ -51,8 +56,9 @@ def shape_of(
     channels: int,
     series: int,
     encoding: Encoding | None = None,
+    scaling: Iterable[Scaling] = (),
 ) -> Shape:
-    """The shape of a forecaster for this data, without label."""
+    """The shape of a forecaster for this data, without label; ``scaling``: that of each series."""
     seasons = seasons_of(data, interval)
     return Shape(
         channels,
@@ -62,6 +68,7 @@ def shape_of(
         seasons=tuple(sorted(seasons)),
         series=series,
         covariates=NO_SIZES if encoding is None else encoding.sizes,
+        zeros=np.stack(zeros) if (zeros := [scale.zeros for scale in scaling]) else None,
     )
 
 
@@ -69,7 +76,9 @@ def problem_shape(problem: Problem) -> Shape:
     """The shape of a forecaster for a problem, without label."""
     table = problem.table
     count = len(table.series)
-    return shape_of(problem.config, table.interval, problem.channels, count, problem.encoding)
+    return shape_of(
+        problem.config, table.interval, problem.channels, count, problem.encoding, problem.scaling
+    )
 
 
 @base_of("forecaster")
@@ -102,6 +111,12 @@ class Forecaster(nn.Module):
             (t.device for t in itertools.chain(self.parameters(), self.buffers())),
             torch.device("cpu"),
         )
+
+    @property
+    def learns(self) -> bool:
+        """Whether a training changes it: it has weights, or is calibrated on the data."""
+        calibrated = type(self).calibrate is not Forecaster.calibrate
+        return calibrated or next(self.parameters(), None) is not None
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """The training loss of a batch."""

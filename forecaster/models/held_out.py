@@ -1,5 +1,6 @@
 """The errors of a point forecast on windows that the model was not trained on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -49,6 +50,8 @@ def held_out_errors(
 ) -> HeldOut:
     """The errors on evenly spaced windows of a part; fewer if the centre takes samples."""
     windows = problem.windows(part)
+    if len(windows) == 0:
+        return HeldOut.of(torch.zeros(0, problem.channels, problem.config.horizon))
     limit = max(settings.score_windows, 1) if model.draws_centre else settings.point_windows
     count = MAX_WINDOWS if limit is None else min(MAX_WINDOWS, limit)
     errors, times, owners = [], [], []
@@ -65,9 +68,21 @@ def held_out_errors(
 
 
 def calibration(model: Forecaster, problem: Problem, settings: TrainerConfig) -> HeldOut:
-    """The errors on validation windows, and how they grow with what is missing of the histories."""
-    errors = held_out_errors(model, problem, settings)
+    """The errors on validation windows, and how they grow with what is missing of the histories.
+
+    A model that learns nothing is as much out of sample on training windows, which count, too.
+    """
+    parts = PARTS[1:2] if model.learns else PARTS[:2]
+    errors = _joined([held_out_errors(model, problem, settings, part) for part in parts])
     return replace(errors, seen=measured(model, problem, settings))
+
+
+def _joined(parts: Sequence[HeldOut]) -> HeldOut:
+    """The errors of all parts, oldest first."""
+    errors, times, owners = (
+        torch.cat([getattr(part, name) for part in parts]) for name in ("errors", "times", "owners")
+    )
+    return HeldOut(errors, times, owners)
 
 
 def errors_after(
@@ -77,10 +92,10 @@ def errors_after(
 
     ``before``: those of the held-out model on validation windows.
     """
+    if not model.learns:
+        parts = [held_out_errors(model, problem, settings, part) for part in PARTS]
+        return replace(_joined(parts), seen=before.seen)
     ours, newest = (held_out_errors(model, problem, settings, part) for part in PARTS[1:])
-    return HeldOut(
-        excess(ours.errors, before.errors) * torch.cat([ours.errors, newest.errors]),
-        torch.cat([ours.times, newest.times]),
-        torch.cat([ours.owners, newest.owners]),
-        before.seen,
-    )
+    both = _joined([ours, newest])
+    larger = excess(ours.errors, before.errors)
+    return replace(both, errors=larger * both.errors, seen=before.seen)

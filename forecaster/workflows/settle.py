@@ -5,6 +5,7 @@ from forecaster.data import defaults
 from forecaster.data.problem import with_season_lookback
 from forecaster.data.tables import Table
 from forecaster.models.diffusion.config import DiffusionConfig
+from forecaster.models.local import LocalConfig
 from forecaster.models.naive import SeasonalNaiveConfig
 
 
@@ -19,6 +20,8 @@ def settle(
     model = config.model
     if isinstance(model, SeasonalNaiveConfig) and model.season is None and data.dataset is None:
         data = _reads_a_season(data, table, decisions)
+    if isinstance(model, LocalConfig) and "lookback" not in config.data.model_fields_set:
+        data = _reads_more(data, table, train_rows, decisions)
     if isinstance(model, DiffusionConfig) and model.label > data.lookback:
         decisions.append(
             f"label {data.lookback} in place of {model.label}: it is a part of the lookback"
@@ -26,6 +29,25 @@ def settle(
         model = model.model_copy(update={"label": data.lookback})
     table.report.decisions += decisions
     return config.model_copy(update={"data": data, "model": model}), decisions
+
+
+def _reads_more(
+    data: DataConfig, table: Table, train_rows: defaults.TrainRows, decisions: list[str]
+) -> DataConfig:
+    """The data with up to three times the lookback, which is all that a local model learns from;
+    two thirds of the training rows before the last horizon at most.
+    """
+    if data.dataset is not None:
+        return data
+    rows = min(len(series.values) for series in table.series)
+    past = train_rows(rows, data.horizon) - data.horizon
+    lookback = min(3 * data.lookback, 2 * past // 3)
+    if lookback <= data.lookback:
+        return data
+    decisions.append(
+        f"lookback {lookback} in place of {data.lookback}: a local model learns from it alone"
+    )
+    return data.model_copy(update={"lookback": lookback})
 
 
 def _reads_a_season(data: DataConfig, table: Table, decisions: list[str]) -> DataConfig:

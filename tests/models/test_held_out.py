@@ -8,12 +8,15 @@ import pytest
 import torch
 from conftest import seasonal_naive
 
+from forecaster.config.parts import build
 from forecaster.config.schema import DataConfig, TrainerConfig
 from forecaster.data.problem import Problem, load_problem
+from forecaster.data.splits import PARTS
 from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws
-from forecaster.models.base import Forecaster
-from forecaster.models.held_out import HeldOut, held_out_errors
+from forecaster.models.base import Forecaster, problem_shape
+from forecaster.models.held_out import HeldOut, calibration, errors_after, held_out_errors
+from forecaster.models.linear import LinearConfig
 from forecaster.models.seeds import window_seeds
 
 H = 3
@@ -51,6 +54,21 @@ def test_as_many_windows_as_are_asked_for(problem: Problem) -> None:
     every, few = (held_out_errors(seasonal_naive(1, H), problem, s) for s in (SETTINGS, settings))
     assert few.times.tolist() == every.times[[0, 4, 9, 13]].tolist()
     assert held_out_errors(seasonal_naive(1, H), problem, SETTINGS, "test").times[0] > 19800
+
+
+def test_what_learns_nothing_is_held_out_on_training_windows_too(problem: Problem) -> None:
+    """On those of all parts, where it goes into service; a model with weights on validation."""
+    naive = seasonal_naive(1, H)
+    parts = [held_out_errors(naive, problem, SETTINGS, part) for part in PARTS]
+    found = calibration(naive, problem, SETTINGS)
+    after = errors_after(found, naive, problem, SETTINGS)
+    for kept, expected in ((found, parts[:2]), (after, parts)):
+        for name in ("errors", "times", "owners"):
+            value = torch.cat([getattr(part, name) for part in expected])
+            torch.testing.assert_close(getattr(kept, name), value, rtol=0, atol=0, equal_nan=True)
+        assert kept.seen == found.seen
+    linear = build(LinearConfig(), problem_shape(problem)).eval()
+    assert calibration(linear, problem, SETTINGS).times.tolist() == parts[1].times.tolist()
 
 
 class Drawn(Forecaster):
