@@ -7,7 +7,7 @@ import pandas as pd
 
 from forecaster.api.arguments import Seasons, seasons_of, whole_or_none
 from forecaster.api.roles import Roles, read_roles
-from forecaster.data.frames import read_source
+from forecaster.data.frames import read_source, roles_of_fields
 from forecaster.errors import UserError
 from forecaster.workflows.check import check_file
 
@@ -84,9 +84,10 @@ def check(
         "seasons": seasons_of(seasons),
     }
     given = {name: value for name, value in steps.items() if value is not None}
-    given |= read_roles(roles, "check")
+    asked = read_roles(roles, "check")
     try:
-        outcome = check_file(read_source(source), given)
+        data = read_source(source)
+        outcome = check_file(data, given | roles_of_fields(data) | asked)
     except UserError as error:
         outcome = {"refused": str(error)}
     refused = outcome.pop("refused")

@@ -106,7 +106,8 @@ def backtest(
     """
     limit = limit_of(time_limit, "time_limit")
     choice("by", by, ("mae", "crps"))
-    data, columns = read_source(source), read_roles(roles, "backtest")
+    data = read_source(source)
+    columns = read_roles(roles, "backtest", data)
     overrides = overrides_of(
         data, horizon, lookback, seasons, seed, accelerator, lower, upper, columns, settings
     )

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from forecaster.config.choices import Aggregate, MissingColumn, OnDead, OnShort, TableLayout
 from forecaster.config.load import reason
 from forecaster.config.schema import Columns
+from forecaster.data.frames import roles_of_fields
+from forecaster.data.reading import RawTable
 from forecaster.errors import UserError
 
 
@@ -70,15 +72,21 @@ class Roles(TypedDict, total=False):
     categorical: str | Sequence[str] | None
 
 
-def read_roles(roles: Roles, function: str) -> dict[str, Any]:
-    """Validate roles. Raises TypeError for an unknown name, UserError for an invalid value."""
+def read_roles(
+    roles: Roles, function: str, source: Path | RawTable | None = None
+) -> dict[str, Any]:
+    """Validate roles. Raises TypeError for an unknown name, UserError for an invalid value.
+
+    ``source``: of a GluonTS data set its fields of covariates have theirs, unless they are given.
+    """
     for name in roles:
         if name not in Roles.__annotations__:
             raise TypeError(f"{function}() got an unexpected keyword argument '{name}'")
     given = dict(cast(Mapping[str, Any], roles))
     if isinstance(given.get("target"), str):
         given["target"] = (given["target"],)
-    known = {name: value for name, value in given.items() if value is not None}
+    known = {} if source is None else dict[str, Any](roles_of_fields(source))
+    known |= {name: value for name, value in given.items() if value is not None}
     try:
         columns = Columns(**known)
     except ValidationError as error:

@@ -88,7 +88,7 @@ def train(
             accelerator,
             lower,
             upper,
-            read_roles(roles, "train"),
+            read_roles(roles, "train", data),
             settings,
         ),
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecaster.data.cells import Text
 from forecaster.data.reading import RawTable, read_frame
@@ -17,6 +18,15 @@ from forecaster.errors import UserError
 # the names of sources in messages
 FRAME = "the frame"
 DATASET = "the data set"
+# GluonTS' fields of covariates, and what is known of them
+_FIELDS = {
+    "feat_dynamic_real": "known",
+    "feat_dynamic_cat": "known",
+    "past_feat_dynamic_real": "past",
+    "past_feat_dynamic_cat": "past",
+    "feat_static_real": "static",
+    "feat_static_cat": "static",
+}
 
 
 def read_source(source: object) -> Path | RawTable:
@@ -118,7 +128,8 @@ def _digest(frame: pd.DataFrame) -> str:
 def _from_entries(entries: list[Any]) -> pd.DataFrame:
     """GluonTS entries as a long frame; a single entry without a name as a wide one.
 
-    Columns: ``item_id, timestamp, target``, or ``target_0, target_1, …`` of several channels.
+    Columns: ``item_id, timestamp, target``, or ``target_0, target_1, …`` of several channels, and
+    likewise the fields of covariates.
     """
     valid = [isinstance(entry, Mapping) and {"start", "target"} <= {*entry} for entry in entries]
     if not entries or not all(valid):
@@ -134,10 +145,53 @@ def _from_entries(entries: list[Any]) -> pd.DataFrame:
 
 
 def _entry(entry: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows of an entry, those of the future of what is known ahead with blank targets."""
     target = np.atleast_2d(np.asarray(entry["target"], dtype=np.float64))  # (K, n)
-    start = entry["start"]
+    start, count = entry["start"], target.shape[1]
     if not isinstance(start, pd.Period):
         raise UserError(f"{DATASET}: 'start' is a {_kind(start)}; it needs to be a pandas Period")
-    stamps = pd.period_range(start, periods=target.shape[1]).to_timestamp(how="start")
-    names = ["target"] if len(target) == 1 else [f"target_{k}" for k in range(len(target))]
-    return pd.DataFrame({"timestamp": stamps, **dict(zip(names, target, strict=True))})
+    features = {name: _features(entry, name, count) for name in _FIELDS if name in entry}
+    rows = max([count, *(values.shape[1] for values in features.values())])
+    stamps = pd.period_range(start, periods=rows).to_timestamp(how="start")
+    columns = {"timestamp": stamps, **_columns("target", target, rows)}
+    for name, values in features.items():
+        columns |= _columns(name, values, rows)
+    return pd.DataFrame(columns)
+
+
+def _features(entry: Mapping[str, Any], name: str, count: int) -> NDArray[np.float64]:
+    """The features (F, rows) of a field; raises UserError if there are fewer than values."""
+    values = np.asarray(entry[name], dtype=np.float64)
+    if _FIELDS[name] == "static":
+        return np.repeat(values.reshape(-1, 1), count, axis=1)
+    values = np.atleast_2d(values)
+    if values.shape[1] < count:
+        raise UserError(
+            f"{DATASET}: '{name}' has {values.shape[1]} steps for {count} of the target; give all"
+        )
+    return values if _FIELDS[name] == "known" else values[:, :count]
+
+
+def _columns(name: str, values: NDArray[np.float64], rows: int) -> dict[str, Any]:
+    """The columns of a field (F, n), blank in further rows, by its name, and by number of many."""
+    padded = np.full((len(values), rows), np.nan)
+    padded[:, : values.shape[1]] = values
+    names = [name] if len(values) == 1 else [f"{name}_{k}" for k in range(len(values))]
+    return dict(zip(names, padded, strict=True))
+
+
+def roles_of_fields(source: Path | RawTable) -> dict[str, tuple[str, ...]]:
+    """What the fields of a GluonTS data set say of its columns, as roles; {} of other sources."""
+    found: dict[str, tuple[str, ...]] = {}
+    if isinstance(source, RawTable) and source.path == DATASET:
+        for column in source.columns:
+            field = next((name for name in _FIELDS if _is_of(column, name)), None)
+            if field is not None:
+                roles = [_FIELDS[field], *(["categorical"] if field.endswith("_cat") else [])]
+                found |= {role: (*found.get(role, ()), column) for role in roles}
+    return found
+
+
+def _is_of(column: str, field: str) -> bool:
+    """Whether a column is one of a field."""
+    return column == field or column.rpartition("_")[0] == field

@@ -9,7 +9,9 @@ import pytest
 import forecaster
 from forecaster.api.comparing import Leaderboard
 from forecaster.api.forecast import Samples
-from forecaster.data.frames import read_source
+from forecaster.config.schema import Columns
+from forecaster.data.frames import read_source, roles_of_fields
+from forecaster.data.tables import read_table
 
 ANY = "is no data: give a path, a pandas or polars frame, or a GluonTS data set"
 
@@ -81,3 +83,56 @@ def test_results_are_one_line() -> None:
 
 def test_only_public_names_are_listed() -> None:
     assert dir(forecaster) == sorted(forecaster.__all__)
+
+
+def entry(item: str, count: int = 40, ahead: int = 5) -> dict[str, object]:
+    """2·promo, in a region; the promotion of the ``ahead`` days after the values is known."""
+    promo = np.arange(count + ahead) % 3 == 0
+    return {
+        "item_id": item,
+        "start": pd.Period("2024-01-01", "D"),
+        "target": 2.0 * promo[:count],
+        "feat_dynamic_real": [promo.astype(float), np.arange(count + ahead) / 10],
+        "feat_dynamic_cat": [np.arange(count + ahead) % 2],
+        "past_feat_dynamic_real": [np.arange(count)],
+        "feat_static_cat": [3],
+        "feat_static_real": [0.5 if item == "a" else 1.5],
+    }
+
+
+def test_the_fields_of_a_gluonts_data_set_are_covariates() -> None:
+    source = read_source([entry("a"), entry("b")])
+    roles = roles_of_fields(source)
+    assert roles == {
+        "known": ("feat_dynamic_real_0", "feat_dynamic_real_1", "feat_dynamic_cat"),
+        "past": ("past_feat_dynamic_real",),
+        "static": ("feat_static_real", "feat_static_cat"),
+        "categorical": ("feat_dynamic_cat", "feat_static_cat"),
+    }
+    table = read_table(source, Columns(**roles))
+    assert table.names == ("target",)
+    first = next(iter(table))
+    for name, values in entry("a").items():
+        if name in {"feat_static_cat", "feat_static_real", "target"} or "dynamic" in name:
+            expected = [0] if name == "feat_static_cat" else values  # the place among the texts
+            np.testing.assert_array_equal(np.ravel(first[name]), np.ravel(expected), name)
+    assert roles_of_fields(read_source(pd.DataFrame({"feat_dynamic_real": [1.0]}))) == {}
+    short = {**entry("a"), "past_feat_dynamic_real": [np.arange(39)]}
+    with pytest.raises(forecaster.UserError) as caught:
+        read_source([short])
+    assert str(caught.value) == (
+        "the data set: 'past_feat_dynamic_real' has 39 steps for 40 of the target; give all"
+    )
+
+
+def test_a_model_learns_from_the_fields_and_forecasts_from_them() -> None:
+    entries = [entry("a"), entry("b")]
+    model = forecaster.train(
+        entries, preset="nlinear", horizon=5, lookback=10, tracking=False, refit="none",
+        settings={"trainer.max_epochs": 1},
+    )  # fmt: skip
+    assert len(model.forecast(entries).frame) == 10
+    for each in entries:
+        each["feat_dynamic_real"] = [values[:40] for values in each["feat_dynamic_real"]]
+    with pytest.raises(forecaster.UserError, match=r"needs 'feat_dynamic_real_0'.* of the 5 rows"):
+        model.forecast(entries)
