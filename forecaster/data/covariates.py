@@ -161,7 +161,7 @@ def check_categorical(columns: Columns, names: Collection[str]) -> None:
             near = nearest(name, list(names))
             raise UserError(
                 f"--categorical {name}: no covariate is called so{near}; there are "
-                f"{listed(names) or 'none'}"
+                f"{listed(names) or 'none'}; name it with --known, --past or --static, too"
             )
 
 

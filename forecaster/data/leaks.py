@@ -1,4 +1,4 @@
-"""Covariates that seem to hold what is to be forecast."""
+"""Covariates that seem to hold what is to be forecast, or that end before it."""
 
 from collections.abc import Collection, Iterator
 
@@ -37,6 +37,31 @@ def suspected_leaks(table: Table, horizon: int, own: Collection[str] = ()) -> li
                     f"{remedy}"
                 )
                 break
+    return found
+
+
+def ended_early(table: Table) -> list[str]:
+    """Decisions about columns of numbers that are blank in the last rows of series with values."""
+    found = []
+    for kind in ("known", "past"):
+        for place, column in enumerate(getattr(table.covariates, kind)):
+            ended = []
+            for series in table.series if column.levels is None else ():
+                given = np.flatnonzero(
+                    ~np.isnan(getattr(series, kind)[: len(series.values), place])
+                )
+                if len(given) and given[-1] + 1 < len(series.values):
+                    ended.append((series, int(given[-1]) + 1))
+            if ended:
+                series, first = ended[0]
+                since = table.interval.stamps(series.first, first + 1)[-1:]
+                where = "" if series.item_id is None else f" of '{series.item_id}'"
+                more = f" (and the last of {len(ended) - 1} more series)" if ended[1:] else ""
+                found.append(
+                    f"column '{column.name}' (--{kind}): the last {len(series.values) - first} "
+                    f"row(s){where}, from {table.clock.write(since)[0]} on{more}, are blank: taken "
+                    "as missing; fill them in, or leave the column out"
+                )
     return found
 
 

@@ -53,6 +53,10 @@ def for_duplicates(times: pd.DatetimeIndex, columns: Columns, clock: Clock) -> s
         )
     if columns.snap is not None:
         return "put the rows of a step together with --aggregate mean (or sum, last …)"
+    if columns.known or columns.past or columns.static or columns.prior_column:
+        # rows with covariates are not put together
+        named = "" if columns.item_id else "name the series with --item-id, or "
+        return f"{named}{_ONE_A_TIME}"
     if len(times) < _MANY * times.nunique():
         return _for_events(times.unique()) or _ONE_A_TIME
     clocks = (times - times.normalize()).nunique()

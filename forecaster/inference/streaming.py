@@ -169,6 +169,7 @@ def follow(
     short are passed over.
     """
     check_request(saved, request)
+    _streamable(saved.core).check_causal("--stream")
     if table.absent:
         raise UserError(
             f"{table.path}: --stream takes rows with all columns of the model; add "

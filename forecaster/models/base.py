@@ -237,6 +237,9 @@ class Streamable(Protocol):
     ) -> StreamingState:
         """The model's state after a history."""
 
+    def check_causal(self, option: str) -> None:
+        """Raise UserError, on the option, if forecasts need more than the values so far."""
+
     def resample(self, rate: int) -> None:
         """Set the sampling interval to ``rate`` times that of the training data."""
 

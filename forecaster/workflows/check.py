@@ -8,7 +8,7 @@ from typing import Any
 
 from forecaster.config.schema import DataConfig
 from forecaster.data.defaults import settle
-from forecaster.data.leaks import suspected_leaks
+from forecaster.data.leaks import ended_early, suspected_leaks
 from forecaster.data.missing import suspicion
 from forecaster.data.periods import seasons_in_words
 from forecaster.data.problem import load_problem
@@ -82,7 +82,7 @@ def _checked(path: Path | RawTable, given: Mapping[str, Any], report: IntakeRepo
         report.facts["spans"] = _spans(table)
         config, decisions = settle(config, table)
         leaks = suspected_leaks(table, config.horizon, config.prior_column or ())
-        report.decisions += [*decisions, *leaks]
+        report.decisions += [*decisions, *leaks, *ended_early(table)]
         horizon, lookback = config.horizon, config.lookback
         seasons = seasons_of(config, table.interval)
         plan |= {"horizon": horizon, "lookback": lookback, "seasons": list(seasons)}

@@ -10,7 +10,7 @@ import torch
 from forecaster.config.load import check_config
 from forecaster.config.parts import Trust, custom_names
 from forecaster.config.schema import Config, DataConfig, TrainerConfig
-from forecaster.data.leaks import suspected_leaks
+from forecaster.data.leaks import ended_early, suspected_leaks
 from forecaster.data.problem import Problem, load_problem, load_table
 from forecaster.data.reading import RawTable
 from forecaster.data.tables import Table, read_table
@@ -73,7 +73,8 @@ def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> Training
     _check_parts(options.config)
     table = _table(options.config.data, options.source)
     config, decisions = settle(options.config, table)
-    decisions += suspected_leaks(table, config.data.horizon)
+    decisions += suspected_leaks(table, config.data.horizon, config.data.prior_column or ())
+    decisions += ended_early(table)
     problem = load_problem(config.data, table)
     config = config.model_copy(update={"data": problem.config})
     context.tracker.check()

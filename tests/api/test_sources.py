@@ -134,5 +134,7 @@ def test_a_model_learns_from_the_fields_and_forecasts_from_them() -> None:
     assert len(model.forecast(entries).frame) == 10
     for each in entries:
         each["feat_dynamic_real"] = [values[:40] for values in each["feat_dynamic_real"]]
-    with pytest.raises(forecaster.UserError, match=r"needs 'feat_dynamic_real_0'.* of the 5 rows"):
+    with pytest.raises(
+        forecaster.UserError, match=r"'feat_dynamic_real_0' is blank at 2024-02-10 and"
+    ):
         model.forecast(entries)

@@ -8,6 +8,7 @@ from forecaster.config.schema import Columns, DataConfig
 from forecaster.data.calendar_covariates import CalendarCovariates
 from forecaster.data.encoding import ColumnCode, Encoding
 from forecaster.data.future import with_future
+from forecaster.data.leaks import ended_early
 from forecaster.data.problem import load_table
 from forecaster.data.tables import read_table
 from forecaster.errors import UserError
@@ -135,3 +136,40 @@ def test_a_benchmark_has_no_columns_of_covariates() -> None:
     config = DataConfig(dataset="exchange", known=("1",), past=("2",), horizon=96)
     with pytest.raises(UserError, match="leave out --known, --past, or give the file with --csv"):
         load_table(config)
+
+
+def test_a_column_that_ends_before_the_values_is_told(write) -> None:
+    days = pd.date_range("2024-01-01", periods=30)
+    frame = pd.DataFrame({"day": days, "y": range(30), "price": 1.5, "rain": 0.5, "event": ""})
+    frame.loc[27:, "price"] = np.nan
+    frame.loc[29, "rain"] = np.nan
+    frame.loc[:9, "event"] = "fair"  # a text that is blank is none of the texts
+    columns = Columns(target=("y",), known=("price", "event"), past=("rain",))
+    words = "on, are blank: taken as missing; fill them in, or leave the column out"
+    assert ended_early(read_table(write(frame.to_csv(index=False)), columns)) == [
+        f"column 'price' (--known): the last 3 row(s), from 2024-01-28 {words}",
+        f"column 'rain' (--past): the last 1 row(s), from 2024-01-30 {words}",
+    ]
+    long = pd.concat([frame.assign(shop=shop) for shop in "abc"])
+    long.loc[(long["shop"] == "b").to_numpy(), "price"] = 2.0
+    table = read_table(write(long.to_csv(index=False)), columns)
+    assert ended_early(table)[0].startswith(
+        "column 'price' (--known): the last 3 row(s) of 'a', from 2024-01-28 on (and the last of 1 "
+        "more series), are blank"
+    )
+    assert ended_early(read_table(write(frame[:27].to_csv(index=False)), columns)) == []
+
+
+def test_rows_of_a_time_are_told_apart_by_a_name_not_summed(write, tmp_path) -> None:
+    """What is said to do about them works: there is no sum of rows with covariates."""
+    days = pd.date_range("2024-01-01", periods=30).strftime("%Y-%m-%d")
+    parts = [pd.DataFrame({"shop": s, "day": days, "y": 1.0, "price": 2.0}) for s in "abc"]
+    path = write(pd.concat(parts).to_csv(index=False))
+    asked = Columns(target=("y",), known=("price", "shop"))
+    with pytest.raises(
+        UserError, match=r"; name the series with --item-id, or remove them or give"
+    ):
+        read_table(path, asked)
+    named = asked.model_copy(update={"known": ("price",), "item_id": ("shop",)})
+    assert len(read_table(path, named)) == 3
+    assert len(read_table(path, asked.model_copy(update={"on_duplicate": "last"}))) == 1

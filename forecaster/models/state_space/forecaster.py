@@ -99,12 +99,12 @@ class StateSpace(PointForecaster):
     def stream(
         self, past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"]
     ) -> RecurrentState:
-        self._check_causal("--stream")
+        self.check_causal("--stream")
         return RecurrentState(self, self.read(past, past_mask))
 
     def resample(self, rate: int) -> None:
         """Δ' = rate·Δ in every layer, and the normalisation's time constant over ``rate``."""
-        self._check_causal("--resample-rate")
+        self.check_causal("--resample-rate")
         if rate > self.horizon:
             raise UserError(
                 f"--resample-rate {rate}: more than the horizon of {self.horizon} steps; give a "
@@ -113,7 +113,8 @@ class StateSpace(PointForecaster):
         # later blocks are conditioned on a point forecast, which has no distribution
         self.rate, self.distribution, self.centre = float(rate), "none", "mean"
 
-    def _check_causal(self, option: str) -> None:
+    def check_causal(self, option: str) -> None:
+        """Raise UserError, on the option, if it needs more than the values so far."""
         if self.adjustment.active:
             raise UserError(
                 f"{option}: the model reads covariates, which this is not made for; leave it out, "
