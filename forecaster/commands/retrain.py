@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
-from forecaster.commands.columns import static_file_option
+from forecaster.commands.columns import column_options
 from forecaster.commands.options import (
     accelerator_option,
+    bounds_option,
     json_option,
     print_json,
     settings_option,
@@ -36,7 +37,8 @@ _KEPT = 3  # the exit status of a training whose model does not go into service
 )
 @click.option("--alias", help="The alias of the version in service (default: the reference's).")
 @steps_options
-@static_file_option
+@bounds_option
+@column_options
 @settings_option
 @click.option("--seed", type=int, help="Seed of all random numbers (default: as before).")
 @accelerator_option

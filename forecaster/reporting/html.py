@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from forecaster.errors import UserError
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.reporting.comparison import Comparison, compare
-from forecaster.reporting.recorded import dataset_of
+from forecaster.reporting.recorded import dataset_of, drawn
 from forecaster.reporting.run_section import RunSection, section
 from forecaster.tracking.record import Record
 
@@ -58,7 +58,11 @@ def build(records: Sequence[Record]) -> Page:
     title = f"Report: {names[0]}" if len(records) == 1 else f"Report: {len(records)} runs"
     subtitle = f"{dataset_of(first)}, {first.params.get('data.horizon', '?')} steps ahead"
     same = len({(dataset_of(r), r.params.get("data.horizon")) for r in records}) == 1
-    sections = [section(*each) for each in zip(keys, names, records, strict=True)]
+    series = drawn(records) if same else None
+    sections = [
+        section(key, name, record, drawn([record]) if series is None else series)
+        for key, name, record in zip(keys, names, records, strict=True)
+    ]
     comparison = compare(dict(zip(keys, records, strict=True))) if len(records) > 1 else None
     return Page(title, subtitle if same else "of different data or horizons", sections, comparison)
 

@@ -1,6 +1,6 @@
 """What runs recorded of their forecasts, as charts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -35,10 +35,16 @@ class _Series(NamedTuple):
         return list(self.rows[point_column(self.rows)])
 
 
-def fans(record: Record) -> tuple[list[Chart], int]:
-    """The forecast of the first series after the end of the data; how many more there are."""
+def drawn(records: Sequence[Record]) -> list[str]:
+    """The series that are drawn of all runs, in the order of the first that kept a forecast."""
+    names = [name for record in records for name in _names(record)]
+    return list(dict.fromkeys(names))[:_DRAWN]
+
+
+def fans(record: Record, names: Sequence[str]) -> tuple[list[Chart], int]:
+    """The forecasts of some series after the end of the data; how many more there are."""
     charts = []
-    for name, series in _series(record).items():
+    for name, series in _series(record, names).items():
         levels = {level: series.rows[level].tolist() for level in level_columns(series.rows)}
         charts.append(fan(name, series.past, series.point, levels, series.stamps))
     return charts, _count(record) - len(charts)
@@ -46,10 +52,14 @@ def fans(record: Record) -> tuple[list[Chart], int]:
 
 def together(records: Mapping[str, Record]) -> tuple[list[Chart], int]:
     """The forecasts of several runs after the end of the same data, by the runs' keys."""
-    found = {key: _series(record) for key, record in records.items()}
-    longest = max(found.values(), key=lambda each: sum(len(s.past) for s in each.values()))
+    names = drawn(list(records.values()))
+    found = {key: _series(record, names) for key, record in records.items()}
     charts = []
-    for name, series in longest.items():
+    for name in names:
+        kept = [each[name] for each in found.values() if name in each]
+        if not kept:
+            continue
+        series = max(kept, key=lambda each: len(each.past))
         means = {
             key: each[name].point
             for key, each in found.items()
@@ -64,14 +74,20 @@ def _count(record: Record) -> int:
     return 0 if forecast.empty else forecast["item_id"].nunique()
 
 
-def _series(record: Record) -> dict[str, _Series]:
-    """The series of a run that are drawn, by name."""
+def _names(record: Record) -> list[str]:
+    """The series of which a run kept a history, the worst first."""
+    past = record.forecast("forecasts/history.csv")
+    return [] if past.empty else list(dict.fromkeys(past["item_id"]))
+
+
+def _series(record: Record, names: Sequence[str]) -> dict[str, _Series]:
+    """Those of some series that a run has kept, by name."""
     past = record.forecast("forecasts/history.csv")
     forecast = record.forecast("forecasts/forecast.csv")
     if past.empty or forecast.empty:
         return {}
     found = {}
-    for name in list(dict.fromkeys(past["item_id"]))[:_DRAWN]:
+    for name in (name for name in names if (past["item_id"] == name).any()):
         history, rows = past[past["item_id"] == name], forecast[forecast["item_id"] == name]
         stamps = [*history["timestamp"], *_oldest_first(rows)["timestamp"]]
         found[name] = _Series(history["value"].tolist(), _oldest_first(rows), stamps)

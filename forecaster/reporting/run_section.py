@@ -1,6 +1,6 @@
 """The section of a report about one run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -69,11 +69,11 @@ class RunSection:
     configuration: str
 
 
-def section(key: str, name: str, record: Record) -> RunSection:
-    """All that is known of a run."""
+def section(key: str, name: str, record: Record, series: Sequence[str]) -> RunSection:
+    """All that is known of a run; ``series``: those that are drawn."""
     head, metrics = metric_rows(record)
     few = [row for each in FEW for row in metrics if row.name == each]
-    charts, more = fans(record)
+    charts, more = fans(record, series)
     return RunSection(
         key,
         name,

@@ -312,6 +312,29 @@ def test_forecasts_of_several_runs_are_in_one_picture_where_they_are_of_the_same
     assert [shape.label for shape in charts[0].shapes] == ["history", "A", "B"]
 
 
+def of_series(name: str, series: str) -> Record:
+    """A run that kept a history of these series, in their order, and a forecast of all letters."""
+    past = "".join(f"{each},2024-01-01,1\n" for each in series)
+    ahead = "".join(f"{each},2024-01-02,2\n" for each in "abcdef")
+    files = {
+        "forecasts/history.csv": f"item_id,timestamp,value\n{past}".encode(),
+        "forecasts/forecast.csv": f"item_id,timestamp,mean\n{ahead}".encode(),
+    }
+    return record(name, files=files)
+
+
+def test_the_same_series_are_drawn_of_every_run_whichever_is_its_worst() -> None:
+    page = build([of_series("one", "abcdef"), of_series("two", "fedcba"), of_series("three", "c")])
+    assert page.comparison is not None
+    lines = {
+        chart.title: [shape.label for shape in chart.shapes[1:]] for chart in page.comparison.fans
+    }
+    assert lines == {"a": ["A", "B"], "b": ["A", "B"], "c": ["A", "B", "C"], "d": ["A", "B"]}
+    assert page.comparison.more == 2
+    titles = [[chart.title for chart in run.fans] for run in page.runs]
+    assert titles == [["a", "b", "c", "d"], ["a", "b", "c", "d"], ["c"]]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

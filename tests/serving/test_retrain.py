@@ -292,6 +292,26 @@ def test_of_two_horizons_the_common_steps_of_the_same_windows_are_compared(
     assert contest(longer, last_day, table, NAMES).worse
 
 
+def test_what_is_wrong_in_a_new_file_is_mended_as_for_the_first(
+    weekly: tuple[Path, Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, week, _, _ = weekly
+    for name in ("models", "checkpoints"):
+        monkeypatch.setattr(place, name.upper(), tmp_path / name)
+    monkeypatch.setattr(place, "HOME", tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    holed = tmp_path / "holed.csv"
+    grown = pd.read_csv(path)
+    later = pd.date_range(grown["date"].iloc[-1], periods=15)[1:].strftime("%Y-%m-%d")
+    grown = pd.concat([grown, grown.tail(14).assign(date=later)])
+    grown.drop(index=[30, 31]).to_csv(holed, index=False)
+    given = ("retrain", week, "--csv", holed)
+    assert "give --on-gap fill to take them as missing values" in inside(*given, status=1).stderr
+    done = json.loads(inside(*given, "--on-gap", "fill", "--json").stdout)
+    assert load_model(Path(done["model_dir"])).config.data.on_gap == "fill"
+    assert done["comparison"]["windows"] > 0
+
+
 def test_a_file_without_newer_rows_gives_no_comparison(
     weekly: tuple[Path, Path, Path, Path], tmp_path: Path
 ) -> None:
