@@ -221,7 +221,7 @@ class Model:
         ...     lookback=14, tracking=False)
         >>> model.evaluate(sample, origins=3).verdict
         'On 3 past windows the forecasts cannot be told apart from repeating the last week \
-(0 % closer, 95 % interval 0 to 0 %); 90 % intervals held 92 %.'
+(0 % closer, 95 % interval 0 to 0 %); 90 % intervals held 88 %.'
         """
         _check_mode(mode)
         choice("split", split, ("test", "validation"))

@@ -360,4 +360,4 @@ def test_the_model_in_service_has_learnt_a_shift_in_the_newest_rows(
         for model in (held_out, refitted.model)
     )
     assert after["mae"] < gain * before["mae"]
-    assert 0.85 < after["coverage/90"] < 0.95
+    assert 0.85 < after["coverage/90"] < 0.98
