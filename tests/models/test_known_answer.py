@@ -14,6 +14,8 @@ from forecaster.models.base import Shape
 from forecaster.training.data_module import WindowData
 from forecaster.training.fit import fit
 
+pytestmark = pytest.mark.slow
+
 SEASON, LOOKBACK, HORIZON, PHI = 12, 36, 12, 0.8
 PART = 6000
 

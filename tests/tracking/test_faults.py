@@ -344,8 +344,8 @@ def test_pending_writes_are_logged_when_the_server_is_back(tmp_path: Path) -> No
 @pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_sigterm_interrupts_and_the_training_goes_on_later(tmp_path: Path, devices: int) -> None:
     cli = Cli(tmp_path / "home")
-    epochs = ["--set", "trainer.max_epochs=12", "--set", "trainer.patience=99"]
-    args = [*LINEAR, "--devices", devices, *epochs, "--output"]
+    epochs = ["--set", "trainer.max_epochs=6", "--set", "trainer.patience=9"]
+    args = [*LINEAR, "--refit", "none", "--devices", devices, *epochs, "--output"]
     with cli.start(*args, tmp_path / "found", start_new_session=True) as process:
         wait_for_epoch(process, cli.home, stage=0)
         os.killpg(process.pid, signal.SIGTERM)  # as a service manager does: to every process

@@ -39,6 +39,7 @@ SPACE = (
 )
 
 
+@pytest.mark.slow
 def test_a_study_that_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
     whole, parted = Cli(tmp_path / "whole"), Cli(tmp_path / "parted")
     output = tmp_path / "tuned.yaml"
