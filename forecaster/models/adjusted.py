@@ -68,6 +68,12 @@ def uses_covariates(model: nn.Module) -> bool:
     )
 
 
+def effect_weights(model: nn.Module) -> set[int]:
+    """The identities of the weights of additive effects."""
+    parts = (part for part in model.modules() if isinstance(part, CovariateEffects))
+    return {id(weight) for part in parts for weight in part.parameters()}
+
+
 def plus(values: Float[Tensor, "*n K M"], effects: Float[Tensor, "B K M"] | None) -> Tensor:
     """Forecasts (B, K, M), or several of each window (B, n, K, M), with the effects again."""
     if effects is None:

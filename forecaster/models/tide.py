@@ -1,7 +1,7 @@
 """Dense layers over history and covariates (TiDE: Das et al., TMLR 2023)."""
 
 import itertools
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -40,14 +40,16 @@ class Tide(TrainedForecaster):
     """An encoder of the window, a decoder to features of each step, a value from those.
 
     The value of a step is made from its decoded features and from its own known covariates, beside
-    a linear map of the history.
+    a linear map of the history. Additive effects are taken out before the window is normalised: a
+    network of normalised values has to learn them anew for each window's scale.
     """
 
     def __init__(self, config: TideConfig, shape: Shape) -> None:
         super().__init__(config.norm, config.loss, shape)
         self.steps, self.width = shape.label + shape.horizon, config.decoder_output
         hidden, dropout = config.hidden, config.dropout
-        self.adjustment = Adjustment(shape, learnt=False)
+        self.adjustment = Adjustment(shape)
+        self.register_load_state_dict_pre_hook(_without_effects)
         self.covariates = _covariates(config, shape)
         seen, at_steps = 0, 0
         if self.covariates is not None:
@@ -83,6 +85,13 @@ class Tide(TrainedForecaster):
         assert given is not None
         features: tuple[Tensor, Tensor] = self.covariates(given.known, given.past, given.static)
         return features
+
+
+def _without_effects(module: nn.Module, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+    """Weights that were saved without additive effects have those of a new model, which are 0."""
+    for name, value in module.state_dict().items():
+        if name.startswith("adjustment."):
+            state.setdefault(prefix + name, value)
 
 
 def _covariates(config: TideConfig, shape: Shape) -> ProjectedCovariates | None:

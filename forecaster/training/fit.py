@@ -27,13 +27,14 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.strategies import DDPStrategy
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from forecaster.config.schema import Config, TrainerConfig
 from forecaster.data.problem import Problem
 from forecaster.data.windows import Batch
 from forecaster.errors import UserError
+from forecaster.models.adjusted import effect_weights
 from forecaster.models.base import Forecaster, problem_shape
 from forecaster.models.size import build_model
 from forecaster.training.data_module import Share, WindowData
@@ -46,6 +47,8 @@ EpochMetrics = Callable[[dict[str, float], int], None]
 TERMINAL: Monitor = Terminal()
 # the share of a limit of time that the model gets, in that of each stage before it
 _MODEL_WEIGHT = 2
+# the least learning rate of the effects of covariates
+_EFFECTS_RATE = 0.003
 
 
 class Training(pl.LightningModule):
@@ -66,11 +69,20 @@ class Training(pl.LightningModule):
         self.log("val/loss", self.model.score(batch), batch_size=len(batch), sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW over the weights that are not frozen; the weight decay is 0 by default."""
-        trainable = [p for p in self.model.parameters() if p.requires_grad]
-        return torch.optim.AdamW(
-            trainable, lr=self.config.learning_rate, weight_decay=self.config.weight_decay
-        )
+        """AdamW over the weights that are not frozen; the weight decay is 0 by default.
+
+        Effects of covariates start at 0 and are of the size of the values, so they learn faster.
+        """
+        rate, trainable = self.config.learning_rate, dict[bool, list[nn.Parameter]]()
+        effects = effect_weights(self.model)
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                trainable.setdefault(id(parameter) in effects, []).append(parameter)
+        groups = [
+            {"params": found, "lr": max(rate, _EFFECTS_RATE) if of_effects else rate}
+            for of_effects, found in trainable.items()
+        ]
+        return torch.optim.AdamW(groups, lr=rate, weight_decay=self.config.weight_decay)
 
 
 class StepSeed(pl.Callback):

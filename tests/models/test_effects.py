@@ -7,11 +7,14 @@ import torch
 from pydantic import TypeAdapter
 
 from forecaster.config.parts import ForecasterPart
+from forecaster.config.schema import TrainerConfig
 from forecaster.data.encoding import Sizes
 from forecaster.data.windows import Batch, BatchCovariates
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster, Shape
+from forecaster.models.linear import LinearConfig
 from forecaster.models.size import build_model
+from forecaster.training.fit import Training
 
 LOOKBACK, HORIZON, CHANNELS = 24, 6, 2
 SHAPE = Shape(CHANNELS, LOOKBACK, HORIZON, 7, covariates=Sizes(known=3, past=2, static=2))
@@ -137,3 +140,13 @@ def test_a_forecast_of_ones_own_is_an_effect(name: str) -> None:
     expected = found.predict(plain) + own[..., LOOKBACK:]
     torch.testing.assert_close(found.predict(moved), expected, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found.loss(moved), found.loss(plain), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("rate", "of_effects"), [(0.0003, 0.003), (0.01, 0.01)])
+def test_effects_learn_at_three_thousandths_at_least(rate: float, of_effects: float) -> None:
+    model = build_model(LinearConfig(), Shape(2, 8, 3, 7, covariates=Sizes(known=2, past=1)))
+    optimizer = Training(model, TrainerConfig(learning_rate=rate)).configure_optimizers()
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    found = {name: rates[id(weight)] for name, weight in model.named_parameters()}
+    assert found == {name: of_effects if ".effects." in name else rate for name in found}
+    assert set(found.values()) == {of_effects, rate}

@@ -38,6 +38,17 @@ def batch(size: int = 3, seed: int = 0) -> Batch:
     return Batch(past, masks[0], future, masks[1], index, index, index, None, covariates)
 
 
+def test_weights_saved_without_additive_effects_give_the_same_forecast() -> None:
+    model, other = build(), build(hidden=16)
+    state = {name: w for name, w in model.state_dict().items() if "adjustment" not in name}
+    assert len(state) < len(model.state_dict())
+    for name, weight in other.named_parameters():
+        if "adjustment" not in name:
+            torch.nn.init.normal_(weight)
+    other.load_state_dict(state)
+    assert torch.equal(other.predict(batch()), model.predict(batch()))
+
+
 def changed(given: Batch, **values: torch.Tensor) -> Batch:
     assert given.covariates is not None
     return replace(given, covariates=replace(given.covariates, **values))

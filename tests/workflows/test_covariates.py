@@ -87,8 +87,7 @@ def test_a_covariate_of_no_use_changes_little(cli: Cli, folder: Path, trained) -
 def test_every_model_that_reads_them_comes_near_the_noise(
     cli: Cli, folder: Path, preset: str
 ) -> None:
-    longer = LONG_TRAINING if preset == "quantile-linear" else ()
-    found = train(cli, folder, preset, preset, "--known", "promo,temp", *longer)
+    found = train(cli, folder, preset, preset, "--known", "promo,temp")
     assert found["test/rmse"] < 1.25 * NOISE
 
 
