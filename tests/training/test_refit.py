@@ -333,7 +333,11 @@ S2DBM = (
 
 
 @pytest.mark.parametrize(
-    ("preset", "gain"), [(LINEAR, 0.75), (S2DBM, 1.1)], ids=["linear", "s2dbm"]
+    ("preset", "gain"),
+    [
+        pytest.param(LINEAR, 0.75, id="linear"),
+        pytest.param(S2DBM, 1.1, id="s2dbm", marks=pytest.mark.slow),
+    ],
 )
 def test_the_model_in_service_has_learnt_a_shift_in_the_newest_rows(
     tmp_path: Path, preset: tuple[str, ...], gain: float
