@@ -100,13 +100,17 @@ class Drawing(Protocol):
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A batch of validation windows: truth, the base's forecast, residual paths and their mean."""
+    """A batch of validation windows: truth, the base's forecast, residual paths and their mean.
+
+    ``ends``: the 5 % and 95 % quantiles of the paths, which every widening leaves in their order.
+    """
 
     target: Float[Tensor, "B K M"]
     mask: Float[Tensor, "B K M"]
     h: Float[Tensor, "B K M"]
     paths: Float[Tensor, "B S K M"]
     mean: Float[Tensor, "B K M"]
+    ends: Float[Tensor, "B 2 K M"]
 
     def score(self, widening: Widening, energy: float) -> "_Score":
         """The loss and the coverage of a widening."""
@@ -114,7 +118,7 @@ class _Drawn:
         score = sample_score(samples, self.target, self.mask, energy)
         error = (widening.centre(self.h, self.mean) - self.target).abs()
         loss = (score + masked_mean(error, self.mask)) * (1 + _BIAS_PRICE * widening.bias)
-        low, high = quantiles_of_ranked(samples.sort(dim=1).values, (0.05, 0.95)).unbind(1)
+        low, high = widening.samples(self.h, self.mean, self.ends).unbind(1)
         inside = (low <= self.target) & (self.target <= high) & (self.mask > 0)
         return _Score(float(loss) * len(self.h), float(inside.sum()), float((self.mask > 0).sum()))
 
@@ -179,7 +183,8 @@ class Calibrator:
         totals = dict.fromkeys(candidates, _Score(0.0, 0.0, 0.0))
         for batch, h in known:
             paths, mean = self.law.draw(batch, Draws(_DRAWS, batch.index.tolist()))
-            drawn = _Drawn(*with_label(batch, self.label), h, paths, mean)
+            ends = quantiles_of_ranked(paths.sort(dim=1).values, (0.05, 0.95))
+            drawn = _Drawn(*with_label(batch, self.label), h, paths, mean, ends)
             for candidate in candidates:
                 totals[candidate] = totals[candidate].plus(drawn.score(candidate, energy))
         return totals
