@@ -63,7 +63,7 @@ def within_values(table: "Table", on_its_side: bool = False) -> "Table":
     if not blank:
         return table
     first, rows = blank[0]
-    begin = table.interval.stamps(first.first, len(first.values) - rows + 1)[-1]
+    begin = table.interval.stamp(first.first, len(first.values) - rows)
     of = "," if len(table.series) == 1 else f" of {len(blank)} series, of '{first.item_id}'"
     table.report.decisions.append(
         f"{sum(rows for _, rows in blank)} row(s) without a value at the end{of} from "
@@ -81,7 +81,7 @@ def _values_end(series: "Series") -> int:
 
 def _from_value_to_value(table: "Table", series: "Series") -> "Series":
     begin = int(np.argmax(~np.isnan(series.values).all(axis=1)))
-    stamp = table.interval.stamps(series.first, begin + 1)[-1]
+    stamp = table.interval.stamp(series.first, begin)
     return series.between(begin, _values_end(series), stamp)
 
 
@@ -111,18 +111,22 @@ def _aligned(table: "Table") -> "Table":
 
 
 def _end(table: "Table", series: "Series") -> pd.Timestamp:
-    return table.interval.stamps(series.first, len(series.values))[-1]
+    return table.interval.stamp(series.first, len(series.values) - 1)
 
 
 def _value_ends(table: "Table", series: "Series") -> dict[str, tuple[pd.Timestamp, int]]:
     """The time of the last value of each channel that has one, and the rows that follow it."""
     given = ~np.isnan(series.values)
+    if not len(given):
+        return {}
     after = np.argmax(given[::-1], axis=0)
-    stamps = table.interval.stamps(series.first, len(given)) if len(given) else None
     return {
-        table.channel_label(series, k): (stamps[len(given) - 1 - rows], rows)
+        table.channel_label(series, k): (
+            table.interval.stamp(series.first, len(given) - 1 - rows),
+            rows,
+        )
         for k, rows in enumerate(after.tolist())
-        if stamps is not None and given[:, k].any()
+        if given[:, k].any()
     }
 
 

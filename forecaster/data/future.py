@@ -118,7 +118,7 @@ def _times(
         raise UserError(
             f"{raw.path}: the times have no offset from UTC, those of {table.path} have; add it"
         )
-    ends = {s.item_id: table.interval.stamps(s.first, len(s.values))[-1] for s in table.series}
+    ends = {s.item_id: table.interval.stamp(s.first, len(s.values) - 1) for s in table.series}
     step = table.interval.tick or pd.Timedelta(0)
     found = list(stamps.wall)
     for item, group in zip(items, groups, strict=True):

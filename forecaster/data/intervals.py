@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,7 @@ class Interval:
 
     alias: str
 
-    @property
+    @cached_property
     def offset(self) -> BaseOffset:
         """The pandas offset of the alias."""
         if self.of_exchange:
@@ -58,7 +59,7 @@ class Interval:
         """Whether its steps are business or trading days."""
         return self.of_exchange or self.alias == "B"
 
-    @property
+    @cached_property
     def tick(self) -> pd.Timedelta | None:
         """The fixed length of one step, or None for a calendar interval."""
         offset = self.offset
@@ -87,7 +88,7 @@ class Interval:
             not self.of_business_days and self.offset.name[0] == "B"
         )
 
-    @property
+    @cached_property
     def period_alias(self) -> str:
         """The pandas period alias that GluonTS works with."""
         if self.of_exchange:
@@ -131,6 +132,10 @@ class Interval:
                 "last one that can be represented; correct the times, or give a smaller --horizon"
             ) from error
 
+    def stamp(self, first: pd.Timestamp, position: int) -> pd.Timestamp:
+        """The time at a ``position`` of the grid that begins with ``first`` at 0."""
+        return _stamp(self, first, position)
+
     def after(self, first: pd.Timestamp, stamp: pd.Timestamp) -> pd.Timestamp:
         """The time that follows ``stamp`` on the grid that begins with ``first``."""
         shift = pd.Timedelta(0) if self.tick is not None else first - self._base(first)
@@ -157,6 +162,11 @@ class Interval:
 
     def _base(self, first: pd.Timestamp) -> pd.Timestamp:
         return pd.Timestamp(self.offset.rollback(first.normalize()))
+
+
+@lru_cache(maxsize=4096)  # many series begin and end at the same times
+def _stamp(interval: Interval, first: pd.Timestamp, position: int) -> pd.Timestamp:
+    return interval.stamps(first, position + 1)[-1]
 
 
 def step_number(period: pd.Period) -> int:
@@ -216,12 +226,14 @@ def _in_weeks(step: pd.Timedelta) -> bool:
 
 
 def _is_business(series: Sequence[pd.DatetimeIndex]) -> bool:
-    weekdays = np.concatenate([stamps.weekday.to_numpy() for stamps in series])
-    mondays = any(
-        ((np.diff(s.to_numpy()) >= np.timedelta64(3, "D")) & (s.weekday[1:] == 0)).any()
-        for s in series
-    )
-    return mondays and bool((weekdays < 5).all())
+    stamps = pd.DatetimeIndex(np.concatenate([each.to_numpy() for each in series]))
+    weekdays = stamps.weekday.to_numpy()
+    if (weekdays >= 5).any():
+        return False
+    steps = np.diff(stamps.to_numpy(), prepend=stamps[0].to_numpy())
+    firsts = np.cumsum([0, *map(len, series[:-1])])
+    steps[firsts[firsts < len(steps)]] = np.timedelta64(0)
+    return bool(((steps >= np.timedelta64(3, "D")) & (weekdays == 0)).any())
 
 
 def _find_months(series: Sequence[pd.DatetimeIndex]) -> Interval:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecaster.config.schema import DataConfig
 from forecaster.data.catalog import find_dataset, read_dataset
@@ -15,7 +17,7 @@ from forecaster.data.encoding import Encoding
 from forecaster.data.intervals import step_number
 from forecaster.data.layout.words import or_without
 from forecaster.data.report import IntakeReport
-from forecaster.data.seasons import seasons_of
+from forecaster.data.seasons import seasonal_errors, seasons_of
 from forecaster.data.short import names_of, without_short
 from forecaster.data.splits import Borders, Part, Scaling, first_targets, tail_borders, target_rows
 from forecaster.data.tables import Series, Table, read_table
@@ -63,6 +65,14 @@ class Problem:
         """The main season in steps, which seasonal naive repeats."""
         return self.seasons[0]
 
+    @cached_property
+    def seasonal_errors(self) -> NDArray[np.float64]:
+        """MASE's scale (N, K) of each series; see ``seasons.seasonal_errors``."""
+        pairs = zip(self.table.series, self.borders, strict=True)
+        return np.stack(
+            [seasonal_errors(each.values[: border.train], self.season) for each, border in pairs]
+        )
+
     @property
     def channels(self) -> int:
         """The number of channels K."""
@@ -75,13 +85,19 @@ class Problem:
         return sum(len(first_targets(first, end, horizon)) for first, end in spans)
 
     def windows(self, part: Part) -> "Windows":
-        """All windows of a split, in z-scores."""
+        """All windows of a split, in z-scores; those of all splits share their rows."""
+        data = self.config
+        spans = [target_rows(border, part, data.lookback, data.horizon) for border in self.borders]
+        return self._cut.of(spans)
+
+    @cached_property
+    def _cut(self) -> "Windows":
+        """The windows of the training rows; those of the other splits share their rows."""
         from forecaster.data.windows import cut_windows  # imports torch, which takes seconds
 
         pairs = list(zip(self.scaling, self.table.series, strict=True))
         scaled = [scale.apply(series.values) for scale, series in pairs]
         starts = [step_number(self.table.start(s)) for s in self.table.series]
-        lookback, horizon = self.config.lookback, self.config.horizon
         features = None
         if self.encoding is not None:
             found = self.encoding.encode(self.table)
@@ -90,9 +106,9 @@ class Problem:
         return cut_windows(
             scaled,
             self.borders,
-            part,
-            lookback,
-            horizon,
+            "train",
+            self.config.lookback,
+            self.config.horizon,
             starts,
             self.numbers,
             self.seasons,
@@ -108,7 +124,7 @@ class Problem:
         """The last time of the training and validation rows of each series, by item id."""
         table = self.table
         return {
-            series.item_id or "": str(table.interval.stamps(series.first, border.validation)[-1])
+            series.item_id or "": str(table.interval.stamp(series.first, border.validation - 1))
             for series, border in zip(table.series, self.borders, strict=True)
         }
 

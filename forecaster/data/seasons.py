@@ -45,6 +45,18 @@ def slower(seasons: tuple[int, ...] | None, rate: int) -> tuple[int, ...] | None
     return tuple(s // rate for s in seasons if s % rate == 0 and s > rate) or (1,)
 
 
+def seasonal_errors(values: NDArray[np.float64], season: int) -> NDArray[np.float64]:
+    """MASE's scale (K,): the mean |y_t − y_{t−season}| of training rows (n, K).
+
+    Hyndman and Koehler (2006). nan where no such pair is observed. If there are fewer rows than the
+    season is long, neighbouring rows are compared, as in GluonTS.
+    """
+    lag = season if season < len(values) else 1
+    steps = np.abs(values[lag:] - values[:-lag])
+    counts = (~np.isnan(steps)).sum(axis=0)
+    return np.where(counts > 0, np.nansum(steps, axis=0) / np.maximum(counts, 1), np.nan)
+
+
 @dataclass(frozen=True)
 class Found:
     """Seasons in steps, the main one first, (1,) for none; ``shown``: by the data, or taken from

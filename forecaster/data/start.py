@@ -54,7 +54,7 @@ def until_start(table: "Table", start: str, columns: Columns) -> "Table":
             )
         series.append(each.until(steps, 0.0 if columns.on_gap == "zero" else np.nan))
         left_out, added = left_out + max(rows - steps, 0), added + gap
-    begin = table.interval.stamps(series[0].first, len(series[0].values) + 1)[-1]
+    begin = table.interval.stamp(series[0].first, len(series[0].values))
     said = [f"forecasts begin at {_written(table, begin)} (--start)"]
     said += [f"{left_out} row(s) from there on left out"] if left_out else []
     taken = "0" if columns.on_gap == "zero" else "missing values"
@@ -103,7 +103,7 @@ def _read(clock: "Clock", start: str) -> pd.Timestamp:
 
 
 def _end(table: "Table", series: "Series") -> str:
-    return _written(table, table.interval.stamps(series.first, len(series.values))[-1])
+    return _written(table, table.interval.stamp(series.first, len(series.values) - 1))
 
 
 def _name(table: "Table", series: "Series") -> str:

@@ -348,7 +348,7 @@ def _describe(
     """
     lengths = [len(series.values) for series in table.series]
     first = min(series.first for series in table.series)
-    ends = [table.interval.stamps(s.first, len(s.values))[-1] for s in table.series]
+    ends = [table.interval.stamp(s.first, len(s.values) - 1) for s in table.series]
     report.facts |= {
         "series": len(table.series),
         "length": lengths[0] if len(set(lengths)) == 1 else f"{min(lengths)} to {max(lengths)}",

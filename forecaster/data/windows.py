@@ -5,6 +5,7 @@ window is then one index, series of any length can be mixed, and a history short
 is one with missing values before it. What is missing of a history is put in (``holes``).
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -96,6 +97,69 @@ class Batch:
         return len(self.past)
 
 
+class _Rows:
+    """The rows of all series, which the windows of every split share; see ``Windows``."""
+
+    def __init__(
+        self,
+        series: Sequence[NDArray[np.floating]],
+        lookback: int,
+        horizon: int,
+        features: Sequence[Features] | None,
+    ) -> None:
+        self.lookback, self.span = lookback, lookback + horizon
+        lengths = np.array([len(values) for values in series], dtype=np.int64)
+        # where each series begins, after the padding before it
+        self.begins = np.cumsum(lengths + lookback) - lengths
+        shape = (int(lengths.sum()) + lookback * len(series), series[0].shape[1])
+        self._flat, self._given = np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
+        for values, begin in zip(series, self.begins.tolist(), strict=True):
+            rows = values.astype(np.float32)
+            self._flat[begin : begin + len(rows)] = np.nan_to_num(rows)
+            self._given[begin : begin + len(rows)] = ~np.isnan(rows)
+        self._features: tuple[NDArray[np.float32], ...] | None = None
+        if features is not None:
+            known = [each.known[:n] for each, n in zip(features, lengths, strict=True)]
+            static = np.stack([each.static for each in features]).astype(np.float32)
+            past = _padded([each.past for each in features], lookback)
+            own = [np.nan_to_num(f.own[:n]) for f, n in zip(features, lengths, strict=True)]
+            self._features = _padded(known, lookback), past, static, _padded(own, lookback)
+        self._cut()
+
+    def _cut(self) -> None:
+        if self._features is not None:
+            known, past, _, own = self._features
+            self._known = sliding_window_view(known, self.span, axis=0)  # (rows, C, L+H)
+            self._past = sliding_window_view(past, self.lookback, axis=0)
+            self._own = sliding_window_view(own, self.span, axis=0)
+        self._values = sliding_window_view(self._flat, self.span, axis=0)  # (rows, K, L+H), a view
+        self._mask = sliding_window_view(self._given, self.span, axis=0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the rows without the views over them, which would be copied in full."""
+        views = {"_values", "_mask", "_known", "_past", "_own"}
+        return {name: value for name, value in vars(self).items() if name not in views}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._cut()
+
+    def values(self, begins: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Values (B, K, L+H) of the windows that begin there, and 1 where there are any."""
+        mask = torch.from_numpy(self._mask[begins]).float()
+        return torch.from_numpy(self._values[begins]), mask
+
+    def covariates(
+        self, begins: NDArray[np.int64], owners: NDArray[np.int64]
+    ) -> BatchCovariates | None:
+        """The features of windows of these series."""
+        if self._features is None:
+            return None
+        static = self._features[2][owners]
+        found = self._known[begins], self._past[begins], static, self._own[begins]
+        return BatchCovariates(*map(torch.from_numpy, found))
+
+
 class Windows(Dataset[Batch]):
     """All windows at stride 1 whose targets lie in one split; indexed by a batch of numbers."""
 
@@ -121,79 +185,40 @@ class Windows(Dataset[Batch]):
         self.seasons = tuple(seasons)
         self._numbers = torch.tensor(list(range(len(series)) if numbers is None else numbers))
         self.lookback, self.horizon = lookback, horizon
-        padding = np.full((lookback, series[0].shape[1]), np.nan, dtype=np.float32)
-        chunks, origins, rows, times, begin = [], [], [], [], 0
-        for values, (first, end), start in zip(series, parts, starts, strict=True):
-            chunks += [padding, values.astype(np.float32)]
-            # a window is identified by the row where its padded history begins; its first target is
-            # `lookback` rows later
-            allowed = first_targets(first, end, horizon)
-            targets = np.arange(allowed.start, allowed.stop)
-            origins.append(targets + begin)
-            rows.append(targets)
-            times.append(targets + start)
-            begin += lookback + len(values)
-        self._flat = np.concatenate(chunks)  # (rows, K)
-        self.origins, self.times = np.concatenate(origins), torch.from_numpy(np.concatenate(times))
-        self.rows = torch.from_numpy(np.concatenate(rows))
-        self.owners = torch.repeat_interleave(
-            torch.arange(len(rows)), torch.tensor([len(each) for each in rows])
-        )
-        self._features: tuple[NDArray[np.float32], ...] | None = None
-        if features is not None:
-            lengths = [len(values) for values in series]
-            known = [each.known[:n] for each, n in zip(features, lengths, strict=True)]
-            static = np.stack([each.static for each in features]).astype(np.float32)
-            past = _padded([each.past for each in features], lookback)
-            own = [np.nan_to_num(f.own[:n]) for f, n in zip(features, lengths, strict=True)]
-            self._features = _padded(known, lookback), past, static, _padded(own, lookback)
-        self._cut()
+        self._starts = np.array(starts, dtype=np.int64)
+        self._data = _Rows(series, lookback, horizon, features)
+        self._choose(parts)
 
-    def _cut(self) -> None:
-        span = self.lookback + self.horizon
-        if self._features is not None:
-            known, past, _, own = self._features
-            self._known = sliding_window_view(known, span, axis=0)  # (rows, C, L+H)
-            self._past = sliding_window_view(past, self.lookback, axis=0)
-            self._own = sliding_window_view(own, span, axis=0)
-        self._values = sliding_window_view(
-            np.nan_to_num(self._flat), span, axis=0
-        )  # (rows, K, L+H), a view
-        self._mask = sliding_window_view((~np.isnan(self._flat)).astype(np.float32), span, axis=0)
+    def of(self, parts: Sequence[tuple[int, int]]) -> "Windows":
+        """The windows of other ``parts`` of the same series, whose rows they share."""
+        other = copy.copy(self)
+        other._choose(parts)
+        return other
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle the rows without the views over them, which would be copied in full."""
-        views = {"_values", "_mask", "_known", "_past", "_own"}
-        return {name: value for name, value in vars(self).items() if name not in views}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._cut()
+    def _choose(self, parts: Sequence[tuple[int, int]]) -> None:
+        allowed = [first_targets(first, end, self.horizon) for first, end in parts]
+        counts = np.array([len(each) for each in allowed], dtype=np.int64)
+        firsts = np.array([each.start for each in allowed], dtype=np.int64)
+        owners = np.repeat(np.arange(len(counts)), counts)
+        rows = np.arange(len(owners)) + (firsts - np.cumsum(counts) + counts)[owners]
+        # a window is identified by the row where its padded history begins; its first target is
+        # `lookback` rows later
+        self.origins = rows + (self._data.begins - self.lookback)[owners]
+        self.times = torch.from_numpy(rows + self._starts[owners])
+        self.rows, self.owners = torch.from_numpy(rows), torch.from_numpy(owners)
 
     def __len__(self) -> int:
         return len(self.origins)
 
     def __getitem__(self, index: Int[Tensor, " B"]) -> Batch:
-        rows = self.origins[index.numpy()]
-        values, mask = (
-            torch.from_numpy(self._values[rows]),
-            torch.from_numpy(self._mask[rows]),
-        )  # (B, K, L+H)
+        begins, owners = self.origins[index.numpy()], self.owners[index]
+        values, mask = self._data.values(begins)
         past, future = values.split([self.lookback, self.horizon], dim=2)
         past_mask, future_mask = mask.split([self.lookback, self.horizon], dim=2)
-        times, series = self.times[index], self._numbers[self.owners[index]]
+        times, series = self.times[index], self._numbers[owners]
         whole, known = fill(past, past_mask, self.seasons)
-        covariates = self._covariates(index, rows)
+        covariates = self._data.covariates(begins, owners.numpy())
         return Batch(whole, known, future, future_mask, index, times, series, past_mask, covariates)
-
-    def _covariates(
-        self, index: Int[Tensor, " B"], rows: NDArray[np.int64]
-    ) -> BatchCovariates | None:
-        if self._features is None:
-            return None
-        static = self._features[2][self.owners[index].numpy()]
-        found = self._known[rows], self._past[rows], static, self._own[rows]
-        return BatchCovariates(*map(torch.from_numpy, found))
 
 
 def _padded(features: Sequence[NDArray[np.float64]], lookback: int) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """Sums over windows by series, channel and lead time; every metric is a ratio of two sums.
 
-The memory is N·K·H numbers a sum, independent of the number of windows. Pooled values, curves over
+The memory is N·K·H numbers a sum, independent of the number of windows; N are the series that have
+any. Pooled values, curves over
 lead times and values by series are computed from the same sums, so they do not depend on batches or
 the order of windows, except for rounding. Entries that are not observed are in no sum.
 """
@@ -71,23 +72,32 @@ class Accumulator:
     """The sums (N, K, H) by name; the axis of a sum over all channels or lead times has length 1.
 
     ``scale`` (N, K): each series' and channel's mean seasonal error on its training rows, for MASE;
-    those without one, nan, are excluded from it.
+    those without one, nan, are excluded from it. ``among``: the numbers, ascending, of the series
+    that windows are of (None: all); the others have no rows in the sums.
     """
 
-    def __init__(self, series: int = 1, scale: Float64[Tensor, "N K"] | None = None) -> None:
-        self.series, self.scale = series, scale
+    def __init__(
+        self,
+        series: int = 1,
+        scale: Float64[Tensor, "N K"] | None = None,
+        among: Int[Tensor, " n"] | None = None,
+    ) -> None:
+        self.series, self.among = series, among
+        self.scale = scale if scale is None or among is None else scale[among.to(scale.device)]
         self.sums: dict[str, Tensor] = {}
 
     def add(self, name: str, truth: Truth, values: Tensor) -> None:
         """Add values (B, K or 1, H or 1, …), which are 0 where nothing is observed."""
         if name not in self.sums:
-            self.sums[name] = values.new_zeros(
-                (self.series, *values.shape[1:]), dtype=torch.float64
-            )
+            rows = self.series if self.among is None else len(self.among)
+            self.sums[name] = values.new_zeros((rows, *values.shape[1:]), dtype=torch.float64)
         if self.series == 1:
             self.sums[name] += values.double().sum(0, keepdim=True)
         else:
-            self.sums[name].index_add_(0, truth.series, values.double())
+            places = truth.series
+            if self.among is not None:
+                places = torch.searchsorted(self.among.to(places.device), places)
+            self.sums[name].index_add_(0, places, values.double())
 
     def add_truth(self, truth: Truth) -> None:
         """Add to the denominators; call once for each batch."""
@@ -142,7 +152,15 @@ class Accumulator:
         """Each metric by series and channel (N·K, channels within series); not joint ones."""
         channels = self.sums["observed"].shape[1]
         known = [metric for metric in self._known() if self._shape(metric)[1] == channels]
-        return {metric: self._ratio(metric, (2,)).flatten().tolist() for metric in known}
+        return {metric: self._spread(self._ratio(metric, (2,))).tolist() for metric in known}
+
+    def _spread(self, values: Tensor) -> Tensor:
+        """Values (n, K) of the series with windows as those of all, (N·K,), nan of the others."""
+        if self.among is None or self.series == 1:
+            return values.flatten()
+        found = values.new_full((self.series, values.shape[1]), torch.nan)
+        found[self.among.to(values.device)] = values
+        return found.flatten()
 
     def histogram(self, name: str) -> list[float]:
         """The share of each bin of ``pit`` (20) or ``rank`` (one more than there are samples)."""

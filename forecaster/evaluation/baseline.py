@@ -29,7 +29,8 @@ def score_seasonal_naive(problem: Problem, part: Part, scoring: Scoring) -> Wind
 
     Without errors enough for intervals only its point forecast is scored.
     """
-    widened = replace(problem, config=with_season_lookback(problem.config, problem.table))
+    config = with_season_lookback(problem.config, problem.table)
+    widened = problem if config == problem.config else replace(problem, config=config)
     table = problem.table
     shape = shape_of(widened.config, table.interval, problem.channels, len(table.series))
     naive: Forecaster = SeasonalNaive(SeasonalNaiveConfig(), shape)

@@ -6,10 +6,8 @@ units.
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from torch import Tensor
 
 LEVELS_19 = tuple(round(0.05 * i, 2) for i in range(1, 20))
@@ -20,18 +18,6 @@ CENTRAL = (50, 80, 90, 95)
 QUANTILES = tuple(sorted({*LEVELS_19, 0.025, 0.975}))
 # the variogram score's exponent, as Scheuerer and Hamill (2015) recommend
 P = 0.5
-
-
-def seasonal_errors(values: NDArray[np.float64], season: int) -> NDArray[np.float64]:
-    """MASE's scale (K,): the mean |y_t − y_{t−season}| of training rows (n, K).
-
-    Hyndman and Koehler (2006). nan where no such pair is observed. If there are fewer rows than the
-    season is long, neighbouring rows are compared, as in GluonTS.
-    """
-    lag = season if season < len(values) else 1
-    steps = np.abs(values[lag:] - values[:-lag])
-    counts = (~np.isnan(steps)).sum(axis=0)
-    return np.where(counts > 0, np.nansum(steps, axis=0) / np.maximum(counts, 1), np.nan)
 
 
 def symmetric_percentage(

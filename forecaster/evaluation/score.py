@@ -178,7 +178,7 @@ def score_windows(
     device = model.device
     model.eval()
     units, numbers = Units(problem, windows, device), selected_windows(windows, scoring)
-    totals = Accumulator(len(problem.table), units.scale)
+    totals = Accumulator(len(problem.table), units.scale, windows.owners[numbers].unique())
     errors: list[Tensor] = []
     point_errors: list[Tensor] = []
     for cpu_batch in progress(

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from forecaster.data.problem import Problem
 from forecaster.data.windows import Batch, Windows
-from forecaster.evaluation.metrics import seasonal_errors
 
 
 class Units:
@@ -19,13 +18,7 @@ class Units:
     """
 
     def __init__(self, problem: Problem, windows: Windows, device: torch.device) -> None:
-        values = [series.values for series in problem.table.series]
-        scale = np.stack(
-            [
-                seasonal_errors(rows[: border.train], problem.season)
-                for rows, border in zip(values, problem.borders, strict=True)
-            ]
-        )
+        values, scale = [series.values for series in problem.table.series], problem.seasonal_errors
         # value = std · output + mean, each (N, K)
         mean, std = (
             np.stack([getattr(s, name) for s in problem.scaling]) for name in ("mean", "std")

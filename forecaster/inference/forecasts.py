@@ -103,7 +103,7 @@ def _learnt_rows(saved: SavedModel, table: Table) -> list[str]:
     """A decision if the model has learnt from rows after the end of a series."""
     until, after = saved.until(), []
     for series in table.series:
-        last = table.interval.stamps(series.first, len(series.values))[-1]
+        last = table.interval.stamp(series.first, len(series.values) - 1)
         learnt = until.get(series.item_id or "")
         if learnt is not None and last < learnt:
             name = "the file" if series.item_id is None else f"series '{series.item_id}'"

@@ -63,6 +63,10 @@ class SavedPredictor(Predictor):
         super().__init__(prediction_length=saved.config.data.horizon, lead_time=0)
         self.saved, self.request = saved, request
         self._unknown: dict[str, None] = {}
+        self._numbers = {item: number for number, item in enumerate(saved.scaling)}
+        self._seasons = saved.shape.seasons
+        data = saved.config.data
+        self._bounds = [torch.tensor(each) for each in data.limits(saved.schema.names)]
 
     def predict(
         self, dataset: Dataset, num_samples: int | None = None, **kwargs: Any
@@ -123,9 +127,8 @@ class SavedPredictor(Predictor):
         """The forecasts of ``model`` from histories (B, K, L) in z-scores, nan for missing."""
         past, mask = observed(histories)
         times = torch.tensor([step_number(origin.start) for origin in origins])
-        numbers = {item: number for number, item in enumerate(self.saved.scaling)}
-        series = torch.tensor([numbers.get(origin.item_id or "", -1) for origin in origins])
-        seasons = self.saved.shape.seasons
+        series = torch.tensor([self._numbers.get(origin.item_id or "", -1) for origin in origins])
+        seasons = self._seasons
         windows = empty_future(
             past, mask, self.prediction_length, times, series, seasons, covariates
         )
@@ -146,7 +149,7 @@ class SavedPredictor(Predictor):
             torch.tensor(np.stack([getattr(origin.scale, name) for origin in origins]))
             for name in ("mean", "std")
         )
-        low, high = map(torch.tensor, self.saved.config.data.limits(self.saved.schema.names))
+        low, high = self._bounds
 
         def restore(values: torch.Tensor) -> torch.Tensor:
             shape = (len(origins), *[1] * (values.ndim - 3), -1, 1)

@@ -48,7 +48,7 @@ class _SeriesState:
         self.order = [table.names.index(name) for name in ordered.names]
         history = ordered.series[index]
         self.scale = predictor.scaling(history.item_id, history.values)
-        self.last = table.interval.stamps(history.first, len(history.values))[-1]
+        self.last = table.interval.stamp(history.first, len(history.values) - 1)
         self.start = table.start(history) + len(history.values)
         self.device = saved.core.device
         self.window = context(self.scale.apply(history.values), saved.config.data.lookback)

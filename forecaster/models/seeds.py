@@ -19,9 +19,10 @@ def window_seeds(
     problem: Problem, windows: Windows, numbers: Int[Tensor, " n"], seed: int
 ) -> list[int]:
     """The seeds of the windows of these numbers."""
-    series, starts = problem.table.series, [problem.table.start(s) for s in problem.table.series]
+    table = problem.table
     owners, rows = windows.owners[numbers].tolist(), windows.rows[numbers].tolist()
+    starts = {owner: table.start(table.series[owner]) for owner in set(owners)}
     return [
-        window_seed(seed, series[owner].item_id, starts[owner] + row)
+        window_seed(seed, table.series[owner].item_id, starts[owner] + row)
         for owner, row in zip(owners, rows, strict=True)
     ]

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from forecaster.config.schema import DataConfig
 from forecaster.data.defaults import settle
 from forecaster.data.leaks import ended_early, suspected_leaks
@@ -25,6 +27,9 @@ from forecaster.workflows.propose import command_of, working_options
 # what a training would use, as numbers; ``season`` and ``training`` say the same in words
 PLAN = ("horizon", "lookback", "seasons")
 _SPANS = 5
+
+# first and last time, and rows
+Span = tuple[pd.Timestamp, pd.Timestamp, int]
 
 
 @dataclass(frozen=True)
@@ -117,18 +122,17 @@ def _read(path: Path | RawTable, config: DataConfig, report: IntakeReport) -> Ta
 
 def _spans(table: Table) -> list[str]:
     """From when to when the series reach, the most frequent first."""
-    spans: Counter[tuple[str, str, int]] = Counter()
-    names: dict[tuple[str, str, int], str] = {}
+    spans: Counter[Span] = Counter()
+    names: dict[Span, str] = {}
     for series in table.series:
-        ends = table.interval.stamps(series.first, len(series.values))[[0, -1]]
-        first, last = table.clock.write(ends)
-        span = (first, last, len(series.values))
+        rows = len(series.values)
+        span = (series.first, table.interval.stamp(series.first, rows - 1), rows)
         spans[span] += 1
         names.setdefault(span, str(series.item_id))
-    said = [
-        f"{count} of {len(table.series)} series ('{names[span]}' …): {span[0]} to {span[1]}, "
-        f"{span[2]} rows"
-        for span, count in spans.most_common(_SPANS)
-    ]
+    said = []
+    for span, count in spans.most_common(_SPANS):
+        first, last = table.clock.write(pd.DatetimeIndex(span[:2]))
+        of = f"{count} of {len(table.series)} series ('{names[span]}' …)"
+        said.append(f"{of}: {first} to {last}, {span[2]} rows")
     more = len(spans) - _SPANS
     return [] if len(spans) == 1 else [*said, *([f"{more} other spans"] if more > 0 else [])]

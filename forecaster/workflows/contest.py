@@ -184,7 +184,7 @@ def _first_targets(
 ) -> tuple[str, str]:
     """The earliest and the latest time of a window's first target."""
     times = [
-        table.interval.stamps(table.series[owner].first, row + 1)[-1]
+        table.interval.stamp(table.series[owner].first, row)
         for owner, row in zip(owners.tolist(), rows.tolist(), strict=True)
     ]
     first, last = (str(time).removesuffix(" 00:00:00") for time in (min(times), max(times)))

@@ -139,7 +139,7 @@ def _learnt(saved: SavedModel, problem: Problem, part: Part) -> bool:
     """Whether a model has learnt from a target of these windows, or was chosen by it."""
     until, table = saved.until(), problem.table
     for series, border in zip(table.series, problem.borders, strict=True):
-        first = table.interval.stamps(series.first, border.part(part)[0] + 1)[-1]
+        first = table.interval.stamp(series.first, border.part(part)[0])
         last = until.get(series.item_id or "")
         if last is not None and first <= last:
             return True

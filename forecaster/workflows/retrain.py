@@ -191,7 +191,7 @@ def _has_grown(champion: SavedModel, table: Table) -> bool:
     until = champion.until()
     return any(
         (series.item_id or "") not in until
-        or table.interval.stamps(series.first, len(series.values))[-1] > until[series.item_id or ""]
+        or table.interval.stamp(series.first, len(series.values) - 1) > until[series.item_id or ""]
         for series in table.series
     )
 

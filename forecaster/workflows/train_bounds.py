@@ -113,6 +113,7 @@ def _measured(
     counts = [count if scoring.limit is None else min(count, scoring.limit) for count in counts]
     draws = scoring.mode == "probabilistic" or model.draws_centre
     drawn, windows = scoring.samples if draws else 1, problem.windows("test")
+    _ = problem.seasonal_errors  # found once for all scorings, and no part of their pace
 
     def seconds_of(size: int) -> float:
         few = replace(scoring, limit=max(size // drawn, 1), samples=max(min(size, drawn), 2))

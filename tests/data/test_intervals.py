@@ -101,3 +101,21 @@ def test_unknown_intervals_are_refused(alias: str) -> None:
 def test_weeks_have_a_length_and_months_have_none(alias: str, days: float | None) -> None:
     expected = None if days is None else pd.Timedelta(days, unit="D")
     assert Interval(alias).length == expected
+
+
+@pytest.mark.parametrize("alias", ["15min", "D", "B", "W-TUE", "MS", "QE-DEC"])
+def test_a_single_time_is_that_of_the_grid(alias: str) -> None:
+    interval, first = Interval(alias), pd.Timestamp("2024-01-31 06:00")
+    grid = interval.stamps(first, 40)
+    assert [interval.stamp(first, position) for position in (0, 7, 39)] == list(grid[[0, 7, 39]])
+
+
+def test_weekends_between_two_series_make_no_business_days() -> None:
+    """One ends on a Friday and the next one begins on a Monday: no step leaps a weekend."""
+    week = pd.date_range("2024-01-01", periods=5)  # Monday to Friday
+    found = find_interval([week, week + pd.Timedelta(days=7)])
+    assert found is not None
+    assert found.alias == "D"
+    found = find_interval([week, week.append(week + pd.Timedelta(days=7))])
+    assert found is not None
+    assert found.alias == "B"

@@ -222,3 +222,16 @@ def test_windows_reach_another_process_as_they_are_and_small() -> None:
     assert here.covariates is there.covariates is None
     for ours, theirs in zip(vars(here).values(), vars(there).values()):
         assert ours is None or torch.equal(ours, theirs)
+
+
+def test_the_windows_of_other_parts_are_those_cut_anew_and_share_the_rows() -> None:
+    series = [counting(30), counting(50)]
+    parts = [[(5, 20), (5, 30)], [(20, 30), (30, 50)]]
+    first, second = (Windows(series, part, 5, 3, [0, 100]) for part in parts)
+    other = first.of(parts[1])
+    assert other._data is first._data
+    assert len(first) != len(other) == len(second)
+    every = torch.arange(len(second))
+    for name, value in vars(second[every]).items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(getattr(other[every], name), value)

@@ -346,3 +346,18 @@ def test_nothing_observed_gives_no_metric() -> None:
     nothing = Truth(truth.y, torch.zeros_like(truth.mask), truth.series)
     assert summed(nothing, samples, WHOLE).pooled() == {}
     assert quantiles_of_ranked(samples.sort(dim=1).values, [0.5]).shape == (B, 1, K, H)
+
+
+def test_series_without_windows_cost_nothing_and_have_no_metrics() -> None:
+    """Windows of two of 1000 series: the sums of these two, under their numbers."""
+    truth, samples = made()
+    many = Truth(truth.y, truth.mask, truth.series * 500 + 7)
+    scale = torch.rand(1000, K, dtype=torch.float64) + 1
+    few, all_of_them = Accumulator(1000, scale, many.series.unique()), Accumulator(1000, scale)
+    for totals in (few, all_of_them):
+        totals.add_truth(many)
+        add_point(totals, many, samples.mean(1))
+    assert {len(sums) for sums in few.sums.values()} == {len(many.series.unique())}
+    assert few.pooled() == pytest.approx(all_of_them.pooled(), rel=1e-12)
+    for name, values in all_of_them.by_series().items():
+        assert few.by_series()[name] == pytest.approx(values, rel=1e-12, nan_ok=True)

@@ -7,6 +7,7 @@ import pytest
 import scoringrules
 import torch
 
+from forecaster.data.seasons import seasonal_errors
 from forecaster.evaluation.metrics import (
     LEVELS_9,
     LEVELS_19,
@@ -14,7 +15,6 @@ from forecaster.evaluation.metrics import (
     interval_score,
     pit_histogram,
     pit_range,
-    seasonal_errors,
     symmetric_percentage,
     variogram_terms,
 )
