@@ -79,6 +79,8 @@ def test_every_config_makes_a_model_that_learns(path: Path) -> None:
     """A round trip through YAML, and a loss with finite gradients for all that can be trained."""
     config = load_config(path)
     assert check_config(read_yaml_text(dump_config(config)), "again") == config
+    if config.model.name == "ensemble":
+        return  # of other presets
     torch.manual_seed(0)
     model = build(config.model, Shape(channels=2, lookback=96, horizon=24, season=24))
     from forecaster.data.windows import Batch, Windows

@@ -44,6 +44,8 @@ def _print_profile(outcome: Mapping[str, Any]) -> None:
 
     for i, command in enumerate(outcome["commands"]):
         click.echo(f"{'or:' if i else 'command:':<16} {command}")
+    if "of_several" in outcome:
+        click.echo(f"{'of several:':<16} {outcome['of_several']}")
     if outcome["columns"]:
         click.echo()
         rows = [[one_line(cell) for cell in row] for row in column_table(outcome["columns"])]

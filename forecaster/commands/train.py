@@ -126,6 +126,11 @@ def train(
                 "verdict": trained.verdict.text,
                 "skill": asdict(trained.verdict.skill),
                 "by_series": trained.by_series,
+                **(
+                    {"leaderboard": rows}
+                    if (rows := list(map(asdict, trained.leaderboard)))
+                    else {}
+                ),
                 "refit": "none" if trained.trained_until is None else "all",
                 "learnt_until": trained.learnt_until,
                 "trained_until": trained.trained_until,
@@ -133,6 +138,8 @@ def train(
             }
         )
         return
+    if trained.leaderboard:
+        _print_leaderboard(trained.leaderboard)
     _print_metrics(trained.metrics, trained.baseline, metrics == "all")
     click.echo(trained.verdict.text)
     if trained.by_series is not None:
@@ -179,6 +186,24 @@ def _print_metrics(
     from forecaster.reporting.summary import TRAINING, metric_rows, training_columns
 
     print_table(TRAINING, metric_rows(training_columns(metrics, baseline), every))
+
+
+def _print_leaderboard(rows: Sequence[Any]) -> None:
+    """The candidates of an ensemble, those that could not be trained last, with the reason."""
+    from forecaster.training.limit import in_words
+
+    lines = [
+        (row.name, row.fault, "", in_words(row.seconds))
+        if row.crps is None
+        else (
+            row.name,
+            f"{row.crps:.4f}",
+            f"{row.weight:.2f}" if row.weight else "",
+            in_words(row.seconds),
+        )
+        for row in rows
+    ]
+    print_table(("candidate", "validation CRPS", "weight", "time"), lines)
 
 
 @click.command()

@@ -113,6 +113,12 @@ class Forecaster(nn.Module):
         )
 
     @property
+    def fits_histories(self) -> bool:
+        """Whether it, or a part, is fitted to the history of each window, which takes its time."""
+        parts = (part for part in self.modules() if part is not self)
+        return any(part.fits_histories for part in parts if isinstance(part, Forecaster))
+
+    @property
     def learns(self) -> bool:
         """Whether a training changes it: it has weights, or is calibrated on the data."""
         calibrated = type(self).calibrate is not Forecaster.calibrate

@@ -43,6 +43,15 @@ class HeldOut:
         times = torch.full((len(errors),), _LONG_AGO)
         return HeldOut(errors, times, torch.full_like(times, -1))
 
+    @staticmethod
+    def joined(parts: Sequence["HeldOut"]) -> "HeldOut":
+        """The errors of all parts, in their order."""
+        errors, times, owners = (
+            torch.cat([getattr(part, name) for part in parts])
+            for name in ("errors", "times", "owners")
+        )
+        return HeldOut(errors, times, owners)
+
 
 @torch.no_grad()
 def held_out_errors(
@@ -73,16 +82,8 @@ def calibration(model: Forecaster, problem: Problem, settings: TrainerConfig) ->
     A model that learns nothing is as much out of sample on training windows, which count, too.
     """
     parts = PARTS[1:2] if model.learns else PARTS[:2]
-    errors = _joined([held_out_errors(model, problem, settings, part) for part in parts])
+    errors = HeldOut.joined([held_out_errors(model, problem, settings, part) for part in parts])
     return replace(errors, seen=measured(model, problem, settings))
-
-
-def _joined(parts: Sequence[HeldOut]) -> HeldOut:
-    """The errors of all parts, oldest first."""
-    errors, times, owners = (
-        torch.cat([getattr(part, name) for part in parts]) for name in ("errors", "times", "owners")
-    )
-    return HeldOut(errors, times, owners)
 
 
 def errors_after(
@@ -94,8 +95,8 @@ def errors_after(
     """
     if not model.learns:
         parts = [held_out_errors(model, problem, settings, part) for part in PARTS]
-        return replace(_joined(parts), seen=before.seen)
+        return replace(HeldOut.joined(parts), seen=before.seen)
     ours, newest = (held_out_errors(model, problem, settings, part) for part in PARTS[1:])
-    both = _joined([ours, newest])
+    both = HeldOut.joined([ours, newest])
     larger = excess(ours.errors, before.errors)
     return replace(both, errors=larger * both.errors, seen=before.seen)

@@ -59,6 +59,10 @@ class Local(PointForecaster):
         self._known: dict[bytes, NDArray[np.float64]] = {}
         _package(config.method)
 
+    @property
+    def fits_histories(self) -> bool:
+        return True
+
     def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K H"]:
         """The forecast in z-scores, from the first observed value on; later gaps are as filled."""
         past = batch.past.detach().cpu().double().numpy() - self._offsets(batch)

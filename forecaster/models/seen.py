@@ -25,6 +25,8 @@ from forecaster.models.seeds import window_seeds
 
 # the largest number of windows, of those whose forecast is drawn, and of numbers in them
 _WINDOWS, _DRAWN_WINDOWS, _NUMBERS = 256, 4, 2**24
+# that of windows that a model is fitted to anew
+_FITTED_WINDOWS = 4
 # sample paths, those of a forecast that is drawn, and the windows in which their width is measured
 _PATHS, _DRAWN_PATHS, _WIDTH_WINDOWS = 20, 10, 16
 _SHARES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
@@ -149,6 +151,7 @@ def measured(model: Forecaster, problem: Problem, settings: TrainerConfig) -> Se
     """The factors of a model's errors on validation windows."""
     windows, data = problem.windows("validation"), problem.config
     most = min(_DRAWN_WINDOWS, settings.score_windows) if model.draws_centre else _WINDOWS
+    most = min(most, _FITTED_WINDOWS) if model.fits_histories else most
     each = problem.channels * (data.lookback + data.horizon)
     numbers = evenly_spaced(len(windows), max(min(most, _NUMBERS // each), 1))
     generator = torch.Generator().manual_seed(settings.seed)

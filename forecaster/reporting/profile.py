@@ -9,7 +9,15 @@ _ROWS = 12  # of value columns, and of all others
 _LINES = 4  # of one kind
 _WIDEST = 40
 # facts that the table of columns tells, and what is said elsewhere
-_ELSEWHERE = ("commands", "columns", "time column", "value columns", "horizon", "lookback")
+_ELSEWHERE = (
+    "commands",
+    "of_several",
+    "columns",
+    "time column",
+    "value columns",
+    "horizon",
+    "lookback",
+)
 _LAST = ("refused",)
 
 

@@ -11,7 +11,9 @@ from forecaster.config.schema import Config
 from forecaster.data.encoding import NO_CALENDAR
 from forecaster.data.problem import Problem
 from forecaster.models.adjusted import uses_covariates
+from forecaster.models.ensemble import EnsembleConfig
 from forecaster.models.selected import mean_errors
+from forecaster.training.ensemble import of_member
 from forecaster.training.fit import TERMINAL, EpochMetrics, fit, new_model, stages_of, window_data
 from forecaster.training.limit import Limit
 from forecaster.training.progress import Monitor
@@ -46,6 +48,8 @@ def choose_calendar(
     1 % lower. What is trained is in ``Chosen.folder``, for ``fit`` to go on from. ``report``
     gets all losses, named ``with_calendar/…``, and then those of the choice by their own names.
     """
+    if isinstance(config.model, EnsembleConfig):
+        return _for_members(config, problem, folder, report, progress, limit)
     chosen, model = Chosen(config, problem, folder), new_model(config, problem)
     groups = () if problem.encoding is None else problem.encoding.calendar.groups
     deciding = model.point_model
@@ -78,6 +82,28 @@ def choose_calendar(
     )
     found = problems[best]
     return Chosen(config.model_copy(update={"data": found.config}), found, folder / best, words)
+
+
+def _for_members(
+    config: Config,
+    problem: Problem,
+    folder: Path,
+    report: EpochMetrics | None,
+    progress: Monitor,
+    limit: Limit | None,
+) -> Chosen:
+    """The choice of the first member that makes one, for all of them."""
+    assert isinstance(config.model, EnsembleConfig)
+    effort = len(config.model.members)
+    for member in config.model.members:
+        alone, own = of_member(config, problem, member)
+        share = None if limit is None else limit.share(1 / effort)
+        found = choose_calendar(alone, own, folder / "calendar", report, progress, share)
+        if found.words is not None:
+            data = problem.config.model_copy(update={"calendar": found.config.data.calendar})
+            chosen = replace(problem, config=data, encoding=found.problem.encoding)
+            return Chosen(config.model_copy(update={"data": data}), chosen, folder, found.words)
+    return Chosen(config, problem, folder)
 
 
 class _Losses(list[tuple[dict[str, float], int]]):

@@ -72,10 +72,12 @@ def refit(
     report: EpochMetrics | None = None,
     progress: Monitor = TERMINAL,
     limit: Limit | None = None,
+    name: str = NAME,
 ) -> Refitted:
     """Train a new model on all rows of a problem, after a fit with its checkpoints in ``folder``.
 
-    The scaling remains that of the training rows. ``report`` gets losses named ``refit/…``.
+    The scaling remains that of the training rows. ``report`` gets losses named ``refit/…``;
+    ``name`` goes before the stages' titles in the progress.
     """
     settings, train = config.trainer, problem.windows("train")
     everything = problem.on_all_rows().windows("train")
@@ -94,7 +96,7 @@ def refit(
 
     course = _AllRows(data, steps, precursor)
     place = folder / "refit"
-    stopped = train_stages(model, course, settings, place, send, progress, limit, NAME)
+    stopped = train_stages(model, course, settings, place, send, progress, limit, name)
     return Refitted(model, before, steps, tuple(stopped))
 
 

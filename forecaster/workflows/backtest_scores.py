@@ -22,7 +22,8 @@ from forecaster.models.residual_paths import in_service
 from forecaster.models.seen import Widened, measured
 from forecaster.tracking import labels
 from forecaster.training.calendar_choice import choose_calendar
-from forecaster.training.fit import OutOfTimeError, fit, new_model, window_data
+from forecaster.training.ensemble import train_model
+from forecaster.training.fit import OutOfTimeError
 from forecaster.training.limit import Limit
 from forecaster.training.progress import Monitor
 from forecaster.workflows.tracking_target import Run
@@ -206,10 +207,11 @@ def _trained(config: Config, problem: Problem, refit: _Refit) -> tuple[Config, P
         if chosen.words is not None:
             progress.say(chosen.words)
         config, problem = chosen.config, chosen.problem
-        model, windows = new_model(config, problem), window_data(config, problem)
-        stopped = fit(model, windows, config.trainer, chosen.folder, report, progress, limit)
-    if stopped:
-        progress.say(f"time limit: {', '.join(stopped)} stopped; used are the best weights so far")
+        trained = train_model(config, problem, chosen.folder, report, progress, limit)
+        config, model = trained.config, trained.model
+    if trained.stopped:
+        stages = ", ".join(trained.stopped)
+        progress.say(f"time limit: {stages} stopped; used are the best weights so far")
     if model.distribution != "none":
         widened = Widened(model, measured(model, problem, config.trainer), own=True)
         return config, problem, widened

@@ -49,7 +49,8 @@ def examine(path: Path | RawTable, given: Mapping[str, Any]) -> Checked:
     """Profile, decisions and the planned training and forecast for a file or cells in memory.
 
     ``given``: keys of ``DataConfig``. ``commands``: those that train on the file; where it is
-    refused, with the options that the reason names and that work. ``refused``: the reason why the
+    refused, with the options that the reason names and that work. ``of_several``: the one that
+    weighs several models. ``refused``: the reason why the
     file cannot be used, or None; facts then end at the fault.
     """
     report = IntakeReport(columns=[])
@@ -64,6 +65,8 @@ def examine(path: Path | RawTable, given: Mapping[str, Any]) -> Checked:
     commands = [command_of(way) for way in named]
     suspects = [suspicion(each.name, each.suspects) for each in columns if each.suspects]
     profiles = [asdict(each) for each in columns]
+    if commands and outcome["refused"] is None:
+        outcome = {"of_several": command_of(named[0], "auto", "--time-limit 10m"), **outcome}
     outcome = {"commands": commands, "suspected": suspects, **outcome, "columns": profiles}
     return Checked(outcome, checked.table)
 

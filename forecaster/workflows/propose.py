@@ -89,9 +89,9 @@ def _completed(
     return next((way for way in ways if way is not None), None)
 
 
-def command_of(given: Given) -> str:
-    """The command line that trains with these options."""
-    words = [*shlex.split(program()), "train"]
+def command_of(given: Given, model: str = "", others: str = "") -> str:
+    """The command line that trains a model with these options, and others after them."""
+    words = [*shlex.split(program()), "train", *([model] if model else [])]
     for key, value in given.items():
         name = "--" + key.replace("_", "-")
         if key == "header":
@@ -99,4 +99,4 @@ def command_of(given: Given) -> str:
         else:
             several = isinstance(value, tuple | list)
             words += [name, ",".join(map(str, value)) if several else str(value)]
-    return shlex.join(words)
+    return shlex.join([*words, *shlex.split(others)])

@@ -1,12 +1,15 @@
 """What the data decide of a training: horizon, lookback and seasons, and a model that fits them."""
 
 from forecaster.config.schema import Config, DataConfig
+from forecaster.config.sections import PartConfig
 from forecaster.data import defaults
 from forecaster.data.problem import with_season_lookback
 from forecaster.data.tables import Table
 from forecaster.models.diffusion.config import DiffusionConfig
+from forecaster.models.ensemble import EnsembleConfig
 from forecaster.models.local import LocalConfig
 from forecaster.models.naive import SeasonalNaiveConfig
+from forecaster.workflows.candidates import candidates
 
 
 def settle(
@@ -17,18 +20,49 @@ def settle(
     The decisions are added to the table's report, too.
     """
     data, decisions = defaults.settle(config.data, table, train_rows)
-    model = config.model
-    if isinstance(model, SeasonalNaiveConfig) and model.season is None and data.dataset is None:
-        data = _reads_a_season(data, table, decisions)
-    if isinstance(model, LocalConfig) and "lookback" not in config.data.model_fields_set:
-        data = _reads_more(data, table, train_rows, decisions)
-    if isinstance(model, DiffusionConfig) and model.label > data.lookback:
+    given, model = config.data, config.model
+    if isinstance(model, EnsembleConfig):
+        members = []
+        for member in model.members or candidates(model, config.trainer, table, data, decisions):
+            own = _reading(member.model, given, data, table, train_rows, None)
+            fitting = _with_label(member.model, own, None)
+            members.append(member.model_copy(update={"model": fitting, "lookback": own.lookback}))
+        lookback = max(member.lookback or data.lookback for member in members)
+        data = data.model_copy(update={"lookback": lookback})
+        model = model.model_copy(update={"members": tuple(members)})
+    else:
+        data = _reading(model, given, data, table, train_rows, decisions)
+        model = _with_label(model, data, decisions)
+    table.report.decisions += decisions
+    return config.model_copy(update={"data": data, "model": model}), decisions
+
+
+def _with_label(model: PartConfig, data: DataConfig, decisions: list[str] | None) -> PartConfig:
+    """The model with a label that is a part of the lookback."""
+    if not isinstance(model, DiffusionConfig) or model.label <= data.lookback:
+        return model
+    if decisions is not None:
         decisions.append(
             f"label {data.lookback} in place of {model.label}: it is a part of the lookback"
         )
-        model = model.model_copy(update={"label": data.lookback})
-    table.report.decisions += decisions
-    return config.model_copy(update={"data": data, "model": model}), decisions
+    return model.model_copy(update={"label": data.lookback})
+
+
+def _reading(
+    model: PartConfig,
+    given: DataConfig,
+    data: DataConfig,
+    table: Table,
+    train_rows: defaults.TrainRows,
+    decisions: list[str] | None,
+) -> DataConfig:
+    """The data with the lookback that the model needs, where that was not ``given``."""
+    said = [] if decisions is None else decisions
+    if isinstance(model, SeasonalNaiveConfig) and model.season is None and data.dataset is None:
+        data = _reads_a_season(data, table, said)
+    if isinstance(model, LocalConfig) and "lookback" not in given.model_fields_set:
+        data = _reads_more(data, table, train_rows, said)
+    return data
 
 
 def _reads_more(

@@ -17,6 +17,7 @@ from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import SavedModel
 from forecaster.io.atomic import check_model_folder
+from forecaster.models.ensemble import EnsembleConfig
 from forecaster.serving import registry
 from forecaster.tracking import labels
 from forecaster.training import warm
@@ -88,7 +89,7 @@ def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> Training
         run.tags({"preset": options.preset or labels.title(config)})
         with context.tracker.checkpoints(run.run_id) as checkpoints:
             (checkpoints / FILE).write_text(job.model_dump_json(indent=1), encoding="utf-8")
-            site = _site(context, run, checkpoints, job, Clock(options.limit, wanted(config)))
+            site = _site(context, run, checkpoints, job, _clock(options.limit, config))
             log_start(site, config, problem)
             if options.earlier is not None:
                 _start_warm(options.earlier, problem, site)
@@ -119,12 +120,19 @@ def resume(
         run.save_unsent_beside(job.folder(tracker))
         limit = limit or _rest(job, checkpoints)
         return run_steps(
-            _site(context, run, checkpoints, job, Clock(limit, wanted(config))), config, problem
+            _site(context, run, checkpoints, job, _clock(limit, config)), config, problem
         )
+
+
+def _clock(limit: Limit | None, config: Config) -> Clock:
+    return Clock(limit, wanted(config), isinstance(config.model, EnsembleConfig))
 
 
 def _start_warm(earlier: SavedModel, problem: Problem, site: Site) -> None:
     """Let the training begin with the weights of an earlier model, if these may be scored here."""
+    if isinstance(earlier.config.model, EnsembleConfig):
+        site.context.notify("note: no warm start: the members of an ensemble are trained anew")
+        return
     scored = earlier.scored()
     until = {item: pd.Timestamp(text) for item, text in problem.learnt_until().items()}
     if any(item not in until or time > until[item] for item, time in scored.until().items()):

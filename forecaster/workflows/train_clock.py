@@ -7,8 +7,8 @@ from forecaster.training.limit import Limit, in_words
 from forecaster.workflows.train_bounds import FLOOR, Budget
 
 # shares of the time without saving: the training, its scoring, and a training on all rows, which
-# takes 10/7 of the steps, as there are more windows
-_TRAINING, _SCORING, _REFIT = 4, 1, 6
+# takes 10/7 of the steps, as there are more windows; that of some of the models trained before
+_TRAINING, _SCORING, _REFIT, _REFIT_OF_SOME = 4, 1, 6, 3
 # the share of the forecast past the end in the time of scoring
 _FORECAST = 1 / 4
 # for saving: a share of the whole, so many seconds at least, but no more than a quarter
@@ -17,18 +17,26 @@ _SAVING, _SAVING_SECONDS = 1 / 20, 4.0
 
 @dataclass(frozen=True)
 class Clock:
-    """The limit of time of a training, if any; ``refits``: it trains on all rows after scoring."""
+    """The limit of time of a training, if any; ``refits``: it trains on all rows after scoring.
+
+    ``some``: only some of the models that are trained are then trained on all rows.
+    """
 
     limit: Limit | None = None
     refits: bool = False
+    some: bool = False
+
+    @property
+    def _refit(self) -> int:
+        return (_REFIT_OF_SOME if self.some else _REFIT) * self.refits
 
     def training(self) -> Limit | None:
         """The limit of the held-out training. One that suspends leaves all of the time to it."""
-        return self._share(_TRAINING, (_SCORING, _REFIT * self.refits))
+        return self._share(_TRAINING, (_SCORING, self._refit))
 
     def refit(self) -> Limit | None:
         """The limit of the training on all rows, which is used if it makes all its steps."""
-        limit = self._share(_REFIT, ())
+        limit = self._share(1, ())
         return None if limit is None else replace(limit, whole=True)
 
     def scoring(self, trained: float, whole: bool = False) -> Budget:
@@ -36,7 +44,7 @@ class Clock:
         ``trained`` so many seconds, if not ``whole``.
         """
         most = math.inf if whole else (1 - _FORECAST) * max(trained, FLOOR)
-        limit = self._share(_SCORING, (_REFIT * self.refits,))
+        limit = self._share(_SCORING, (self._refit,))
         if limit is None or limit.suspends or limit.left() >= most:
             reason = "as scoring takes no longer than the training did"
             return Budget(most, reason)

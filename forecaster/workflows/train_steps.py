@@ -33,11 +33,12 @@ from forecaster.tracking import labels
 from forecaster.tracking.provenance import code_version, versions
 from forecaster.training import warm
 from forecaster.training.calendar_choice import choose_calendar
-from forecaster.training.fit import fit, new_model, on_cuda, window_data
+from forecaster.training.ensemble import Row, refit_model, train_model
+from forecaster.training.fit import new_model, on_cuda
 from forecaster.training.limit import in_words
 from forecaster.training.plan import Part as WorkPart
 from forecaster.training.progress import Stopwatch
-from forecaster.training.refit import Refitted, refit, wanted
+from forecaster.training.refit import Refitted, wanted
 from forecaster.workflows.pictures import ERRORS, history_of, picture, samples_of
 from forecaster.workflows.run_context import RunContext
 from forecaster.workflows.tracking_target import Run
@@ -52,6 +53,7 @@ class TrainingResult:
 
     ``verdict``: a comparison of the two; ``by_series``: a line about the coverage by series, where
     there are several. ``version``: of the registered model, if any.
+    ``leaderboard``: of an ensemble's candidates, the best on validation first.
     ``learnt_until``: the last time of the rows that the model of these metrics has learnt from or
     was chosen by, by item id; ``trained_until``: the same of the saved model, if that was then
     trained on all rows.
@@ -66,6 +68,7 @@ class TrainingResult:
     learnt_until: dict[str, str]
     trained_until: dict[str, str] | None
     version: int | None = None
+    leaderboard: tuple[Row, ...] = ()
 
     @property
     def scored(self) -> str:
@@ -91,13 +94,17 @@ class Site:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model with its problem and checkpoints; ``seconds``: the training time."""
+    """A trained model with its problem and checkpoints; ``seconds``: the training time.
+
+    ``leaderboard``: of an ensemble's candidates.
+    """
 
     config: Config
     problem: Problem
     model: Forecaster
     seconds: float
     checkpoints: Path
+    leaderboard: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -185,17 +192,17 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
         )
     tags = {"kind": "training", **labels.tags(config, problem, model), "code": code_version()}
     site.run.tags(tags)
-    windows = window_data(config, problem)
-    stopped = fit(model, windows, config.trainer, folder, report, progress, limit)
+    trained = train_model(config, problem, folder, report, progress, limit, model)
+    config, model = trained.config, trained.model
     seconds = stopwatch.seconds()
-    if stopped:
-        _tell_stopped(site, stopped, "used are the best weights so far")
+    if trained.stopped:
+        _tell_stopped(site, trained.stopped, "used are the best weights so far")
     for key, selection in selections(model):
         site.run.parameters({f"{key}.chosen": selection.names[selection.best]})
         progress.say(f"{key}: {selection}")
     if on_cuda(config.trainer):
         model.to("cuda")
-    return Fitted(config, problem, model, seconds, folder)
+    return Fitted(config, problem, model, seconds, folder, trained.leaderboard)
 
 
 def _tell_stopped(site: Site, stopped: Sequence[str], outcome: str) -> None:
@@ -285,6 +292,8 @@ def _log_evaluation(site: Site, evaluated: Evaluated) -> None:
     effects = effects_of(model, problem, windows, torch.arange(len(windows)))
     if len(effects):
         frames["effects"] = effects
+    if evaluated.fitted.leaderboard:
+        frames["leaderboard"] = pd.DataFrame(map(asdict, evaluated.fitted.leaderboard))
 
     def write(folder: Path) -> None:
         (folder / "evaluation").mkdir()
@@ -308,7 +317,8 @@ def _refit(site: Site, evaluated: Evaluated) -> InService:
         stopwatch.save()
 
     progress, limit = site.context.progress, site.clock.refit()
-    refitted = refit(fitted.model, config, problem, fitted.checkpoints, report, progress, limit)
+    held_out, folder = fitted.model, fitted.checkpoints
+    refitted = refit_model(held_out, config, problem, folder, report, progress, limit)
     if refitted.stopped:
         _tell_stopped(site, refitted.stopped, "saved is the model that was scored, not a refit")
         return InService(evaluated, None, None)
@@ -376,6 +386,7 @@ def _log(site: Site, stored: Stored) -> TrainingResult:
         learnt_until,
         service.trained_until,
         version,
+        evaluated.fitted.leaderboard,
     )
 
 

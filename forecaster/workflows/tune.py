@@ -24,6 +24,7 @@ from forecaster.data.problem import Problem, load_problem, load_table
 from forecaster.errors import UserError
 from forecaster.evaluation.score import evaluate, scorings_of
 from forecaster.io.atomic import check_folder, exclusive_lock, write_together
+from forecaster.models.ensemble import EnsembleConfig
 from forecaster.tracking import labels, store
 from forecaster.tracking import query as runs
 from forecaster.tracking import run as tracking
@@ -229,6 +230,11 @@ def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 def _check_study(options: TuneOptions, problem: Problem) -> None:
     """Raise UserError if the model or data lack the metric, or the space has no effect."""
+    if isinstance(options.config.model, EnsembleConfig):
+        raise UserError(
+            "an ensemble has no settings of its own to search; search those of a member by itself: "
+            f"tune {options.config.model.members[-1].name}"
+        )
     model = new_model(options.config, problem)
     trainer_keys = [space.key for space in options.space if space.key.startswith("trainer.")]
     if trainer_keys and not any(p.requires_grad for p in model.parameters()):

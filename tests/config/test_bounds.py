@@ -10,11 +10,13 @@ import torch
 from conftest import ROOT
 
 from forecaster.config.load import check_config, load_config
-from forecaster.config.schema import Config
+from forecaster.config.schema import Config, TrainerConfig
 from forecaster.errors import UserError
 from forecaster.models import size
 from forecaster.models.base import Shape
+from forecaster.models.ensemble import EnsembleConfig
 from forecaster.models.size import LARGEST, build_model
+from forecaster.workflows.candidates import LEARNT, member_of
 
 SMALL = Shape(channels=2, lookback=56, horizon=14, season=7)
 PRESETS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -62,7 +64,12 @@ def test_the_largest_number_is_taken() -> None:
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
 def test_the_bundled_models_of_the_widest_data_are_within_the_bound(path: Path) -> None:
     wide = Shape(channels=862, lookback=720, horizon=720, season=24, series=862)
-    build_model(load_config(path).model, wide)
+    model = load_config(path).model
+    if isinstance(model, EnsembleConfig):
+        assert isinstance(model.candidates, str)
+        members = tuple(member_of(name, TrainerConfig()) for name in LEARNT[model.candidates])
+        model = model.model_copy(update={"members": members})
+    build_model(model, wide)
 
 
 @pytest.mark.parametrize(

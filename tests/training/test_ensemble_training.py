@@ -1,0 +1,177 @@
+"""The training of an ensemble: its candidates, their weights, and the training on all rows."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import Inside
+
+from forecaster.config.load import find_config, load_config
+from forecaster.config.schema import Columns, Config
+from forecaster.data.problem import Problem, load_problem
+from forecaster.data.tables import read_table
+from forecaster.errors import UserError
+from forecaster.inference.saved_model import load_model
+from forecaster.models.ensemble import Ensemble, EnsembleConfig, Member
+from forecaster.models.held_out import held_out_errors
+from forecaster.models.naive import SeasonalNaiveConfig
+from forecaster.training.ensemble import refit_model, train_model
+from forecaster.training.fit import fit, new_model, window_data
+from forecaster.training.limit import limit_of
+from forecaster.training.progress import Silent
+from forecaster.training.refit import refit
+from forecaster.workflows.settle import settle
+
+QUICK = ("trainer.accelerator=cpu", "trainer.max_epochs=2", "trainer.epoch_batches=4")
+
+
+@pytest.fixture(scope="module")
+def weeks(tmp_path_factory) -> Path:
+    """A week's season whose level is a random walk: last values matter, and so do phases."""
+    draws, t = np.random.default_rng(0).normal(size=300), np.arange(300)
+    values = 50 + 5 * np.sin(2 * np.pi * t / 7) + 0.3 * draws.cumsum()
+    path = tmp_path_factory.mktemp("weeks") / "weeks.csv"
+    days = pd.date_range("2023-01-01", periods=300)
+    pd.DataFrame({"day": days, "value": values}).to_csv(path, index=False)
+    return path
+
+
+def problem_of(path: Path, *settings: str) -> tuple[Config, Problem]:
+    data = [f"data.csv={path}", "data.horizon=7", "data.lookback=14", "data.seasons=[7]"]
+    config = load_config(find_config("auto"), [*data, *QUICK, *settings])
+    table = read_table(path, Columns())
+    config, _ = settle(config, table)
+    return config, load_problem(config.data, table)
+
+
+def names_of(config: Config) -> list[str]:
+    assert isinstance(config.model, EnsembleConfig)
+    return [member.name for member in config.model.members]
+
+
+def test_a_member_is_the_model_of_its_preset_trained_alone_also_on_all_rows(
+    weeks: Path, tmp_path: Path
+) -> None:
+    config, problem = problem_of(weeks, "model.candidates=[nlinear]")
+    found = train_model(config, problem, tmp_path / "ensemble", progress=Silent())
+    assert isinstance(found.model, Ensemble)
+    after = refit_model(
+        found.model, found.config, problem, tmp_path / "ensemble", progress=Silent()
+    )
+    alone = load_config(find_config("nlinear"), QUICK)
+    alone = alone.model_copy(update={"data": problem.config})
+    model = new_model(alone, problem)
+    fit(model, window_data(alone, problem), alone.trainer, tmp_path / "alone", progress=Silent())
+    again = refit(model, alone, problem, tmp_path / "alone", progress=Silent())
+    batch = problem.windows("test")[torch.arange(5)]
+    assert torch.equal(found.model.predict(batch), model.predict(batch))
+    assert torch.equal(after.model.predict(batch), again.model.predict(batch))
+    assert (after.held_out_steps, after.steps) == (again.held_out_steps, again.steps)
+    # its samples are made of its own errors, those of the model on all rows out of sample
+    errors = held_out_errors(model, problem, alone.trainer)
+    assert torch.equal(found.model.errors[0].errors, errors.errors)
+    assert isinstance(after.model, Ensemble)
+    count = problem.count_windows("validation") + problem.count_windows("test")
+    assert len(after.model.errors[0].errors) == count
+
+
+def test_weights_are_of_validation_and_the_best_is_no_worse_than_any_candidate(
+    weeks: Path, tmp_path: Path
+) -> None:
+    """Repeating the last value misses the season, which the others have."""
+    config, problem = problem_of(weeks, "model.candidates=[seasonal-naive,nlinear]")
+    assert isinstance(config.model, EnsembleConfig)
+    flat = Member(name="flat", model=SeasonalNaiveConfig(season=1))
+    model = config.model.model_copy(update={"members": (flat, *config.model.members)})
+    found = train_model(
+        config.model_copy(update={"model": model}), problem, tmp_path, progress=Silent()
+    )
+    by_name = {row.name: row for row in found.leaderboard}
+    assert [row.name for row in found.leaderboard][-1] == "flat"
+    assert by_name["flat"].weight == 0
+    assert "flat" not in names_of(found.config)
+    assert sum(row.weight for row in found.leaderboard) == pytest.approx(1)
+    assert found.crps is not None
+    assert found.crps <= min(row.crps for row in found.leaderboard if row.crps is not None)
+
+
+def test_a_candidate_that_fails_is_left_out_with_its_reason(weeks: Path, tmp_path: Path) -> None:
+    config, problem = problem_of(weeks, "model.candidates=[seasonal-naive,nlinear]")
+    assert isinstance(config.model, EnsembleConfig)
+    naive, linear = config.model.members
+    wild = linear.model_copy(
+        update={"trainer": linear.trainer.model_copy(update={"learning_rate": 1e30})}
+    )
+
+    def trained(*members: Member):
+        model = EnsembleConfig(members=members)
+        folder = tmp_path / str(len(members))
+        settled = config.model_copy(update={"model": model})
+        return train_model(settled, problem, folder, progress=Silent())
+
+    found = trained(wild, naive)
+    assert names_of(found.config) == ["seasonal-naive"]
+    fault = found.leaderboard[-1].fault
+    assert fault is not None
+    assert fault.startswith("training diverged")
+    with pytest.raises(
+        UserError, match=r"no candidate could be trained \(nlinear: training diverged"
+    ):
+        trained(wild)
+
+
+def test_a_limit_of_time_leaves_out_what_is_too_slow_for_it(weeks: Path, tmp_path: Path) -> None:
+    config, problem = problem_of(weeks, "model.candidates=[seasonal-naive,auto-ets]")
+    found = train_model(config, problem, tmp_path, progress=Silent(), limit=limit_of(0.5))
+    assert found.leaderboard[-1].name == "auto-ets"
+    assert str(found.leaderboard[-1].fault).startswith("too slow: ")
+
+
+def test_candidates_follow_seasons_and_the_number_of_series(weeks: Path, monkeypatch) -> None:
+    config, _ = problem_of(weeks)
+    local = ["seasonal-naive", "auto-theta", "auto-ets"]
+    assert names_of(config) == [*local, "nlinear", "quantile-linear", "tide", "s2dbm"]
+    config, _ = problem_of(weeks, "data.seasons=[7,364]", "model.candidates=fast")
+    assert names_of(config) == [*local, "mstl", "nlinear", "quantile-linear"]
+    monkeypatch.setattr("forecaster.workflows.candidates._MOST_LOCAL", 0)
+    config, _ = problem_of(weeks, "model.candidates=fast")
+    assert names_of(config) == ["seasonal-naive", "nlinear", "quantile-linear"]
+
+
+def test_local_members_read_more_and_settings_given_replace_those_of_presets(weeks: Path) -> None:
+    table = read_table(weeks, Columns())
+    config = load_config(find_config("auto-fast"), ["trainer.seed=5"], {"data.csv": str(weeks)})
+    settled, _ = settle(config, table)
+    assert isinstance(settled.model, EnsembleConfig)
+    by_name = {member.name: member for member in settled.model.members}
+    assert by_name["nlinear"].lookback == 112
+    assert by_name["auto-theta"].lookback == settled.data.lookback > 112
+    assert by_name["nlinear"].trainer.seed == 5
+    assert by_name["nlinear"].trainer.max_epochs == 50  # its own
+
+
+def test_on_the_command_line_to_a_forecast(cli: Inside, weeks: Path, tmp_path: Path) -> None:
+    candidates = "model.candidates=[seasonal-naive,auto-theta,nlinear]"
+    given = ["--csv", weeks, "--horizon", 7, "--lookback", 14, "--set", candidates]
+    model = tmp_path / "model"
+    trained = cli("train", "auto", *given, "--set", QUICK[1], "--output", model, "--json")
+    content = json.loads(trained.stdout)
+    names = {"seasonal-naive", "auto-theta", "nlinear"}
+    assert {row["name"] for row in content["leaderboard"]} == names
+    assert content["refit"] == "all"
+    saved = load_model(model)
+    assert isinstance(saved.core, Ensemble)
+    kept = {row["name"] for row in content["leaderboard"] if row["weight"]}
+    assert set(names_of(saved.config)) == kept
+
+    # the same model after loading: the members' errors are saved with it
+    twice = [tmp_path / "one.csv", tmp_path / "two.csv"]
+    for path in twice:
+        cli("forecast", "--model", model, "--csv", weeks, "--output", path)
+    one, two = (pd.read_csv(path) for path in twice)
+    assert one.equals(two)
+    assert (one["0.05"] < one["mean"]).all()
+    assert (one["mean"] < one["0.95"]).all()
