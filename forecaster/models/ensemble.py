@@ -21,7 +21,7 @@ from forecaster.errors import UserError
 from forecaster.models.base import Forecaster, Shape
 from forecaster.models.held_out import HeldOut
 from forecaster.models.mixture import shares
-from forecaster.models.residual_paths import ResidualPaths
+from forecaster.models.residual_paths import ResidualPaths, with_paths
 
 Candidates = Literal["fast", "good", "best"]
 
@@ -68,7 +68,8 @@ class EnsembleConfig(PartConfig):
 
 @register("forecaster", EnsembleConfig)
 class Ensemble(Forecaster):
-    """The mixture; a member without samples of its own has those of its errors on validation.
+    """The mixture. A member without samples of its own has those of its errors on validation, and
+    those of one that gives quantiles are paths by them, too.
 
     The point forecast is the mean of the mixture.
     """
@@ -87,16 +88,16 @@ class Ensemble(Forecaster):
         nothing = HeldOut.of(torch.zeros(0, shape.channels, shape.horizon))
         self.errors = [nothing for _ in models]
         self.members = nn.ModuleList(
-            _with_samples(model, nothing, each) for model, each in zip(models, shapes, strict=True)
+            with_paths(model, nothing, each) for model, each in zip(models, shapes, strict=True)
         )
 
     def put(self, place: int, model: Forecaster, held_out: HeldOut, shape: Shape) -> None:
         """Replace a member by a trained one; ``held_out``: its errors, ``shape``: of its own."""
-        self.members[place] = _with_samples(model, held_out, shape)
+        self.members[place] = with_paths(model, held_out, shape)
         self.errors[place] = held_out
 
     def member(self, place: int) -> Forecaster:
-        """A member itself, without the samples made of its errors."""
+        """A member itself, without the paths made of its errors."""
         found = self.members[place]
         assert isinstance(found, Forecaster)
         return found.model if isinstance(found, ResidualPaths) else found
@@ -150,10 +151,6 @@ def recent(batch: Batch, lookback: int) -> Batch:
         seen=None if batch.seen is None else batch.seen[..., before:],
         covariates=covariates,
     )
-
-
-def _with_samples(model: Forecaster, held_out: HeldOut, shape: Shape) -> Forecaster:
-    return ResidualPaths(model, held_out, shape) if model.distribution == "none" else model
 
 
 def _seed(*parts: int | str) -> int:

@@ -51,15 +51,40 @@ class ResidualPaths(Forecaster):
         return self.model.predict(batch, steps)
 
     def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
+        return self.predict(batch, draws.steps)[:, None] + self.errors(batch, draws)
+
+    def errors(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
+        """Error paths of either sign."""
         paths, _ = self.bank.draw(batch, draws)
         signs = [
             2 * torch.randint(2, (draws.samples, 1, 1), generator=generator(seed, "sign")) - 1
             for seed in draws.seeds
         ]
-        return self.predict(batch, draws.steps)[:, None] + paths * torch.stack(signs).to(paths)
+        return paths * torch.stack(signs).to(paths)
 
     def check_steps(self, steps: int | None) -> None:
         self.model.check_steps(steps)
+
+
+class Shuffled(ResidualPaths):
+    """A quantile forecaster whose samples are paths: in the order of paths of its errors.
+
+    The draws of each channel and lead time remain what they are, and are put in the ranks that as
+    many error paths have there (the Schaake shuffle of Clark et al., 2004, with errors in place of
+    past observations).
+    """
+
+    def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
+        ranks = self.errors(batch, draws).argsort(dim=1).argsort(dim=1)
+        return self.model.sample(batch, draws).sort(dim=1).values.gather(1, ranks)
+
+
+def with_paths(model: Forecaster, held_out: HeldOut, shape: Shape) -> Forecaster:
+    """The model, if its samples are paths; else with its errors for samples, or for their order."""
+    if model.distribution == "samples":
+        return model
+    kind = ResidualPaths if model.distribution == "none" else Shuffled
+    return kind(model, held_out, shape)
 
 
 def in_service(model: Forecaster, held_out: HeldOut, shape: Shape) -> Forecaster:

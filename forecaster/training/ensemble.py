@@ -22,11 +22,11 @@ from forecaster.data.splits import PARTS
 from forecaster.data.windows import evenly_spaced, loader_of
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
-from forecaster.models.base import Forecaster, Shape, problem_shape
+from forecaster.models.base import Forecaster, problem_shape
 from forecaster.models.ensemble import Ensemble, EnsembleConfig, Member, member_weights
 from forecaster.models.held_out import HeldOut, errors_after, held_out_errors
 from forecaster.models.mixture import Terms, greedy_weights, terms_of
-from forecaster.models.residual_paths import FEWEST, ResidualPaths
+from forecaster.models.residual_paths import FEWEST, with_paths
 from forecaster.models.seeds import window_seeds
 from forecaster.training.fit import (
     TERMINAL,
@@ -94,12 +94,6 @@ class _Candidate:
     errors: HeldOut
     seconds: float
     stopped: tuple[str, ...]
-
-    def with_samples(self, shape: Shape) -> Forecaster:
-        """The model, with samples of its errors if it has none; ``shape``: of its own."""
-        if self.model.distribution != "none":
-            return self.model
-        return ResidualPaths(self.model, self.errors, shape)
 
 
 def train_model(
@@ -223,7 +217,7 @@ class _Course:
         settings = _settings(alone.trainer)
         parts = PARTS[1:2] if model.learns else PARTS[:2]
         errors = HeldOut.joined([held_out_errors(model, own, settings, part) for part in parts])
-        if model.distribution == "none" and len(errors.errors) < FEWEST:
+        if model.distribution != "samples" and len(errors.errors) < FEWEST:
             raise UserError("too few validation windows for a distribution of its errors")
         seconds = time.monotonic() - started
         self.progress.say(f"candidate {name}: trained in {in_words(seconds)}")
@@ -247,7 +241,7 @@ class _Course:
         paths = []
         for each in candidates:
             alone, own = of_member(self.config, self.problem, each.member)
-            model = each.with_samples(problem_shape(own)).to(each.model.device)
+            model = with_paths(each.model, each.errors, problem_shape(own)).to(each.model.device)
             paths.append(_paths(model, own, numbers, alone.trainer.seed))
         terms = terms_of(paths, future, mask)
         return greedy_weights(terms).tolist(), terms

@@ -1,16 +1,19 @@
 """Samples of point models: paths of their held-out errors around their forecast."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import torch
 from conftest import seasonal_naive
+from jaxtyping import Float
+from torch import Tensor
 
 from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster, Shape, empty_future
 from forecaster.models.held_out import HeldOut
-from forecaster.models.residual_paths import ResidualPaths, in_service
+from forecaster.models.residual_paths import ResidualPaths, Shuffled, in_service, with_paths
 
 K, H, SEASON = 2, 3, 7
 SHAPE = Shape(channels=K, lookback=4, horizon=H, season=SEASON, series=2)
@@ -103,3 +106,37 @@ def test_only_point_models_with_two_errors_or_more_are_given_samples() -> None:
     assert found.centre == "mean"
     assert in_service(found, two, SHAPE) is found
     assert in_service(point, errors_of([1.0], [0], [0]), SHAPE) is point
+
+
+class _Levels(Forecaster):
+    """Uniform quantiles between 0 and 1, of the second channel up to 10."""
+
+    distribution = "quantiles"
+
+    def quantiles(self, batch: Batch, levels: Sequence[float]) -> Float[Tensor, "B Q K H"]:
+        sizes = torch.tensor([1.0, 10.0])[:, None].expand(K, H)
+        return (torch.tensor(levels)[:, None, None] * sizes).expand(len(batch.past), -1, -1, -1)
+
+
+def test_samples_of_quantiles_are_put_in_the_order_of_error_paths() -> None:
+    """Errors whose second half has the other sign: so have the ranks, and the draws are the same."""
+    sizes = torch.tensor([1.0, 2.0, 3.0, 4.0])[:, None, None]
+    paths = sizes * torch.tensor([[1.0, 1.0, -1.0], [1.0, 1.0, -1.0]])
+    held = HeldOut(paths, torch.arange(0, 4 * SEASON, SEASON), torch.zeros(4, dtype=torch.int64))
+    model, draws = _Levels(), Draws(40, [3])
+    shuffled = with_paths(model, held, SHAPE)
+    assert isinstance(shuffled, Shuffled)
+    batch = window(10 * SEASON)
+    found, own = shuffled.sample(batch, draws)[0], model.sample(batch, draws)[0]
+    assert torch.equal(found.sort(dim=0).values, own.sort(dim=0).values)
+    errors = shuffled.errors(batch, draws)[0]
+    for channel in range(K):
+        for lead in range(H):
+            placed = found[:, channel, lead][errors[:, channel, lead].argsort()]
+            assert (placed.diff() >= 0).all()
+    both = torch.corrcoef(torch.stack([found[:, 0, 0], found[:, 1, 1], found[:, 0, 2]]))
+    assert both[0, 1] > 0.8 > -0.8 > both[0, 2]
+    point = seasonal_naive(1, H)
+    assert type(with_paths(point, held, SHAPE)) is ResidualPaths
+    ready = with_paths(point, held, SHAPE)
+    assert with_paths(ready, held, SHAPE) is ready
