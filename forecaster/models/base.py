@@ -119,6 +119,11 @@ class Forecaster(nn.Module):
         return any(part.fits_histories for part in parts if isinstance(part, Forecaster))
 
     @property
+    def measured_by(self) -> "Forecaster":
+        """What tells how its errors grow with what is missing: itself, or a part that is quick."""
+        return self
+
+    @property
     def learns(self) -> bool:
         """Whether a training changes it: it has weights, or is calibrated on the data."""
         calibrated = type(self).calibrate is not Forecaster.calibrate

@@ -3,6 +3,7 @@
 ``auto`` is one whose members are chosen by the data and by validation (``training.ensemble``).
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -101,6 +102,24 @@ class Ensemble(Forecaster):
         found = self.members[place]
         assert isinstance(found, Forecaster)
         return found.model if isinstance(found, ResidualPaths) else found
+
+    @property
+    def fits_histories(self) -> bool:
+        places = [place for place, weight in enumerate(self.weights) if weight > 0]
+        return any(self.member(place).fits_histories for place in places)
+
+    @property
+    def measured_by(self) -> Forecaster:
+        """The mixture without members that are fitted to each history, if there are others."""
+        weights = [
+            0.0 if self.member(place).fits_histories else weight
+            for place, weight in enumerate(self.weights)
+        ]
+        if not any(weights):
+            return self
+        quick = copy.copy(self)
+        quick.weights = weights
+        return quick
 
     @property
     def point_model(self) -> Forecaster | None:

@@ -149,6 +149,7 @@ def _described(observed: Float[Tensor, "B K L"]) -> tuple[Float[Tensor, "B K"], 
 @torch.no_grad()
 def measured(model: Forecaster, problem: Problem, settings: TrainerConfig) -> Seen:
     """The factors of a model's errors on validation windows."""
+    model = model.measured_by
     windows, data = problem.windows("validation"), problem.config
     most = min(_DRAWN_WINDOWS, settings.score_windows) if model.draws_centre else _WINDOWS
     most = min(most, _FITTED_WINDOWS) if model.fits_histories else most

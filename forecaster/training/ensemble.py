@@ -142,7 +142,7 @@ def refit_model(
     for place, member in enumerate(_members(config)):
         alone, own = of_member(config, problem, member)
         model, errors = held_out.member(place), held_out.errors[place]
-        if model.learns:
+        if model.learns:  # of another one the errors remain what they are
             tell = _reporter(member.name, report)
             name = f"{NAME}{member.name}, "
             found = refit(model, alone, own, folder / member.name, tell, progress, limit, name)
@@ -150,10 +150,10 @@ def refit_model(
             before += found.held_out_steps
             steps += found.steps
             stopped += found.stopped
-        if stopped:
-            break
-        after = errors_after(errors, model, own, _settings(alone.trainer))
-        ensemble.put(place, model, after, problem_shape(own))
+            if stopped:
+                break
+            errors = errors_after(errors, model, own, _settings(alone.trainer))
+        ensemble.put(place, model, errors, problem_shape(own))
     return Refitted(ensemble, tuple(before), tuple(steps), tuple(stopped))
 
 
@@ -215,7 +215,8 @@ class _Course:
         if limit is not None and model.fits_histories:
             _check_pace(model, own, limit)
         settings = _settings(alone.trainer)
-        parts = PARTS[1:2] if model.learns else PARTS[:2]
+        few = not model.learns and own.count_windows("validation") < _WINDOWS
+        parts = PARTS[:2] if few else PARTS[1:2]
         errors = HeldOut.joined([held_out_errors(model, own, settings, part) for part in parts])
         if model.distribution != "samples" and len(errors.errors) < FEWEST:
             raise UserError("too few validation windows for a distribution of its errors")
@@ -324,7 +325,8 @@ def _check_pace(model: Forecaster, problem: Problem, limit: Limit) -> None:
     for batch in loader_of(windows, tried, 1):
         model.predict(batch.to(model.device))
     pace = (limit.clock() - started) / len(tried)
-    counts = sum(min(problem.count_windows(part), _WINDOWS) for part in PARTS[:2])
+    train, validation = (min(problem.count_windows(part), _WINDOWS) for part in PARTS[:2])
+    counts = validation if validation == _WINDOWS else validation + train
     if pace * counts > limit.left():
         raise UserError(f"too slow: {in_words(pace * counts)} for {counts} windows")
 

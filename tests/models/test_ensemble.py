@@ -17,6 +17,7 @@ from forecaster.errors import UserError
 from forecaster.models.base import Shape, empty_future
 from forecaster.models.ensemble import Ensemble, EnsembleConfig, Member, recent
 from forecaster.models.held_out import HeldOut
+from forecaster.models.local import LocalConfig
 from forecaster.models.naive import SeasonalNaiveConfig
 from forecaster.models.prior import PointForecaster
 
@@ -99,6 +100,17 @@ def test_a_member_of_weight_0_is_not_asked() -> None:
     model.member(0).lookback = -1  # would fail
     assert (model.predict(window()) == 5.5).all()
     assert (model.sample(window(), Draws(4, [1, 2])) == 5.5).all()
+
+
+def test_holed_histories_are_measured_without_members_that_are_fitted_to_each() -> None:
+    local = Member(name="local", model=LocalConfig(method="auto-theta"), weight=0.75)
+    model = ensemble(local, Member(name="all", model=MeanConfig(), weight=0.25))
+    assert model.fits_histories
+    assert not model.measured_by.fits_histories
+    assert (model.measured_by.predict(window()) == 5.5).all()
+    assert model.weights == [0.75, 0.25]  # unchanged
+    alone = ensemble(local)
+    assert alone.measured_by is alone
 
 
 def test_the_features_of_covariates_are_cut_with_the_history() -> None:
