@@ -1,7 +1,7 @@
 """Forecasts as a table in the file's units and order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from forecaster.config.schema import Columns
 from forecaster.data.tables import Series, Table
 from forecaster.inference.checks import check_request, check_table
 from forecaster.inference.faults import readable_series
-from forecaster.inference.outcome import Outcome, with_fallbacks
+from forecaster.inference.outcome import Lenders, Outcome, with_fallbacks
 from forecaster.inference.predictor import PredictionRequest, SavedPredictor
 from forecaster.inference.saved_model import SavedModel
 
@@ -31,7 +31,7 @@ class TableForecast:
 
     ``frame`` is the long table ``item_id, timestamp, mean[, median][, quantiles…][, status]`` in
     the file's item and time order; ``series`` are GluonTS forecasts, with channels in the model's
-    order, None for a series that the model does not forecast.
+    order, None for a series that the model does not forecast. ``lenders``: see ``Outcome``.
     """
 
     saved: SavedModel
@@ -41,6 +41,7 @@ class TableForecast:
     frame: pd.DataFrame
     series: tuple[Forecast | None, ...]
     decisions: list[str]
+    lenders: Lenders = field(default_factory=dict)
 
 
 def forecast_table(
@@ -57,11 +58,13 @@ def forecast_series(
     request: PredictionRequest,
     columns: Columns | None = None,
     drawn: Sequence[Forecast | None] | None = None,
+    earlier: Lenders | None = None,
 ) -> TableForecast:
     """Forecast every series of a table. Raises UserError for what the model cannot forecast.
 
     ``columns``: what becomes of series that it cannot (None: as in the training). ``drawn``:
-    sample paths of a forecast of this table, of which others are its quantiles.
+    sample paths of a forecast of this table, of which others are its quantiles. ``earlier``: of a
+    part of a file, see ``with_fallbacks``.
     """
     check_request(saved, request)
     columns = columns if columns is not None else saved.config.data.columns
@@ -79,24 +82,33 @@ def forecast_series(
         for number, forecast in found.items()
         for k, name in enumerate(table.names)
     }
-    outcome = with_fallbacks(saved, table, cells, faults, levels_of(request))
+    outcome = with_fallbacks(saved, table, cells, faults, levels_of(request), earlier)
     frame = _frame(table, outcome, predictor.prediction_length, columns.tells_status)
     series = tuple(found.get(number) for number in range(len(table.series)))
     decisions += outcome.decisions + predictor.decisions
-    return TableForecast(saved, columns, request, table, frame, series, decisions)
+    return TableForecast(saved, columns, request, table, frame, series, decisions, outcome.lenders)
 
 
 def _frame(table: Table, outcome: Outcome, horizon: int, tells_status: bool) -> pd.DataFrame:
     """The long table of all series, with a column ``status`` if asked for."""
-    frames = []
-    for number, series in enumerate(table.series):
-        grid = table.interval.stamps(series.first, len(series.values) + horizon)
-        stamps = table.clock.write(grid[len(series.values) :])
-        for k in range(len(table.names)):
-            status = {"status": outcome.status[number, k]} if tells_status else {}
-            columns = {**outcome.cells[number, k], **status}
-            frames.append(_rows(table, series, k, stamps, columns))
-    return pd.concat(frames, ignore_index=True)
+    places = [(number, k) for number in range(len(table.series)) for k in range(len(table.names))]
+    ends = [(series.first, len(series.values)) for series in table.series]
+    order = slice(None, None, -1 if table.newest_first else 1)
+    stamps = {end: _stamps(table, *end, horizon)[order] for end in set(ends)}
+    columns: dict[str, Any] = {
+        "item_id": [label for label in table.labels for _ in range(horizon)],
+        "timestamp": [stamp for number, _ in places for stamp in stamps[ends[number]]],
+    }
+    for name in outcome.cells[places[0]]:
+        columns[name] = np.concatenate([outcome.cells[place][name][order] for place in places])
+    if tells_status:
+        columns["status"] = [outcome.status[place] for place in places for _ in range(horizon)]
+    return pd.DataFrame(columns)
+
+
+def _stamps(table: Table, first: pd.Timestamp, rows: int, horizon: int) -> list[str]:
+    """The times of a series' forecast as the file writes them."""
+    return table.clock.write(table.interval.stamps(first, rows + horizon)[rows:])
 
 
 def _learnt_rows(saved: SavedModel, table: Table) -> list[str]:

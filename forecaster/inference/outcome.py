@@ -1,15 +1,14 @@
 """What becomes of each series of a forecast: the model's forecast, a fallback, or none."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecaster.data.periods import season_in_words
 from forecaster.data.seasons import seasons_of
-from forecaster.data.tables import Table
+from forecaster.data.tables import Series, Table
 from forecaster.errors import UserError
 from forecaster.inference.fallback import Repeated, repeated
 from forecaster.inference.faults import Fault, said
@@ -20,15 +19,20 @@ _OTHERS = 50  # series that lend their errors to one that has too few
 
 Place = tuple[int, int]  # the number of a series, and of its column
 Cells = dict[str, NDArray[np.float64]]
+Lenders = Mapping[int, Sequence[Series]]  # by column
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The columns of each series' forecast, blank if it is skipped, its status, and decisions."""
+    """The columns of each series' forecast, blank if it is skipped, its status, and decisions.
+
+    ``lenders``: the series that lend their errors, for the next part of a file.
+    """
 
     cells: Mapping[Place, Cells]
     status: Mapping[Place, str]
     decisions: list[str]
+    lenders: Lenders = field(default_factory=dict)
 
 
 def with_fallbacks(
@@ -37,20 +41,25 @@ def with_fallbacks(
     cells: Mapping[Place, Cells],
     faults: Sequence[Fault],
     levels: Sequence[float],
+    earlier: Lenders | None = None,
 ) -> Outcome:
     """The model's forecasts ``cells``, with those of the faults replaced.
 
-    ``levels``: the quantiles that are asked for. Raises UserError if there is no forecast at all.
+    ``levels``: the quantiles that are asked for. ``earlier``: of a part of a file, the lenders of
+    the parts before it (None: this is the whole). Raises UserError if there is no forecast at all,
+    unless it is a part.
     """
     faulty, horizon = {(f.series, f.channel) for f in faults}, saved.config.data.horizon
     whole = {place: columns for place, columns in cells.items() if place not in faulty}
     names = list(next(iter(whole.values()), ("mean", *(f"{level:g}" for level in levels))))
-    good, status, skipped = list(whole), dict.fromkeys(whole, OK), []
+    status, skipped = dict.fromkeys(whole, OK), []
+    lenders = _lenders(table, whole, earlier or {})
+    sizes = _Sizes.known(saved)
     fallen: dict[int, list[Fault]] = {}
     for fault in faults:
         place, found = (fault.series, fault.channel), None
         if fault.policy == FALLBACK:
-            found = _fallback(saved, table, place, good, levels)
+            found = _fallback(saved, table, place, lenders, sizes, levels)
         if found is None:
             skipped.append(fault)
             status[place] = f"skipped: {fault.reason}"
@@ -59,7 +68,7 @@ def with_fallbacks(
             fallen.setdefault(found.period, []).append(fault)
             status[place] = FALLBACK
             whole[place] = _columns(found, names, levels)
-    if len(skipped) == len(whole):
+    if earlier is None and len(skipped) == len(whole):
         raise UserError(
             f"{table.path}: no series can be forecast; {said(table, skipped, 'skipped')[0]}; add "
             "rows with values"
@@ -68,7 +77,7 @@ def with_fallbacks(
     for period, alike in fallen.items():
         what = "the last value" if period == 1 else season_in_words(table.interval, period)
         decisions += said(table, alike, f"forecast without the model, by repeating {what}")
-    return Outcome(whole, status, decisions)
+    return Outcome(whole, status, decisions, lenders)
 
 
 def _columns(found: Repeated, names: Sequence[str], levels: Sequence[float]) -> Cells:
@@ -76,33 +85,62 @@ def _columns(found: Repeated, names: Sequence[str], levels: Sequence[float]) -> 
     return {name: quantiles.get(name, found.centre) for name in names}
 
 
+def _lenders(table: Table, good: Mapping[Place, object], earlier: Lenders) -> Lenders:
+    """The first series that the model forecasts, by column, those of earlier parts before."""
+    found = {channel: [*series] for channel, series in earlier.items()}
+    for number, channel in good:
+        lending = found.setdefault(channel, [])
+        if len(lending) < _OTHERS:
+            lending.append(table.series[number])
+    return found
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """The standard deviations (K,) of the series that the model knows, and the ``usual`` ones."""
+
+    by_item: Mapping[str, NDArray[np.float64]]
+    usual: NDArray[np.float64]
+
+    @classmethod
+    def known(cls, saved: SavedModel) -> "_Sizes":
+        found = {item: scale.std for item, scale in saved.scaling.items()}
+        return cls(found, np.median(np.stack(list(found.values())), axis=0))
+
+    def of(self, series: Series) -> NDArray[np.float64]:
+        """Those of a series."""
+        return self.by_item.get(series.item_id or "", self.usual)
+
+
 def _fallback(
-    saved: SavedModel, table: Table, place: Place, good: Sequence[Place], levels: Sequence[float]
+    saved: SavedModel,
+    table: Table,
+    place: Place,
+    lenders: Lenders,
+    sizes: _Sizes,
+    levels: Sequence[float],
 ) -> Repeated | None:
     """The fallback of a series, within the bounds of the data."""
     config, (number, channel) = saved.config.data, place
-    values, season = table.series[number].values[:, channel], seasons_of(config, table.interval)[0]
-    others = list(_others(saved, table, place, good))
-    found = repeated(values, season, config.horizon, levels, others)
+    series, season = table.series[number], seasons_of(config, table.interval)[0]
+    k = saved.schema.names.index(table.names[channel])
+    others = list(_others(series, channel, k, lenders.get(channel, ()), sizes))
+    found = repeated(series.values[:, channel], season, config.horizon, levels, others)
     if found is None:
         return None
-    k = saved.schema.names.index(table.names[channel])
     low, high = (bounds[k] for bounds in config.limits(saved.schema.names))
     return Repeated(found.centre.clip(low, high), found.quantiles.clip(low, high), found.period)
 
 
 def _others(
-    saved: SavedModel, table: Table, place: Place, good: Sequence[Place]
+    series: Series, channel: int, k: int, lenders: Sequence[Series], sizes: _Sizes
 ) -> Iterator[NDArray[np.float64]]:
     """The same column of series that the model knows, scaled to the size of this one's values.
 
-    A series that the model does not know is taken to be of the usual size.
+    A series that the model does not know is taken to be of the usual size. ``k``: the column's
+    number in the model.
     """
-    number, channel = place
-    k = saved.schema.names.index(table.names[channel])
-    sizes = {item: scale.std[k] for item, scale in saved.scaling.items()}
-    size = sizes.get(table.series[number].item_id or "", np.median(list(sizes.values())))
-    alike = (table.series[i] for i, other in good if other == channel and i != number)
-    for series in islice(alike, _OTHERS):
-        if (item := series.item_id or "") in sizes:
-            yield series.values[:, channel] * (size / sizes[item])
+    size = sizes.of(series)[k]
+    for other in lenders:
+        if (item := other.item_id or "") in sizes.by_item:
+            yield other.values[:, channel] * (size / sizes.by_item[item][k])

@@ -3,9 +3,12 @@
 import io
 import re
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 # the columns that hold names from the user's data
 _NAMES = ("item_id", "model", "data")
@@ -67,6 +70,35 @@ def table_bytes(frame: pd.DataFrame, kind: str) -> bytes:
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
     return buffer.getvalue()
+
+
+class TableWriter:
+    """Writes a table of forecasts part by part, as ``table_bytes`` does a whole one."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        self.path, self.kind, self.rows = path, kind, 0
+        self._open = ExitStack()
+
+    def __enter__(self) -> "TableWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def write(self, frame: pd.DataFrame) -> None:
+        """Append a part; all have the same columns."""
+        if self.kind == ".parquet":
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+            if not self.rows:
+                self._parquet = self._open.enter_context(
+                    pq.ParquetWriter(self.path, table.schema, compression="snappy")
+                )
+            self._parquet.write_table(table)
+        else:
+            if not self.rows:
+                self._text = self._open.enter_context(self.path.open("w", encoding="utf-8"))
+            self._text.write(csv_text(frame, header=not self.rows))
+        self.rows += len(frame)
 
 
 def read_table_bytes(content: bytes, kind: str) -> pd.DataFrame:

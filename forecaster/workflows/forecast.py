@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from forecaster.config.schema import Columns
 from forecaster.data.future import template
+from forecaster.data.many import Parts, in_parts
 from forecaster.data.reading import RawTable, file_digest
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
@@ -25,6 +26,7 @@ from forecaster.io.output_tables import kind_of, renamed_items, table_bytes
 from forecaster.reporting.fans import MOST, MOST_INTERACTIVE, named
 from forecaster.reporting.plots import check_picture, is_page, write_picture
 from forecaster.tracking.provenance import versions
+from forecaster.workflows.forecast_parts import write_parts
 from forecaster.workflows.pictures import picture
 
 
@@ -83,23 +85,28 @@ class ForecastResult:
 
 
 @dataclass(frozen=True)
-class _Inputs:
-    """A loaded model, a table, and the request."""
+class _Ready:
+    """A loaded model, the request, and the roles of the columns of the file to come."""
 
     saved: SavedModel
-    table: Table
     request: PredictionRequest
     columns: Columns
+    settings: ForecastSettings
+
+    def read(self, source: Path | RawTable) -> Table:
+        """The file."""
+        settings = self.settings
+        return read_input(self.saved, source, settings.roles, settings.start, settings.future)
 
 
-def _load_inputs(options: ForecastOptions) -> _Inputs:
-    """Load model and file. Raises UserError, too, if an output path cannot be written."""
+def _load(options: ForecastOptions) -> _Ready:
+    """Load the model. Raises UserError, too, if an output path cannot be written."""
     _check(options.settings)
     saved = open_model(options.reference, options.accelerator, options.trust_code)
     for path in (options.output, options.plot):
         if path is not None:
             check_folder(path.parent)
-    return _prepare(saved, options.csv, options.settings)
+    return _ready(saved, options.settings)
 
 
 def _check(settings: ForecastSettings) -> None:
@@ -107,10 +114,9 @@ def _check(settings: ForecastSettings) -> None:
         raise UserError("--conformal gives intervals, --mode point has none; leave one of them out")
 
 
-def _prepare(saved: SavedModel, source: Path | RawTable, settings: ForecastSettings) -> _Inputs:
+def _ready(saved: SavedModel, settings: ForecastSettings) -> _Ready:
     saved = saved.resampled(settings.resample_rate) if settings.resample_rate > 1 else saved
     saved = saved.conformal() if settings.conformal else saved
-    table = read_input(saved, source, settings.roles, settings.start, settings.future)
     request = PredictionRequest(
         settings.mode or default_mode(saved),  # type: ignore[arg-type]
         settings.samples,
@@ -118,7 +124,7 @@ def _prepare(saved: SavedModel, source: Path | RawTable, settings: ForecastSetti
         settings.quantiles,
         settings.seed,
     )
-    return _Inputs(saved, table, request, columns_of(saved, settings.roles))
+    return _Ready(saved, request, columns_of(saved, settings.roles), settings)
 
 
 def forecast_with(
@@ -126,8 +132,8 @@ def forecast_with(
 ) -> TableForecast:
     """Forecast with a loaded model; nothing is written."""
     _check(settings)
-    prepared = _prepare(saved, source, settings)
-    return forecast_series(prepared.saved, prepared.table, prepared.request, prepared.columns)
+    ready = _ready(saved, settings)
+    return forecast_series(ready.saved, ready.read(source), ready.request, ready.columns)
 
 
 def write_template(options: ForecastOptions, output: Path) -> int:
@@ -144,35 +150,65 @@ def write_template(options: ForecastOptions, output: Path) -> int:
 
 @dataclass(frozen=True)
 class PreparedForecast:
-    """A forecast before it is written, with the contents of its file and ``.meta.json``."""
+    """A forecast before it is written, with the contents of its file and ``.meta.json``.
 
-    forecast: TableForecast
+    ``forecast``: None of many series, which are forecast part by part; ``rows``: of the file.
+    """
+
+    forecast: TableForecast | None
+    rows: int
     content: bytes
     meta: dict[str, Any]
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """The rows of the file."""
-        return self.forecast.frame
 
 
 def prepare_forecast(options: ForecastOptions, output: Path) -> PreparedForecast:
     """Forecast, with the content for the file ``output``; nothing is written."""
-    inputs = _load_inputs(options)
+    ready = _load(options)
+    with _parts(ready, options) as parts:
+        if parts is None:
+            return _prepared(options, ready, output)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / output.name
+            rows, meta = _write_parts(options, ready, parts, output, path)
+            return PreparedForecast(None, rows, path.read_bytes(), meta)
+
+
+def _prepared(options: ForecastOptions, ready: _Ready, output: Path) -> PreparedForecast:
+    table = ready.read(options.csv)
     if options.series is not None:
-        named(options.series, inputs.table.labels)
-    result = forecast_series(inputs.saved, inputs.table, inputs.request, inputs.columns)
-    frame, decisions = result.frame, result.decisions
+        named(options.series, table.labels)
+    result = forecast_series(ready.saved, table, ready.request, ready.columns)
     kind = kind_of(output)
-    content = table_bytes(frame, kind)
-    meta = _meta(
-        options,
-        inputs,
-        output,
-        decisions + (renamed_items(frame["item_id"]) if kind == ".csv" else []),
-    )
+    content = table_bytes(result.frame, kind)
+    renamed = renamed_items(result.frame["item_id"]) if kind == ".csv" else []
+    decisions = table.report.decisions + result.decisions + renamed
+    meta = _meta(options, ready, table.digest, output, decisions)
     meta["output_sha256"] = hashlib.sha256(content).hexdigest()
-    return PreparedForecast(result, content, meta)
+    return PreparedForecast(result, len(result.frame), content, meta)
+
+
+@contextmanager
+def _parts(ready: _Ready, options: ForecastOptions) -> Iterator[Parts | None]:
+    """The parts in which a file of many series is forecast; None for the whole at once."""
+    columns = ready.columns
+    together = options.plot is not None or options.future is not None or columns.on_short == "drop"
+    if together or ready.saved.encoding is not None:
+        yield None
+        return
+    with in_parts(options.csv, columns, ready.saved.schema.names) as parts:
+        yield parts
+
+
+def _write_parts(
+    options: ForecastOptions, ready: _Ready, parts: Parts, output: Path, path: Path
+) -> tuple[int, dict[str, Any]]:
+    """Write the forecast of ``parts`` to ``path``, for the file ``output``: its rows, and meta."""
+    from forecaster.training.fit import TERMINAL  # imports Lightning, which takes seconds
+
+    roles, start = options.roles, options.start
+    written = write_parts(ready.saved, parts, roles, start, ready.request, path, TERMINAL)
+    meta = _meta(options, ready, parts.digest, output, written.decisions)
+    return written.rows, {**meta, "output_sha256": file_digest(path)}
 
 
 def forecast(options: ForecastOptions) -> ForecastResult:
@@ -183,15 +219,36 @@ def forecast(options: ForecastOptions) -> ForecastResult:
     )
     if plot is not None:
         check_picture(plot, interactive=True)
-    prepared = prepare_forecast(options, output)
+    ready = _load(options)
+    with _parts(ready, options) as parts:
+        if parts is not None:
+            return _forecast_parts(options, ready, parts, output)
+    prepared = _prepared(options, ready, output)
     files = files_of(prepared, output)
     if plot is not None:
+        assert prepared.forecast is not None
         labels = prepared.forecast.table.labels
         wanted = None if options.series is None else named(options.series, labels)
         drawn = picture(prepared.forecast, wanted, MOST_INTERACTIVE if is_page(plot) else MOST)
         files[plot] = lambda path: write_picture(path, drawn)
     write_together(files)
-    return ForecastResult(output, len(prepared.frame), prepared.meta)
+    return ForecastResult(output, prepared.rows, prepared.meta)
+
+
+def _forecast_parts(
+    options: ForecastOptions, ready: _Ready, parts: Parts, output: Path
+) -> ForecastResult:
+    found: list[ForecastResult] = []
+
+    def write(path: Path) -> None:
+        rows, meta = _write_parts(options, ready, parts, output, path)
+        found.append(ForecastResult(output, rows, meta))
+
+    def write_meta(path: Path) -> None:
+        _write_meta(path, found[0].meta)
+
+    write_together({output: write, _meta_path(output): write_meta})
+    return found[0]
 
 
 def files_of(prepared: PreparedForecast, output: Path) -> dict[Path, Callable[[Path], object]]:
@@ -217,17 +274,19 @@ def stream(
         raise UserError(
             f"{options.output}: --stream writes text, row after row; end the name in .csv or .json"
         )
-    inputs = _load_inputs(options)
-    take, decisions = streaming.follow(inputs.saved, inputs.table, inputs.request, inputs.columns)
-    decisions += [] if as_json else renamed_items(inputs.table.labels)
-    for decision in inputs.table.report.decisions + decisions:
+    ready = _load(options)
+    table = ready.read(options.csv)
+    take, decisions = streaming.follow(ready.saved, table, ready.request, ready.columns)
+    decisions = table.report.decisions + decisions
+    decisions += [] if as_json else renamed_items(table.labels)
+    for decision in decisions:
         notify(decision)
     texts = streaming.forecasts(take, lines, streaming.as_json if as_json else streaming.as_csv)
     if options.output is None:
         for text in texts:
             out(text)
     else:
-        meta = _meta(options, inputs, options.output, decisions, stream=True)
+        meta = _meta(options, ready, table.digest, options.output, decisions, stream=True)
         write_together({_meta_path(options.output): lambda path: _write_meta(path, meta)})
         with options.output.open("w", encoding="utf-8") as file:
             for text in texts:
@@ -245,12 +304,13 @@ def _write_meta(path: Path, meta: Mapping[str, Any]) -> None:
 
 def _meta(
     options: ForecastOptions,
-    inputs: _Inputs,
+    ready: _Ready,
+    input_sha256: str,
     output: Path,
     decisions: list[str],
     stream: bool = False,
 ) -> dict[str, Any]:
-    saved, request = inputs.saved, inputs.request
+    saved, request = ready.saved, ready.request
     probabilistic = request.mode == "probabilistic"
     sampled = saved.model.draws_centre or (probabilistic and saved.model.distribution == "samples")
     sampler = getattr(saved.config.model, "sampler", None)
@@ -264,7 +324,7 @@ def _meta(
         "run_id": saved.metadata.get("run_id"),
         "trained_on": saved.metadata.get("digest"),
         "input": str(options.csv),
-        "input_sha256": inputs.table.digest,
+        "input_sha256": input_sha256,
         **_beside(options),
         "seed": request.seed,
         "mode": request.mode,
@@ -274,7 +334,7 @@ def _meta(
         "samples": request.samples if sampled else None,
         "quantiles": list(request.quantiles) if probabilistic else None,
         "resample_rate": options.resample_rate,
-        "decisions": inputs.table.report.decisions + decisions,
+        "decisions": decisions,
         "device": saved.model.device.type,
         "versions": versions(),
     }

@@ -117,7 +117,7 @@ def reproduce(
             f"{original} was changed after it was written: the repeated forecast has the recorded "
             "SHA-256, the file has not"
         )
-    return ReproductionResult(original.name, len(forecast.frame), sha256, difference, notes)
+    return ReproductionResult(original.name, forecast.rows, sha256, difference, notes)
 
 
 def _record_of(path: Path) -> Path:

@@ -32,15 +32,20 @@ def read_parquet(opened: Opened) -> pa.Table:
         raise unreadable(opened.name, "Parquet", error) from error
 
 
-def read_folder(path: str) -> pa.Table:
-    """The Parquet files of a folder as one table; ``year=2024`` in their paths is a column."""
+def parquet_files(path: str) -> ds.Dataset:
+    """The Parquet files of a folder; ``year=2024`` in their paths is a column."""
     files = sorted(
         str(file) for ending in ("parquet", "pq") for file in Path(path).rglob(f"*.{ending}")
     )
     if not files:
         raise UserError(f"{path}: a folder without Parquet files; give the path of a file")
+    return ds.dataset(files, format="parquet", partitioning="hive", partition_base_dir=path)
+
+
+def read_folder(path: str) -> pa.Table:
+    """The Parquet files of a folder as one table."""
     try:
-        found = ds.dataset(files, format="parquet", partitioning="hive", partition_base_dir=path)
+        found = parquet_files(path)
         _check_cells(path, found.count_rows() * len(found.schema))
         return index_first(found.to_table())
     except (pa.ArrowException, OSError) as error:

@@ -1,0 +1,157 @@
+"""Many series are forecast part by part, with the numbers of all of them at once."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Cli
+
+import forecaster
+from forecaster.config.schema import Columns
+from forecaster.data import many
+from forecaster.workflows.forecast_parts import merged
+
+DAYS = pd.date_range("2024-01-01", periods=80)
+KNOWN, NEW = 70, 10
+BOTH = ("--on-short", "fallback", "--on-dead", "fallback")
+
+
+def values(number: int) -> np.ndarray:
+    noise = np.random.default_rng(number).normal(size=len(DAYS))
+    return (number + 1) * (10 + np.sin(2 * np.pi * np.arange(len(DAYS)) / 7) + 0.1 * noise)
+
+
+def panel(items: dict[str, np.ndarray]) -> pd.DataFrame:
+    """A long table of items, which end together."""
+    parts = [
+        pd.DataFrame({"item_id": item, "timestamp": DAYS[-len(y) :], "value": y})
+        for item, y in items.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+GOOD = {f"p{number:03d}": values(number) for number in range(KNOWN)}
+# new ones, three too short, one that is always the same, and one without a value
+ALL = {
+    **{name: y for name, y in GOOD.items() if name < "p030"},
+    **{f"short{k}": values(k)[-k - 1 :] for k in range(3)},
+    "same": np.full(80, 4.0),
+    "blank": np.full(80, np.nan),
+    **{name: y for name, y in GOOD.items() if name >= "p030"},
+    **{f"n{number:03d}": values(number) for number in range(KNOWN, KNOWN + NEW)},
+}
+
+
+@pytest.fixture(scope="module")
+def model(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("parts")
+    panel(GOOD).to_parquet(folder / "good.parquet", index=False)
+    steps = ("--horizon", 7, "--lookback", 42, "--set", "trainer.max_steps=2")
+    given = ("--csv", folder / "good.parquet", *steps, "--output", folder / "model")
+    cli("train", "nlinear", *given)
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file for every week, so that the rows of each series are in all of them."""
+    folder = tmp_path_factory.mktemp("weeks")
+    for week, rows in panel(ALL).groupby((panel(ALL)["timestamp"] - DAYS[0]).dt.days // 7):
+        rows.to_parquet(folder / f"week-{week:02d}.parquet", index=False)
+    return folder
+
+
+def in_parts(monkeypatch: pytest.MonkeyPatch, rows: int = 1000) -> None:
+    monkeypatch.setattr(many, "ROWS", rows)
+
+
+def test_the_parts_hold_every_row_of_their_series_in_the_order_of_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with many.in_parts(folder, Columns()) as parts:
+        assert parts is None  # fewer rows than a part has
+    in_parts(monkeypatch)
+    whole = pd.concat([pd.read_parquet(file) for file in sorted(folder.iterdir())])
+    with many.in_parts(folder, Columns()) as parts:
+        assert parts is not None
+        found = list(parts)
+        assert not any(file.exists() for file in parts.files)
+        assert parts.series == len(ALL)
+        assert parts.columns.item_id == ("item_id",)
+    names = [list(dict.fromkeys(raw.columns["item_id"])) for raw in found]
+    assert len(names) > 3
+    assert [name for part in names for name in part] == list(dict.fromkeys(whole["item_id"]))
+    assert all(len(part) % many.TOGETHER == 0 for part in names[:-1])
+    places = np.concatenate([raw.places for raw in found]) - 1
+    assert sorted(places) == list(range(len(whole)))
+    read = np.concatenate([raw.columns["value"] for raw in found])
+    np.testing.assert_array_equal(read, whole["value"].to_numpy()[places])
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_the_forecast_in_parts_is_that_of_all_at_once(
+    cli: Cli, model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    whole, parts = tmp_path / f"whole.{kind}", tmp_path / f"parts.{kind}"
+    given = ("forecast", "--model", model, "--csv", folder, *BOTH)
+    at_once = cli(*given, "--output", whole)
+    in_parts(monkeypatch)
+    done = cli(*given, "--output", parts)
+    read = pd.read_csv if kind == "csv" else pd.read_parquet
+    expected, found = read(whole), read(parts)
+    pd.testing.assert_frame_equal(found, expected, check_exact=False, rtol=1e-6)
+    status = found.groupby("item_id", sort=False)["status"].first()
+    assert status["blank"].startswith("skipped: no value")
+    assert set(status[["short0", "short1", "short2", "same"]]) == {"fallback"}
+    assert set(status.drop(["blank", "same", "short0", "short1", "short2"])) == {"ok"}
+    said = [
+        line for line in at_once.stderr.splitlines() if "repeating" in line or "skipped" in line
+    ]
+    assert said
+    assert set(said) <= set(done.stderr.splitlines())
+    same = cli("reproduce", parts)
+    assert "identical" in same.stdout
+    meta = json.loads(parts.with_name(parts.name + ".meta.json").read_text())
+    assert (
+        meta["input_sha256"]
+        == json.loads(whole.with_name(whole.name + ".meta.json").read_text())["input_sha256"]
+    )
+
+
+def test_without_faults_the_numbers_are_the_same_to_the_last_bit(
+    cli: Cli, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New series among them, which are scaled by what they have: as a model in memory does it."""
+    good = {**GOOD, **{name: y for name, y in ALL.items() if name.startswith("n0")}}
+    panel(good).to_parquet(tmp_path / "good.parquet", index=False)
+    in_parts(monkeypatch)
+    out = tmp_path / "out.parquet"
+    cli("forecast", "--model", model, "--csv", tmp_path / "good.parquet", "--output", out)
+    expected = forecaster.load(model).forecast(tmp_path / "good.parquet").frame
+    expected["timestamp"] = expected["timestamp"].dt.strftime("%Y-%m-%d")
+    pd.testing.assert_frame_equal(pd.read_parquet(out), expected, check_exact=True)
+
+
+def test_if_nothing_can_be_forecast_it_is_refused_and_nothing_is_written(
+    cli: Cli, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none = {f"p{number:03d}": np.full(80, np.nan) for number in range(40)}
+    panel(none).to_parquet(tmp_path / "none.parquet", index=False)
+    in_parts(monkeypatch)
+    given = ("--csv", tmp_path / "none.parquet", "--output", tmp_path / "out.csv", *BOTH)
+    refused = cli("forecast", "--model", model, *given, status=1)
+    assert refused.stderr.endswith("add rows with values\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["none.parquet"]
+
+
+def test_decisions_of_parts_are_told_as_one() -> None:
+    skipped = ["7 series skipped: 'a' (x), 'b' (x) and 5 more", "2 series skipped: 'c' (x)"]
+    same = ["column 'item' names the series"]
+    news = ["series 's1': 3 rows were sorted", "series 's2': 5 rows were sorted"]
+    assert merged([[*same, skipped[0], news[0]], [*same, skipped[1], news[1]]]) == [
+        *same,
+        "9 series skipped: 'a' (x), 'b' (x) and 7 more",
+        "series 's1': 3 rows were sorted (and 1 more like this)",
+    ]
