@@ -32,6 +32,7 @@ lint: .venv/installed
 bench: .venv/installed
 	$(BIN)/python tests/bench/bench.py docs/benchmarks.md
 	$(BIN)/python tests/bench/bench_reading.py docs/benchmarks.md
+	$(BIN)/python tests/bench/bench_many.py docs/benchmarks.md
 
 .venv/installed: requirements.lock requirements-torch.lock
 	@echo "installing into .venv (a few minutes, once)" >&2

@@ -1,6 +1,7 @@
 """The report about a user's data."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,3 +28,20 @@ class IntakeReport:
     decisions: list[str] = field(default_factory=list)
     roles: Mapping[str, Role] = field(default_factory=dict)
     columns: "list[ColumnProfile] | None" = None
+
+
+# names, numbers and times, in which decisions of one kind differ
+_VARIABLE = re.compile(r"'[^']*'|\d[\d.,:-]*")
+_FEW = 3  # decisions of one kind that are told one by one
+
+
+def briefly(decisions: Iterable[str]) -> list[str]:
+    """The decisions, each once; of more of one kind than a few the first and how many there are."""
+    kinds: dict[str, list[str]] = {}
+    for text in dict.fromkeys(decisions):
+        kinds.setdefault(_VARIABLE.sub("", text), []).append(text)
+    told = []
+    for texts in kinds.values():
+        more = len(texts) - 1
+        told += texts if len(texts) <= _FEW else [f"{texts[0]} (and {more:,} more like this)"]
+    return told

@@ -33,7 +33,7 @@ from forecaster.data.layout.words import listed, or_without
 from forecaster.data.numbers import numbers
 from forecaster.data.profile import profile_columns
 from forecaster.data.reading import RawTable, read_file
-from forecaster.data.report import IntakeReport
+from forecaster.data.report import IntakeReport, briefly
 from forecaster.data.resampling import in_steps, said_together
 from forecaster.data.roles import find_layout
 from forecaster.data.rows import RowFormat, row_format
@@ -238,6 +238,7 @@ def read_table(
         times = _equally_spaced(times, report)
     places = enumerate(covariates.columns, start=len(layout.targets))
     texts = {each.name: place for place, each in places if each.levels is not None}
+    told = len(report.decisions)
     gridder = Gridder(raw, columns, report, clock, step, len(layout.targets), texts)
     ordered = [
         gridder.ordered(_rows_of(item, times, values, index))
@@ -252,6 +253,7 @@ def read_table(
     series = tuple(
         _series(raw, each, gridder.on_grid(interval, each), covariates.columns) for each in ordered
     )
+    report.decisions[told:] = briefly(report.decisions[told:])
     table = Table(
         raw.path,
         raw.digest,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forecaster.data.many import Parts
+from forecaster.data.report import briefly
 from forecaster.errors import UserError
 from forecaster.inference.forecasts import forecast_series
 from forecaster.inference.inputs import columns_of, read_input
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 # a decision about some series: how many, what of them, those named, and the others
 _SERIES = re.compile(r"(\d+) (series [^:]+): (.+?)(?: and (\d+) more)?", re.DOTALL)
-_COUNTED = re.compile(r"\d[\d.,:-]*|'[^']*'")
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def write_parts(
                 progress.advance(done, f"{done:,} of {parts.series:,} series")
             if table.interval.tick is not None:
                 roles["freq"] = table.interval.alias  # a part of single rows has none of its own
+            del raw, table, result  # before the next part is read
     told = merged(decisions)
     if not forecast_any:
         skipped = next(text for text in told if " series skipped: " in text)
@@ -80,18 +81,12 @@ def write_parts(
 def merged(parts: Iterable[Iterable[str]]) -> list[str]:
     """The decisions of all parts, those about some series of each as one about all of these."""
     found: dict[str, str] = {}
-    alike: dict[str, int] = {}
     for text in (text for part in parts for text in part):
         series = _SERIES.fullmatch(text)
-        key = series[2] if series else _COUNTED.sub("", text)
-        if key not in found:
-            found[key] = text
-        elif series and (before := _SERIES.fullmatch(found[key])):
+        before = _SERIES.fullmatch(found.get(series[2], "")) if series else None
+        if series and before:
             total, more = int(before[1]) + int(series[1]), int(before[4] or 0) + int(series[1])
-            found[key] = f"{total} {key}: {before[3]} and {more} more"
-        elif text != found[key]:
-            alike[key] = alike.get(key, 0) + 1
-    return [
-        f"{text} (and {alike[key]} more like this)" if key in alike else text
-        for key, text in found.items()
-    ]
+            found[series[2]] = f"{total} {series[2]}: {before[3]} and {more} more"
+        else:
+            found[series[2] if series else text] = text
+    return briefly(found.values())

@@ -1,5 +1,7 @@
 """What is read from files, and what is refused, with its place and its remedy."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -342,3 +344,15 @@ def test_benchmark_files_are_what_the_catalogue_says(name: str) -> None:
     )
     border = entry.split(len(raw))
     assert border.train < border.validation < border.test <= len(raw)
+
+
+def test_what_is_done_to_many_series_is_told_once(tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=12).delete(5).strftime("%Y-%m-%d")
+    rows = [f"s{k},{day},{k + n}" for k in range(40) for n, day in enumerate(days)]
+    path = tmp_path / "many.csv"
+    path.write_text("\n".join(["item_id,date,y", *rows]))
+    told = read_table(path, Columns(on_gap="fill")).report.decisions
+    assert [text for text in told if "missing" in text] == [
+        "series 's0': 1 time(s) are missing in 1 gap(s), first between 2024-01-05 00:00:00 and "
+        "2024-01-07 00:00:00 (lines 6 and 7): taken as missing values (and 39 more like this)"
+    ]

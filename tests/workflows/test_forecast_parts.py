@@ -48,8 +48,9 @@ ALL = {
 def model(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("parts")
     panel(GOOD).to_parquet(folder / "good.parquet", index=False)
-    steps = ("--horizon", 7, "--lookback", 42, "--set", "trainer.max_steps=2")
-    given = ("--csv", folder / "good.parquet", *steps, "--output", folder / "model")
+    steps = ("--horizon", 7, "--lookback", 42, "--set", "trainer.max_steps=2", "--refit", "none")
+    scored = ("--set", "trainer.score_windows=0", "--set", "trainer.point_windows=50")
+    given = ("--csv", folder / "good.parquet", *steps, *scored, "--output", folder / "model")
     cli("train", "nlinear", *given)
     return folder / "model"
 
@@ -134,6 +135,28 @@ def test_without_faults_the_numbers_are_the_same_to_the_last_bit(
     pd.testing.assert_frame_equal(pd.read_parquet(out), expected, check_exact=True)
 
 
+def test_a_part_of_single_rows_knows_the_interval_and_borrows_errors_of_those_before(
+    cli: Cli, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was sold for the first time on the last day comes last, and fills a part by itself."""
+    good = {name: y for name, y in GOOD.items() if name < "p032"}
+    single = {f"new{k:03d}": np.array([float(k + 1)]) for k in range(20)}
+    panel({**good, **single}).to_parquet(tmp_path / "in.parquet", index=False)
+    given = ("forecast", "--model", model, "--csv", tmp_path / "in.parquet", *BOTH)
+    cli(*given, "--output", tmp_path / "whole.parquet")
+    in_parts(monkeypatch)
+    with many.in_parts(tmp_path / "in.parquet", Columns()) as parts:
+        assert parts is not None
+        assert [len(raw.places) for raw in parts] == [16 * 80, 16 * 80, 20]
+    cli(*given, "--output", tmp_path / "parts.parquet")
+    found, expected = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("parts", "whole"))
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    last = found[found["item_id"] == "new019"]
+    assert (last["status"] == "fallback").all()
+    assert (last["mean"] == 20).all()
+    assert (last["0.05"] < 20).all()
+
+
 def test_if_nothing_can_be_forecast_it_is_refused_and_nothing_is_written(
     cli: Cli, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,9 +172,9 @@ def test_if_nothing_can_be_forecast_it_is_refused_and_nothing_is_written(
 def test_decisions_of_parts_are_told_as_one() -> None:
     skipped = ["7 series skipped: 'a' (x), 'b' (x) and 5 more", "2 series skipped: 'c' (x)"]
     same = ["column 'item' names the series"]
-    news = ["series 's1': 3 rows were sorted", "series 's2': 5 rows were sorted"]
-    assert merged([[*same, skipped[0], news[0]], [*same, skipped[1], news[1]]]) == [
+    news = [f"series 's{k}': {k + 3} rows were sorted" for k in range(4)]
+    assert merged([[*same, skipped[0], *news[:3]], [*same, skipped[1], *news[3:]]]) == [
         *same,
         "9 series skipped: 'a' (x), 'b' (x) and 7 more",
-        "series 's1': 3 rows were sorted (and 1 more like this)",
+        "series 's0': 3 rows were sorted (and 3 more like this)",
     ]
