@@ -1,6 +1,7 @@
 """The training of an ensemble: its candidates, their weights, and the training on all rows."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from forecaster.inference.saved_model import load_model
 from forecaster.models.ensemble import Ensemble, EnsembleConfig, Member
 from forecaster.models.held_out import held_out_errors
 from forecaster.models.naive import SeasonalNaiveConfig
-from forecaster.training.ensemble import refit_model, train_model
+from forecaster.training.ensemble import earlier, refit_model, train_model
 from forecaster.training.fit import fit, new_model, window_data
 from forecaster.training.limit import limit_of
 from forecaster.training.progress import Silent
@@ -121,6 +122,57 @@ def test_a_candidate_that_fails_is_left_out_with_its_reason(weeks: Path, tmp_pat
         UserError, match=r"no candidate could be trained \(nlinear: training diverged"
     ):
         trained(wild)
+
+
+class _Stopped(Silent):
+    """Ctrl-C when the first candidate is trained."""
+
+    def say(self, text: str) -> None:
+        if text.startswith("candidate nlinear"):
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_training_goes_on_with_the_next_candidate(
+    weeks: Path, tmp_path: Path
+) -> None:
+    config, problem = problem_of(weeks, "model.candidates=[nlinear,rlinear]")
+    whole = train_model(config, problem, tmp_path / "whole", progress=Silent())
+    folder = tmp_path / "interrupted"
+    with pytest.raises(KeyboardInterrupt):
+        train_model(config, problem, folder, progress=_Stopped())
+    [done] = (folder / "nlinear").rglob("done.ckpt")
+    before = done.stat().st_mtime_ns
+    assert not (folder / "rlinear").exists()
+    again = train_model(config, problem, folder, progress=Silent())
+    assert done.stat().st_mtime_ns == before
+    assert [row.crps for row in again.leaderboard] == [row.crps for row in whole.leaderboard]
+    batch = problem.windows("test")[torch.arange(5)]
+    assert torch.equal(again.model.predict(batch), whole.model.predict(batch))
+
+
+def test_few_validation_rows_are_not_what_weights_are_of(weeks: Path, tmp_path: Path) -> None:
+    """A horizon of 7 in 30 rows is not enough; half of the rows are learnt from, then 70 %."""
+    config, problem = problem_of(weeks, "model.candidates=[nlinear]")
+    early = earlier(config, problem)
+    assert early is not None
+    [border] = early.borders
+    assert (border.train, border.validation, border.test) == (150, 240, 300)
+    rows = problem.table.series[0].values
+    assert early.scaling[0].mean == pytest.approx(rows[:150].mean(0))
+    found = train_model(config, problem, tmp_path, progress=Silent())
+    assert (tmp_path / "early" / "nlinear").is_dir()
+    assert isinstance(found.model, Ensemble)
+    alone = load_config(find_config("nlinear"), QUICK).model_copy(update={"data": problem.config})
+    model = new_model(alone, problem)
+    fit(model, window_data(alone, problem), alone.trainer, tmp_path / "alone", progress=Silent())
+    batch = problem.windows("test")[torch.arange(5)]
+    assert torch.equal(found.model.member(0).predict(batch), model.predict(batch))
+
+    # of ten such series there are enough
+    many = replace(problem, borders=problem.borders * 10)
+    assert earlier(config, many) is None
+    named = problem.config.model_copy(update={"dataset": "etth1"})
+    assert earlier(config, replace(problem, config=named)) is None
 
 
 def test_a_limit_of_time_leaves_out_what_is_too_slow_for_it(weeks: Path, tmp_path: Path) -> None:
