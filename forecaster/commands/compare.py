@@ -71,7 +71,7 @@ def benchmark(
     as_json: bool,
 ) -> None:
     """Run the missing trainings of a SUITE of configs/suites (or a YAML file), write its table."""
-    from forecaster.training.fit import quiet_libraries
+    from forecaster.training.stages import quiet_libraries
     from forecaster.workflows import benchmark as runner
     from forecaster.workflows.benchmark_suite import CellFilter
 
@@ -175,7 +175,7 @@ def backtest(
     from dataclasses import asdict
 
     from forecaster.evaluation.compare import in_words
-    from forecaster.training.fit import quiet_libraries
+    from forecaster.training.stages import quiet_libraries
     from forecaster.workflows import backtest as runner
 
     quiet_libraries()

@@ -75,7 +75,7 @@ def retrain(
     exit status is 0 if the new version is in service, and 3 if the earlier one stays.
     """
     from forecaster.commands.train import overrides
-    from forecaster.training.fit import quiet_libraries
+    from forecaster.training.stages import quiet_libraries
     from forecaster.workflows.retrain import Retrained, RetrainOptions
     from forecaster.workflows.retrain import retrain as run
 

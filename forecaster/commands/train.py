@@ -86,7 +86,7 @@ def train(
     if config is not None and model is not None:
         raise click.UsageError("give CONFIG or --model, not both")
     selected = model if config is None else config
-    from forecaster.training.fit import quiet_libraries
+    from forecaster.training.stages import quiet_libraries
     from forecaster.workflows import train as training
 
     quiet_libraries()
@@ -262,7 +262,7 @@ def tune(
         if error.name != "optuna":
             raise
         raise UserError(f"tune needs Optuna: {install_extra('tune')}") from error
-    from forecaster.training.fit import quiet_libraries
+    from forecaster.training.stages import quiet_libraries
 
     quiet_libraries()
     loaded = train_config(config, given, settings)

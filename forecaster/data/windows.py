@@ -82,8 +82,8 @@ class Batch:
             None if self.covariates is None else self.covariates.to(device, dtype),
         )
 
-    def part(self, rows: slice) -> "Batch":
-        """Some of the windows."""
+    def part(self, rows: slice | Int[Tensor, " n"]) -> "Batch":
+        """Some of the windows, by their places in the batch."""
         values: dict[str, Any] = {
             name: value[rows] for name, value in vars(self).items() if isinstance(value, Tensor)
         }
@@ -194,6 +194,13 @@ class Windows(Dataset[Batch]):
         other = copy.copy(self)
         other._choose(parts)
         return other
+
+    def those(self, numbers: Int[Tensor, " n"]) -> "Windows":
+        """The windows of these numbers alone, numbered anew."""
+        kept = copy.copy(self)
+        kept.origins, kept.times = self.origins[numbers.numpy()], self.times[numbers]
+        kept.rows, kept.owners = self.rows[numbers], self.owners[numbers]
+        return kept
 
     def _choose(self, parts: Sequence[tuple[int, int]]) -> None:
         allowed = [first_targets(first, end, self.horizon) for first, end in parts]

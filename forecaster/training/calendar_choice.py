@@ -14,9 +14,10 @@ from forecaster.models.adjusted import uses_covariates
 from forecaster.models.ensemble import EnsembleConfig
 from forecaster.models.selected import mean_errors
 from forecaster.training.ensemble import of_member
-from forecaster.training.fit import TERMINAL, EpochMetrics, fit, new_model, stages_of, window_data
+from forecaster.training.fit import fit, new_model, window_data
 from forecaster.training.limit import Limit
 from forecaster.training.progress import Monitor
+from forecaster.training.stages import TERMINAL, EpochMetrics, stages_of
 
 _KEPT = 0.99  # the error with it, as a share of that without, below which it is kept
 

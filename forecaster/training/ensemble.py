@@ -28,18 +28,11 @@ from forecaster.models.held_out import HeldOut, errors_after, held_out_errors
 from forecaster.models.mixture import Terms, greedy_weights, terms_of
 from forecaster.models.residual_paths import FEWEST, with_paths
 from forecaster.models.seeds import window_seeds
-from forecaster.training.fit import (
-    TERMINAL,
-    EpochMetrics,
-    OutOfTimeError,
-    fit,
-    new_model,
-    stages_of,
-    window_data,
-)
+from forecaster.training.fit import fit, new_model, window_data
 from forecaster.training.limit import Limit, in_words
 from forecaster.training.progress import Monitor
 from forecaster.training.refit import NAME, Refitted, refit
+from forecaster.training.stages import TERMINAL, EpochMetrics, OutOfTimeError, stages_of
 
 # the validation windows that the candidates are weighed on, and of which their errors are kept
 _WINDOWS, _SAMPLES = 128, 100

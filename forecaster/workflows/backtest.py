@@ -24,8 +24,8 @@ from forecaster.evaluation.compare import Comparison, against_best, in_words
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.io.output_tables import table_bytes
 from forecaster.tracking.provenance import code_version
-from forecaster.training.fit import OutOfTimeError
 from forecaster.training.limit import Limit
+from forecaster.training.stages import OutOfTimeError
 from forecaster.workflows.backtest_scores import (
     Field,
     Plan,

@@ -23,9 +23,9 @@ from forecaster.models.seen import Widened, measured
 from forecaster.tracking import labels
 from forecaster.training.calendar_choice import choose_calendar
 from forecaster.training.ensemble import train_model
-from forecaster.training.fit import OutOfTimeError
 from forecaster.training.limit import Limit
 from forecaster.training.progress import Monitor
+from forecaster.training.stages import OutOfTimeError
 from forecaster.workflows.tracking_target import Run
 
 

@@ -29,8 +29,8 @@ from forecaster.tracking import query as runs
 from forecaster.tracking import run as tracking
 from forecaster.tracking import store
 from forecaster.tracking.provenance import versions
-from forecaster.training.fit import OutOfTimeError
 from forecaster.training.limit import Limit
+from forecaster.training.stages import OutOfTimeError
 from forecaster.workflows import train as training
 from forecaster.workflows.benchmark_suite import (
     Cell,

@@ -203,7 +203,7 @@ def _write_parts(
     options: ForecastOptions, ready: _Ready, parts: Parts, output: Path, path: Path
 ) -> tuple[int, dict[str, Any]]:
     """Write the forecast of ``parts`` to ``path``, for the file ``output``: its rows, and meta."""
-    from forecaster.training.fit import TERMINAL  # imports Lightning, which takes seconds
+    from forecaster.training.stages import TERMINAL  # imports Lightning, which takes seconds
 
     roles, start = options.roles, options.start
     written = write_parts(ready.saved, parts, roles, start, ready.request, path, TERMINAL)

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from forecaster.training.fit import TERMINAL
 from forecaster.training.progress import Monitor
+from forecaster.training.stages import TERMINAL
 from forecaster.workflows.tracking_target import STORE, Tracker
 
 

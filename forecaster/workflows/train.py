@@ -21,10 +21,10 @@ from forecaster.models.ensemble import EnsembleConfig
 from forecaster.serving import registry
 from forecaster.tracking import labels
 from forecaster.training import warm
-from forecaster.training.fit import on_cuda
 from forecaster.training.limit import Limit, limit_of
 from forecaster.training.progress import Stopwatch
 from forecaster.training.refit import wanted
+from forecaster.training.stages import on_cuda
 from forecaster.workflows.run_context import COMMAND_LINE, RunContext
 from forecaster.workflows.settle import settle
 from forecaster.workflows.tracking_target import Run

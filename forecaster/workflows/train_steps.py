@@ -34,11 +34,12 @@ from forecaster.tracking.provenance import code_version, versions
 from forecaster.training import warm
 from forecaster.training.calendar_choice import choose_calendar
 from forecaster.training.ensemble import Row, refit_model, train_model
-from forecaster.training.fit import new_model, on_cuda
+from forecaster.training.fit import new_model
 from forecaster.training.limit import in_words
 from forecaster.training.plan import Part as WorkPart
 from forecaster.training.progress import Stopwatch
 from forecaster.training.refit import Refitted, wanted
+from forecaster.training.stages import on_cuda
 from forecaster.workflows.pictures import ERRORS, history_of, picture, samples_of
 from forecaster.workflows.run_context import RunContext
 from forecaster.workflows.tracking_target import Run

@@ -30,8 +30,9 @@ from forecaster.tracking import query as runs
 from forecaster.tracking import run as tracking
 from forecaster.tracking.provenance import code_version
 from forecaster.training.calendar_choice import choose_calendar
-from forecaster.training.fit import TERMINAL, fit, new_model, window_data
+from forecaster.training.fit import fit, new_model, window_data
 from forecaster.training.limit import Limit
+from forecaster.training.stages import TERMINAL
 from forecaster.workflows.settle import settle
 
 # random trials before the sampler models the results, and before any trial is pruned

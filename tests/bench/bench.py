@@ -45,7 +45,7 @@ from forecaster.ssm.lssl import LSSL  # noqa: E402
 from forecaster.ssm.s4 import S4  # noqa: E402
 from forecaster.tracking.provenance import code_version  # noqa: E402
 from forecaster.training.data_module import WindowData  # noqa: E402
-from forecaster.training.fit import Training, make_trainer, quiet_libraries  # noqa: E402
+from forecaster.training.stages import Training, make_trainer, quiet_libraries  # noqa: E402
 
 K, L, H, ROWS = 7, 336, 96, 8640
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

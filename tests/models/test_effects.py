@@ -14,7 +14,7 @@ from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster, Shape
 from forecaster.models.linear import LinearConfig
 from forecaster.models.size import build_model
-from forecaster.training.fit import Training
+from forecaster.training.stages import Training
 
 LOOKBACK, HORIZON, CHANNELS = 24, 6, 2
 SHAPE = Shape(CHANNELS, LOOKBACK, HORIZON, 7, covariates=Sizes(known=3, past=2, static=2))

@@ -13,9 +13,10 @@ from forecaster.data.windows import Windows
 from forecaster.models.base import Forecaster, Shape
 from forecaster.models.linear import LinearConfig
 from forecaster.training.data_module import WindowData
-from forecaster.training.fit import OutOfTimeError, _Stop, fit
+from forecaster.training.fit import fit
 from forecaster.training.limit import Limit
 from forecaster.training.progress import Silent
+from forecaster.training.stages import OutOfTimeError, _Stop
 
 BATCHES = 8
 

@@ -6,7 +6,8 @@ from conftest import SAMPLE
 from forecaster.config.load import find_config, load_config, read_yaml
 from forecaster.config.schema import TrainerConfig
 from forecaster.data.problem import load_problem
-from forecaster.training.fit import new_model, stages_of
+from forecaster.training.fit import new_model
+from forecaster.training.stages import stages_of
 from forecaster.workflows.estimate import MODEL, _members, in_minutes, seconds, training_time
 
 COUNTS = {"train": 640, "validation": 100, "test": 200}

@@ -34,8 +34,9 @@ from forecaster.models.base import Shape
 from forecaster.models.held_out import held_out_errors
 from forecaster.models.linear import LinearConfig
 from forecaster.training.data_module import WindowData
-from forecaster.training.fit import StepSeed, fit
+from forecaster.training.fit import fit
 from forecaster.training.progress import Stopwatch
+from forecaster.training.stages import StepSeed
 from forecaster.workflows import train as training
 
 TINY = [

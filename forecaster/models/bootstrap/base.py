@@ -81,9 +81,8 @@ class ResidualModel(Forecaster):
 
     def __init__(self, config: ResidualModelConfig, shape: Shape) -> None:
         super().__init__()
-        base = build(config.base, shape)
-        assert isinstance(base, PointForecaster)
-        self.config, self.base, self.label = config, base, shape.label
+        self.config, self.shape, self.label = config, shape, shape.label
+        self.base = self.new_base()
         self.choices = Choices.of(config.scale_power, config.spread, config.bias)
         self.register_buffer("spread", torch.tensor(self.choices.spreads[0]))
         self.register_buffer("bias", torch.tensor(self.choices.biases[0]))
@@ -97,6 +96,12 @@ class ResidualModel(Forecaster):
     def most_paths(self) -> int:
         """The largest number of residual paths."""
         return self.config.paths
+
+    def new_base(self) -> PointForecaster:
+        """A point model as the base was before its training."""
+        base = build(self.config.base, self.shape)
+        assert isinstance(base, PointForecaster)
+        return base
 
     def stages(self) -> list[Forecaster]:
         return [*self.base.stages(), self.base]

@@ -12,6 +12,7 @@ from forecaster.config.sections import Positive
 from forecaster.data.windows import Batch
 from forecaster.models.base import Shape
 from forecaster.models.bootstrap.base import ResidualModel, ResidualModelConfig
+from forecaster.models.bootstrap.calibrator import Centred
 from forecaster.models.copula.law import MOST_NUMBERS, ResidualLaw
 
 
@@ -77,8 +78,11 @@ class ResidualCopula(ResidualModel):
         each = self.copula.means[0].numel()
         return min(self.config.paths, max(MOST_NUMBERS // each, 1))
 
-    def chart(self, batch: Batch) -> Chart:
-        """The residual's coordinates in each window, without the factor ``spread``."""
+    def chart(self, batch: Batch, base: Centred | None = None) -> Chart:
+        """The residual's coordinates in each window, without the factor ``spread``.
+
+        ``base``: what gives the point forecast in place of the base.
+        """
         mean, size = self.copula.spread(batch)
-        h = self.base.predict_with_label(batch)
+        h = (self.base if base is None else base).predict_with_label(batch)
         return Chart(self.copula, self.widening().centre(h, mean), size)

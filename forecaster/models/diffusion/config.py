@@ -53,13 +53,16 @@ class DiffusionConfig(PartConfig):
     ``joint``-ly, through the network's loss, or ``first``, by itself, and then frozen.
     ``coordinates``: those of the path: the ``series``' own, or of the ``residual`` of the prior, a
     ``residual-copula``, in which it is white noise and h is 0. There ``predicts`` may be
-    ``innovation``, what y_0 adds to its expectation given y_t.
+    ``innovation``, what y_0 adds to its expectation given y_t. ``prior_folds``: there the network
+    learns from forecasts of training windows by priors that are trained on the windows of other
+    times, of which this is the number (1: from those of the prior itself).
     """
 
     name: Literal["diffusion"] = "diffusion"
     schedule: SchedulePart = BridgeConfig()
     prior: ForecasterPart | None = LinearConfig(norm="none", loss="l1")
     prior_training: Literal["joint", "first"] = "joint"
+    prior_folds: Annotated[int, Field(ge=1, le=20)] = 1
     condition: ConditionPart | None = EncodedConfig()
     given_prior: bool = False
     network: NetworkPart = ResidualNetworkConfig()
@@ -128,6 +131,11 @@ def _check_coordinates(config: DiffusionConfig) -> None:
             raise UserError(
                 "model.predicts: an innovation is that of white noise; give model.coordinates "
                 "residual, or predict data, correction or noise"
+            )
+        if config.prior_folds > 1:
+            raise UserError(
+                "model.prior_folds: what is learnt from are residuals of the prior in the "
+                "residual's coordinates alone; give model.coordinates residual, or leave it out"
             )
         return
     if not hasattr(_implementation(config.prior), "chart"):

@@ -21,6 +21,7 @@ from forecaster.models.diffusion.config import DiffusionConfig
 from forecaster.models.diffusion.coordinates import Frame, ResidualFrame, SeriesFrame
 from forecaster.models.diffusion.objectives import Objective
 from forecaster.models.diffusion.walk import Walk
+from forecaster.models.folds import Folds
 from forecaster.models.prior import Prior
 from forecaster.networks.base import NetworkShape
 from forecaster.networks.conditions import Condition, ConditionShape, CovariateInputs, Nothing
@@ -29,7 +30,11 @@ from forecaster.networks.norms import WindowScale, window_scale
 
 @register("forecaster", DiffusionConfig)
 class Diffusion(Forecaster):
-    """A diffusion forecaster; h is the prior's forecast, or 0 without a prior."""
+    """A diffusion forecaster; h is the prior's forecast, or 0 without a prior.
+
+    ``folds``: what the residuals of training windows are of, while it learns, in place of the
+    prior's point model; they are no part of what is saved.
+    """
 
     distribution: Distribution = "samples"
     spread: Tensor
@@ -62,6 +67,7 @@ class Diffusion(Forecaster):
             self.register_buffer("spread", torch.tensor(1.0))
         self.denoiser = Denoiser(network, config.predicts, self.process)
         self.objective: Objective = build(config.objective)
+        self.folds: Folds | None = None
 
     @property
     def steps(self) -> int:
@@ -200,8 +206,9 @@ class Diffusion(Forecaster):
         """The coordinates of a batch; with ``seeds`` h is a draw of the prior, if it has any."""
         if self.config.coordinates == "residual":
             assert isinstance(self.prior, ResidualCopula)
+            base = self.folds if self.training else None
             with torch.no_grad():
-                return ResidualFrame(self.prior.chart(batch), window)
+                return ResidualFrame(self.prior.chart(batch, base), window)
         if seeds is None:
             return SeriesFrame(window, self._point_prior(batch, window))
         return SeriesFrame(window, self._prior_samples(batch, window, Draws(1, list(seeds)))[:, 0])
