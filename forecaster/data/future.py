@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
+from forecaster.config.sections import nearest
 from forecaster.data.cells import Text
 from forecaster.data.covariates import Covariate, Read, read_covariates
 from forecaster.data.digits import shortest
@@ -55,8 +56,8 @@ def with_future(table: Table, source: str | Path | RawTable, columns: Columns) -
     ]
     if lacking:
         raise UserError(
-            f"{raw.path}: no column {listed(lacking)}, which the future has to have; the columns "
-            f"are {listed(raw.columns)}"
+            f"{raw.path}: no column {listed(lacking)}{nearest(lacking[0], list(raw.columns))}, "
+            f"which the future has to have; the columns are {listed(raw.columns)}"
         )
     groups, items = groups_of(raw, keys)
     times = _times(raw, time, table, columns, [groups == n for n in range(len(items))], items)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forecaster.config.schema import Columns
+from forecaster.config.sections import nearest
 from forecaster.data.covariates import Covariate, read_covariates
 from forecaster.data.layout.header import with_names
 from forecaster.data.layout.words import listed
@@ -40,8 +41,8 @@ class StaticValues:
         lacking = [name for name in self.names if name not in newer.names]
         if lacking:
             raise UserError(
-                f"{newer.path}: no column {listed(lacking)}, which the model knows as static; the "
-                f"columns are {listed(newer.names)}"
+                f"{newer.path}: no column {listed(lacking)}{nearest(lacking[0], newer.names)}, "
+                f"which the model knows as static; the columns are {listed(newer.names)}"
             )
         order = [newer.names.index(name) for name in self.names]
         rows = {item: tuple(row[place] for place in order) for item, row in newer.rows.items()}

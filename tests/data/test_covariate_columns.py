@@ -199,6 +199,10 @@ def test_a_template_filled_in_is_the_future(write, tmp_path) -> None:
     [
         ("date,price\n2024-01-08,1\n", "no column 'event', which the future has to have"),
         (
+            "date,price,Event\n2024-01-08,1,x\n",
+            "no column 'event' (did you mean 'Event'?), which the future has to have",
+        ),
+        (
             "date,price,event\n2024-01-08 06:00,1,x\n2024-01-09 06:00,2,x\n",
             "is not on the grid of interval D",
         ),

@@ -110,6 +110,7 @@ def test_a_file_with_other_columns_or_kinds_is_refused(cli: Cli, folder: Path, t
     saved = load_model(trained)
     for text, words in (
         ("shop,kind\nnew,flat\n", "no column 'size', which the model knows as static"),
+        ("shop,kind,siz\nnew,flat,6\n", "no column 'size' (did you mean 'siz'?), which"),
         ("shop,kind,size\nnew,flat,big\n", "column 'size' holds texts, the model knows numbers"),
         ("shop,kind,size\nnew,1,2\n", "column 'kind' holds numbers, the model knows texts"),
     ):
