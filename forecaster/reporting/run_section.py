@@ -64,6 +64,7 @@ class RunSection:
     calibration: list[Chart]
     coverage: list[Row]
     effects: list[Row]
+    candidates: list[Row]
     data: list[tuple[str, str]]
     lineage: list[tuple[str, str]]
     configuration: str
@@ -90,6 +91,7 @@ def section(key: str, name: str, record: Record, series: Sequence[str]) -> RunSe
         _calibration(record),
         _coverage_rows(record),
         effect_rows(record.table("evaluation/effects.csv")),
+        candidate_rows(record.table("evaluation/leaderboard.csv")),
         _data(record),
         _lineage(record),
         record.configuration,
@@ -211,6 +213,19 @@ def effect_rows(effects: pd.DataFrame) -> list[Row]:
             ],
         )
         for each in effects.to_dict("records")
+    ]
+
+
+def candidate_rows(leaderboard: pd.DataFrame) -> list[Row]:
+    """The candidates of an ensemble: CRPS by itself on validation, or why there is none, weight."""
+    return [
+        Row(str(each["name"]), [str(each["fault"]), ""])
+        if pd.isna(each["crps"])
+        else Row(
+            str(each["name"]),
+            [f"{each['crps']:.4f}", f"{each['weight']:.2f}" if each["weight"] else ""],
+        )
+        for each in leaderboard.to_dict("records")
     ]
 
 

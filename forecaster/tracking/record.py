@@ -18,6 +18,7 @@ _EVALUATION_ARTIFACTS = (
     "evaluation/by_lead.csv",
     "evaluation/pit.csv",
     "evaluation/effects.csv",
+    "evaluation/leaderboard.csv",
     "evaluation/metrics.json",
 )
 _ARTIFACTS = (
