@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # a decision about some series: how many, what of them, those named, and the others
 _SERIES = re.compile(r"(\d+) (series [^:]+): (.+?)(?: and (\d+) more)?", re.DOTALL)
+# one about many: how many, the first of them, and what of them
+_MANY = re.compile(r"(\d+) series \((.+, …)\) (.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,12 @@ def merged(parts: Iterable[Iterable[str]]) -> list[str]:
     """The decisions of all parts, those about some series of each as one about all of these."""
     found: dict[str, str] = {}
     for text in (text for part in parts for text in part):
+        if many := _MANY.fullmatch(text):
+            first = _MANY.fullmatch(found.get(many[3], text))
+            assert first is not None
+            total = int(many[1]) + (int(first[1]) if many[3] in found else 0)
+            found[many[3]] = f"{total} series ({first[2]}) {many[3]}"
+            continue
         series = _SERIES.fullmatch(text)
         before = _SERIES.fullmatch(found.get(series[2], "")) if series else None
         if series and before:

@@ -173,6 +173,12 @@ def test_decisions_of_parts_are_told_as_one() -> None:
     skipped = ["7 series skipped: 'a' (x), 'b' (x) and 5 more", "2 series skipped: 'c' (x)"]
     same = ["column 'item' names the series"]
     news = [f"series 's{k}': {k + 3} rows were sorted" for k in range(4)]
+    new = ("were not in the training: each is scaled by its own values", "have fewer rows")
+    parts = [[f"{n} series ('a{n}', 'b{n}', 'c{n}', …) {what}" for what in new] for n in (5, 70)]
+    assert merged([*parts, ["note"]]) == [
+        *(f"75 series ('a5', 'b5', 'c5', …) {what}" for what in new),
+        "note",
+    ]
     assert merged([[*same, skipped[0], *news[:3]], [*same, skipped[1], *news[3:]]]) == [
         *same,
         "9 series skipped: 'a' (x), 'b' (x) and 7 more",
