@@ -1,25 +1,29 @@
 """The candidates of an ensemble that suit the data, as they are trained by themselves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
 from forecaster.config.load import find_config, load_config
 from forecaster.config.program import install_extra
-from forecaster.config.schema import Config, DataConfig, TrainerConfig
+from forecaster.config.schema import DataConfig, TrainerConfig
 from forecaster.data.seasons import seasons_of
 from forecaster.data.tables import Table
+from forecaster.errors import UserError
 from forecaster.models.ensemble import EnsembleConfig, Member
 
+NO_BOUNDS: Mapping[str, int] = {}
 # the most series, times channels, that local models are candidates for: each is fitted by itself
 _MOST_LOCAL = 200
 # the longest season that exponential smoothing and the Theta method are candidates for
 _LONGEST_LOCAL = 24
 # presets by the choices that they belong to
 LEARNT = {
-    "fast": ("nlinear", "quantile-linear"),
+    "fast": ("nlinear", "quantile-linear", "s2dbm"),
     "good": ("nlinear", "quantile-linear", "tide", "s2dbm"),
     "best": ("nlinear", "quantile-linear", "tide", "s4d", "transformer", "s2dbm"),
 }
+# the most epochs of the fast choice: of a model, and of each stage before it
+_FAST = {"max_epochs": 10, "stage_epochs": 20}
 
 
 def candidates(
@@ -34,6 +38,7 @@ def candidates(
     ``trainer``: settings that are given there replace those of each preset. What the choice depends
     on is added to ``decisions``.
     """
+    most = _FAST if model.candidates == "fast" else {}
     if isinstance(model.candidates, tuple):
         names = list(dict.fromkeys(model.candidates))
     else:
@@ -41,7 +46,13 @@ def candidates(
         if model.candidates == "best" and find_spec("lightgbm") is not None:
             names.insert(-1, "lightgbm")
         decisions.append(f"candidates: {', '.join(names)}")
-    return tuple(member_of(name, trainer) for name in names)
+    members = tuple(member_of(name, trainer, most) for name in names)
+    known = [member.name for member in members]
+    if repeated := [name for name in known if known.count(name) > 1]:
+        raise UserError(
+            f"model.candidates: two are named {repeated[0]}; rename the file of one of them"
+        )
+    return members
 
 
 def _local(table: Table, data: DataConfig, decisions: list[str]) -> Iterator[str]:
@@ -61,12 +72,16 @@ def _local(table: Table, data: DataConfig, decisions: list[str]) -> Iterator[str
         yield "mstl"
 
 
-def member_of(name: str, trainer: TrainerConfig) -> Member:
-    """A preset as a member; settings given in ``trainer`` replace its own."""
-    preset: Config = load_config(find_config(name))
+def member_of(name: str, trainer: TrainerConfig, most: Mapping[str, int] = NO_BOUNDS) -> Member:
+    """A preset as a member; settings given in ``trainer`` replace its own.
+
+    ``most``: bounds of its own settings.
+    """
+    path = find_config(name)
+    preset = load_config(path)
+    if isinstance(preset.model, EnsembleConfig):
+        raise UserError(f"model.candidates: {name} is an ensemble itself; name its candidates")
+    bounded = {key: min(getattr(preset.trainer, key), bound) for key, bound in most.items()}
     asked = {key: getattr(trainer, key) for key in trainer.model_fields_set}
-    return Member(
-        name=find_config(name).stem,
-        model=preset.model,
-        trainer=preset.trainer.model_copy(update=asked),
-    )
+    settings = preset.trainer.model_copy(update={**bounded, **asked})
+    return Member(name=path.stem, model=preset.model, trainer=settings)

@@ -187,10 +187,21 @@ def test_candidates_follow_seasons_and_the_number_of_series(weeks: Path, monkeyp
     local = ["seasonal-naive", "auto-theta", "auto-ets"]
     assert names_of(config) == [*local, "nlinear", "quantile-linear", "tide", "s2dbm"]
     config, _ = problem_of(weeks, "data.seasons=[7,364]", "model.candidates=fast")
-    assert names_of(config) == [*local, "mstl", "nlinear", "quantile-linear"]
+    assert names_of(config) == [*local, "mstl", "nlinear", "quantile-linear", "s2dbm"]
     monkeypatch.setattr("forecaster.workflows.candidates._MOST_LOCAL", 0)
     config, _ = problem_of(weeks, "model.candidates=fast")
-    assert names_of(config) == ["seasonal-naive", "nlinear", "quantile-linear"]
+    assert names_of(config) == ["seasonal-naive", "nlinear", "quantile-linear", "s2dbm"]
+
+
+def test_candidates_are_models_each_of_another_name(weeks: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"auto is an ensemble itself; name its candidates"):
+        problem_of(weeks, "model.candidates=[nlinear, auto]")
+    own = tmp_path / "nlinear.yaml"
+    own.write_text("model: {name: linear}\n", encoding="utf-8")
+    with pytest.raises(UserError, match="two are named nlinear; rename the file of one of them"):
+        problem_of(weeks, f"model.candidates=[nlinear, {own}]")
+    config, _ = problem_of(weeks, f"model.candidates=[{own}, rlinear]")
+    assert names_of(config) == ["nlinear", "rlinear"]
 
 
 def test_local_members_read_more_and_settings_given_replace_those_of_presets(weeks: Path) -> None:
@@ -202,7 +213,15 @@ def test_local_members_read_more_and_settings_given_replace_those_of_presets(wee
     assert by_name["nlinear"].lookback == 112
     assert by_name["auto-theta"].lookback == settled.data.lookback > 112
     assert by_name["nlinear"].trainer.seed == 5
-    assert by_name["nlinear"].trainer.max_epochs == 50  # its own
+    assert by_name["nlinear"].trainer.batch_size == 32  # its own
+    assert by_name["nlinear"].trainer.max_epochs == 10  # of the 50 that it has otherwise
+    assert by_name["s2dbm"].trainer.stage_epochs == 20
+    more = load_config(
+        find_config("auto-fast"), ["trainer.max_epochs=40"], {"data.csv": str(weeks)}
+    )
+    settled, _ = settle(more, table)
+    assert isinstance(settled.model, EnsembleConfig)
+    assert {member.trainer.max_epochs for member in settled.model.members} == {40}
 
 
 def test_on_the_command_line_to_a_forecast(cli: Inside, weeks: Path, tmp_path: Path) -> None:
