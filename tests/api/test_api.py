@@ -52,7 +52,9 @@ def model(long_csv: Path) -> forecaster.Model:
 
 
 @pytest.mark.parametrize(
-    "preset", ["s2dbm", "quantile-linear", "s4d"], ids=["samples", "quantiles", "point"]
+    "preset",
+    [pytest.param("s2dbm", marks=pytest.mark.slow), "quantile-linear", "s4d"],
+    ids=["samples", "quantiles", "point"],
 )
 def test_the_same_seed_gives_the_command_lines_numbers(
     preset: str, cli: Cli, tmp_path: Path

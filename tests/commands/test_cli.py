@@ -131,8 +131,8 @@ def test_both_forecasts_come_from_the_same_weights(cli: Cli, bridge: dict, tmp_p
 @pytest.mark.parametrize(
     "member",
     [
-        *("csdi", "sssd", "timediff", "tmdm", "cddpm"),
-        pytest.param("s2dbm_paper", marks=pytest.mark.slow),
+        *("sssd", "timediff", "tmdm"),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("csdi", "cddpm", "s2dbm_paper")),
     ],
 )
 def test_every_member_trains_and_gives_both_forecasts(cli: Cli, member: str, tmp_path) -> None:
@@ -633,6 +633,8 @@ def test_check_prints_exactly_what_was_found(cli: Cli, tmp_path) -> None:
     done = cli("check", "--csv", path, "--horizon", 5, "--lookback", 10)
     lines = [line for line in done.stdout.splitlines() if not line.startswith(("sha256", "file:"))]
     assert lines.pop(0).endswith(f"train --csv {path} --horizon 5 --lookback 10")
+    words = f"of several:      .* train auto --csv {re.escape(str(path))} --horizon 5 --lookback 10"
+    assert re.fullmatch(f"{words} --time-limit 10m", lines.pop(0))
     assert lines == [
         "",
         "column  role              holds           min  median         max  missing  why",
@@ -701,9 +703,8 @@ PUBLISHED = {"etth1": (0.374, 0.394), "etth2": (0.277, 0.338), "exchange": (0.08
 
 
 @needs_shared
-@pytest.mark.parametrize(
-    "name", [*(pytest.param(n, marks=pytest.mark.slow) for n in ("etth1", "etth2")), "exchange"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["etth1", "etth2", "exchange"])
 def test_nlinear_reaches_the_published_figures(cli: Cli, name: str) -> None:
     """Zeng et al. (AAAI 2023), lookback 336, horizon 96: not more than 2 % above."""
     cli("datasets", "fetch", name, "--from", SHARED)

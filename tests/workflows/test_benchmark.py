@@ -149,6 +149,7 @@ def test_a_cell_trained_but_not_scored_is_scored_without_training(cli: Cli, tmp_
     pd.testing.assert_frame_equal(both[both["steps"] == 2].reset_index(drop=True), first)
 
 
+@pytest.mark.slow
 def test_the_dial_is_scored_on_validation_and_drawn(cli: Cli, tmp_path: Path) -> None:
     """One step from a pinned end has no noise, whatever s is; without noise a sample is the point."""
     suite, plot = tmp_path / "dial.yaml", tmp_path / "dial.png"

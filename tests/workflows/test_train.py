@@ -487,7 +487,7 @@ SHORT = [
     ("stage", "refit"),
     [
         pytest.param(1, "none", id="prior2", marks=pytest.mark.slow),
-        pytest.param(4, "none", id="model"),
+        pytest.param(4, "none", id="model", marks=pytest.mark.slow),
         pytest.param("refit/stage1", "all", id="refit", marks=pytest.mark.slow),
     ],
 )
