@@ -79,12 +79,13 @@ def in_parts(
         return
     with tempfile.TemporaryDirectory(prefix="forecaster-") as folder:
         try:
-            yield files.sorted_into(Path(folder), found)
+            parts = files.sorted_into(Path(folder), found)
         except OSError as error:
             raise UserError(
                 f"{error.filename or folder}: cannot be written ({error.strerror}); free some "
                 "space, or set TMPDIR to a folder with more"
             ) from error
+        yield parts
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class _Files:
             if batch.num_rows:
                 table = pa.Table.from_batches([batch])
                 table = index_first(table.replace_schema_metadata(self.found.schema.metadata))
-                yield table.select(used), np.arange(first, first + len(table))
+                yield _plain(table.select(used)), np.arange(first, first + len(table))
                 first += len(table)
 
     def _numbered(
@@ -155,6 +156,15 @@ class _Files:
                     writers[part].write_table(table.slice(first, end - first))
         digest = file_digest(self.path)
         return Parts(self.path, digest, roles.columns, roles.decisions, len(names), files)
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """The table without dictionaries, which differ from file to file."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            values = table.column(place).cast(field.type.value_type)
+            table = table.set_column(place, field.name, values)
+    return table
 
 
 def parts_of(rows: NDArray[np.int64]) -> NDArray[np.int64]:

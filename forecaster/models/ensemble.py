@@ -104,6 +104,10 @@ class Ensemble(Forecaster):
         return found.model if isinstance(found, ResidualPaths) else found
 
     @property
+    def learns(self) -> bool:
+        return any(self.member(place).learns for place in range(len(self.weights)))
+
+    @property
     def fits_histories(self) -> bool:
         places = [place for place, weight in enumerate(self.weights) if weight > 0]
         return any(self.member(place).fits_histories for place in places)
@@ -138,7 +142,7 @@ class Ensemble(Forecaster):
         parts = []
         for place, count in enumerate(shares(self.weights, draws.samples)):
             if count:
-                seeds = [_seed(seed, "member", place) for seed in draws.seeds]
+                seeds = member_seeds(draws.seeds, place)
                 member, own = self.members[place], recent(batch, self.lookbacks[place])
                 assert isinstance(member, Forecaster)
                 parts.append(member.sample(own, replace(draws, samples=count, seeds=seeds)))
@@ -172,8 +176,9 @@ def recent(batch: Batch, lookback: int) -> Batch:
     )
 
 
-def _seed(*parts: int | str) -> int:
-    return generator(*parts).initial_seed()
+def member_seeds(seeds: Sequence[int], place: int) -> list[int]:
+    """The seeds of a member's paths of windows, of which no other member has the same."""
+    return [generator(seed, "member", place).initial_seed() for seed in seeds]
 
 
 def member_weights(members: Sequence[Member]) -> dict[str, float]:

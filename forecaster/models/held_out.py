@@ -43,6 +43,15 @@ class HeldOut:
         times = torch.full((len(errors),), _LONG_AGO)
         return HeldOut(errors, times, torch.full_like(times, -1))
 
+    def last(self, count: int) -> "HeldOut":
+        """The last errors, so many."""
+        return replace(
+            self,
+            errors=self.errors[-count:],
+            times=self.times[-count:],
+            owners=self.owners[-count:],
+        )
+
     @staticmethod
     def joined(parts: Sequence["HeldOut"]) -> "HeldOut":
         """The errors of all parts, in their order."""

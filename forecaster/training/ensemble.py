@@ -9,9 +9,10 @@ the candidate, and the epoch, that it had reached.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -23,7 +24,13 @@ from forecaster.data.windows import evenly_spaced, loader_of
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
 from forecaster.models.base import Forecaster, problem_shape
-from forecaster.models.ensemble import Ensemble, EnsembleConfig, Member, member_weights
+from forecaster.models.ensemble import (
+    Ensemble,
+    EnsembleConfig,
+    Member,
+    member_seeds,
+    member_weights,
+)
 from forecaster.models.held_out import HeldOut, errors_after, held_out_errors
 from forecaster.models.mixture import Terms, greedy_weights, terms_of
 from forecaster.models.residual_paths import FEWEST, with_paths
@@ -145,7 +152,9 @@ def refit_model(
             stopped += found.stopped
             if stopped:
                 break
-            errors = errors_after(errors, model, own, _settings(alone.trainer))
+            # those of an earlier split stand before
+            count = min(own.count_windows("validation"), _WINDOWS)
+            errors = errors_after(errors.last(count), model, own, _settings(alone.trainer))
         ensemble.put(place, model, errors, problem_shape(own))
     return Refitted(ensemble, tuple(before), tuple(steps), tuple(stopped))
 
@@ -159,7 +168,8 @@ def _members(config: Config) -> tuple[Member, ...]:
 class _Course:
     """The training of candidates, one after the other, on one split of the rows.
 
-    ``name``: before the members' in the progress and in the names of losses.
+    ``name``: before the members' in the progress, and as a folder in the names of losses.
+    ``before``: errors of the members on an earlier split, which count, too.
     """
 
     config: Config
@@ -169,6 +179,7 @@ class _Course:
     progress: Monitor
     limit: Limit | None
     name: str = ""
+    before: Mapping[str, HeldOut] = field(default_factory=dict)
 
     def train(self, members: Sequence[Member], rows: list[Row]) -> list[_Candidate]:
         """The candidates that could be trained; of the others a row is added to ``rows``."""
@@ -194,23 +205,28 @@ class _Course:
     def _trained(self, member: Member, limit: Limit | None) -> _Candidate:
         started = time.monotonic()
         alone, own = of_member(self.config, self.problem, member)
-        model, name = new_model(alone, own), f"{self.name}{member.name}"
+        model = new_model(alone, own)
+        name = ", ".join(filter(None, (self.name, member.name)))
+        if model.draws_centre:
+            raise UserError("its point forecast is a median of samples, which has no mean to mix")
         stopped = fit(
             model,
             window_data(alone, own),
             alone.trainer,
             self.folder / member.name,
-            _reporter(name, self.report),
+            _reporter("/".join(filter(None, (self.name, member.name))), self.report),
             self.progress,
             None if limit is None else limit.share(_TRAINING),
             f"{name}, ",
         )
-        if limit is not None and model.fits_histories:
+        if limit is not None and not limit.suspends and model.fits_histories:
             _check_pace(model, own, limit)
         settings = _settings(alone.trainer)
         few = not model.learns and own.count_windows("validation") < _WINDOWS
         parts = PARTS[:2] if few else PARTS[1:2]
         errors = HeldOut.joined([held_out_errors(model, own, settings, part) for part in parts])
+        if member.name in self.before:
+            errors = HeldOut.joined([self.before[member.name], errors])
         if model.distribution != "samples" and len(errors.errors) < FEWEST:
             raise UserError("too few validation windows for a distribution of its errors")
         seconds = time.monotonic() - started
@@ -233,10 +249,10 @@ class _Course:
                 "on; see check"
             )
         paths = []
-        for each in candidates:
+        for place, each in enumerate(candidates):
             alone, own = of_member(self.config, self.problem, each.member)
             model = with_paths(each.model, each.errors, problem_shape(own)).to(each.model.device)
-            paths.append(_paths(model, own, numbers, alone.trainer.seed))
+            paths.append(_paths(model, own, numbers, alone.trainer.seed, place))
         terms = terms_of(paths, future, mask)
         return greedy_weights(terms).tolist(), terms
 
@@ -256,7 +272,7 @@ def _train_ensemble(
         weights, terms = course.weighed(found)
     else:
         until = None if limit is None else limit.share(_EARLY_TIME)
-        first = replace(course, problem=early, folder=folder / "early", limit=until, name="early, ")
+        first = replace(course, problem=early, folder=folder / "early", limit=until, name="early")
         found = first.train(_members(config), rows)
         weights, terms = first.weighed(found)
     rows += [
@@ -266,13 +282,26 @@ def _train_ensemble(
     rows.sort(key=lambda row: (row.crps is None, row.crps))
     weight_of = {row.name: row.weight for row in rows}
     if early is not None:
-        found = course.train([each.member for each in found if weight_of[each.member.name]], [])
+        errors = {each.member.name: each.errors for each in found}
+        chosen = [each.member for each in found if weight_of[each.member.name]]
+        lost = list[Row]()
+        found = replace(course, before=errors).train(chosen, lost)
+        faults = {row.name: row.fault for row in lost}
+        rows = [
+            replace(row, weight=0.0, fault=faults[row.name]) if row.name in faults else row
+            for row in rows
+        ]
     kept = [each for each in found if weight_of[each.member.name]]
     members = tuple(
         each.member.model_copy(update={"weight": weight_of[each.member.name]}) for each in kept
     )
     section = config.model.model_copy(update={"members": members})
-    config = config.model_copy(update={"model": section})
+    lookback = max(member.lookback or problem.config.lookback for member in members)
+    data = problem.config.model_copy(update={"lookback": lookback})
+    config, problem = (
+        config.model_copy(update={"model": section, "data": data}),
+        replace(problem, config=data),
+    )
     ensemble = new_model(config, problem)
     assert isinstance(ensemble, Ensemble)
     for place, each in enumerate(kept):
@@ -301,6 +330,13 @@ def earlier(config: Config, problem: Problem) -> Problem | None:
     ]
     if all(new.train == old.train for new, old in zip(early, borders, strict=True)):
         return None
+    for series, border in zip(problem.table.series, early, strict=True):
+        rows = series.values[: border.train]
+        spans = np.nanmax(np.where(np.isnan(rows), -np.inf, rows), 0) - np.nanmin(
+            np.where(np.isnan(rows), np.inf, rows), 0
+        )
+        if not (spans > 0).all():  # a column without a value, or with one only
+            return None
     return scaled_problem(problem.config, problem.table, early, encoding=problem.encoding)
 
 
@@ -331,13 +367,13 @@ def _settings(settings: TrainerConfig) -> TrainerConfig:
 
 @torch.no_grad()
 def _paths(
-    model: Forecaster, problem: Problem, numbers: Int[Tensor, " n"], seed: int
+    model: Forecaster, problem: Problem, numbers: Int[Tensor, " n"], seed: int, place: int
 ) -> Float[Tensor, "B S K H"]:
-    """Sample paths on validation windows, on the CPU."""
+    """Sample paths on validation windows, on the CPU, independent of those of other places."""
     windows, found = problem.windows("validation"), []
     model.eval()
     for cpu_batch in loader_of(windows, numbers, 16):
-        seeds = window_seeds(problem, windows, cpu_batch.index, seed)
+        seeds = member_seeds(window_seeds(problem, windows, cpu_batch.index, seed), place)
         found.append(model.sample(cpu_batch.to(model.device), Draws(_SAMPLES, seeds)).cpu())
     return torch.cat(found)
 

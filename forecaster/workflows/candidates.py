@@ -1,7 +1,9 @@
 """The candidates of an ensemble that suit the data, as they are trained by themselves."""
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
+from typing import Any
 
 from forecaster.config.load import find_config, load_config
 from forecaster.config.program import install_extra
@@ -72,6 +74,13 @@ def _local(table: Table, data: DataConfig, decisions: list[str]) -> Iterator[str
         yield "mstl"
 
 
+def changes(trainer: TrainerConfig) -> dict[str, Any]:
+    """The settings that are not the default, which replace those of members that are named."""
+    usual = TrainerConfig()
+    every = {key: getattr(trainer, key) for key in TrainerConfig.model_fields}
+    return {key: value for key, value in every.items() if value != getattr(usual, key)}
+
+
 def member_of(name: str, trainer: TrainerConfig, most: Mapping[str, int] = NO_BOUNDS) -> Member:
     """A preset as a member; settings given in ``trainer`` replace its own.
 
@@ -84,4 +93,4 @@ def member_of(name: str, trainer: TrainerConfig, most: Mapping[str, int] = NO_BO
     bounded = {key: min(getattr(preset.trainer, key), bound) for key, bound in most.items()}
     asked = {key: getattr(trainer, key) for key in trainer.model_fields_set}
     settings = preset.trainer.model_copy(update={**bounded, **asked})
-    return Member(name=path.stem, model=preset.model, trainer=settings)
+    return Member(name=re.sub(r"[^\w.-]", "-", path.stem), model=preset.model, trainer=settings)

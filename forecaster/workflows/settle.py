@@ -9,7 +9,7 @@ from forecaster.models.diffusion.config import DiffusionConfig
 from forecaster.models.ensemble import EnsembleConfig
 from forecaster.models.local import LocalConfig
 from forecaster.models.naive import SeasonalNaiveConfig
-from forecaster.workflows.candidates import candidates
+from forecaster.workflows.candidates import candidates, changes
 
 
 def settle(
@@ -24,9 +24,16 @@ def settle(
     if isinstance(model, EnsembleConfig):
         members = []
         for member in model.members or candidates(model, config.trainer, table, data, decisions):
-            own = _reading(member.model, given, data, table, train_rows, None)
+            own = data
+            if member.lookback is not None:
+                own = data.model_copy(update={"lookback": member.lookback})
+            elif "lookback" not in given.model_fields_set:
+                own = _reading(member.model, given, data, table, train_rows, None)
             fitting = _with_label(member.model, own, None)
-            members.append(member.model_copy(update={"model": fitting, "lookback": own.lookback}))
+            changed = {"model": fitting, "lookback": own.lookback}
+            if model.members:
+                changed["trainer"] = member.trainer.model_copy(update=changes(config.trainer))
+            members.append(member.model_copy(update=changed))
         lookback = max(member.lookback or data.lookback for member in members)
         data = data.model_copy(update={"lookback": lookback})
         model = model.model_copy(update={"members": tuple(members)})

@@ -195,6 +195,7 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
     site.run.tags(tags)
     trained = train_model(config, problem, folder, report, progress, limit, model)
     config, model = trained.config, trained.model
+    problem = replace(problem, config=config.data)  # an ensemble reads what its members do
     seconds = stopwatch.seconds()
     if trained.stopped:
         _tell_stopped(site, trained.stopped, "used are the best weights so far")

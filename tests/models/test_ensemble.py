@@ -15,8 +15,10 @@ from forecaster.data.windows import Batch, BatchCovariates
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
 from forecaster.models.base import Shape, empty_future
+from forecaster.models.boosting import BoostedTreesConfig
 from forecaster.models.ensemble import Ensemble, EnsembleConfig, Member, recent
 from forecaster.models.held_out import HeldOut
+from forecaster.models.linear import LinearConfig
 from forecaster.models.local import LocalConfig
 from forecaster.models.naive import SeasonalNaiveConfig
 from forecaster.models.prior import PointForecaster
@@ -111,6 +113,14 @@ def test_holed_histories_are_measured_without_members_that_are_fitted_to_each() 
     assert model.weights == [0.75, 0.25]  # unchanged
     alone = ensemble(local)
     assert alone.measured_by is alone
+
+
+def test_a_mixture_learns_if_a_member_does() -> None:
+    naive = Member(name="naive", model=SeasonalNaiveConfig())
+    assert not ensemble(naive).learns
+    assert ensemble(naive, Member(name="linear", model=LinearConfig())).learns
+    trees = ensemble(naive, Member(name="trees", model=BoostedTreesConfig()))
+    assert trees.learns  # whose trees are no parameters
 
 
 def test_the_features_of_covariates_are_cut_with_the_history() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import Inside
 
-from forecaster.config.load import find_config, load_config
+from forecaster.config.load import changed_config, find_config, load_config
 from forecaster.config.schema import Columns, Config
 from forecaster.data.problem import Problem, load_problem
 from forecaster.data.tables import read_table
@@ -73,7 +73,9 @@ def test_a_member_is_the_model_of_its_preset_trained_alone_also_on_all_rows(
     assert (after.held_out_steps, after.steps) == (again.held_out_steps, again.steps)
     # its samples are made of its own errors, those of the model on all rows out of sample
     errors = held_out_errors(model, problem, alone.trainer)
-    assert torch.equal(found.model.errors[0].errors, errors.errors)
+    ours = found.model.errors[0]
+    assert torch.equal(ours.errors[-len(errors.errors) :], errors.errors)  # after those of before
+    assert torch.equal(ours.last(2).times, errors.times[-2:])
     assert isinstance(after.model, Ensemble)
     count = problem.count_windows("validation") + problem.count_windows("test")
     assert len(after.model.errors[0].errors) == count
@@ -168,11 +170,69 @@ def test_few_validation_rows_are_not_what_weights_are_of(weeks: Path, tmp_path: 
     batch = problem.windows("test")[torch.arange(5)]
     assert torch.equal(found.model.member(0).predict(batch), model.predict(batch))
 
+    # the errors of both trainings are what samples are made of
+    before, after = early.count_windows("validation"), problem.count_windows("validation")
+    assert len(found.model.errors[0].errors) == before + after
+
     # of ten such series there are enough
     many = replace(problem, borders=problem.borders * 10)
     assert earlier(config, many) is None
     named = problem.config.model_copy(update={"dataset": "etth1"})
     assert earlier(config, replace(problem, config=named)) is None
+
+
+def test_one_validation_window_is_enough_after_an_early_training(tmp_path: Path) -> None:
+    at = np.arange(120)
+    months = pd.date_range("2000-01-01", periods=120, freq="MS")
+    values = at + 10 * np.sin(2 * np.pi * at / 12) + np.cos(1.7 * at)
+    path = tmp_path / "months.csv"
+    pd.DataFrame({"month": months, "y": values}).to_csv(path, index=False)
+    names = "model.candidates=[nlinear,quantile-linear]"
+    config = load_config(find_config("auto"), [*QUICK, names], {"data.csv": str(path)})
+    config, _ = settle(config, read_table(path, Columns()))
+    problem = load_problem(config.data)
+    assert problem.count_windows("validation") == 1
+    found = train_model(config, problem, tmp_path / "checkpoints", progress=Silent())
+    weights = {row.name: row.weight for row in found.leaderboard if row.weight}
+    assert set(names_of(found.config)) == set(weights)
+
+
+def test_a_column_that_begins_later_is_no_reason_not_to_train(tmp_path: Path) -> None:
+    draws = np.random.default_rng(0).normal(size=(150, 2))
+    days = pd.date_range("2023-01-01", periods=150)
+    frame = pd.DataFrame({"day": days, "a": draws[:, 0], "b": draws[:, 1]})
+    for change in (np.nan, 1.0):
+        path = tmp_path / "late.csv"
+        frame.assign(b=frame["b"].where(frame.index >= 80, change)).to_csv(path, index=False)
+        config, problem = problem_of(path, "model.candidates=[nlinear]")
+        assert earlier(config, problem) is None
+
+
+def test_what_a_saved_ensemble_is_trained_with_again_is_what_it_was(weeks: Path) -> None:
+    """Lookbacks of its members, and settings but for those that are asked for now."""
+    table = read_table(weeks, Columns())
+    config = load_config(find_config("auto"), ["trainer.max_epochs=7"], {"data.csv": str(weeks)})
+    once, _ = settle(config, table)
+    again = changed_config(once, "saved", ["trainer.seed=3"], {})
+    twice, _ = settle(again, table)
+    assert isinstance(once.model, EnsembleConfig)
+    assert isinstance(twice.model, EnsembleConfig)
+    lookbacks = [[m.lookback for m in each.model.members] for each in (once, twice)]  # type: ignore[attr-defined]
+    assert lookbacks[0] == lookbacks[1]
+    assert len(set(lookbacks[0])) > 1
+    for member in twice.model.members:
+        assert (member.trainer.seed, member.trainer.max_epochs) == (3, 7)
+
+
+def test_the_lookback_is_that_of_the_members_that_are_kept(weeks: Path, tmp_path: Path) -> None:
+    config, problem = problem_of(weeks, "model.candidates=[nlinear]")
+    assert isinstance(config.model, EnsembleConfig)
+    wide = config.data.model_copy(update={"lookback": 40})
+    member = config.model.members[0].model_copy(update={"lookback": 14})
+    model = config.model.model_copy(update={"members": (member,)})
+    config = config.model_copy(update={"data": wide, "model": model})
+    found = train_model(config, replace(problem, config=wide), tmp_path, progress=Silent())
+    assert found.config.data.lookback == 14
 
 
 def test_a_limit_of_time_leaves_out_what_is_too_slow_for_it(weeks: Path, tmp_path: Path) -> None:
@@ -230,6 +290,7 @@ def test_on_the_command_line_to_a_forecast(cli: Inside, weeks: Path, tmp_path: P
     model = tmp_path / "model"
     trained = cli("train", "auto", *given, "--set", QUICK[1], "--output", model, "--json")
     content = json.loads(trained.stdout)
+    assert "tracking store" not in trained.stderr  # which takes the names of all losses
     names = {"seasonal-naive", "auto-theta", "nlinear"}
     assert {row["name"] for row in content["leaderboard"]} == names
     assert content["refit"] == "all"

@@ -169,6 +169,21 @@ def test_if_nothing_can_be_forecast_it_is_refused_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["none.parquet"]
 
 
+def test_names_of_series_may_be_categories_that_differ_from_file_to_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_parts(monkeypatch)
+    whole, names = panel(GOOD), list(GOOD)
+    for number in range(4):
+        some = whole[whole["item_id"].isin(names[number::4])]
+        some.astype({"item_id": "category"}).to_parquet(tmp_path / f"{number}.parquet", index=False)
+    with many.in_parts(tmp_path, Columns()) as parts:
+        assert parts is not None
+        found = [name for raw in parts for name in raw.columns["item_id"]]
+    assert sorted(set(found)) == names
+    assert len(found) == len(whole)
+
+
 def test_decisions_of_parts_are_told_as_one() -> None:
     skipped = ["7 series skipped: 'a' (x), 'b' (x) and 5 more", "2 series skipped: 'c' (x)"]
     same = ["column 'item' names the series"]
