@@ -194,7 +194,7 @@ def _print_leaderboard(rows: Sequence[Any]) -> None:
 
     lines = [
         (row.name, row.fault, "", in_words(row.seconds))
-        if row.crps is None
+        if row.fault is not None
         else (
             row.name,
             f"{row.crps:.4f}",

@@ -220,7 +220,7 @@ def candidate_rows(leaderboard: pd.DataFrame) -> list[Row]:
     """The candidates of an ensemble: CRPS by itself on validation, or why there is none, weight."""
     return [
         Row(str(each["name"]), [str(each["fault"]), ""])
-        if pd.isna(each["crps"])
+        if not pd.isna(each["fault"])
         else Row(
             str(each["name"]),
             [f"{each['crps']:.4f}", f"{each['weight']:.2f}" if each["weight"] else ""],

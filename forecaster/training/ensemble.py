@@ -61,7 +61,7 @@ class Row:
     """A line of the leaderboard: the CRPS of a candidate by itself on validation, in z-scores.
 
     ``weight``: in the ensemble; ``seconds``: of training and forecasts; ``fault``: why it was left
-    out, in which case there is no CRPS.
+    out: it could not be trained, or not on the rows up to the validation rows.
     """
 
     name: str

@@ -138,11 +138,11 @@ def test_names_from_outside_are_text_and_nothing_else() -> None:
 
 
 def test_the_candidates_of_an_ensemble_have_a_table() -> None:
-    rows = "one,0.25,0.75,2.0,\ntwo,0.5,0.0,1.0,\nthree,,0.0,1.0,too slow\n"
+    rows = "one,0.25,0.75,2.0,\ntwo,0.5,0.0,1.0,\nthree,,0.0,1.0,too slow\nfour,0.75,0.0,1.0,lost\n"
     board = {"evaluation/leaderboard.csv": f"name,crps,weight,seconds,fault\n{rows}".encode()}
     page = read_safely(render(build([record(files=board)])))
     shown = "".join(page.text.split())
-    assert "candidatevalidationCRPSweightone0.25000.75two0.5000threetooslow" in shown
+    assert "candidatevalidationCRPSweightone0.25000.75two0.5000threetooslowfourlost" in shown
     assert "Candidates" not in render(build([record()]))
 
 
