@@ -58,12 +58,15 @@ def with_interrupts() -> None:
 
 
 class Cli:
-    """The command line in a process of its own, with a store of its own."""
+    """The command line with a store of its own: called, in this process, which saves the seconds of
+    its imports; started, in a process of its own. ``env`` may name further variables.
+    """
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.env = {**os.environ, "FORECASTER_HOME": str(home), "OMP_NUM_THREADS": "1"}
         self.env.pop("MLFLOW_TRACKING_URI", None)
+        self._inherited = set(self.env)
 
     def start(self, *args: object, **kwargs: object) -> subprocess.Popen[str]:
         command = [sys.executable, str(ROOT / "cli.py"), *map(str, args)]
@@ -75,19 +78,13 @@ class Cli:
         }
         return subprocess.Popen(command, env=self.env, text=True, **kwargs)  # type: ignore[call-overload]
 
-    def __call__(
+    def process(
         self, *args: object, status: int = 0, input: str | None = None, **kwargs: object
     ) -> subprocess.CompletedProcess[str]:
         with self.start(*args, stdin=subprocess.PIPE, **kwargs) as process:
             out, err = process.communicate(input)
         assert process.returncode == status, err
         return subprocess.CompletedProcess(args, process.returncode, out, err)
-
-
-class Inside(Cli):
-    """The same, but for what is started, in this process and its store: each command saves the
-    seconds of its imports.
-    """
 
     def __call__(
         self,
@@ -98,15 +95,43 @@ class Inside(Cli):
         **kwargs: object,
     ) -> subprocess.CompletedProcess[str]:
         if kwargs:
-            return super().__call__(*args, status=status, input=input, cwd=cwd, **kwargs)
+            return self.process(*args, status=status, input=input, cwd=cwd, **kwargs)
         from cli import main
 
-        with contextlib.chdir(cwd or Path.cwd()):
+        given = {name: self.env[name] for name in self.env if name not in self._inherited}
+        with (
+            store_at(self.home),
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.chdir(cwd or Path.cwd()),
+        ):
+            for name, value in given.items():
+                patch.setenv(name, value)
             done = CliRunner().invoke(main, [str(arg) for arg in args], input=input)
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         assert done.exit_code == status, done.stderr
         return subprocess.CompletedProcess(args, done.exit_code, done.stdout, done.stderr)
+
+
+@contextlib.contextmanager
+def store_at(home: Path) -> Iterator[None]:
+    """The store of the commands that run in this process meanwhile; the one of all tests takes the
+    place of no test's own.
+    """
+    from forecaster.tracking import store
+
+    if home == inside.home:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it: undone with the rest
+        for name, path in {
+            "HOME": home,
+            "MODELS": home / "models",
+            "CHECKPOINTS": home / "checkpoints",
+        }.items():
+            patch.setattr(store, name, path)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -149,11 +174,11 @@ def wait_for_epoch(
     raise AssertionError(f"the training ended before epoch {epoch} of stage {stage}")
 
 
-inside = Inside(Path(os.environ["FORECASTER_HOME"]))
+inside = Cli(Path(os.environ["FORECASTER_HOME"]))
 
 
 @pytest.fixture(scope="session")
-def cli() -> Inside:
+def cli() -> Cli:
     return inside
 
 
@@ -182,19 +207,10 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def new_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def new_home(tmp_path: Path) -> Iterator[Path]:
     """A store of its own for the commands that a test runs in this process."""
-    from forecaster.tracking import store
-
-    place = tmp_path / "home"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it: undone with the rest
-    for name, path in {
-        "HOME": place,
-        "MODELS": place / "models",
-        "CHECKPOINTS": place / "checkpoints",
-    }.items():
-        monkeypatch.setattr(store, name, path)
-    return place
+    with store_at(tmp_path / "home"):
+        yield tmp_path / "home"
 
 
 @pytest.fixture

@@ -551,7 +551,8 @@ def test_wrong_usage_is_status_2(cli: Cli) -> None:
 
 
 def test_debug_shows_the_traceback(tmp_path) -> None:
-    assert "Traceback" in Cli(tmp_path)("--debug", "train", "--csv", "nowhere.csv", status=1).stderr
+    done = Cli(tmp_path).process("--debug", "train", "--csv", "nowhere.csv", status=1)
+    assert "Traceback" in done.stderr
 
 
 def test_unreachable_tracking_server_is_told_before_training(tmp_path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Inside
+from conftest import Cli
 
 CASES = Path(__file__).parents[1] / "data" / "intake"
 
@@ -101,7 +101,7 @@ def test_every_case_is_expected() -> None:
 
 @pytest.mark.parametrize("name", list(EXPECTED))
 def test_a_case_is_read_as_meant_or_refused_with_a_command_that_reads_it(
-    cli: Inside, name: str
+    cli: Cli, name: str
 ) -> None:
     case, path = EXPECTED[name], CASES / f"{name}.csv"
     found = json.loads(cli("check", "--csv", path, "--json", status=bool(case.refused)).stdout)
@@ -120,7 +120,7 @@ def test_a_case_is_read_as_meant_or_refused_with_a_command_that_reads_it(
 
 
 @pytest.mark.parametrize("name", ["two_keys", "dst_autumn", "date_and_time"])
-def test_a_proposed_command_trains(cli: Inside, name: str, new_home: Path) -> None:
+def test_a_proposed_command_trains(cli: Cli, name: str, new_home: Path) -> None:
     path = CASES / f"{name}.csv"
     status = bool(EXPECTED[name].refused)
     lines = cli("check", "--csv", path, status=status).stdout.splitlines()

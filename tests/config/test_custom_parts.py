@@ -1,5 +1,6 @@
 """Custom parts that are not what they should be are refused in one line, and their code is kept."""
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -8,8 +9,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT, SAMPLE, Inside
+from conftest import ROOT, SAMPLE, Cli
 
+import forecaster
 from forecaster.config.parts import Trust, find, reference_of
 from forecaster.errors import UserError
 
@@ -41,12 +43,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def saved(cli: Inside, place: Path) -> Path:
+def saved(cli: Cli, place: Path) -> Path:
     cli(*TRAIN, "--set", "model={name: 'hold.py:Hold'}", "--output", "hold", cwd=place)
     return place / "hold"
 
 
-def test_a_part_needs_no_settings(cli: Inside, saved: Path, tmp_path: Path) -> None:
+def test_a_part_needs_no_settings(cli: Cli, saved: Path, tmp_path: Path) -> None:
     cli("forecast", "--model", saved, "--csv", SAMPLE, "--trust-code", cwd=tmp_path)
     values = (tmp_path / "forecast.csv").read_text(encoding="utf-8").splitlines()
     assert len(values) > 3
@@ -84,7 +86,7 @@ def test_what_is_no_such_part_is_refused(
     ],
 )
 def test_an_import_that_fails_is_one_line(
-    cli: Inside, tmp_path: Path, content: str, reason: str
+    cli: Cli, tmp_path: Path, content: str, reason: str
 ) -> None:
     file = tmp_path / "broken.py"
     file.write_text(content, encoding="utf-8")
@@ -95,7 +97,7 @@ def test_an_import_that_fails_is_one_line(
 
 @pytest.mark.parametrize("reference", ["../outside.py:Hold", "/{}/outside.py:Hold"])
 def test_a_saved_model_names_no_file_outside_itself(
-    cli: Inside, saved: Path, tmp_path: Path, reference: str
+    cli: Cli, saved: Path, tmp_path: Path, reference: str
 ) -> None:
     """Trust is in the model, which may lie beside a stranger's files."""
     model = tmp_path / "model"
@@ -109,7 +111,7 @@ def test_a_saved_model_names_no_file_outside_itself(
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_link_out_of_a_saved_model_is_refused(cli: Inside, saved: Path, tmp_path: Path) -> None:
+def test_a_link_out_of_a_saved_model_is_refused(cli: Cli, saved: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(saved, model)
     (tmp_path / "outside.py").write_text(HOLD, encoding="utf-8")
@@ -119,41 +121,46 @@ def test_a_link_out_of_a_saved_model_is_refused(cli: Inside, saved: Path, tmp_pa
     assert "outside the saved model" in refused.stderr or "leads out of" in refused.stderr
 
 
-def test_a_module_beside_the_program_is_stored_with_the_model(place: Path, tmp_path: Path) -> None:
+def test_a_module_beside_the_program_is_stored_with_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Trained by its name in one process, loaded in another that cannot import it."""
     module = tmp_path / "modules" / "held.py"
     module.parent.mkdir()
     module.write_text(HOLD, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(module.parent))
+    held = importlib.import_module("held")
+    short = {"trainer.max_steps": 1, "trainer.point_windows": 4}
+    forecaster.train(
+        SAMPLE,
+        model=held.Hold,
+        horizon=3,
+        lookback=7,
+        tracking=False,
+        refit="none",
+        output=tmp_path / "model",
+        settings=short,
+    )
+    monkeypatch.delitem(sys.modules, "held")
+    assert (tmp_path / "model" / "code" / "held.py").read_text(encoding="utf-8") == HOLD
     code = """if True:
         import sys
         import forecaster
-        if sys.argv[1] == "train":
-            from held import Hold
-            forecaster.train(sys.argv[2], model=Hold, horizon=3, lookback=7, tracking=False,
-                             refit="none", output="model",
-                             settings={"trainer.max_steps": 1, "trainer.point_windows": 4})
-        else:
-            frame = forecaster.load("model", trust_code=True).forecast(sys.argv[2]).frame
-            print(len(frame), "held" in sys.modules)
+        frame = forecaster.load("model", trust_code=True).forecast(sys.argv[1]).frame
+        print(len(frame), "held" in sys.modules)
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-    def run(step: str, path: str) -> str:
-        return subprocess.run(
-            [sys.executable, "-c", code, step, str(SAMPLE)],
-            cwd=tmp_path,
-            env={**environment, "PYTHONPATH": path},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-
-    run("train", f"{ROOT}:{module.parent}")
-    assert (tmp_path / "model" / "code" / "held.py").read_text(encoding="utf-8") == HOLD
-    assert run("forecast", str(ROOT)).split() == ["12", "False"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(SAMPLE)],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["12", "False"]
 
 
-def test_a_configuration_is_shown_without_running_it(cli: Inside, tmp_path: Path) -> None:
+def test_a_configuration_is_shown_without_running_it(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + HOLD)
     (tmp_path / "mine.yaml").write_text("title: mine\nmodel: {name: 'mine.py:Hold'}\n")
     refused = cli("models", "show", "mine.yaml", status=1, cwd=tmp_path)
@@ -163,7 +170,7 @@ def test_a_configuration_is_shown_without_running_it(cli: Inside, tmp_path: Path
     assert "mine.py:Hold" in shown
 
 
-def test_a_custom_part_is_tuned(cli: Inside, place: Path) -> None:
+def test_a_custom_part_is_tuned(cli: Cli, place: Path) -> None:
     (place / "hold.yaml").write_text(
         "title: hold\nmodel: {name: 'hold.py:Hold'}\ntrainer: {max_steps: 1}\n", encoding="utf-8"
     )

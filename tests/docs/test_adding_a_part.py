@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SAMPLE, Inside
+from conftest import SAMPLE, Cli
 from documents import DOCS, SHORT, arguments, blocks, commands
 
 from forecaster.config.parts import Part, parts
@@ -32,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(cli: Inside, place: Path) -> Path:
+def trained(cli: Cli, place: Path) -> Path:
     """The folder after all commands of the page."""
     executed = []
     with contextlib.chdir(place):
@@ -50,7 +50,7 @@ def trained(cli: Inside, place: Path) -> Path:
     [("my_net", "my_net.py"), ("my_prior", "my_prior.py"), ("my_model", "my_model.py")],
 )
 def test_saved_models_hold_the_code_and_run_it_only_if_trusted(
-    cli: Inside, trained: Path, name: str, file: str, tmp_path: Path
+    cli: Cli, trained: Path, name: str, file: str, tmp_path: Path
 ) -> None:
     """Also where the file is gone; without trust not one line of it is run."""
     model = tmp_path / "moved"
@@ -80,7 +80,7 @@ def _class(file: str) -> str:
     return found[1]
 
 
-def test_settings_of_one_s_own_are_checked_as_all_others(cli: Inside, place: Path) -> None:
+def test_settings_of_one_s_own_are_checked_as_all_others(cli: Cli, place: Path) -> None:
     train = ["train", "--csv", SAMPLE, "--horizon", 7, "--lookback", 28, "--set"]
     mistyped = cli(
         *train, 'model.network={name: "my_net.py:MyNet", widht: 3}', status=1, cwd=place

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
-from conftest import SAMPLE, Inside
+from conftest import SAMPLE, Cli
 from documents import DOCS, PAGES, README, SHORT, arguments, commands, outside_of_blocks, page_name
 
 _SHORT = [word for key, value in SHORT.items() for word in ("--set", f"trainer.{key}={value}")]
@@ -55,7 +55,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("page", [README, DOCS / "tutorial.md"], ids=page_name)
 def test_every_command_works(
-    cli: Inside, place: Path, page: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, place: Path, page: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place)
     executed = []
@@ -74,7 +74,7 @@ def test_every_command_works(
     assert (place / "forecast.png").read_bytes().startswith(b"\x89PNG")
 
 
-def _run(cli: Inside, begin: str) -> str:
+def _run(cli: Cli, begin: str) -> str:
     """The newest run whose name begins so."""
     runs = json.loads(cli("runs", "list", "--json").stdout)["runs"]
     return next(run["run_id"] for run in runs if run["name"].startswith(begin))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import Inside
+from conftest import Cli
 from statsforecast.models import MSTL, AutoETS, AutoTheta
 
 from forecaster.config.parts import build
@@ -135,7 +135,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch) -> None:
     assert str(error.value) == f"model: mstl needs statsforecast: {install_extra('statsforecast')}"
 
 
-def test_on_the_command_line(cli: Inside, tmp_path) -> None:
+def test_on_the_command_line(cli: Cli, tmp_path) -> None:
     """More of the file is read than by others; forecasts go on, with intervals."""
     months = pd.date_range("2015-01", periods=108, freq="MS").strftime("%Y-%m-%d")
     steps = np.arange(108)

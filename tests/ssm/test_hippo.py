@@ -136,7 +136,7 @@ def test_lagt_forgets_exponentially(N: int) -> None:
 
 
 def test_legt_forgets_all_that_is_older_than_its_window() -> None:
-    """Inside the window the first kernels are Legendre's polynomials, after it they vanish, the
+    """Cli the window the first kernels are Legendre's polynomials, after it they vanish, the
     better the larger N.
     """
     inside, outside = np.linspace(0.02, 0.9, 40), np.linspace(1.15, 4, 40)

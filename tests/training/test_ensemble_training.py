@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import Inside
+from conftest import Cli
 
 from forecaster.config.load import changed_config, find_config, load_config
 from forecaster.config.schema import Columns, Config
@@ -284,7 +284,7 @@ def test_local_members_read_more_and_settings_given_replace_those_of_presets(wee
     assert {member.trainer.max_epochs for member in settled.model.members} == {40}
 
 
-def test_on_the_command_line_to_a_forecast(cli: Inside, weeks: Path, tmp_path: Path) -> None:
+def test_on_the_command_line_to_a_forecast(cli: Cli, weeks: Path, tmp_path: Path) -> None:
     candidates = "model.candidates=[seasonal-naive,auto-theta,nlinear]"
     given = ["--csv", weeks, "--horizon", 7, "--lookback", 14, "--set", candidates]
     model = tmp_path / "model"

@@ -515,7 +515,7 @@ TWO_DEVICES = ["--devices", 2, "--set", "trainer.point_windows=4"]
 def test_two_processes_train_one_model_in_one_run(tmp_path: Path) -> None:
     """As on one device: one run, and the losses of every epoch."""
     cli, args = Cli(tmp_path / "home"), [*SHORT, *TWO_DEVICES]
-    done = cli(*args, "--output", tmp_path / "expected", "--json")
+    done = cli.process(*args, "--output", tmp_path / "expected", "--json")
     trained = json.loads(done.stdout)
     assert np.isfinite(list(trained["metrics"].values())).all()
     (run,) = json.loads(cli("runs", "list", "--json").stdout)["runs"]
@@ -537,9 +537,9 @@ def test_two_processes_train_one_model_in_one_run(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_resume_to_the_same_weights(tmp_path: Path) -> None:
     cli, args = Cli(tmp_path / "home"), [*SHORT, *TWO_DEVICES]
-    cli(*args, "--output", tmp_path / "expected")
+    cli.process(*args, "--output", tmp_path / "expected")
     kill_at(cli, 4, *args, "--output", tmp_path / "found")
-    cli("train", "--resume", "latest")
+    cli.process("train", "--resume", "latest")
     assert_same_weights(tmp_path / "expected", tmp_path / "found")
 
 
