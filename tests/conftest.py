@@ -24,6 +24,7 @@ from click.testing import CliRunner
 from jaxtyping import install_import_hook
 
 PACKAGES = [
+    "delta",
     "diffusion",
     "networks",
     "ssm",

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "forecaster"
 LAYERS = (
     ("errors",),
     ("config", "io"),
-    ("ssm", "diffusion", "data"),
+    ("ssm", "delta", "diffusion", "data"),
     ("networks",),
     ("models",),
     ("training", "evaluation", "tracking"),

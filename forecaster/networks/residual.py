@@ -1,10 +1,11 @@
 """CSDI's denoising network (Tashiro et al., NeurIPS 2021): a gated residual stack.
 
-Each layer has attention or S4 (SSSD: Alcaraz and Strodthoff, 2022) over time, and attention over
-the channels.
+Each layer has attention, S4 (SSSD: Alcaraz and Strodthoff, 2022) or the delta rule over time, and
+attention over the channels.
 """
 
 import math
+from functools import partial
 from typing import Literal
 
 import torch
@@ -15,16 +16,20 @@ from torch import Tensor, nn
 
 from forecaster.config.parts import register
 from forecaster.config.sections import Depth, Even, Fraction, PartConfig, Size, StateSize
+from forecaster.delta.layer import DeltaOptions, DeltaRule, check_options
 from forecaster.networks.base import DenoisingNetwork, NetworkShape
 from forecaster.networks.layers import StepEmbedding, TransformerLayer, check_heads, sinusoid
 from forecaster.ssm.s4 import S4
 
 
 class ResidualNetworkConfig(PartConfig):
-    """CSDI's gated residual stack, with ``time`` as the layer over time (SSSD: ``s4``)."""
+    """CSDI's gated residual stack, with ``time`` as the layer over time (SSSD: ``s4``).
+
+    ``delta``: the options of ``time`` delta.
+    """
 
     name: Literal["residual"] = "residual"
-    time: Literal["attention", "s4"] = "attention"
+    time: Literal["attention", "s4", "delta"] = "attention"
     attend_channels: bool = True
     layers: Depth = 4
     channels: Size = 8
@@ -35,20 +40,24 @@ class ResidualNetworkConfig(PartConfig):
     channel_embedding: Size = 16
     feed_forward: Size = 64
     dropout: Fraction = 0.0
+    delta: DeltaOptions = DeltaOptions()
 
     @model_validator(mode="after")
     def _check_heads(self) -> "ResidualNetworkConfig":
         if self.time == "attention" or self.attend_channels:
             check_heads(self.channels, self.heads, "channels")
+        check_options(self.delta, self.time == "delta", "time", self.channels, "channels")
         return self
 
 
-class StateSpaceLayer(nn.Module):
-    """Bidirectional S4 and a pointwise layer, residual and post-normalised."""
+class BothWays(nn.Module):
+    """A causal layer both ways and a pointwise layer, residual and post-normalised."""
 
-    def __init__(self, width: int, state: int, dropout: float) -> None:
+    def __init__(
+        self, ahead: S4 | DeltaRule, back: S4 | DeltaRule, width: int, dropout: float
+    ) -> None:
         super().__init__()
-        self.ahead, self.back = S4(width, state), S4(width, state)
+        self.ahead, self.back = ahead, back
         self.out, self.norm, self.drop = (
             nn.Linear(2 * width, width),
             nn.LayerNorm(width),
@@ -57,7 +66,7 @@ class StateSpaceLayer(nn.Module):
 
     def forward(self, x: Float[Tensor, "N S C"]) -> Float[Tensor, "N S C"]:
         u = x.transpose(1, 2)  # (N, C, S)
-        # the kernel is complex, and half precision has no complex type
+        # half precision has no complex type, which kernels are of, and no triangular solver
         with torch.autocast(u.device.type, enabled=False):
             u = u.to(self.ahead.D.dtype)
             both = torch.cat([self.ahead(u), self.back(u.flip(2)).flip(2)], dim=1).transpose(1, 2)
@@ -75,11 +84,14 @@ class ResidualLayer(nn.Module):
         self.side, self.mid = nn.Linear(side, 2 * width), nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, 2 * width)
         attention = (width, config.heads, config.feed_forward, config.dropout)
-        self.time = (
-            TransformerLayer(*attention)
-            if config.time == "attention"
-            else StateSpaceLayer(width, config.state, config.dropout)
-        )
+        self.time: nn.Module
+        if config.time == "attention":
+            self.time = TransformerLayer(*attention)
+        else:
+            delta = partial(DeltaRule, options=config.delta)
+            make = delta if config.time == "delta" else S4
+            ahead, back = make(width, config.state), make(width, config.state)
+            self.time = BothWays(ahead, back, width, config.dropout)
         self.across = TransformerLayer(*attention) if config.attend_channels else None
 
     def forward(

@@ -9,6 +9,7 @@ from scipy import stats
 
 from forecaster.config.parts import build
 from forecaster.data.windows import Batch
+from forecaster.delta.layer import DeltaOptions
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
 from forecaster.models.base import Shape, Streamable, empty_future
@@ -20,7 +21,13 @@ from forecaster.models.state_space.config import StateSpaceConfig
 from forecaster.networks import running_norm
 
 B, K, L, H = 3, 2, 40, 12
-LAYERS = ["lssl", "lssl-fixed", "s4", "s4d", "s5", "s4-ptd", "s5-ptd"]
+LAYERS: dict[str, dict[str, object]] = {
+    **{name: {"layer": name} for name in ("lssl", "lssl-fixed", "s4", "s4d", "s5")},
+    **{name: {"layer": name} for name in ("s4-ptd", "s5-ptd")},
+    "deltanet": {"layer": "delta"},
+    "gated_deltanet": {"layer": "delta", "delta": {"gate": True, "beta": 2}},
+    "deltaproduct": {"layer": "delta", "delta": {"steps": 2, "beta": 2}},
+}
 
 
 def make(dtype: torch.dtype = torch.float32, **settings: object) -> StateSpace:
@@ -54,7 +61,7 @@ def windows(length: int = L, dtype: torch.dtype = torch.float32) -> Batch:
 def test_streaming_is_reading_the_whole_history(
     layer: str, dtype: torch.dtype, near: float
 ) -> None:
-    model, batch = make(dtype, layer=layer), windows(3 * L, dtype)
+    model, batch = make(dtype, **LAYERS[layer]), windows(3 * L, dtype)
     live = model.stream(batch.past[..., :L], batch.past_mask[..., :L])
     for k in range(L, 3 * L):
         live.update(batch.past[..., k], batch.past_mask[..., k])
@@ -64,9 +71,10 @@ def test_streaming_is_reading_the_whole_history(
 
 @pytest.mark.parametrize("mix", [False, True])
 @pytest.mark.parametrize("split", [1, 17, L - 1])
+@pytest.mark.parametrize("layer", ["s4d", "gated_deltanet"])
 @torch.no_grad()
-def test_a_split_anywhere_gives_the_same(mix: bool, split: int) -> None:
-    model, batch = make(torch.float64, mix=mix), windows(dtype=torch.float64)
+def test_a_split_anywhere_gives_the_same(layer: str, mix: bool, split: int) -> None:
+    model, batch = make(torch.float64, mix=mix, **LAYERS[layer]), windows(dtype=torch.float64)
     memory = None
     for part in (slice(0, split), slice(split, L)):
         memory = model.read(batch.past[..., part], batch.past_mask[..., part], memory)
@@ -74,9 +82,10 @@ def test_a_split_anywhere_gives_the_same(mix: bool, split: int) -> None:
     torch.testing.assert_close(found, model.predict(batch), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("layer", ["s4d", "deltaproduct"])
 @torch.no_grad()
-def test_memory_does_not_grow() -> None:
-    model, batch = make(), windows(3 * L)
+def test_memory_does_not_grow(layer: str) -> None:
+    model, batch = make(**LAYERS[layer]), windows(3 * L)
     sizes = [
         [tuple(t.shape) for t in (*memory.states, memory.features, memory.moments)]
         for memory in (
@@ -185,8 +194,11 @@ def test_student_t_samples_have_its_quantiles() -> None:
 
 @torch.no_grad()
 def test_a_distribution_streams_too() -> None:
-    for output in ("quantiles", "student-t"):
-        model, batch = make(torch.float64, output=output), windows(dtype=torch.float64)
+    for output, layer in (("quantiles", "s4d"), ("student-t", "s4d"), ("quantiles", "deltanet")):
+        model, batch = (
+            make(torch.float64, output=output, **LAYERS[layer]),
+            windows(dtype=torch.float64),
+        )
         live = model.stream(batch.past[..., :-1], batch.past_mask[..., :-1])
         live.update(batch.past[..., -1], batch.past_mask[..., -1])
         draws = Draws(5, [1, 2, 3])
@@ -235,6 +247,12 @@ def test_what_cannot_be_is_refused() -> None:
             use()
     with pytest.raises(UserError, match="more than the horizon of 12"):
         make().resample(13)
+    with pytest.raises(UserError, match=r"the delta rule has no step size; train .* such as s4d"):
+        make(layer="delta").resample(2)
+    with pytest.raises(ValueError, match=r"delta are those of layer delta; set it, too"):
+        StateSpaceConfig(layer="s4d", delta=DeltaOptions(gate=True))
+    with pytest.raises(ValueError, match=r"delta\.heads 5 has to divide width 32; change one of"):
+        StateSpaceConfig(layer="delta", delta=DeltaOptions(heads=5))
     assert isinstance(standard, Streamable)
     assert not isinstance(build(LinearConfig(), Shape(K, L, H, 6)), Streamable)
     quantiles = StateSpaceConfig(output="quantiles")
@@ -246,10 +264,10 @@ def test_what_cannot_be_is_refused() -> None:
         build(DiffusionConfig(prior=quantiles, label=0), Shape(K, L, H, 6))
 
 
-def test_it_can_be_a_prior_with_a_label() -> None:
-    config = DiffusionConfig.model_validate(
-        {"prior": {"name": "state-space", "width": 4, "state": 4}, "label": 5}
-    )
+@pytest.mark.parametrize("layer", ["s4d", "gated_deltanet"])
+def test_it_can_be_a_prior_with_a_label(layer: str) -> None:
+    prior = {"name": "state-space", "width": 4, "state": 4, **LAYERS[layer]}
+    config = DiffusionConfig.model_validate({"prior": prior, "label": 5})
     model, batch = build(config, Shape(K, L, H, 6)), windows()
     assert model.prior.predict_with_label(batch).shape == (B, K, 5 + H)
     model.loss(batch).backward()

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from forecaster.config.parts import build
+from forecaster.delta.layer import DeltaRule
 from forecaster.errors import UserError
 from forecaster.models.diffusion.config import DiffusionConfig
 from forecaster.networks.base import NetworkShape
@@ -13,7 +14,8 @@ from forecaster.networks.layers import TransformerLayer
 from forecaster.networks.mixer import MixerConfig
 from forecaster.networks.norms import window_scale
 from forecaster.networks.perceptron import PerceptronConfig
-from forecaster.networks.residual import ResidualNetworkConfig, StateSpaceLayer
+from forecaster.networks.residual import BothWays, ResidualNetworkConfig
+from forecaster.ssm.s4 import S4
 
 
 def test_attention_layer_is_torchs_own() -> None:
@@ -41,7 +43,7 @@ def network(config, features: int = 3, variates: int = 3, length: int = 12):
     return made
 
 
-@pytest.mark.parametrize("time", ["attention", "s4"])
+@pytest.mark.parametrize("time", ["attention", "s4", "delta"])
 @pytest.mark.parametrize("attend", [True, False])
 def test_channels_hear_each_other_only_through_attention(attend: bool, time: str) -> None:
     made = network(ResidualNetworkConfig(attend_channels=attend, time=time))
@@ -56,6 +58,7 @@ def test_channels_hear_each_other_only_through_attention(attend: bool, time: str
 NETWORKS = [
     ResidualNetworkConfig(),
     ResidualNetworkConfig(time="s4"),
+    ResidualNetworkConfig(time="delta"),
     ConvolutionConfig(),
     PerceptronConfig(),
     MixerConfig(),
@@ -86,9 +89,10 @@ def test_perceptron_sees_one_time_step_at_a_time() -> None:
     assert difference[:4].max() == difference[5:].max() == 0
 
 
-def test_state_space_layer_looks_both_ways() -> None:
+@pytest.mark.parametrize("kind", [S4, DeltaRule])
+def test_causal_layers_look_both_ways(kind: type) -> None:
     torch.manual_seed(0)
-    layer, x = StateSpaceLayer(4, 8, 0.0), torch.randn(2, 9, 4)
+    layer, x = BothWays(kind(4, 8), kind(4, 8), 4, 0.0), torch.randn(2, 9, 4)
     other = x.clone()
     other[:, 5] += torch.randn(4)
     difference = (layer(other) - layer(x)).abs().amax(dim=(0, 2))

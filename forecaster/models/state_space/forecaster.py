@@ -105,6 +105,11 @@ class StateSpace(PointForecaster):
     def resample(self, rate: int) -> None:
         """Δ' = rate·Δ in every layer, and the normalisation's time constant over ``rate``."""
         self.check_causal("--resample-rate")
+        if self.config.layer == "delta":
+            raise UserError(
+                "--resample-rate: the delta rule has no step size; train a state-space model, such "
+                "as s4d"
+            )
         if rate > self.horizon:
             raise UserError(
                 f"--resample-rate {rate}: more than the horizon of {self.horizon} steps; give a "

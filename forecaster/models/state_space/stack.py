@@ -1,4 +1,4 @@
-"""The residual stack of state-space layers: by convolution over a whole window, or on from a state.
+"""The residual stack of causal layers: by their training path, or on from a state.
 
 Everything in it is causal, so what has been read is a state of fixed size: one more row costs one
 step of every layer.
@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from forecaster.delta.layer import DeltaRule
 from forecaster.models.state_space.config import StateSpaceConfig
 from forecaster.ssm.diagonal import S4D
 from forecaster.ssm.layer import Layer
@@ -40,7 +41,8 @@ class Block(nn.Module):
         super().__init__()
         steps = {"dt_min": config.dt_min, "dt_max": config.dt_max}
         self.norm, self.drop = nn.LayerNorm(config.width), nn.Dropout(config.dropout)
-        self.layer = _LAYERS[config.layer](config.width, config.state, **steps)
+        make = _LAYERS.get(config.layer, partial(DeltaRule, options=config.delta))
+        self.layer = make(config.width, config.state, **steps)
         self.mix = nn.Linear(config.width, config.width)
 
     def _add(self, x: Tensor, y: Tensor) -> Tensor:
@@ -49,9 +51,9 @@ class Block(nn.Module):
     def forward(
         self, x: Float[Tensor, "N L W"], rate: float, last: bool
     ) -> Float[Tensor, "N *n W"]:
-        """From rest, by convolution; ``last``: return the last position only."""
+        """From rest, as in training; ``last``: return the last position only."""
         u = self.norm(x).transpose(1, 2).to(self.norm.weight.dtype)
-        # the kernel is complex, and half precision has no complex type
+        # half precision has no complex type, which kernels are of, and no triangular solver
         with torch.autocast(u.device.type, enabled=False):
             y = self.layer(u, rate)
         return self._add(x[:, -1], y[..., -1]) if last else self._add(x, y.transpose(1, 2))
@@ -99,7 +101,7 @@ class Stack(nn.Module):
     def forward(
         self, z: Float[Tensor, "B K L"], mask: Float[Tensor, "B K L"], rate: float
     ) -> Float[Tensor, "N W"]:
-        """Features of the last position, in the convolutional mode, which stores no states."""
+        """Features of the last position, by the training path, which stores no states."""
         x = self._embed(z, mask)
         for block in self._blocks():
             x = block(x, rate, block is self.blocks[-1])

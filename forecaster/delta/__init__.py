@@ -1,0 +1,1 @@
+"""Delta-rule layers: linear recurrent networks that correct what their state recalls."""
