@@ -11,7 +11,7 @@ from scipy import stats
 from forecaster.config.parts import build
 from forecaster.data.windows import Batch, Windows
 from forecaster.diffusion.drawing import Draws
-from forecaster.models.base import Forecaster, Shape
+from forecaster.models.base import Forecaster, Precursor, Shape
 from forecaster.models.copula import ResidualCopula, ResidualCopulaConfig, correlation
 from forecaster.models.copula.correlation import Correlation
 from forecaster.models.copula.law import ResidualLaw
@@ -222,6 +222,33 @@ def test_each_series_has_its_own_size_of_error() -> None:
     assert float(draws.std()) == pytest.approx(4.0, rel=0.05)
 
 
+def test_a_series_whose_errors_grew_since_the_training_has_the_larger_size() -> None:
+    """Twice the errors of the other on windows held out: 2 to the power of n/(n + 2), of n windows
+    without overlap; what all have in common is the spread's.
+    """
+    shape = replace(SHAPE, series=2)
+    owners = torch.arange(8000) % 2
+    paths = (1 + 3 * owners)[:, None, None] * torch.randn(8000, K, H)
+    law = fitted(paths, torch.arange(8000) // 2, owners, power=1.0, shape=shape)
+    before = [law.spread(windows_at([4001], series=number))[1] for number in (0, 1, -1)]
+    owners = torch.arange(2000) % 2
+    times = 4000 + torch.arange(2000) // 2 % 25  # 7 windows of 4 steps do not overlap
+    logs = torch.full((2000, K, 1), math.log(3.0))  # their own size is that of their scale
+    paths = (5 + 35 * owners)[:, None, None] * 3 * torch.randn(2000, K, H)
+    law.hold_out(paths, times, logs, owners)
+    after = [law.spread(windows_at([4001], series=number))[1] for number in (0, 1, -1)]
+    grown = [float((b / a).mean()) for a, b in zip(before, after, strict=True)]
+    assert grown == pytest.approx([2 ** (-0.5 * 7 / 9), 2 ** (0.5 * 7 / 9), 1.0], rel=0.02)
+    law.settle()
+    loaded = ResidualLaw("deviation", "auto", shape)
+    loaded.load_state_dict(law.state_dict())
+    assert torch.equal(loaded.spread(windows_at([4001], series=1))[1], after[1])
+    state = law.state_dict()
+    del state["excess"]  # of a model saved before
+    loaded.load_state_dict(state)
+    torch.testing.assert_close(loaded.spread(windows_at([4001], series=1))[1], before[1])
+
+
 def test_missing_residuals_do_not_count() -> None:
     paths = torch.randn(3000, K, H)
     paths[::3, 0, 1] = torch.nan
@@ -322,6 +349,35 @@ def test_an_untrained_bridge_draws_the_copula_in_any_number_of_steps(
     ranks = [stats.spearmanr(each).statistic for each in (ours.numpy(), theirs.numpy())]
     assert abs(ranks[0] - ranks[1]).max() < 0.08
     torch.testing.assert_close(model.predict(one), prior.predict(one), rtol=0, atol=1e-4)
+
+
+def test_after_a_refit_each_series_keeps_what_was_held_out() -> None:
+    """Validation shows the second of two series to be four times as noisy as before; the model that
+    has learnt validation, too, cannot see that any more.
+    """
+    shape = replace(SHAPE, series=2)
+    source = torch.Generator().manual_seed(3)
+    sizes = torch.tensor([[1.0, 1.0], [1.0, 4.0]])  # of a part, by series
+    parts = [
+        Windows(
+            [(size * torch.randn(rows, K, generator=source)).numpy() for size in by_series],
+            [(L, rows)] * 2,
+            L,
+            H,
+            [start, start],
+        )
+        for rows, start, by_series in ((800, 0, sizes[0]), (300, 800, sizes[1]))
+    ]
+    models = [build(ResidualCopulaConfig.model_validate(PRIOR), shape).eval() for _ in range(2)]
+    models[0].calibrate(*parts)
+    first, second = models[0].copula.excess[:2].flatten(1).mean(1).tolist()
+    assert second / first == pytest.approx(4.0, rel=0.15)
+    models[1].calibrate_after(Precursor(models[0], *parts, parts[1]))
+    assert torch.equal(models[1].copula.excess, models[0].copula.excess)
+    both = ResidualCopulaConfig.model_validate({**PRIOR, "residuals": "both"})
+    validated = build(both, shape).eval()
+    validated.calibrate(*parts)
+    assert bool((validated.copula.excess == 1).all())  # it was fitted on them
 
 
 def replace_rows(batch: Batch, count: int) -> Batch:

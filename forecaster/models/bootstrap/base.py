@@ -123,12 +123,16 @@ class ResidualModel(Forecaster):
     def calibrate(self, train: Windows, validation: Windows) -> None:
         """Fit the law on evenly spaced residual paths; validation selects their widening."""
         self._fill(train, validation)
+        self._hold_out(validation)
         calibrator = Calibrator(self.base, self.law, self.label, validation)
         if max(map(len, self.choices)) > 1:
             chosen = calibrator.choose(self.choices)
             self.spread.fill_(chosen.spread)
             self.bias.fill_(chosen.bias)
         self.law.settle()
+
+    def _hold_out(self, validation: Windows) -> None:
+        """What the law makes of residuals that it is not fitted on; nothing, unless it says so."""
 
     @torch.no_grad()
     def calibrate_after(self, precursor: Precursor) -> None:

@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import torch
 from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
 from forecaster.config.parts import register
 from forecaster.config.sections import Positive
-from forecaster.data.windows import Batch
-from forecaster.models.base import Shape
+from forecaster.data.windows import Batch, Windows
+from forecaster.models.base import Precursor, Shape
 from forecaster.models.bootstrap.base import ResidualModel, ResidualModelConfig
 from forecaster.models.bootstrap.calibrator import Centred
 from forecaster.models.copula.law import MOST_NUMBERS, ResidualLaw
@@ -77,6 +78,20 @@ class ResidualCopula(ResidualModel):
     def most_paths(self) -> int:
         each = self.copula.means[0].numel()
         return min(self.config.paths, max(MOST_NUMBERS // each, 1))
+
+    def _hold_out(self, validation: Windows) -> None:
+        """Of several series: each one's errors on validation windows tell its size, too."""
+        if self.config.residuals == "train" and self.shape.series > 1:
+            share = min(self.most_paths / len(validation), 1.0)
+            paths, times, _, logs, owners = self._residuals(validation, share, True)
+            self.copula.hold_out(paths, times, logs, owners)
+
+    @torch.no_grad()
+    def calibrate_after(self, precursor: Precursor) -> None:
+        """As of any such model, with the precursor's excess of each series."""
+        super().calibrate_after(precursor)
+        assert isinstance(precursor.model, ResidualCopula)
+        self.copula.excess.copy_(precursor.model.copula.excess)
 
     def chart(self, batch: Batch, base: Centred | None = None) -> Chart:
         """The residual's coordinates in each window, without the factor ``spread``.

@@ -42,10 +42,11 @@ class ResidualLaw(nn.Module):
     """r = m + g·F⁻¹(Φ(colour(w))), with w ~ N(0, 1): see the package.
 
     m = ``means``[phase] · q and g = ``sizes``[phase] · q, with q the size of a window's errors: its
-    scale in that of the training, to the ``power``, times the factor of its series. ``phase`` is
-    the place in the longest season that comes round often enough; the tables (P, K, M) have a row
-    a phase. ``exponents``, ``windows`` and ``factors``: see ``ResidualBank``; ``centre`` (K, 1):
-    the geometric mean of the scales.
+    scale in that of the training, to the ``power``, times the factor and the excess of its series.
+    ``phase`` is the place in the longest season that comes round often enough; the tables (P, K, M)
+    have a row a phase. ``exponents``, ``windows`` and ``factors``: see ``ResidualBank``; ``centre``
+    (K, 1): the geometric mean of the scales; ``excess`` (N, K, 1): what the errors of windows held
+    out say of each series' size besides.
     """
 
     means: Tensor
@@ -55,6 +56,7 @@ class ResidualLaw(nn.Module):
     centre: Tensor
     windows: Tensor
     factors: Tensor
+    excess: Tensor
 
     def __init__(
         self,
@@ -76,7 +78,9 @@ class ResidualLaw(nn.Module):
         self.register_buffer("centre", torch.ones(channels, 1))
         self.register_buffer("windows", torch.zeros(shape.series + 1))
         self.register_buffer("factors", torch.ones(shape.series + 1, channels, 1))
+        self.register_buffer("excess", torch.ones(shape.series + 1, channels, 1))
         self._fitted_on: _Residuals | None = None
+        self._held_out: _Residuals | None = None
 
     @property
     def device(self) -> torch.device:
@@ -106,9 +110,21 @@ class ResidualLaw(nn.Module):
         self._fitted_on = _Residuals(complete, times, self._ratio(scales), owners)
         self.scale_by(float(self.power))
 
+    def hold_out(
+        self,
+        paths: Float[Tensor, "R K M"],
+        times: Int[Tensor, " R"],
+        logs: Float[Tensor, "R K F"],
+        owners: Int[Tensor, " R"],
+    ) -> None:
+        """Correct the size of each series by residual paths that the law is not fitted on."""
+        scales = (logs * self.exponents).sum(2, keepdim=True)
+        self._held_out = _Residuals(paths, times, self._ratio(scales), owners)
+        self.scale_by(float(self.power))
+
     def settle(self) -> None:
         """Release the residuals."""
-        self._fitted_on = None
+        self._fitted_on = self._held_out = None
 
     def scale_by(self, power: float) -> None:
         """Set ``power``, and fit all else in the units that it leaves."""
@@ -128,6 +144,16 @@ class ResidualLaw(nn.Module):
         rest = self.marginals.fit(errors)
         self.means = self.means + self.sizes * rest
         self.correlation.fit(self.marginals.scores(errors - rest))
+        if self._held_out is not None:
+            self.excess.copy_(self._excess(self._held_out))
+
+    def _excess(self, known: _Residuals) -> Float[Tensor, "N K 1"]:
+        """The size of each series' errors in the one that it is given, and in that of all."""
+        phase = known.times % len(self.means)
+        units = known.paths / (known.scales**self.power * self.factors[known.owners])
+        errors = (units - self.means[phase]) / self.sizes[phase]
+        windows = own_windows(known.owners, known.times, self.length, self.series)
+        return size_factors(errors, known.owners, windows)[..., None]
 
     def log_scales(self, batch: Batch) -> Float[Tensor, "B K F"]:
         """The logarithms of the F statistics that the scale of a window's errors depends on."""
@@ -164,7 +190,8 @@ class ResidualLaw(nn.Module):
         """The mean residual m and the size of residuals g of each window."""
         phase = batch.time % len(self.means)
         logs = (self.log_scales(batch) * self.exponents).sum(2, keepdim=True)
-        size = self._ratio(logs) ** self.power * self.factors[batch.series]
+        factors = self.factors[batch.series] * self.excess[batch.series]
+        size = self._ratio(logs) ** self.power * factors
         return self.means[phase] * size, self.sizes[phase] * size
 
     def mean(self, batch: Batch) -> Float[Tensor, "B K M"]:
@@ -197,7 +224,8 @@ class ResidualLaw(nn.Module):
         return self.correlation.whiten(self.marginals.scores(errors))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Resize the tables to the number of saved phases."""
+        """Resize the tables to the number of saved phases; those of before know no excess."""
+        state_dict.setdefault(prefix + "excess", torch.ones_like(self.excess))
         for name in ("means", "sizes"):
             saved, current = state_dict.get(prefix + name), getattr(self, name)
             if saved is not None and saved.ndim == current.ndim:
