@@ -249,6 +249,19 @@ def test_a_series_whose_errors_grew_since_the_training_has_the_larger_size() -> 
     torch.testing.assert_close(loaded.spread(windows_at([4001], series=1))[1], before[1])
 
 
+def test_a_base_without_an_error_is_drawn_as_it_is() -> None:
+    """As seasonal naive's of a series that repeats itself exactly: the spread can be chosen, too."""
+    season = torch.arange(400).remainder(SEASON).float()[:, None].expand(-1, K)
+    windows = Windows([season.numpy()], [(L, 300)], L, H, [0])
+    validation = Windows([season.numpy()], [(300, 400)], L, H, [0])
+    settings = {"base": {"name": "seasonal-naive"}}
+    model = build(ResidualCopulaConfig.model_validate(settings), SHAPE).eval()
+    model.calibrate(windows, validation)
+    batch = validation[torch.tensor([0, 50])]
+    drawn = model.sample(batch, Draws(8, [1, 2]))
+    torch.testing.assert_close(drawn, batch.future[:, None].expand_as(drawn), rtol=0, atol=1e-5)
+
+
 def test_missing_residuals_do_not_count() -> None:
     paths = torch.randn(3000, K, H)
     paths[::3, 0, 1] = torch.nan

@@ -168,7 +168,9 @@ class Calibrator:
             widenings = [Widening(power, spread, bias) for spread in spreads]
             found.append(self._scores(known, widenings, 1.0))
         scores = min(found, key=lambda each: min(score.loss for score in each.values()))
-        most = min(score.loss for score in scores.values()) * (1 + _SPREAD_PRICE)
+        # of errors that are all 0 the least loss is 0, up to rounding on either side
+        least = min(score.loss for score in scores.values())
+        most = least + abs(least) * _SPREAD_PRICE
         chosen = min(
             (widening for widening, score in scores.items() if score.loss <= most),
             key=lambda widening: scores[widening].miss,

@@ -48,7 +48,9 @@ class Correlation(nn.Module):
         self.leads.copy_(_components(torch.einsum("rkm,rkn->mn", z, z), self.leads.shape[1]))
         found = self._variances(z)
         mean = (z**2).mean()
-        self.variances.copy_((1 - _SHRINKAGE) * found + _SHRINKAGE * mean)
+        # paths that are all 0 are as those of no correlation
+        known = (1 - _SHRINKAGE) * found + _SHRINKAGE * mean
+        self.variances.copy_(known if float(mean) > 0 else torch.ones_like(known))
         self.sizes.copy_(self._diagonal().rsqrt())
 
     def colour(self, w: Float[Tensor, "n K M"]) -> Float[Tensor, "n K M"]:
