@@ -280,6 +280,7 @@ def _train_ensemble(
         for each, crps, weight in zip(found, terms.alone, weights, strict=True)
     ]
     rows.sort(key=lambda row: (row.crps is None, row.crps))
+    weighed = [each.member.name for each in found]
     weight_of = {row.name: row.weight for row in rows}
     if early is not None:
         errors = {each.member.name: each.errors for each in found}
@@ -287,10 +288,14 @@ def _train_ensemble(
         lost = list[Row]()
         found = replace(course, before=errors).train(chosen, lost)
         faults = {row.name: row.fault for row in lost}
+        rest = sum(weight for name, weight in weight_of.items() if name not in faults)
         rows = [
-            replace(row, weight=0.0, fault=faults[row.name]) if row.name in faults else row
+            replace(row, weight=0.0, fault=faults[row.name])
+            if row.name in faults
+            else replace(row, weight=row.weight / rest)
             for row in rows
         ]
+        weight_of = {row.name: row.weight for row in rows}
     kept = [each for each in found if weight_of[each.member.name]]
     members = tuple(
         each.member.model_copy(update={"weight": weight_of[each.member.name]}) for each in kept
@@ -310,7 +315,8 @@ def _train_ensemble(
     shown = ", ".join(f"{name} {weight:.2f}" for name, weight in member_weights(members).items())
     progress.say(f"ensemble: {shown}")
     stopped = tuple(text for each in kept for text in each.stopped)
-    crps = terms.crps(torch.tensor(weights, dtype=torch.float64))
+    shares = [weight_of[name] for name in weighed]
+    crps = terms.crps(torch.tensor(shares, dtype=torch.float64))
     return Trained(config, ensemble.eval(), stopped, tuple(rows), crps)
 
 

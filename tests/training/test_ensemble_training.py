@@ -18,10 +18,11 @@ from forecaster.errors import UserError
 from forecaster.inference.saved_model import load_model
 from forecaster.models.ensemble import Ensemble, EnsembleConfig, Member
 from forecaster.models.held_out import held_out_errors
+from forecaster.models.mixture import Terms, terms_of
 from forecaster.models.naive import SeasonalNaiveConfig
-from forecaster.training.ensemble import earlier, refit_model, train_model
+from forecaster.training.ensemble import _Course, earlier, refit_model, train_model
 from forecaster.training.fit import fit, new_model, window_data
-from forecaster.training.limit import limit_of
+from forecaster.training.limit import Limit, limit_of
 from forecaster.training.progress import Silent
 from forecaster.training.refit import refit
 from forecaster.workflows.settle import settle
@@ -179,6 +180,37 @@ def test_few_validation_rows_are_not_what_weights_are_of(weeks: Path, tmp_path: 
     assert earlier(config, many) is None
     named = problem.config.model_copy(update={"dataset": "etth1"})
     assert earlier(config, replace(problem, config=named)) is None
+
+
+def test_without_a_member_lost_in_the_second_training_the_others_share_its_weight(
+    weeks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, problem = problem_of(weeks, "model.candidates=[seasonal-naive,nlinear,rlinear]")
+    name = "forecaster.training.ensemble.greedy_weights"
+    monkeypatch.setattr(name, lambda terms: torch.tensor([0.5, 0.3, 0.2]))
+    trained, terms = _Course._trained, list[Terms]()
+
+    def loses_one(self: _Course, member: Member, limit: Limit | None) -> object:
+        if self.before and member.name == "nlinear":
+            raise UserError("it is lost")
+        return trained(self, member, limit)
+
+    def noted(*args: torch.Tensor) -> Terms:
+        terms.append(terms_of(*args))
+        return terms[-1]
+
+    monkeypatch.setattr(_Course, "_trained", loses_one)
+    monkeypatch.setattr("forecaster.training.ensemble.terms_of", noted)
+    found = train_model(config, problem, tmp_path, progress=Silent())
+    rows = {row.name: row for row in found.leaderboard}
+    assert (rows["nlinear"].weight, rows["nlinear"].fault) == (0, "it is lost")
+    assert rows["seasonal-naive"].weight == pytest.approx(5 / 7)
+    assert rows["rlinear"].weight == pytest.approx(2 / 7)
+    kept = torch.tensor([5 / 7, 0.0, 2 / 7], dtype=torch.float64)
+    assert found.crps == pytest.approx(terms[0].crps(kept))
+    monkeypatch.setattr(name, lambda terms: torch.tensor([0.0, 1.0, 0.0]))
+    with pytest.raises(UserError, match="no candidate could be"):
+        train_model(config, problem, tmp_path / "alone", progress=Silent())
 
 
 def test_one_validation_window_is_enough_after_an_early_training(tmp_path: Path) -> None:
