@@ -37,6 +37,7 @@ OWNERS = {
     "prometheus_client": {"serving"},
     "matplotlib": {"reporting"},
     "plotly": {"reporting"},
+    "ray": {"workflows/ray_engine"},
 }
 
 

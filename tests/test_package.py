@@ -27,7 +27,7 @@ TABLES = {"numpy", "pandas", "pydantic", "yaml"}
 SHAPE = ["--horizon", "14", "--lookback", "56"]
 BRIEF = {"max_steps": 3, "score_windows": 0, "point_windows": 4, "validation_windows": 8}
 # for what only some ask for
-EXTRAS = ("tune", "excel", "locales", "exchanges", "lightgbm", "plots", "statsforecast")
+EXTRAS = ("tune", "excel", "locales", "exchanges", "lightgbm", "plots", "ray", "statsforecast")
 # declared for what others load by themselves: GluonTS's estimators
 FOR_OTHERS = {"pytorch-lightning"}
 
@@ -284,6 +284,7 @@ def test_imports_are_those_that_the_metadata_declares(installed: Installed) -> N
         "python_calamine",
         "lightgbm",
         "plotly",
+        "ray",
         "statsforecast",
     }
     assert asked_for == known_extras

@@ -75,6 +75,13 @@ from forecaster.commands.options import (
     metavar="NAME[,NAME…]",
     help="The series that --plot draws (default: the 12 with the largest errors; HTML: 100).",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="What forecasts the parts of Parquet files: this process, or a Ray cluster.",
+)
 @accelerator_option
 @trust_option
 @column_options
@@ -96,6 +103,7 @@ def forecast(
     seed: int,
     plot: Path | None,
     series: str | None,
+    engine: str,
     accelerator: str | None,
     trust_code: bool,
     as_json: bool,
@@ -106,6 +114,8 @@ def forecast(
         raise click.UsageError("--stream forecasts many times; give --plot without it")
     if series is not None and plot is None:
         raise click.UsageError("--series names what --plot draws; give both")
+    if stream and engine != "local":
+        raise click.UsageError("--stream forecasts row after row; give --engine without it")
     from forecaster.workflows import forecast as forecasting
 
     options = forecasting.ForecastOptions(
@@ -126,6 +136,7 @@ def forecast(
         start,
         future,
         series,
+        engine,
     )
     if template is not None:
         count = forecasting.write_template(options, template)

@@ -17,6 +17,10 @@ from forecaster.data.resampling import put_together, step_labels
 from forecaster.errors import UserError
 
 
+class UnknownIntervalError(UserError):
+    """No series has two times, so that no interval can be seen."""
+
+
 @dataclass(frozen=True)
 class SeriesRows:
     """The rows of a series: ``times`` (n,), ``values`` (n, K), and ``rows`` (n,) of the file."""
@@ -118,7 +122,7 @@ class Gridder:
             return parse_interval(self.columns.freq)
         interval = find_interval([each.times for each in series])
         if interval is None:
-            raise UserError(
+            raise UnknownIntervalError(
                 f"{self.raw.path}: one time only, so the interval is unknown; add rows or "
                 "give --freq"
             )

@@ -52,27 +52,34 @@ class Parts:
     series: int
     files: Sequence[Path]
 
-    def __iter__(self) -> Iterator[RawTable]:
+    def taken(self) -> Iterator[bytes]:
+        """The content of each part's file, which is then removed; see ``read_part``."""
         for file in self.files:
-            with pa.OSFile(str(file)) as source, pa.ipc.open_file(source) as reader:
-                table = reader.read_all()
+            content = file.read_bytes()
             file.unlink()
-            places = table[_PLACE].to_pylist()
-            raw = read_arrow_table(self.path, table.drop_columns(_PLACE))
-            yield replace(raw, digest=self.digest, places=places)
+            yield content
+
+
+def read_part(path: str, digest: str, content: bytes) -> RawTable:
+    """The rows of a part of a file, from the content of its temporary file."""
+    with pa.ipc.open_file(content) as reader:
+        table = reader.read_all()
+    places = table[_PLACE].to_pylist()
+    raw = read_arrow_table(path, table.drop_columns(_PLACE))
+    return replace(raw, digest=digest, places=places)
 
 
 @contextmanager
 def in_parts(
-    source: str | Path, columns: Columns, wanted: Collection[str] = ()
+    source: str | Path, columns: Columns, wanted: Collection[str] = (), few: bool = False
 ) -> Iterator[Parts | None]:
     """The parts of Parquet files with more rows than one; None of all that is read as a whole.
 
-    ``wanted``: the value columns that a model reads. What the first rows do not tell, or only all
-    series together, is read as a whole: tables on their side, times in several columns, covariates,
-    a common end.
+    ``wanted``: the value columns that a model reads. ``few``: also if all rows are one part. What
+    the first rows do not tell, or only all series together, is read as a whole: tables on their
+    side, times in several columns, covariates, a common end.
     """
-    files = _files(source)
+    files = _files(source, few)
     found = None if files is None else _roles(files, columns, wanted)
     if files is None or found is None:
         yield None
@@ -176,8 +183,8 @@ def parts_of(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return found
 
 
-def _files(source: str | Path) -> _Files | None:
-    """Parquet files of more rows than a part."""
+def _files(source: str | Path, few: bool) -> _Files | None:
+    """Parquet files of more rows than a part, or with ``few`` of any number."""
     path, part = split_name(source)
     try:
         if Path(path).is_dir():
@@ -186,7 +193,7 @@ def _files(source: str | Path) -> _Files | None:
             found = ds.dataset(path, format="parquet")
         else:
             return None
-        return _Files(path, found) if found.count_rows() > ROWS else None
+        return _Files(path, found) if found.count_rows() > (0 if few else ROWS) else None
     except (pa.ArrowException, OSError, UserError):
         return None  # which is told where it is read as a whole
 

@@ -1,7 +1,7 @@
 """Forecasts as a table in the file's units and order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ class TableForecast:
 
     ``frame`` is the long table ``item_id, timestamp, mean[, median][, quantiles…][, status]`` in
     the file's item and time order; ``series`` are GluonTS forecasts, with channels in the model's
-    order, None for a series that the model does not forecast. ``lenders``: see ``Outcome``.
+    order, None for a series that the model does not forecast.
     """
 
     saved: SavedModel
@@ -41,7 +41,6 @@ class TableForecast:
     frame: pd.DataFrame
     series: tuple[Forecast | None, ...]
     decisions: list[str]
-    lenders: Lenders = field(default_factory=dict)
 
 
 def forecast_table(
@@ -58,12 +57,12 @@ def forecast_series(
     request: PredictionRequest,
     columns: Columns | None = None,
     drawn: Sequence[Forecast | None] | None = None,
-    earlier: Lenders | None = None,
+    lenders: Lenders | None = None,
 ) -> TableForecast:
     """Forecast every series of a table. Raises UserError for what the model cannot forecast.
 
     ``columns``: what becomes of series that it cannot (None: as in the training). ``drawn``:
-    sample paths of a forecast of this table, of which others are its quantiles. ``earlier``: of a
+    sample paths of a forecast of this table, of which others are its quantiles. ``lenders``: of a
     part of a file, see ``with_fallbacks``.
     """
     check_request(saved, request)
@@ -82,11 +81,11 @@ def forecast_series(
         for number, forecast in found.items()
         for k, name in enumerate(table.names)
     }
-    outcome = with_fallbacks(saved, table, cells, faults, levels_of(request), earlier)
+    outcome = with_fallbacks(saved, table, cells, faults, levels_of(request), lenders)
     frame = _frame(table, outcome, predictor.prediction_length, columns.tells_status)
     series = tuple(found.get(number) for number in range(len(table.series)))
     decisions += outcome.decisions + predictor.decisions
-    return TableForecast(saved, columns, request, table, frame, series, decisions, outcome.lenders)
+    return TableForecast(saved, columns, request, table, frame, series, decisions)
 
 
 def _frame(table: Table, outcome: Outcome, horizon: int, tells_status: bool) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """What becomes of each series of a forecast: the model's forecast, a fallback, or none."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +25,11 @@ Lenders = Mapping[int, Sequence[Series]]  # by column
 
 @dataclass(frozen=True)
 class Outcome:
-    """The columns of each series' forecast, blank if it is skipped, its status, and decisions.
-
-    ``lenders``: the series that lend their errors, for the next part of a file.
-    """
+    """The columns of each series' forecast, blank if it is skipped, its status, and decisions."""
 
     cells: Mapping[Place, Cells]
     status: Mapping[Place, str]
     decisions: list[str]
-    lenders: Lenders = field(default_factory=dict)
 
 
 def with_fallbacks(
@@ -41,19 +38,20 @@ def with_fallbacks(
     cells: Mapping[Place, Cells],
     faults: Sequence[Fault],
     levels: Sequence[float],
-    earlier: Lenders | None = None,
+    lenders: Lenders | None = None,
 ) -> Outcome:
     """The model's forecasts ``cells``, with those of the faults replaced.
 
-    ``levels``: the quantiles that are asked for. ``earlier``: of a part of a file, the lenders of
-    the parts before it (None: this is the whole). Raises UserError if there is no forecast at all,
-    unless it is a part.
+    ``levels``: the quantiles that are asked for. ``lenders``: of a part of a file, those of the
+    file (None: this is the whole). Raises UserError if there is no forecast at all, unless it is a
+    part.
     """
     faulty, horizon = {(f.series, f.channel) for f in faults}, saved.config.data.horizon
     whole = {place: columns for place, columns in cells.items() if place not in faulty}
+    part = lenders is not None
     names = list(next(iter(whole.values()), ("mean", *(f"{level:g}" for level in levels))))
     status, skipped = dict.fromkeys(whole, OK), []
-    lenders = _lenders(table, whole, earlier or {})
+    lenders = lenders_of(table, faults) if lenders is None else lenders
     sizes = _Sizes.known(saved)
     fallen: dict[int, list[Fault]] = {}
     for fault in faults:
@@ -68,7 +66,7 @@ def with_fallbacks(
             fallen.setdefault(found.period, []).append(fault)
             status[place] = FALLBACK
             whole[place] = _columns(found, names, levels)
-    if earlier is None and len(skipped) == len(whole):
+    if not part and len(skipped) == len(whole):
         raise UserError(
             f"{table.path}: no series can be forecast; {said(table, skipped, 'skipped')[0]}; add "
             "rows with values"
@@ -77,7 +75,7 @@ def with_fallbacks(
     for period, alike in fallen.items():
         what = "the last value" if period == 1 else season_in_words(table.interval, period)
         decisions += said(table, alike, f"forecast without the model, by repeating {what}")
-    return Outcome(whole, status, decisions, lenders)
+    return Outcome(whole, status, decisions)
 
 
 def _columns(found: Repeated, names: Sequence[str], levels: Sequence[float]) -> Cells:
@@ -85,14 +83,22 @@ def _columns(found: Repeated, names: Sequence[str], levels: Sequence[float]) -> 
     return {name: quantiles.get(name, found.centre) for name in names}
 
 
-def _lenders(table: Table, good: Mapping[Place, object], earlier: Lenders) -> Lenders:
-    """The first series that the model forecasts, by column, those of earlier parts before."""
-    found = {channel: [*series] for channel, series in earlier.items()}
-    for number, channel in good:
-        lending = found.setdefault(channel, [])
-        if len(lending) < _OTHERS:
-            lending.append(table.series[number])
+def lenders_of(table: Table, faults: Sequence[Fault], before: Lenders | None = None) -> Lenders:
+    """The first series without a fault, by column; ``before``: those of earlier parts of a file."""
+    faulty = {(fault.series, fault.channel) for fault in faults}
+    found: dict[int, Sequence[Series]] = {}
+    for channel, name in enumerate(table.names):
+        if name in table.absent:
+            continue
+        good = (s for i, s in enumerate(table.series) if (i, channel) not in faulty)
+        earlier = (before or {}).get(channel, ())
+        found[channel] = [*earlier, *islice(good, _OTHERS - len(earlier))]
     return found
+
+
+def enough(lenders: Lenders) -> bool:
+    """Whether further series would not be among the lenders."""
+    return all(len(series) == _OTHERS for series in lenders.values())
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,20 @@ from forecaster.io.output_tables import kind_of, renamed_items, table_bytes
 from forecaster.reporting.fans import MOST, MOST_INTERACTIVE, named
 from forecaster.reporting.plots import check_picture, is_page, write_picture
 from forecaster.tracking.provenance import versions
-from forecaster.workflows.forecast_parts import write_parts
+from forecaster.workflows.engines import Engine, Recipe, as_asked, local
+from forecaster.workflows.forecast_parts import found_before, write_parts
 from forecaster.workflows.pictures import picture
+from forecaster.workflows.ray_engine import import_ray, on_ray
+
+ENGINES: dict[str, Engine] = {"local": local, "ray": on_ray}
 
 
 @dataclass(frozen=True)
 class ForecastOptions:
-    """The options of the command ``forecast``; ``series``: the names of those to draw."""
+    """The options of the command ``forecast``.
+
+    ``series``: the names of those to draw. ``engine``: a name of ``ENGINES``.
+    """
 
     reference: str
     csv: Path
@@ -51,6 +58,7 @@ class ForecastOptions:
     start: str | None = None
     future: Path | None = None
     series: str | None = None
+    engine: str = "local"
 
     @property
     def settings(self) -> "ForecastSettings":
@@ -102,6 +110,8 @@ class _Ready:
 def _load(options: ForecastOptions) -> _Ready:
     """Load the model. Raises UserError, too, if an output path cannot be written."""
     _check(options.settings)
+    if options.engine == "ray":
+        import_ray()
     saved = open_model(options.reference, options.accelerator, options.trust_code)
     for path in (options.output, options.plot):
         if path is not None:
@@ -115,8 +125,7 @@ def _check(settings: ForecastSettings) -> None:
 
 
 def _ready(saved: SavedModel, settings: ForecastSettings) -> _Ready:
-    saved = saved.resampled(settings.resample_rate) if settings.resample_rate > 1 else saved
-    saved = saved.conformal() if settings.conformal else saved
+    saved = as_asked(saved, settings.resample_rate, settings.conformal)
     request = PredictionRequest(
         settings.mode or default_mode(saved),  # type: ignore[arg-type]
         settings.samples,
@@ -190,13 +199,36 @@ def _prepared(options: ForecastOptions, ready: _Ready, output: Path) -> Prepared
 @contextmanager
 def _parts(ready: _Ready, options: ForecastOptions) -> Iterator[Parts | None]:
     """The parts in which a file of many series is forecast; None for the whole at once."""
-    columns = ready.columns
-    together = options.plot is not None or options.future is not None or columns.on_short == "drop"
-    if together or ready.saved.encoding is not None:
+    together, here = _together(ready, options), options.engine == "local"
+    if together is not None:
+        if not here:
+            raise UserError(
+                f"--engine {options.engine}: {together} takes all series together; leave --engine "
+                "out"
+            )
         yield None
         return
-    with in_parts(options.csv, columns, ready.saved.schema.names) as parts:
+    names = ready.saved.schema.names
+    with in_parts(options.csv, ready.columns, names, few=not here) as parts:
+        if parts is None and not here and options.csv.exists():
+            raise UserError(
+                f"{options.csv}: --engine {options.engine} forecasts Parquet files with columns "
+                "item, time and values; write it as such a file, or leave --engine out"
+            )
         yield parts
+
+
+def _together(ready: _Ready, options: ForecastOptions) -> str | None:
+    """What needs all series at once, if anything does."""
+    columns = ready.columns
+    found = {
+        "--plot": options.plot is not None,
+        "--future": options.future is not None,
+        "--on-short drop": columns.on_short == "drop",
+        "--align end": columns.align == "end",
+        "a model with covariates": ready.saved.encoding is not None,
+    }
+    return next((name for name, there in found.items() if there), None)
 
 
 def _write_parts(
@@ -205,8 +237,20 @@ def _write_parts(
     """Write the forecast of ``parts`` to ``path``, for the file ``output``: its rows, and meta."""
     from forecaster.training.stages import TERMINAL  # imports Lightning, which takes seconds
 
-    roles, start = options.roles, options.start
-    written = write_parts(ready.saved, parts, roles, start, ready.request, path, TERMINAL)
+    roles, lenders = found_before(ready.saved, parts, options.roles, options.start, ready.request)
+    recipe = Recipe(
+        parts.path,
+        parts.digest,
+        roles,
+        options.start,
+        ready.request,
+        lenders,
+        options.resample_rate,
+        options.conformal,
+        options.trust_code,
+    )
+    engine = ENGINES[options.engine]
+    written = write_parts(ready.saved, parts, recipe, engine, path, TERMINAL)
     meta = _meta(options, ready, parts.digest, output, written.decisions)
     return written.rows, {**meta, "output_sha256": file_digest(path)}
 

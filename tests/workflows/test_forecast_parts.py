@@ -1,16 +1,27 @@
 """Many series are forecast part by part, with the numbers of all of them at once."""
 
+import copy
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
-from conftest import Cli
+from conftest import ROOT, Cli
 
 import forecaster
+from forecaster.config.program import install_extra
 from forecaster.config.schema import Columns
 from forecaster.data import many
+from forecaster.data.reading import RawTable
+from forecaster.inference.saved_model import SavedModel
+from forecaster.workflows import forecast, ray_engine
+from forecaster.workflows.engines import PartForecast, Recipe
 from forecaster.workflows.forecast_parts import merged
 
 DAYS = pd.date_range("2024-01-01", periods=80)
@@ -64,6 +75,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def rows_of(parts: many.Parts) -> list[RawTable]:
+    return [many.read_part(parts.path, parts.digest, content) for content in parts.taken()]
+
+
 def in_parts(monkeypatch: pytest.MonkeyPatch, rows: int = 1000) -> None:
     monkeypatch.setattr(many, "ROWS", rows)
 
@@ -77,7 +92,7 @@ def test_the_parts_hold_every_row_of_their_series_in_the_order_of_the_file(
     whole = pd.concat([pd.read_parquet(file) for file in sorted(folder.iterdir())])
     with many.in_parts(folder, Columns()) as parts:
         assert parts is not None
-        found = list(parts)
+        found = rows_of(parts)
         assert not any(file.exists() for file in parts.files)
         assert parts.series == len(ALL)
         assert parts.columns.item_id == ("item_id",)
@@ -135,26 +150,32 @@ def test_without_faults_the_numbers_are_the_same_to_the_last_bit(
     pd.testing.assert_frame_equal(pd.read_parquet(out), expected, check_exact=True)
 
 
-def test_a_part_of_single_rows_knows_the_interval_and_borrows_errors_of_those_before(
-    cli: Cli, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("first", [False, True])
+def test_a_part_of_single_rows_knows_the_interval_and_borrows_errors_of_others(
+    cli: Cli, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool
 ) -> None:
-    """What was sold for the first time on the last day comes last, and fills a part by itself."""
+    """What was sold for the first time on the last day fills a part by itself, the first or the
+    last one.
+    """
     good = {name: y for name, y in GOOD.items() if name < "p032"}
-    single = {f"new{k:03d}": np.array([float(k + 1)]) for k in range(20)}
-    panel({**good, **single}).to_parquet(tmp_path / "in.parquet", index=False)
+    single = {f"new{k:03d}": np.array([float(k + 1)]) for k in range(16)}
+    panel({**single, **good} if first else {**good, **single}).to_parquet(
+        tmp_path / "in.parquet", index=False
+    )
     given = ("forecast", "--model", model, "--csv", tmp_path / "in.parquet", *BOTH)
     cli(*given, "--output", tmp_path / "whole.parquet")
-    in_parts(monkeypatch)
+    in_parts(monkeypatch, 16 if first else 1000)
     with many.in_parts(tmp_path / "in.parquet", Columns()) as parts:
         assert parts is not None
-        assert [len(raw.places) for raw in parts] == [16 * 80, 16 * 80, 20]
+        sizes = [len(raw.places) for raw in rows_of(parts)]
+        assert sizes == ([16, 16 * 80, 16 * 80] if first else [16 * 80, 16 * 80, 16])
     cli(*given, "--output", tmp_path / "parts.parquet")
     found, expected = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("parts", "whole"))
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
-    last = found[found["item_id"] == "new019"]
+    last = found[found["item_id"] == "new015"]
     assert (last["status"] == "fallback").all()
-    assert (last["mean"] == 20).all()
-    assert (last["0.05"] < 20).all()
+    assert (last["mean"] == 16).all()
+    assert (last["0.05"] < 16).all()
 
 
 def test_if_nothing_can_be_forecast_it_is_refused_and_nothing_is_written(
@@ -179,7 +200,7 @@ def test_names_of_series_may_be_categories_that_differ_from_file_to_file(
         some.astype({"item_id": "category"}).to_parquet(tmp_path / f"{number}.parquet", index=False)
     with many.in_parts(tmp_path, Columns()) as parts:
         assert parts is not None
-        found = [name for raw in parts for name in raw.columns["item_id"]]
+        found = [name for raw in rows_of(parts) for name in raw.columns["item_id"]]
     assert sorted(set(found)) == names
     assert len(found) == len(whole)
 
@@ -199,3 +220,145 @@ def test_decisions_of_parts_are_told_as_one() -> None:
         "9 series skipped: 'a' (x), 'b' (x) and 7 more",
         "series 's0': 3 rows were sorted (and 3 more like this)",
     ]
+
+
+def elsewhere(saved: SavedModel, recipe: Recipe, parts: Iterable[bytes]) -> Iterator[PartForecast]:
+    """Ray's way without Ray: copies are sent to a worker, which does the last part first."""
+    worker = ray_engine.Worker(*copy.deepcopy((ray_engine.Sent.of(saved), recipe)))
+    rows = [worker({"part": content}) for content in reversed(list(parts))]
+    yield from map(ray_engine.told, reversed(rows))
+
+
+@pytest.fixture
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(forecast.ENGINES, "ray", elsewhere)
+    monkeypatch.setattr(forecast, "import_ray", lambda: None)
+
+
+@pytest.mark.usefixtures("without_ray")
+@pytest.mark.parametrize(("kind", "more"), [("csv", ()), ("parquet", ("--conformal",))])
+def test_workers_elsewhere_give_the_same_file_to_the_last_bit(
+    cli: Cli,
+    model: Path,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    more: tuple[str, ...],
+) -> None:
+    """Fallbacks among them, whose quantiles are made of other series' errors."""
+    in_parts(monkeypatch)
+    here, there = tmp_path / f"here.{kind}", tmp_path / f"there.{kind}"
+    given = ("forecast", "--model", model, "--csv", folder, *BOTH, *more)
+    done = cli(*given, "--output", here)
+    again = cli(*given, "--output", there, "--engine", "ray")
+    assert there.read_bytes() == here.read_bytes()
+    assert again.stderr == done.stderr
+    assert "fallback" in set((pd.read_csv if kind == "csv" else pd.read_parquet)(there)["status"])
+
+
+@pytest.mark.usefixtures("without_ray")
+def test_a_part_that_is_refused_is_told_as_it_is_here(
+    cli: Cli, model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_parts(monkeypatch)
+    given = ("forecast", "--model", model, "--csv", folder, "--output", tmp_path / "out.csv")
+    here = cli(*given, status=1)
+    assert "series 'blank'" in here.stderr
+    assert cli(*given, "--engine", "ray", status=1).stderr == here.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("without_ray")
+def test_a_file_smaller_than_a_part_is_one_part(
+    cli: Cli, model: Path, folder: Path, tmp_path: Path
+) -> None:
+    given = ("forecast", "--model", model, "--csv", folder, *BOTH, "--output")
+    cli(*given, tmp_path / "here.parquet")
+    cli(*given, tmp_path / "there.parquet", "--engine", "ray")
+    here, there = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("here", "there"))
+    pd.testing.assert_frame_equal(there, here, check_exact=True)
+
+
+@pytest.mark.usefixtures("without_ray")
+def test_what_is_read_as_a_whole_is_refused_with_what_works(
+    cli: Cli, model: Path, tmp_path: Path
+) -> None:
+    few = panel({name: GOOD[name] for name in ("p000", "p001")})
+    few.to_csv(tmp_path / "good.csv", index=False)
+    few.to_parquet(tmp_path / "good.parquet", index=False)
+
+    def run(name: str, *more: object, status: int = 0) -> str:
+        file = ("--csv", tmp_path / name, "--output", tmp_path / "out.csv")
+        return cli("forecast", "--model", model, *file, *more, status=status).stderr
+
+    ray = ("--engine", "ray")
+    assert run("good.csv", *ray, status=1) == (
+        f"error: {tmp_path / 'good.csv'}: --engine ray forecasts Parquet files with columns item, "
+        "time and values; write it as such a file, or leave --engine out\n"
+    )
+    run("good.parquet", *ray)
+    run("good.csv")
+    for option in (("--on-short", "drop"), ("--align", "end"), ("--plot", tmp_path / "out.svg")):
+        named = "--plot" if option[0] == "--plot" else " ".join(map(str, option))
+        assert run("good.parquet", *option, *ray, status=1) == (
+            f"error: --engine ray: {named} takes all series together; leave --engine out\n"
+        )
+        run("good.parquet", *option)
+    assert "no such file" in run("none.parquet", *ray, status=1)
+    assert "--stream" in run("good.parquet", "--stream", *ray, status=2)
+
+
+def test_without_ray_it_is_said_what_installs_it(
+    cli: Cli, model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    given = ("--csv", folder, "--output", tmp_path / "out.csv", "--engine", "ray")
+    refused = cli("forecast", "--model", model, *given, status=1)
+    assert refused.stderr == f"error: --engine ray needs Ray: {install_extra('ray')}\n"
+
+
+# the command line with small parts, in a process of its own
+SMALL = """
+import sys
+from forecaster.data import many
+many.ROWS = 1000
+from cli import main
+main(sys.argv[1:])
+"""
+
+
+def on_ray(cli: Cli, *arguments: object) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", SMALL, *map(str, arguments), "--engine", "ray"]
+    environment = {**cli.env, "RAY_worker_niceness": "0"}
+    environment.pop("RAY_ADDRESS", None)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)  # type: ignore[call-overload]
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_file_though_a_worker_is_killed(
+    cli: Cli, model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed once it has forecast the first part, of many."""
+    in_parts(monkeypatch)
+    # so many samples that a part takes a second
+    given = ("forecast", "--model", model, "--csv", folder, *BOTH, "--samples", 3000)
+    cli(*given, "--output", tmp_path / "here.csv")
+    out = tmp_path / "ray"
+    out.mkdir()
+    with on_ray(cli, *given, "--output", out / "there.csv") as process:
+        while not any(file.stat().st_size for file in out.iterdir()):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        workers = [
+            child
+            for child in psutil.Process(process.pid).children(recursive=True)
+            if "MapWorker" in " ".join(child.cmdline())
+        ]
+        assert workers
+        assert not (out / "there.csv").exists()
+        workers[0].kill()
+        said = process.communicate()
+        assert process.returncode == 0, said
+    assert (out / "there.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()

@@ -1,0 +1,142 @@
+"""The parts of a file, forecast by Ray on the cores of one or more machines.
+
+Scheduling and retries are Ray Data's: a part whose process dies is forecast again.
+"""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+
+from forecaster.config.program import install_extra
+from forecaster.errors import UserError
+from forecaster.inference.saved_model import SavedModel, load_model
+from forecaster.workflows.engines import PartForecast, Recipe, as_asked, forecast_part
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A saved model's files by their path in its folder, to be loaded on another machine."""
+
+    files: Mapping[str, bytes]
+    device: str
+
+    @classmethod
+    def of(cls, saved: SavedModel) -> "Sent":
+        folder = saved.folder
+        files = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        return cls(files, saved.model.device.type)
+
+    def load(self, folder: Path, recipe: Recipe) -> SavedModel:
+        """The model, from its files written into ``folder``."""
+        for name, content in self.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        saved = load_model(folder, self.device, recipe.trust_code)
+        return as_asked(saved, recipe.resample_rate, recipe.conformal)
+
+
+class Worker:
+    """Forecasts rows of a Ray data set, each of which is a part: ``{"part": bytes}``."""
+
+    def __init__(self, sent: Sent, recipe: Recipe) -> None:
+        self.recipe, self._open = recipe, ExitStack()
+        folder = self._open.enter_context(TemporaryDirectory(prefix="forecaster-"))
+        self.saved = sent.load(Path(folder), recipe)
+
+    def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The forecast as Arrow's bytes, or what it is refused for."""
+        try:
+            found = forecast_part(self.saved, self.recipe, row["part"])
+        except UserError as error:
+            return {"frame": b"", "decisions": [], "series": 0, "refusal": str(error)}
+        sink = pa.BufferOutputStream()
+        table = pa.Table.from_pandas(found.frame, preserve_index=False)
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        frame = sink.getvalue().to_pybytes()
+        return {"frame": frame, "decisions": found.decisions, "series": found.series, "refusal": ""}
+
+
+def told(row: Mapping[str, Any]) -> PartForecast:
+    """A part's forecast from what ``Worker`` returned. Raises UserError if it was refused."""
+    if row["refusal"]:
+        raise UserError(row["refusal"])
+    with pa.ipc.open_stream(row["frame"]) as reader:
+        frame = reader.read_pandas()
+    return PartForecast(frame, list(row["decisions"]), row["series"])
+
+
+def on_ray(saved: SavedModel, recipe: Recipe, parts: Iterable[bytes]) -> Iterator[PartForecast]:
+    """Forecast parts by the actors of Ray Data, one a core (a GPU, if the model is on one).
+
+    Ray's cluster is that of ``RAY_ADDRESS`` or one that runs on this machine, or else is started
+    here for the time of the forecast.
+    """
+    ray = import_ray()
+    with _cluster(ray):
+        # of the object store, which moves to the disk what does not fit; of one part a block
+        blocks = [ray.put(_block(content)) for content in parts]
+        context = ray.data.DataContext.get_current()
+        context.execution_options.preserve_order = True
+        context.enable_progress_bars = False
+        results = ray.data.from_arrow_refs(blocks).map(
+            Worker,
+            fn_constructor_args=(Sent.of(saved), recipe),
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=len(blocks)),
+            num_cpus=1,
+            num_gpus=1 if saved.model.device.type == "cuda" else None,
+        )
+        yield from map(told, results.iter_rows())
+
+
+def _block(content: bytes) -> pa.Table:
+    return pa.table({"part": pa.array([content], pa.large_binary())})
+
+
+def import_ray() -> Any:
+    """Ray, with Ray Data. Raises UserError if it is not installed."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # on standard error; files have all
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise UserError(f"--engine ray needs Ray: {install_extra('ray')}") from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    return ray
+
+
+@contextmanager
+def _cluster(ray: Any) -> Iterator[None]:
+    """Connected to Ray; to one that is connected already, it stays."""
+    if ray.is_initialized():
+        yield
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    try:
+        ray.init(logging_level=logging.ERROR, log_to_driver=False)
+    except Exception as error:  # Ray raises no narrower class when it does not start
+        first = str(error).strip().partition("\n")[0]
+        if address is None:
+            raise UserError(
+                f"--engine ray: Ray does not start here ({first}); try again, or leave --engine out"
+            ) from error
+        raise UserError(
+            f"RAY_ADDRESS={address}: no Ray cluster answers there ({first}); correct it, or unset "
+            "it to start Ray here"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
