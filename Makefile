@@ -31,6 +31,7 @@ lint: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python tests/bench/bench.py docs/benchmarks.md
+	$(BIN)/python tests/bench/bench_delta.py docs/benchmarks.md
 	$(BIN)/python tests/bench/bench_reading.py docs/benchmarks.md
 	$(BIN)/python tests/bench/bench_many.py docs/benchmarks.md
 

@@ -35,7 +35,7 @@ def check_options(
     For validators of settings; ``used``: the setting ``layer_name`` is ``delta``.
     """
     if not used and options != DeltaOptions():
-        raise ValueError(f"the options in delta are those of {layer_name} delta; set it, too")
+        raise ValueError(f"delta holds options of {layer_name} delta alone")
     if used and width % options.heads:
         raise ValueError(
             f"delta.heads {options.heads} has to divide {width_name} {width}; change one of them"

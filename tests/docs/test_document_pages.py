@@ -100,7 +100,7 @@ def test_the_citation_names_title_version_licence_and_papers() -> None:
     assert content["version"] == forecaster.__version__
     assert f'license = "{content["license"]}"' in project
     assert content["authors"] == [{"name": "The forecaster authors"}]
-    assert len(content["references"]) == 6
+    assert len(content["references"]) == 9
     assert content["references"][0]["url"].endswith("2411.04491")
 
 

@@ -249,7 +249,7 @@ def test_what_cannot_be_is_refused() -> None:
         make().resample(13)
     with pytest.raises(UserError, match=r"the delta rule has no step size; train .* such as s4d"):
         make(layer="delta").resample(2)
-    with pytest.raises(ValueError, match=r"delta are those of layer delta; set it, too"):
+    with pytest.raises(ValueError, match="delta holds options of layer delta alone"):
         StateSpaceConfig(layer="s4d", delta=DeltaOptions(gate=True))
     with pytest.raises(ValueError, match=r"delta\.heads 5 has to divide width 32; change one of"):
         StateSpaceConfig(layer="delta", delta=DeltaOptions(heads=5))
