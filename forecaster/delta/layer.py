@@ -100,7 +100,7 @@ class DeltaRule(nn.Module):
     def step(
         self, u: Float[Tensor, "B H"], state: Float[Tensor, "B n"], rate: float = 1.0
     ) -> tuple[Float[Tensor, "B H"], Float[Tensor, "B n"]]:
-        """One step of the recurrence, in O(H(H + N))."""
+        """One step of the recurrence, whose cost does not depend on how long the past is."""
         _check_rate(rate)
         S, rows = self._split(state)
         rows = torch.cat([rows, u[..., None]], dim=-1)
