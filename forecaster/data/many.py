@@ -29,7 +29,7 @@ from forecaster.data.times.find_parts import find_parts
 from forecaster.errors import UserError
 
 # the rows of a part, about, and the most parts
-ROWS, MOST = 500_000, 256
+ROWS, MOST = 100_000, 256
 # parts are of so many series or a multiple, as the series that a model forecasts at once
 TOGETHER = 16
 _HEAD = 100_000  # rows that tell the roles of the columns
