@@ -148,7 +148,9 @@ class TrainerConfig(Section):
     ``validation_windows``: the number of evenly spaced validation windows scored after each epoch
     (all by default). At the end ``point_windows`` of each split are scored with the point forecast
     (all by default) and ``score_windows`` with samples (0: none); the metrics ``windows`` and
-    ``probabilistic_windows`` are their numbers. ``refit``: then train the model that is saved on
+    ``probabilistic_windows`` are their numbers. ``calibrate``: take the mean error that a diffusion
+    model's network has on validation windows at each step of the path out of its output, where that
+    helps on further ones. ``refit``: then train the model that is saved on
     ``all`` rows, or save the one that was scored (``none``); ``auto``: all rows of a file or a
     frame, none for a named data set.
     """
@@ -173,6 +175,7 @@ class TrainerConfig(Section):
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: Annotated[int, Field(gt=0, le=1_024)] = 1
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    calibrate: bool = False
     refit: Literal["auto", "all", "none"] = "auto"
 
 

@@ -12,7 +12,7 @@ If y_0 − h is N(0, 1), N = 0 is the posterior mean of y_0 at every t, c_out th
 deviation, and the target of N has variance 1 (preconditioning: Karras et al., NeurIPS 2022).
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -30,8 +30,10 @@ class Denoiser(nn.Module):
 
     The network maps (B, K, S, F) features and the step t (B,) to (B, K, S). Its first feature is
     y_t, the others are the condition; if they span more positions than the path (S > M), y_t is at
-    the last M.
+    the last M. ``shifts`` (T + 1, K, M) are subtracted from the network's output at each step.
     """
+
+    shifts: Tensor | None
 
     def __init__(self, network: nn.Module, predicts: Predicts, process: Process) -> None:
         super().__init__()
@@ -42,6 +44,7 @@ class Denoiser(nn.Module):
                 "(a_T = 0, as on a bridge); predict data or correction"
             )
         self.network, self.predicts, self.process = network, predicts, process
+        self.register_buffer("shifts", None)
 
     def output(
         self,
@@ -57,7 +60,8 @@ class Denoiser(nn.Module):
         length = y_t.shape[2]
         aligned = F.pad(y_t, (given.shape[2] - length, 0))[..., None]
         out: Tensor = self.network(torch.cat([aligned, given], dim=3), t)
-        return out[..., -length:].to(y_t.dtype)
+        out = out[..., -length:].to(y_t.dtype)
+        return out if self.shifts is None else out - self.shifts[t]
 
     def target(
         self,
@@ -98,6 +102,12 @@ class Denoiser(nn.Module):
             return 0.0
         a, _, b = self._at(torch.tensor([t], device=self.process.a.device), self.process.a)
         return float(b * (a**2 + b**2).rsqrt())
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Shifts are those that were saved, or none."""
+        saved = state_dict.get(prefix + "shifts")
+        self.shifts = None if saved is None else torch.zeros_like(saved)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _at(self, t: Int[Tensor, " B"], like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """a, g and b at steps t, each (B, 1, 1).

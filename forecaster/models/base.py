@@ -191,6 +191,9 @@ class Forecaster(nn.Module):
         """Submodels that are trained first, one after the other, and then frozen."""
         return []
 
+    def calibrate_steps(self, validation: Windows) -> None:
+        """Take a network's mean errors at the steps of a path out of its output, if it has any."""
+
     def calibrate(self, train: Windows, validation: Windows) -> None:
         """Compute what the model needs from the data after training, for example residuals."""
 

@@ -65,7 +65,7 @@ def fit(
     stages' titles in the progress; ``count``: only so many stages, the model itself the last.
     Returns the stages that ``limit`` stopped, in words.
     """
-    course, begun = _Validated(data), warm.is_warm(folder)
+    course, begun = _Validated(data, config.calibrate), warm.is_warm(folder)
     return train_with_folds(
         model, course, config, folder, report, progress, limit, name, count, begun
     )
@@ -76,6 +76,7 @@ class _Validated:
     """Each stage ends with the weights of its best validation score, and is then calibrated."""
 
     data: WindowData
+    calibrates: bool
     steps = None
 
     def train(self, stage: Stage, callbacks: list[pl.Callback], progress: Monitor) -> None:
@@ -117,5 +118,7 @@ class _Validated:
             )
 
     def complete(self, model: Forecaster, number: int) -> None:
-        """Calibrate the stage on the data."""
+        """Calibrate the stage on the data, and a network's steps before its samples."""
+        if self.calibrates:
+            model.calibrate_steps(self.data.validation)
         model.calibrate(self.data.train, self.data.validation)

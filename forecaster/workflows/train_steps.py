@@ -21,6 +21,7 @@ from forecaster.io.atomic import whole_folder
 from forecaster.io.output_tables import table_bytes
 from forecaster.models.adjusted import uses_covariates
 from forecaster.models.base import Forecaster, problem_shape
+from forecaster.models.diffusion.calibration import calibrated
 from forecaster.models.held_out import HeldOut, calibration, errors_after
 from forecaster.models.residual_paths import in_service
 from forecaster.models.selected import selections
@@ -202,9 +203,28 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
     for key, selection in selections(model):
         site.run.parameters({f"{key}.chosen": selection.names[selection.best]})
         progress.say(f"{key}: {selection}")
+    if config.trainer.calibrate:
+        _tell_calibrated(site, model)
     if on_cuda(config.trainer):
         model.to("cuda")
     return Fitted(config, problem, model, seconds, folder, trained.leaderboard)
+
+
+def _tell_calibrated(site: Site, model: Forecaster) -> None:
+    """The squared errors of networks by step of the path, with their mean errors and without."""
+    found = list(calibrated(model))
+    if not found:
+        site.context.notify(
+            "note: trainer.calibrate changes nothing: the model walks no path, or there are too "
+            "few validation windows to measure its network's errors on"
+        )
+    for key, shifts in found:
+        site.context.notify(f"{key}: {shifts}")
+        name = key.replace("model", "calibration", 1)
+        by_step = {"before": shifts.before.tolist(), "after": shifts.after.tolist()}
+        site.run.curves({f"{name}/{when}_by_step": losses for when, losses in by_step.items()})
+        means = {f"{name}/{when}": sum(each) / len(each) for when, each in by_step.items()}
+        site.run.metrics({**means, f"{name}/steps": float(shifts.kept.sum())})
 
 
 def _tell_stopped(site: Site, stopped: Sequence[str], outcome: str) -> None:

@@ -14,9 +14,10 @@ from forecaster.diffusion.denoiser import Denoiser
 from forecaster.diffusion.drawing import Draws, WindowNoise, draw_in_chunks
 from forecaster.diffusion.sampler import sample, step_grid
 from forecaster.errors import UserError
-from forecaster.models.base import Distribution, Forecaster, Shape, with_label
+from forecaster.models.base import Distribution, Forecaster, Precursor, Shape, with_label
 from forecaster.models.bootstrap.calibrator import SPREADS, Calibrator, Choices
 from forecaster.models.copula.forecaster import ResidualCopula
+from forecaster.models.diffusion.calibration import StepErrors, StepShifts, noise_of, step_shifts
 from forecaster.models.diffusion.config import DiffusionConfig
 from forecaster.models.diffusion.coordinates import Frame, ResidualFrame, SeriesFrame
 from forecaster.models.diffusion.objectives import Objective
@@ -27,13 +28,17 @@ from forecaster.networks.base import NetworkShape
 from forecaster.networks.conditions import Condition, ConditionShape, CovariateInputs, Nothing
 from forecaster.networks.norms import WindowScale, window_scale
 
+# output and target of a network at steps t with noise
+Step = Callable[[Int[Tensor, " B"], Float[Tensor, "B K M"]], tuple[Tensor, Tensor]]
+
 
 @register("forecaster", DiffusionConfig)
 class Diffusion(Forecaster):
     """A diffusion forecaster; h is the prior's forecast, or 0 without a prior.
 
     ``folds``: what the residuals of training windows are of, while it learns, in place of the
-    prior's point model; they are no part of what is saved.
+    prior's point model; they are no part of what is saved. ``step_shifts``: what
+    ``calibrate_steps`` found.
     """
 
     distribution: Distribution = "samples"
@@ -68,6 +73,7 @@ class Diffusion(Forecaster):
         self.denoiser = Denoiser(network, config.predicts, self.process)
         self.objective: Objective = build(config.objective)
         self.folds: Folds | None = None
+        self.step_shifts: StepShifts | None = None
 
     @property
     def steps(self) -> int:
@@ -126,16 +132,51 @@ class Diffusion(Forecaster):
         self, batch: Batch, t: Int[Tensor, " B"], noise: Float[Tensor, "B K M"], seeds: list[int]
     ) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:
         """Prediction and target of the network at steps t, and the weight of each entry."""
+        step, frame, weight = self._walked(batch, seeds)
+        out, wanted = step(t, noise)
+        if self.config.predicts == "noise":
+            return out, wanted, weight
+        return frame.weigh(out), frame.weigh(wanted), weight
+
+    def _walked(self, batch: Batch, seeds: list[int]) -> tuple[Step, Frame, Float[Tensor, "B K M"]]:
+        """What gives output and target of the network at steps t with noise, for known futures."""
         window, past = self._normalise(batch)
         frame = self._frame(batch, window, seeds)
         y_0, weight = frame.enter(*with_label(batch, self.label), seeds)
         given = self._inputs(self._condition(batch, window, past, y_0), frame.seen)
-        y_t = self.process.mix(y_0, frame.h, noise, t)
-        out = self.denoiser.output(y_t, frame.h, given, t)
-        wanted = self.denoiser.target(y_0, frame.h, noise, t)
-        if self.config.predicts == "noise":
-            return out, wanted, weight
-        return frame.weigh(out), frame.weigh(wanted), weight
+
+        def step(t: Int[Tensor, " B"], noise: Float[Tensor, "B K M"]) -> tuple[Tensor, Tensor]:
+            out = self.denoiser.output(self.process.mix(y_0, frame.h, noise, t), frame.h, given, t)
+            return out, self.denoiser.target(y_0, frame.h, noise, t)
+
+        return step, frame, weight
+
+    @torch.no_grad()
+    def calibrate_steps(self, validation: Windows) -> None:
+        """Take the network's mean error at each step out of its output, where that helps."""
+        self.denoiser.shifts = None
+
+        def walked(cpu_batch: Batch) -> StepErrors:
+            batch = cpu_batch.to(self.device)
+            step, frame, weight = self._walked(batch, batch.index.tolist())
+
+            def errors(step_number: Int[Tensor, " B"]) -> tuple[Tensor, Tensor]:
+                t = step_number.to(self.device).expand(len(batch))
+                out, wanted = step(t, noise_of(batch, frame.h, t))
+                return out - wanted, weight
+
+            return errors
+
+        self.step_shifts = step_shifts(walked, validation, self.steps)
+        if self.step_shifts is not None and bool(self.step_shifts.kept.any()):
+            self.denoiser.shifts = self.step_shifts.means
+
+    def calibrate_after(self, precursor: Precursor) -> None:
+        """As of any model; the mean errors, too, are those that the precursor had."""
+        assert isinstance(precursor.model, Diffusion)
+        shifts = precursor.model.denoiser.shifts
+        self.denoiser.shifts = None if shifts is None else shifts.to(self.device).clone()
+        super().calibrate_after(precursor)
 
     def reverse_point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K M"]:
         """Reverse sampling without noise from the prior's point forecast, in z-scores."""
