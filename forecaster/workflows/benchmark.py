@@ -33,6 +33,7 @@ from forecaster.training.limit import Limit
 from forecaster.training.stages import OutOfTimeError
 from forecaster.workflows import train as training
 from forecaster.workflows.benchmark_suite import (
+    CALIBRATION,
     Cell,
     CellFilter,
     Suite,
@@ -261,7 +262,8 @@ def _rows(suite: Suite, cell: Cell, run: Mapping[str, Any] | None) -> Iterator[d
             )
     else:
         validated = {m: metrics.get(m) for m in _validation_metrics(suite)}
-        yield about | {m: metrics.get(f"test/{m}") for m in suite.metrics} | validated | run_facts
+        found = {m: metrics.get(m if m in CALIBRATION else f"test/{m}") for m in suite.metrics}
+        yield about | found | validated | run_facts
 
 
 def _validation_metrics(suite: Suite) -> tuple[str, ...]:
@@ -289,7 +291,7 @@ def _text(
         for metric in names
     }
     for metric in names:
-        if not metric.removeprefix("val/").startswith(("coverage", "width")):
+        if not metric.removeprefix("val/").startswith(("coverage", "width", "calibration")):
             best_in_bold(
                 figures[metric],
                 {key: row["mean"] for key, row in statistics[metric].iterrows()},

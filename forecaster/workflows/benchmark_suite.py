@@ -22,6 +22,9 @@ from forecaster.evaluation.accumulate import RATIOS
 
 # metrics that a training does not compute
 _COSTLY = {"variogram"}
+# what trainer.calibrate found: a network's squared errors without and with its mean errors taken
+# out, and the number of steps where they are
+CALIBRATION = ("calibration/before", "calibration/after", "calibration/steps")
 
 
 # the keys that the suite sets for each cell, and the sections that hold them
@@ -117,7 +120,7 @@ class Suite(Section):
     @classmethod
     def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in RATIOS:
+            if name not in RATIOS and name not in CALIBRATION:
                 raise ValueError(f"no metric '{name}'{nearest(name, list(RATIOS))}")
             if name in _COSTLY:
                 raise ValueError(f"'{name}' is computed by evaluate alone")

@@ -45,6 +45,29 @@ metrics: [mse, crps]
 OWN = ["train_seconds", "run_id", "code", "date"]
 
 
+def test_what_calibration_changes_is_in_the_table(cli: Cli, tmp_path: Path) -> None:
+    suite = tmp_path / "shifts.yaml"
+    suite.write_text(f"""
+about: test
+models:
+  timediff: {{}}
+  calibrated: {{config: timediff, set: {{trainer.calibrate: true}}}}
+data:
+  sample: {{csv: {SAMPLE}, lookback: 14, horizons: [7]}}
+set: {{trainer.max_steps: 2, trainer.point_windows: 4, trainer.score_windows: 2, trainer.score_samples: 2}}
+metrics: [calibration/before, calibration/after, calibration/steps, mse]
+""")
+    done = json.loads(cli("benchmark", suite, "--output", tmp_path / "out", "--json").stdout)
+    assert (done["done"], done["failures"]) == (2, [])
+    table = pd.read_csv(tmp_path / "out" / "shifts.csv").set_index("model")
+    runs = {run["run_id"]: run for run in json.loads(cli("runs", "list", "--json").stdout)["runs"]}
+    metrics = runs[table.loc["calibrated", "run_id"]]["metrics"]
+    for name in ("calibration/before", "calibration/after", "calibration/steps"):
+        assert table.loc["calibrated", name] == pytest.approx(metrics[name])
+        assert np.isnan(table.loc["timediff", name])
+    assert table["mse"].notna().all()
+
+
 @pytest.mark.slow
 def test_an_interrupted_benchmark_ends_with_the_same_table(cli: Cli, tmp_path: Path) -> None:
     suite = tmp_path / "both.yaml"
