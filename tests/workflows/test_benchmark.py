@@ -250,12 +250,13 @@ def test_every_suite_of_the_project_can_be_laid_out(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Path, "is_file", lambda self: True)  # the data need not be here
     for name, cells in {
         "smoke": 6,
-        "ltsf": 1428,
+        "ltsf": 1680,
         "probabilistic": 84,
         "steps": 7,
         "dial": 4,
         "ablation": 12,
         "published": 20,
+        "calibration": 48,
     }.items():
         suite = find_suite(name)[1]
         laid = lay_out(suite, CellFilter())
