@@ -76,7 +76,7 @@ class _Validated:
     """Each stage ends with the weights of its best validation score, and is then calibrated."""
 
     data: WindowData
-    calibrates: bool
+    calibrates: bool = False
     steps = None
 
     def train(self, stage: Stage, callbacks: list[pl.Callback], progress: Monitor) -> None:

@@ -170,7 +170,9 @@ def test_train_calibrates_says_so_and_saves_it(cli: Cli, tmp_path) -> None:
     short = [f"trainer.{key}" for key in ("max_epochs=1", "stage_epochs=1", "epoch_batches=2")]
     short += ["trainer.score_windows=2", "trainer.point_windows=4", "trainer.calibrate=true"]
     usual += [word for each in short for word in ("--set", each)]
-    done = cli("train", "timediff", *usual, "--output", tmp_path / "model")
+    steps = [f"model.{key}=4" for key in ("schedule.steps", "sampler.steps", "sampler.point_steps")]
+    walk = [word for each in steps for word in ("--set", each)]
+    done = cli("train", "timediff", *usual, *walk, "--output", tmp_path / "model")
     told = re.search(r"model: the network's mean error is taken out at (\d+) of", done.stderr)
     assert told is not None
     run_id = json.loads(done.stdout)["run_id"]

@@ -54,7 +54,15 @@ models:
   calibrated: {{config: timediff, set: {{trainer.calibrate: true}}}}
 data:
   sample: {{csv: {SAMPLE}, lookback: 14, horizons: [7]}}
-set: {{trainer.max_steps: 2, trainer.point_windows: 4, trainer.score_windows: 2, trainer.score_samples: 2}}
+set:
+  trainer.max_steps: 2
+  trainer.stage_epochs: 1
+  trainer.point_windows: 4
+  trainer.score_windows: 2
+  trainer.score_samples: 2
+  model.schedule.steps: 4
+  model.sampler.steps: 4
+  model.sampler.point_steps: 4
 metrics: [calibration/before, calibration/after, calibration/steps, mse]
 """)
     done = json.loads(cli("benchmark", suite, "--output", tmp_path / "out", "--json").stdout)
