@@ -5,6 +5,9 @@ Scheduling and retries are Ray Data's: a part whose process dies is forecast aga
 
 import logging
 import os
+import secrets
+import socket
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,6 +21,8 @@ from forecaster.config.program import install_extra
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import SavedModel, load_model
 from forecaster.workflows.engines import PartForecast, Recipe, as_asked, forecast_part
+
+_PATIENCE = 10  # seconds for a cluster to answer
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,7 @@ def told(row: Mapping[str, Any]) -> PartForecast:
 def on_ray(saved: SavedModel, recipe: Recipe, parts: Iterable[bytes]) -> Iterator[PartForecast]:
     """Forecast parts by the actors of Ray Data, one a core (a GPU, if the model is on one).
 
-    Ray's cluster is that of ``RAY_ADDRESS`` or one that runs on this machine, or else is started
-    here for the time of the forecast.
+    Ray's cluster is that of ``RAY_ADDRESS``, or is started here for the time of the forecast.
     """
     ray = import_ray()
     with _cluster(ray):
@@ -108,6 +112,8 @@ def import_ray() -> Any:
     """Ray, with Ray Data. Raises UserError if it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # on standard error; files have all
+    if "ray" not in sys.modules and "RAY_ADDRESS" not in os.environ:
+        keep_to_ourselves()
     try:
         import ray
         import ray.data
@@ -124,19 +130,48 @@ def _cluster(ray: Any) -> Iterator[None]:
         yield
         return
     address = os.environ.get("RAY_ADDRESS")
+    if address is not None:
+        check_answers(address)
     try:
-        ray.init(logging_level=logging.ERROR, log_to_driver=False)
+        ray.init(address=address or "local", logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:  # Ray raises no narrower class when it does not start
         first = str(error).strip().partition("\n")[0]
         if address is None:
             raise UserError(
                 f"--engine ray: Ray does not start here ({first}); try again, or leave --engine out"
             ) from error
-        raise UserError(
-            f"RAY_ADDRESS={address}: no Ray cluster answers there ({first}); correct it, or unset "
-            "it to start Ray here"
-        ) from error
+        raise _no_cluster(address, first) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def keep_to_ourselves() -> None:
+    """Let a cluster that is started here answer this process and its workers alone.
+
+    Ray listens on all interfaces, and who reaches it can run code. A token is asked for, which only
+    the environment of these processes holds, unless ``RAY_AUTH_MODE`` says otherwise. Ray reads it
+    when it is imported; where that was before, it makes a token in a file of the user's.
+    """
+    mode = os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if mode == "token" and "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def check_answers(address: str) -> None:
+    """Raise UserError if nothing listens at a Ray address; Ray would go on trying for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdecimal():
+        return  # such as auto: Ray knows where
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, getattr(error, "strerror", None) or str(error)) from error
+
+
+def _no_cluster(address: str, reason: str) -> UserError:
+    return UserError(
+        f"RAY_ADDRESS={address}: no Ray cluster answers there ({reason}); correct it, or unset it "
+        "to start Ray here"
+    )

@@ -2,11 +2,15 @@
 
 import copy
 import json
+import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from importlib.abc import MetaPathFinder
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +23,7 @@ from forecaster.config.program import install_extra
 from forecaster.config.schema import Columns
 from forecaster.data import many
 from forecaster.data.reading import RawTable
+from forecaster.errors import UserError
 from forecaster.inference.saved_model import SavedModel
 from forecaster.workflows import forecast, ray_engine
 from forecaster.workflows.engines import PartForecast, Recipe
@@ -255,6 +260,63 @@ def test_workers_elsewhere_give_the_same_file_to_the_last_bit(
     assert there.read_bytes() == here.read_bytes()
     assert again.stderr == done.stderr
     assert "fallback" in set((pd.read_csv if kind == "csv" else pd.read_parquet)(there)["status"])
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_an_address_where_no_cluster_answers_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"{scheme}127.0.0.1:{listening.getsockname()[1]}"
+        ray_engine.check_answers(address)
+    ray_engine.check_answers("auto")
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    stopped = SimpleNamespace(is_initialized=lambda: False)  # which is not asked to start
+    with pytest.raises(UserError) as refused, ray_engine._cluster(stopped):
+        pass
+    assert str(refused.value) == (
+        f"RAY_ADDRESS={address}: no Ray cluster answers there (Connection refused); correct it, or "
+        "unset it to start Ray here"
+    )
+
+
+def test_a_cluster_started_here_asks_for_a_token_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever it listens on; a mode, a token or a file of it that is given is kept. It is known
+    before Ray is imported, which reads it then.
+    """
+    names = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+
+    def imported(**given: str) -> list[str | None]:
+        seen = dict[str, str | None]()
+
+        class Finder(MetaPathFinder):
+            def find_spec(self, name: str, *_: object) -> None:
+                if name == "ray":
+                    seen.update({each: os.environ.get(each) for each in names})
+                    raise ImportError
+
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("RAY_ADDRESS", "RAY_USAGE_STATS_ENABLED", "RAY_BACKEND_LOG_LEVEL", *names):
+                patch.setenv(name, "")  # undone with what is set meanwhile
+                patch.delenv(name)
+            for name, value in given.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+            patch.delitem(sys.modules, "ray", raising=False)
+            with pytest.raises(UserError, match="needs Ray"):
+                ray_engine.import_ray()
+        return [seen[name] for name in names]
+
+    tokens = [imported() for _ in range(2)]
+    assert [each[::2] for each in tokens] == [["token", None]] * 2
+    assert tokens[0][1] != tokens[1][1]
+    assert min(len(str(each[1])) for each in tokens) >= 32
+    assert imported(RAY_AUTH_TOKEN="mine") == ["token", "mine", None]
+    assert imported(RAY_AUTH_TOKEN_PATH="/mine") == ["token", None, "/mine"]
+    assert imported(RAY_AUTH_MODE="disabled") == ["disabled", None, None]
+    assert imported(RAY_ADDRESS="auto") == [None, None, None]
 
 
 @pytest.mark.usefixtures("without_ray")
