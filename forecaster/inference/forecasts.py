@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from gluonts.model.forecast import Forecast, SampleForecast
+from gluonts.model.forecast import Forecast, QuantileForecast, SampleForecast
 from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
 from forecaster.data.tables import Series, Table
 from forecaster.inference.checks import check_request, check_table
 from forecaster.inference.faults import readable_series
-from forecaster.inference.outcome import Lenders, Outcome, with_fallbacks
+from forecaster.inference.outcome import Cells, Lenders, Outcome, Place, with_fallbacks
 from forecaster.inference.predictor import PredictionRequest, SavedPredictor
 from forecaster.inference.saved_model import SavedModel
 
@@ -58,12 +58,14 @@ def forecast_series(
     columns: Columns | None = None,
     drawn: Sequence[Forecast | None] | None = None,
     lenders: Lenders | None = None,
+    paths: bool = True,
 ) -> TableForecast:
     """Forecast every series of a table. Raises UserError for what the model cannot forecast.
 
     ``columns``: what becomes of series that it cannot (None: as in the training). ``drawn``:
     sample paths of a forecast of this table, of which others are its quantiles. ``lenders``: of a
-    part of a file, see ``with_fallbacks``.
+    part of a file, see ``with_fallbacks``. ``paths``: whether the ``series`` of the result keep
+    their sample paths; without, they have their means alone.
     """
     check_request(saved, request)
     columns = columns if columns is not None else saved.config.data.columns
@@ -75,17 +77,23 @@ def forecast_series(
     forecasts = (
         predictor.predict(in_model_order(saved, kept)) if drawn is None else filter(None, drawn)
     )
-    found = dict(zip(readable, forecasts, strict=True))
-    cells = {
-        (number, k): _columns(forecast, saved.schema.names.index(name), request)
-        for number, forecast in found.items()
-        for k, name in enumerate(table.names)
-    }
+    found: dict[int, Forecast] = {}
+    cells: dict[Place, Cells] = {}
+    for number, forecast in zip(readable, forecasts, strict=True):
+        found[number] = forecast if paths else _mean_of(forecast)
+        for k, name in enumerate(table.names):
+            cells[number, k] = _columns(forecast, saved.schema.names.index(name), request)
     outcome = with_fallbacks(saved, table, cells, faults, levels_of(request), lenders)
     frame = _frame(table, outcome, predictor.prediction_length, columns.tells_status)
     series = tuple(found.get(number) for number in range(len(table.series)))
     decisions += outcome.decisions + predictor.decisions
     return TableForecast(saved, columns, request, table, frame, series, decisions)
+
+
+def _mean_of(forecast: Forecast) -> QuantileForecast:
+    """The mean alone, without the arrays that it was computed from."""
+    mean = np.array(forecast.mean)[None]
+    return QuantileForecast(mean, forecast.start_date, ["mean"], forecast.item_id)
 
 
 def _frame(table: Table, outcome: Outcome, horizon: int, tells_status: bool) -> pd.DataFrame:

@@ -18,6 +18,8 @@ _FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
+_AT_ONCE = 50_000  # rows whose text is in memory
+
 # the columns of a forecast that hold no numbers
 TEXTS = ("item_id", "timestamp", "status")
 # those that hold numbers, but no quantile
@@ -97,7 +99,9 @@ class TableWriter:
         else:
             if not self.rows:
                 self._text = self._open.enter_context(self.path.open("w", encoding="utf-8"))
-            self._text.write(csv_text(frame, header=not self.rows))
+            for begin in range(0, max(len(frame), 1), _AT_ONCE):
+                header = not self.rows and not begin
+                self._text.write(csv_text(frame.iloc[begin : begin + _AT_ONCE], header=header))
         self.rows += len(frame)
 
 

@@ -73,7 +73,8 @@ def forecast_part(saved: SavedModel, recipe: Recipe, content: bytes) -> PartFore
     table = read_input(saved, raw, recipe.roles, recipe.start)
     columns = columns_of(saved, recipe.roles)
     with _one_thread():
-        result = forecast_series(saved, table, recipe.request, columns, lenders=recipe.lenders)
+        request, lenders = recipe.request, recipe.lenders
+        result = forecast_series(saved, table, request, columns, lenders=lenders, paths=False)
     return PartForecast(result.frame, table.report.decisions + result.decisions, len(table.series))
 
 

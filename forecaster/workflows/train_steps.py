@@ -18,7 +18,7 @@ from forecaster.inference.forecasts import forecast_series
 from forecaster.inference.predictor import PredictionRequest, default_mode
 from forecaster.inference.saved_model import SavedModel, load_model, save_model
 from forecaster.io.atomic import whole_folder
-from forecaster.io.output_tables import table_bytes
+from forecaster.io.output_tables import TableWriter
 from forecaster.models.adjusted import uses_covariates
 from forecaster.models.base import Forecaster, problem_shape
 from forecaster.models.diffusion.calibration import calibrated
@@ -473,7 +473,8 @@ def _write_forecast(site: Site, stored: Stored, folder: Path) -> None:
         )
         return
     try:
-        forecast = forecast_series(saved, table, replace(request, samples=samples))
+        asked = replace(request, samples=samples)
+        forecast = forecast_series(saved, table, asked, paths=False)
     except UserError as error:
         site.context.notify(f"no forecast plot: {error}")
         return
@@ -484,7 +485,8 @@ def _write_forecast(site: Site, stored: Stored, folder: Path) -> None:
     write_picture(folder / "plots" / "forecast.png", drawn)
     tables = {"forecast": rows, "history": history_of(forecast, drawn)}
     for name, frame in tables.items():
-        (folder / "forecasts" / f"{name}.csv").write_bytes(table_bytes(frame, ".csv"))
+        with TableWriter(folder / "forecasts" / f"{name}.csv", ".csv") as writer:
+            writer.write(frame)
 
 
 def _register(name: str | None, model_id: str | None, run_id: str) -> int | None:

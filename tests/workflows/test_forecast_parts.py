@@ -17,6 +17,7 @@ import pandas as pd
 import psutil
 import pytest
 from conftest import ROOT, Cli
+from gluonts.model.forecast import QuantileForecast, SampleForecast
 
 import forecaster
 from forecaster.config.program import install_extra
@@ -24,7 +25,10 @@ from forecaster.config.schema import Columns
 from forecaster.data import many
 from forecaster.data.reading import RawTable
 from forecaster.errors import UserError
-from forecaster.inference.saved_model import SavedModel
+from forecaster.inference.forecasts import forecast_series
+from forecaster.inference.inputs import read_input
+from forecaster.inference.predictor import PredictionRequest
+from forecaster.inference.saved_model import SavedModel, load_model
 from forecaster.workflows import forecast, ray_engine
 from forecaster.workflows.engines import PartForecast, Recipe
 from forecaster.workflows.forecast_parts import merged
@@ -208,6 +212,25 @@ def test_names_of_series_may_be_categories_that_differ_from_file_to_file(
         found = [name for raw in rows_of(parts) for name in raw.columns["item_id"]]
     assert sorted(set(found)) == names
     assert len(found) == len(whole)
+
+
+def test_without_paths_the_table_is_the_same_and_series_have_their_means(
+    model: Path, tmp_path: Path
+) -> None:
+    panel({name: GOOD[name] for name in ("p000", "p001")}).to_parquet(tmp_path / "two.parquet")
+    saved = load_model(model)
+    table, request = (
+        read_input(saved, tmp_path / "two.parquet", {}),
+        PredictionRequest("probabilistic"),
+    )
+    whole = forecast_series(saved, table, request)
+    found = forecast_series(saved, table, request, paths=False)
+    pd.testing.assert_frame_equal(found.frame, whole.frame, check_exact=True)
+    for alone, with_paths in zip(found.series, whole.series, strict=True):
+        assert isinstance(with_paths, SampleForecast)
+        assert isinstance(alone, QuantileForecast)
+        np.testing.assert_array_equal(alone.mean, with_paths.mean)
+        assert (alone.start_date, alone.item_id) == (with_paths.start_date, with_paths.item_id)
 
 
 def test_decisions_of_parts_are_told_as_one() -> None:
