@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from conftest import SAMPLE, Cli, with_interrupts
+from conftest import SAMPLE, Cli, store_at, with_interrupts
 
 from cli import main
 from forecaster.config.schema import Columns
@@ -53,14 +53,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     one by the CRPS.
     """
     home = tmp_path_factory.mktemp("serving")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it: undone with the rest
-        for name, path in {
-            "HOME": home,
-            "MODELS": home / "models",
-            "CHECKPOINTS": home / "checkpoints",
-        }.items():
-            patch.setattr(place, name, path)
+    with store_at(home):
         WEATHER.to_csv(home / "weather.csv", index=False)
         bootstrap = [
             "residual-bootstrap",
