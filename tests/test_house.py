@@ -1,6 +1,7 @@
 """The house rules that a reader cannot see at a glance."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,13 @@ def test_only_the_store_imports_mlflow_and_only_fitting_and_data_know_lightning(
             "data_module.py",
         }
         assert "pytorch_lightning" not in tops
+
+
+def test_array_types_of_annotations_are_classes() -> None:
+    # since NumPy 2.5 NDArray is an alias of types, in which jaxtyping finds no class
+    kinds = re.compile(r"\b(Float|Float32|Float64|Int|Int64|Bool|Shaped)\[(?!Tensor,|np\.ndarray,)")
+    for path in PACKAGE.rglob("*.py"):
+        assert not kinds.findall(path.read_text(encoding="utf-8")), path
 
 
 def test_project_folders_do_not_shadow_installed_packages() -> None:

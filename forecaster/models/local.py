@@ -73,7 +73,7 @@ class Local(PointForecaster):
         ]
         return torch.tensor(np.array(found) + self._offsets(batch)).to(batch.past)
 
-    def _offsets(self, batch: Batch) -> Float64[NDArray[Any], "B K 1"]:
+    def _offsets(self, batch: Batch) -> Float64[np.ndarray, "B K 1"]:
         """The z-scores of 0, with which a series is in proportion to its values, as multiplicative
         seasons and trends need it; 0 for a series that is not among those of the training.
         """
@@ -88,8 +88,8 @@ class Local(PointForecaster):
         return batch.past.new_zeros(())
 
     def _forecast(
-        self, values: Float64[NDArray[Any], " L"], known: NDArray[np.bool_]
-    ) -> Float64[NDArray[Any], " H"]:
+        self, values: Float64[np.ndarray, " L"], known: NDArray[np.bool_]
+    ) -> Float64[np.ndarray, " H"]:
         """The forecast of one channel; the same history is fitted once."""
         first = int(known.argmax()) if known.any() else len(values)
         history = values[first:]
@@ -101,7 +101,7 @@ class Local(PointForecaster):
                 self._known[key] = found
         return found
 
-    def _fitted(self, history: Float64[NDArray[Any], " n"]) -> Float64[NDArray[Any], " H"]:
+    def _fitted(self, history: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " H"]:
         repeated = np.full(self.horizon, history[-1] if len(history) else 0.0)
         if len(history) == 0 or np.ptp(history) == 0:
             return repeated
