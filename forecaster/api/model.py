@@ -20,6 +20,7 @@ from forecaster.api.arguments import (
 )
 from forecaster.api.configs import ACCELERATORS, Accelerator, nested
 from forecaster.api.evaluation import Evaluation, evaluation_of
+from forecaster.api.folders import remove_with, temporary_unless
 from forecaster.api.forecast import Forecast
 from forecaster.api.roles import Roles, read_roles
 from forecaster.config.load import check_config
@@ -34,8 +35,11 @@ from forecaster.inference.predictor import PredictionRequest, SavedPredictor, de
 from forecaster.inference.saved_model import SavedModel, load_model
 from forecaster.io.atomic import check_model_folder, whole_folder
 from forecaster.tracking.labels import title
+from forecaster.training.progress import Silent
+from forecaster.workflows.calibrate import CalibrateOptions, calibrate
 from forecaster.workflows.evaluate_windows import EvaluateOptions, Rolling
 from forecaster.workflows.forecast import ForecastSettings, forecast_with
+from forecaster.workflows.run_context import RunContext
 from forecaster.workflows.tracking_target import STORE, Tracker, tracker_of
 
 MODES = ("point", "probabilistic")
@@ -252,6 +256,55 @@ class Model:
         )
         tracker = self._tracker if tracking is None else tracker_of(tracking)
         return evaluation_of(self._saved, options, tracker, scored)
+
+    def calibrate(
+        self,
+        source: object = None,
+        *,
+        output: str | Path | None = None,
+        experiment: str = "forecaster",
+        run_name: str | None = None,
+        tracking: bool | None = None,
+    ) -> "Model":
+        """A new model, without the mean errors of this diffusion model's network at the steps of
+        its path; this model itself if none lowers the squared error on windows apart.
+
+        ``source``: the data of the training (None: where they were). They are measured on earlier
+        validation windows and tried on later ones. ``output``: the new model's folder. For
+        ``tracking`` see ``evaluate``.
+
+        Raises UserError for a model that is no diffusion model, and for other data.
+
+        >>> import forecaster
+        >>> model = forecaster.train("datasets/seattle_weather.csv", preset="timediff",
+        ...     target="wind", horizon=3, lookback=14, tracking=False, settings={
+        ...     "model.schedule.steps": 20, "model.sampler.steps": 20, "trainer.max_steps": 1,
+        ...     "trainer.stage_epochs": 1, "trainer.score_windows": 2, "trainer.point_windows": 2})
+        >>> model.calibrate()
+        Model('TimeDiff', horizon=3)
+        """
+        data = self._source_or_default(source)
+        frame = data if isinstance(data, RawTable) else None
+        tracker = self._tracker if tracking is None else tracker_of(tracking)
+        target = None if output is None else folder_of("output", output)
+        notes: list[str] = []
+        context = RunContext(tracker, Silent(), notes.append)
+        with temporary_unless(tracker is STORE or target is not None) as temporary:
+            options = CalibrateOptions(
+                reference=str(self.folder),
+                csv=data,
+                output=temporary / "model" if temporary else target,
+                experiment=experiment,
+                run_name=run_name,
+            )
+            done = calibrate(self._saved, options, context)
+        if done.trained is None:
+            remove_with(self, temporary)
+            return self
+        saved = load_model(done.trained.folder, self._saved.model.device, trust_code=True)
+        calibrated = Model(saved, tracker, frame, [*notes, done.outcome])
+        remove_with(calibrated, temporary)
+        return calibrated
 
     def gluonts(
         self,

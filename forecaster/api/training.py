@@ -1,14 +1,12 @@
 """``forecaster.train``: train a model on a table."""
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
 from forecaster.api.arguments import Seasons, choice, folder_of
 from forecaster.api.configs import Accelerator, Bounds, config_of, model_name, overrides_of
+from forecaster.api.folders import remove_with, temporary_unless
 from forecaster.api.model import Model
 from forecaster.api.roles import Roles, read_roles
 from forecaster.data.frames import read_source
@@ -96,25 +94,19 @@ def train(
     frame = None if isinstance(data, Path) else data
     notes: list[str] = []
     context = RunContext(tracker_of(tracking), Silent(), notes.append)
-    temporary = None if tracking or target else Path(tempfile.mkdtemp(prefix="forecaster-"))
-    options = TrainOptions(
-        config,
-        experiment,
-        run_name,
-        temporary / "model" if temporary else target,
-        source=frame,
-        preset=model_name(selected),
-        limit=limit,
-        asked=tuple(settings or ()),
-    )
-    try:
+    with temporary_unless(tracking or target is not None) as temporary:
+        options = TrainOptions(
+            config,
+            experiment,
+            run_name,
+            temporary / "model" if temporary else target,
+            source=frame,
+            preset=model_name(selected),
+            limit=limit,
+            asked=tuple(settings or ()),
+        )
         folder = run_training(options, context).folder
-    except BaseException:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-        raise
     saved = open_model(str(folder), accelerator, trust_code=True)
     trained = Model(saved, context.tracker, frame, notes)
-    if temporary is not None:
-        weakref.finalize(trained, shutil.rmtree, temporary, ignore_errors=True)
+    remove_with(trained, temporary)
     return trained

@@ -13,7 +13,17 @@ from typing import Any
 import click
 
 from forecaster import __version__
-from forecaster.commands import compare, data, forecast, models, reproduce, retrain, runs, train
+from forecaster.commands import (
+    calibrate,
+    compare,
+    data,
+    forecast,
+    models,
+    reproduce,
+    retrain,
+    runs,
+    train,
+)
 from forecaster.config.program import program
 from forecaster.errors import UserError, one_line
 
@@ -103,6 +113,7 @@ for command in (
     train.train,
     train.tune,
     retrain.retrain,
+    calibrate.calibrate,
     forecast.forecast,
     forecast.evaluate,
     reproduce.reproduce,

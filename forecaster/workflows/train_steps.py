@@ -21,7 +21,7 @@ from forecaster.io.atomic import whole_folder
 from forecaster.io.output_tables import TableWriter
 from forecaster.models.adjusted import uses_covariates
 from forecaster.models.base import Forecaster, problem_shape
-from forecaster.models.diffusion.calibration import calibrated
+from forecaster.models.diffusion.calibration import StepShifts, calibrated
 from forecaster.models.held_out import HeldOut, calibration, errors_after
 from forecaster.models.residual_paths import in_service
 from forecaster.models.selected import selections
@@ -151,11 +151,14 @@ def run_steps(site: Site, config: Config, problem: Problem) -> TrainingResult:
     parts.append(WorkPart("saving", expected=0.0))
     with site.context.progress.overall(parts, site.clock.limit):
         fitted = _fit(site, config, problem)
-        evaluated = _evaluate(site, fitted)
-        service = _refit(site, evaluated)
-        site.context.progress.start("saving")
-        stored = _store(site, service)
-        return _log(site, stored)
+        evaluated = evaluate_fitted(site, fitted, _selection(site, fitted))
+        return finish(site, _refit(site, evaluated))
+
+
+def finish(site: Site, service: InService) -> TrainingResult:
+    """Save the model, and log it."""
+    site.context.progress.start("saving")
+    return _log(site, _store(site, service))
 
 
 def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
@@ -220,11 +223,15 @@ def _tell_calibrated(site: Site, model: Forecaster) -> None:
         )
     for key, shifts in found:
         site.context.notify(f"{key}: {shifts}")
-        name = key.replace("model", "calibration", 1)
-        by_step = {"before": shifts.before.tolist(), "after": shifts.after.tolist()}
-        site.run.curves({f"{name}/{when}_by_step": losses for when, losses in by_step.items()})
-        means = {f"{name}/{when}": sum(each) / len(each) for when, each in by_step.items()}
-        site.run.metrics({**means, f"{name}/steps": float(shifts.kept.sum())})
+        log_shifts(site.run, key.replace("model", "calibration", 1), shifts)
+
+
+def log_shifts(run: Run, name: str, shifts: StepShifts) -> None:
+    """Log squared errors by step and over all steps, and how many steps' mean errors are kept."""
+    by_step = {"before": shifts.before.tolist(), "after": shifts.after.tolist()}
+    run.curves({f"{name}/{when}_by_step": losses for when, losses in by_step.items()})
+    means = {f"{name}/{when}": sum(each) / len(each) for when, each in by_step.items()}
+    run.metrics({**means, f"{name}/steps": float(shifts.kept.sum())})
 
 
 def _tell_stopped(site: Site, stopped: Sequence[str], outcome: str) -> None:
@@ -233,10 +240,9 @@ def _tell_stopped(site: Site, stopped: Sequence[str], outcome: str) -> None:
     site.context.notify(f"{site.clock.words()}: {where} stopped; {outcome}")
 
 
-def _evaluate(site: Site, fitted: Fitted) -> Evaluated:
-    """Validation and test metrics of the model, and test metrics of seasonal naive."""
+def evaluate_fitted(site: Site, fitted: Fitted, selection: Selection) -> Evaluated:
+    """Validation and test metrics of the model, and test metrics of seasonal naive; logged."""
     model, problem, progress = fitted.model, fitted.problem, site.context.progress
-    selection = _selection(site, fitted)
     config = fitted.config.model_copy(update={"trainer": selection.settings})
     validation = score_split(model, problem, config, "validation", progress)
     # the samples of a point model are made of its errors on validation
