@@ -154,6 +154,13 @@ def benchmark(
     type=click.Path(path_type=Path),
     help="Also write each model's errors by origin (CSV).",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="What trains the models: this process, or a Ray cluster, side by side.",
+)
 @column_options
 @json_option
 def backtest(
@@ -168,6 +175,7 @@ def backtest(
     experiment: str,
     run_name: str | None,
     output: Path | None,
+    engine: str,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -192,6 +200,7 @@ def backtest(
         run_name,
         output,
         limit,
+        engine,
     )
     result = runner.backtest(options, note)
     if as_json:

@@ -5,6 +5,7 @@ Configurations and a table → scores → ranking → logged run.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -29,19 +30,26 @@ from forecaster.training.stages import OutOfTimeError
 from forecaster.workflows.backtest_scores import (
     Field,
     Plan,
+    ScoreBlock,
     Scores,
     by_origin,
     check_length,
     frame_of,
     mean,
     score,
+    score_block,
 )
+from forecaster.workflows.ray_backtest import on_ray
+from forecaster.workflows.ray_engine import import_ray
 from forecaster.workflows.run_context import RunContext
 from forecaster.workflows.settle import settle
 
 __all__ = ["BASELINE", "BacktestOptions", "BacktestResult", "Plan", "backtest", "compete"]
 
 BASELINE = "seasonal-naive"
+# what trains the models, given all of them and the field: this process, or Ray
+Trainings = Callable[[Mapping[str, Config], Field], AbstractContextManager[ScoreBlock]]
+ENGINES: dict[str, Trainings] = {"local": lambda *_: nullcontext(score_block), "ray": on_ray}
 _USUAL_ORIGINS = 10
 
 
@@ -51,6 +59,7 @@ class BacktestOptions:
 
     ``origins``: None for ten, or as many as leave half of the shortest series to learn from.
     ``stride``: None for the horizon. ``overrides``: for the configurations of all models.
+    ``engine``: a name of ``ENGINES``.
     """
 
     models: tuple[str, ...]
@@ -65,6 +74,7 @@ class BacktestOptions:
     run_name: str | None
     output: Path | None
     limit: Limit | None = None
+    engine: str = "local"
 
 
 @dataclass(frozen=True)
@@ -104,8 +114,27 @@ def backtest(options: BacktestOptions, notify: Callable[[str], object]) -> Backt
     if options.output is not None:
         check_folder(options.output.parent)
     configs = load_configs(options.models, options.settings, options.overrides)
+    _check_engine(options, configs)
     table = load_table(next(iter(configs.values())).data)
     return compete(configs, table, options, RunContext(notify=notify))
+
+
+def _check_engine(options: BacktestOptions, configs: Mapping[str, Config]) -> None:
+    if options.engine == "local":
+        return
+    engine = f"--engine {options.engine}"
+    if options.limit is not None:
+        raise UserError(
+            f"{engine}: --time-limit is shared out from one training to the next, and here they "
+            "run side by side; leave one of the two out"
+        )
+    for name, config in configs.items():
+        if config.trainer.devices > 1:
+            raise UserError(
+                f"{engine}: each training has one device, and model '{name}' asks for "
+                f"{config.trainer.devices}; give --set trainer.devices=1, or leave --engine out"
+            )
+    import_ray()
 
 
 def compete(
@@ -120,12 +149,15 @@ def compete(
         context.notify(decision)
     file = Path(table.path).stem
     name = options.run_name or f"backtest {file}"
-    with context.tracker.open(options.experiment, name) as run:
+    contestants = _with_season_baseline(configs, table)
+    with (
+        ENGINES[options.engine](contestants, field) as score_block,
+        context.tracker.open(options.experiment, name) as run,
+    ):
         tags = {"kind": "backtest", "dataset": file, "code": code_version()}
         run.tags({**tags, "data.sha256": table.digest})
         run.parameters(asdict(field.plan))
         scores, missing = {}, []
-        contestants = _with_season_baseline(configs, table)
         for number, (model, config) in enumerate(contestants.items()):
             with context.tracker.open(
                 options.experiment, f"{model} {file}", parent=run.run_id
@@ -133,7 +165,9 @@ def compete(
                 child.tags({"kind": "backtest"})
                 limit = _share(options.limit, model, len(contestants) - number)
                 try:
-                    scores[model] = score(model, config, field, child, context.progress, limit)
+                    scores[model] = score(
+                        model, config, field, child, context.progress, limit, score_block
+                    )
                 except OutOfTimeError as error:
                     missing.append(model)
                     child.tags({"stopped_by_time_limit": str(error)})

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -110,8 +111,38 @@ def check_length(config: Config, table: Table, plan: Plan) -> None:
             )
 
 
+@dataclass(frozen=True)
+class Refit:
+    """One of several trainings in a run; ``prefix``: of the names of its losses."""
+
+    run: Run
+    prefix: str
+    progress: Monitor
+    limit: Limit | None
+
+
+class ScoreBlock(Protocol):
+    """What trains the model ``name`` and scores it from a block of origins."""
+
+    def __call__(
+        self, name: str, config: Config, field: Field, block: tuple[int, int], refit: Refit
+    ) -> Scores:
+        """The scores of the block."""
+
+
+def prefix_of(number: int) -> str:
+    """What goes before the names of the losses of a model's training, counted from 1."""
+    return f"refit{number}/"
+
+
 def score(
-    name: str, config: Config, field: Field, run: Run, progress: Monitor, limit: Limit | None = None
+    name: str,
+    config: Config,
+    field: Field,
+    run: Run,
+    progress: Monitor,
+    limit: Limit | None,
+    score_block: ScoreBlock,
 ) -> Scores:
     """Train a model at the start of each block and score it from the block's origins.
 
@@ -125,24 +156,17 @@ def score(
         if limit is not None and limit.over():
             raise OutOfTimeError(f"no time was left for training {number} of {len(blocks)}")
         share = None if limit is None else limit.share(1 / (len(blocks) - number + 1))
-        refit = _Refit(run, f"refit{number}/", progress, share)
-        block_scores.append(_score_block(config, field, block, refit))
+        refit = Refit(run, prefix_of(number), progress, share)
+        block_scores.append(score_block(name, config, field, block, refit))
     scores = _concatenated(block_scores)
     _log_scores(run, scores)
     return scores
 
 
-@dataclass(frozen=True)
-class _Refit:
-    """One of several trainings in a run; ``prefix``: of the names of its losses."""
-
-    run: Run
-    prefix: str
-    progress: Monitor
-    limit: Limit | None
-
-
-def _score_block(config: Config, field: Field, block: tuple[int, int], refit: _Refit) -> Scores:
+def score_block(
+    name: str, config: Config, field: Field, block: tuple[int, int], refit: Refit
+) -> Scores:
+    """Train and score in this process."""
     started = time.monotonic()
     config, problem, model = _trained(config, _problem(config, field, block), refit)
     refit.run.tags(labels.tags(config, problem, model))
@@ -195,7 +219,7 @@ def _problem(config: Config, field: Field, block: tuple[int, int]) -> Problem:
     return scaled_problem(config.data, table, borders)
 
 
-def _trained(config: Config, problem: Problem, refit: _Refit) -> tuple[Config, Problem, Forecaster]:
+def _trained(config: Config, problem: Problem, refit: Refit) -> tuple[Config, Problem, Forecaster]:
     """The model, with the configuration and problem that its calendar was chosen for."""
 
     def report(losses: Mapping[str, float], epoch: int) -> None:

@@ -88,7 +88,7 @@ def on_ray(saved: SavedModel, recipe: Recipe, parts: Iterable[bytes]) -> Iterato
     Ray's cluster is that of ``RAY_ADDRESS``, or is started here for the time of the forecast.
     """
     ray = import_ray()
-    with _cluster(ray):
+    with cluster(ray):
         # of the object store, which moves to the disk what does not fit; of one part a block
         blocks = [ray.put(_block(content)) for content in parts]
         context = ray.data.DataContext.get_current()
@@ -124,7 +124,7 @@ def import_ray() -> Any:
 
 
 @contextmanager
-def _cluster(ray: Any) -> Iterator[None]:
+def cluster(ray: Any) -> Iterator[None]:
     """Connected to Ray; to one that is connected already, it stays."""
     if ray.is_initialized():
         yield

@@ -295,7 +295,7 @@ def test_an_address_where_no_cluster_answers_is_refused_at_once(
     ray_engine.check_answers("auto")
     monkeypatch.setenv("RAY_ADDRESS", address)
     stopped = SimpleNamespace(is_initialized=lambda: False)  # which is not asked to start
-    with pytest.raises(UserError) as refused, ray_engine._cluster(stopped):
+    with pytest.raises(UserError) as refused, ray_engine.cluster(stopped):
         pass
     assert str(refused.value) == (
         f"RAY_ADDRESS={address}: no Ray cluster answers there (Connection refused); correct it, or "
