@@ -19,7 +19,7 @@ from forecaster.data.cells import Column, Text
 from forecaster.data.layout.codes import coded, is_words
 from forecaster.data.layout.words import listed, option
 from forecaster.data.missing import Codes
-from forecaster.data.numbers import numbers
+from forecaster.data.numbers import Styles, numbers
 from forecaster.data.reading import RawTable
 from forecaster.data.report import Role
 from forecaster.errors import UserError
@@ -105,11 +105,15 @@ def roles_of(kinds: Mapping[str, str]) -> dict[str, Role]:
 
 @dataclass(frozen=True)
 class Read:
-    """The covariates of a file and their values (n, C), nan where missing; what to tell of them."""
+    """The covariates of a file and their values (n, C), nan where missing; what to tell of them.
+
+    ``styles``: those of its columns of numbers.
+    """
 
     columns: Covariates
     values: NDArray[np.float64]
     decisions: tuple[str, ...]
+    styles: Styles
 
 
 def read_covariates(raw: RawTable, columns: Columns) -> Read:
@@ -139,7 +143,31 @@ def read_covariates(raw: RawTable, columns: Columns) -> Read:
             values[:, place] = read.values[:, quantities.index(name)]
             found[kind].append(Covariate(name))
     known, past, static = (tuple(found[kind]) for kind in KINDS)
-    return Read(Covariates(known, past, static), values, tuple(decisions))
+    return Read(Covariates(known, past, static), values, tuple(decisions), read.styles)
+
+
+def read_row(
+    raw: RawTable, covariates: Sequence[Covariate], columns: Columns, styles: Styles
+) -> tuple[NDArray[np.float64], dict[str, str]]:
+    """The covariates (C,) of a single row of cells, and its texts that are not in their levels.
+
+    Those are missing, as blank cells are. Raises UserError for a text in a column of numbers.
+    """
+    missing, values, new = Codes(columns.missing or ()), np.full(len(covariates), np.nan), {}
+    quantities = [each.name for each in covariates if each.levels is None]
+    flags = {name: _flags(raw.columns[name], missing) for name in quantities}
+    read = numbers(replace(raw, columns=flags), quantities, columns, styles).values[0]
+    found = dict(zip(quantities, read, strict=True))
+    for place, each in enumerate(covariates):
+        if each.levels is None:
+            values[place] = found[each.name]
+            continue
+        text = str(raw.columns[each.name][0]).strip()
+        if text in each.levels:
+            values[place] = each.levels.index(text)
+        elif text.lower() not in missing.folded:
+            new[each.name] = text
+    return values, new
 
 
 def _flags(column: Column, missing: Codes) -> Column:

@@ -165,7 +165,7 @@ def _with_all_texts(table: Table, read: Read) -> Read:
         given = ~np.isnan(values[:, place])
         values[given, place] = places[values[given, place].astype(np.int64)]
         columns.append(Covariate(own.name, levels))
-    return Read(replace(table.covariates, known=tuple(columns)), values, read.decisions)
+    return replace(read, columns=replace(table.covariates, known=tuple(columns)), values=values)
 
 
 def _tell(table: Table, raw: RawTable, found: Mapping[str | None, _Rows]) -> None:

@@ -1,6 +1,7 @@
 """Parsing of further rows in the format of a file: a line of text → item, time and values."""
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
+from forecaster.data.covariates import Covariates, read_row
 from forecaster.data.numbers import Styles, numbers
 from forecaster.data.reading import RawTable
 from forecaster.data.roles import Layout
@@ -22,7 +24,8 @@ from forecaster.errors import UserError
 class Row:
     """A row: its place in words, item (None in a wide file), local time, and values (K,).
 
-    ``offset``: minutes east of UTC, None if the row has none.
+    ``offset``: minutes east of UTC, None if the row has none. ``covariates`` (C,): known, past and
+    static ones, nan where missing; ``new``: texts of theirs that the file does not hold, by column.
     """
 
     where: str
@@ -30,11 +33,16 @@ class Row:
     wall: pd.Timestamp
     offset: int | None
     values: NDArray[np.float64]
+    covariates: NDArray[np.float64]
+    new: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class RowFormat:
-    """The format of a CSV file's rows: header, marks, roles of columns and style of times."""
+    """The format of a CSV file's rows: header, marks, roles of columns and style of times.
+
+    ``covariates``: those in the file itself.
+    """
 
     header: tuple[str, ...]
     names: tuple[str, ...]
@@ -44,6 +52,7 @@ class RowFormat:
     columns: Columns
     style: str
     parts: Parts | None
+    covariates: Covariates
 
     def parse(self, line: str, number: int, source: str) -> Row | None:
         """Parse line ``number`` of ``source``; None for a blank line or a header on line 1."""
@@ -79,7 +88,8 @@ class RowFormat:
         values = numbers(raw, self.layout.targets, self.columns, self.styles).values[0]
         offset = None if stamps.offsets is None else int(stamps.offsets[0])
         item = "/".join(str(columns[name][0]) for name in self.layout.items) or None
-        return Row(raw.where(0), item, stamps.wall[0], offset, values)
+        given, new = read_row(raw, [*self.covariates], self.columns, self.styles)
+        return Row(raw.where(0), item, stamps.wall[0], offset, values, given, new)
 
 
 def row_format(
@@ -90,9 +100,12 @@ def row_format(
     stamps: Stamps,
     styles: Styles,
     parts: Parts | None,
+    covariates: Covariates,
 ) -> RowFormat | None:
     """The format of a CSV file's rows, with columns of these names; None for other files."""
     if not raw.delimiter:
         return None
     columns = columns.model_copy(update={"date_format": stamps.date_style})
-    return RowFormat(raw.header, names, raw.delimiter, styles, layout, columns, stamps.style, parts)
+    return RowFormat(
+        raw.header, names, raw.delimiter, styles, layout, columns, stamps.style, parts, covariates
+    )

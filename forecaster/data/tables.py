@@ -229,7 +229,8 @@ def read_table(
         named = dict(zip(layout.targets, found.values.T, strict=True))
         ends = {layout.timestamp: (span[0], span[-1])}
         report.columns = profile_columns(raw, columns, report.roles, named, ends)
-    rows_format = row_format(raw, names, layout, columns, stamps, found.styles, parts)
+    styles = {**found.styles, **covariates.styles}
+    rows_format = row_format(raw, names, layout, columns, stamps, styles, parts, covariates.columns)
     raw = replace(raw, columns={})  # their memory is not needed any more
     values = np.concatenate([found.values, covariates.values], 1) if kinds else found.values
     rows = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])

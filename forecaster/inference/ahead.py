@@ -14,11 +14,14 @@ from forecaster.inference.saved_model import SavedModel
 _FAR = 20.0  # standard deviations
 
 
-def check_ahead(saved: SavedModel, table: Table, numbers: Collection[int]) -> list[str]:
+def check_ahead(
+    saved: SavedModel, table: Table, numbers: Collection[int], whole: bool = False
+) -> list[str]:
     """Raise UserError unless the known covariates of these series reach over the horizon.
 
     A blank cell of a column of texts is taken as none of them, which is told, and so are texts that
-    the model does not know, and numbers far from those that it has learnt from.
+    the model does not know, and numbers far from those that it has learnt from; with ``whole``,
+    those of the whole future that is given.
     """
     if saved.encoding is None:
         return []
@@ -26,32 +29,35 @@ def check_ahead(saved: SavedModel, table: Table, numbers: Collection[int]) -> li
     blank = dict.fromkeys((each.name for each in columns if each.levels is not None), 0)
     for number in numbers:
         series = table.series[number]
-        ahead = series.known[len(series.values) : len(series.values) + horizon]
+        given = series.known[len(series.values) :]
+        ahead = given[:horizon]
         if columns and len(ahead) < horizon:
             raise _too_few(table, series, len(ahead), horizon)
-        for column, values in zip(columns, ahead.T, strict=True):
-            missing = np.flatnonzero(np.isnan(values))
+        for place, column in enumerate(columns):
+            missing = np.flatnonzero(np.isnan(ahead[:, place]))
             if len(missing) and column.levels is None:
                 raise _blank(table, series, column, int(missing[0]), len(missing), horizon)
             if column.levels is not None:
-                blank[column.name] += len(missing)
+                blank[column.name] += int(np.isnan((given if whole else ahead)[:, place]).sum())
     said = [
         f"column '{name}': blank in {count} row(s) of the future, taken as none of its texts"
         for name, count in blank.items()
         if count
     ]
-    return said + _far(saved.encoding, table, numbers, horizon) + saved.encoding.unknown(table)
+    far = _far(saved.encoding, table, numbers, None if whole else horizon)
+    return said + far + saved.encoding.unknown(table)
 
 
-def _far(encoding: Encoding, table: Table, numbers: Collection[int], horizon: int) -> list[str]:
+def _far(
+    encoding: Encoding, table: Table, numbers: Collection[int], steps: int | None
+) -> list[str]:
     """A decision about each column with a number far from all that the model has learnt from."""
     said = []
     for place, code in enumerate(encoding.known):
         for number in numbers if code.levels is None and code.std > 0 else ():
             series = table.series[number]
-            rows = len(series.values)
-            ahead = series.known[rows : rows + horizon, place]
-            away = np.abs(ahead - code.mean) / code.std
+            ahead = series.known[len(series.values) :, place][:steps]
+            away = np.nan_to_num(np.abs(ahead - code.mean) / code.std)
             step = int(np.argmax(away))
             if away[step] > _FAR:
                 said.append(

@@ -79,16 +79,16 @@ def check_table(
     table: Table,
     request: PredictionRequest,
     columns: Columns,
-    dead_may_go: bool = True,
+    stream: bool = False,
 ) -> tuple[list[Fault], list[str]]:
     """The series that the model cannot forecast, and decisions about the others.
 
     Raises UserError for a file that the model cannot forecast from, and for what ``columns`` refuse
     (see ``find_faults``). Besides a matching schema, each series needs a tenth of the lookback, and
-    each channel a value in the rows that the model reads.
+    each channel a value in the rows that the model reads. ``stream``: further rows are to come.
     """
     check_schema(saved, table)
-    faults = find_faults(saved, table, columns, dead_may_go)
+    faults = find_faults(saved, table, columns, not stream)
     config = saved.config.data
     faulty = {(fault.series, fault.channel) for fault in faults}
     order = [table.names.index(channel) for channel in saved.schema.names]
@@ -103,7 +103,8 @@ def check_table(
             place = f"{table.path}: {name}".rstrip(": ")
             recent = series.values[-config.lookback :]
             scale.check(recent[:, order], place, saved.schema.names)
-    ahead = check_ahead(saved, table, [number for number, columns in good.items() if columns])
+    readable = [number for number, names in good.items() if names]
+    ahead = check_ahead(saved, table, readable, stream)
     return faults, ahead + _estimated(saved, table, request, good)
 
 

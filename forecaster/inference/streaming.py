@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
-from forecaster.data.holes import fill
+from forecaster.data.intervals import step_number
 from forecaster.data.rows import Row
 from forecaster.data.tables import Table
+from forecaster.data.windows import Batch
 from forecaster.errors import UserError
+from forecaster.inference.ahead import check_ahead
 from forecaster.inference.checks import check_request, check_table
 from forecaster.inference.faults import said
 from forecaster.inference.forecasts import in_model_order, series_rows
@@ -22,10 +24,18 @@ from forecaster.inference.predictor import (
     SavedPredictor,
     context,
     observed,
+    window_features,
+)
+from forecaster.inference.recent_rows import (
+    check_static,
+    format_of,
+    last_rows,
+    with_model_texts,
+    with_row,
 )
 from forecaster.inference.saved_model import SavedModel
 from forecaster.io.output_tables import csv_text
-from forecaster.models.base import Forecaster, Streamable, StreamingState
+from forecaster.models.base import Forecaster, Streamable, StreamingState, empty_future
 
 SOURCE = "standard input"
 
@@ -39,28 +49,41 @@ class _SeriesState:
     def __init__(
         self, saved: SavedModel, table: Table, ordered: Table, index: int, predictor: SavedPredictor
     ) -> None:
-        self.saved, self.table, self.series, self.predictor = (
-            saved,
-            table,
-            table.series[index],
-            predictor,
-        )
+        self.saved, self.table, self.ordered = saved, table, ordered
+        self.series, self.predictor = table.series[index], predictor
         self.order = [table.names.index(name) for name in ordered.names]
-        history = ordered.series[index]
+        history, lookback = ordered.series[index], saved.config.data.lookback
         self.scale = predictor.scaling(history.item_id, history.values)
         self.last = table.interval.stamp(history.first, len(history.values) - 1)
         self.start = table.start(history) + len(history.values)
         self.device = saved.core.device
-        self.window = context(self.scale.apply(history.values), saved.config.data.lookback)
+        self.recent = last_rows(history, table, lookback)
+        self._cut()
         self._start()
+
+    def _cut(self) -> None:
+        """The window of the recent rows, and its covariates with those of the rows to forecast."""
+        lookback, encoding = self.saved.config.data.lookback, self.saved.encoding
+        values, self.covariates = self.scale.apply(self.recent.values), None
+        if encoding is not None:
+            table = replace(self.ordered, series=(self.recent,))
+            check_ahead(self.saved, table, [0])
+            ahead = self.predictor.prediction_length
+            features = encoding.encode(table, ahead)[0].scaled(self.scale)
+            values = features.beside(values)
+            self.covariates = window_features([features], lookback, ahead)
+        self.window = context(values, lookback)
+
+    def _batch(self) -> Batch:
+        past, mask = observed(self.window[None])
+        time = torch.tensor([step_number(self.start)])
+        ahead, seasons = self.predictor.prediction_length, self.saved.shape.seasons
+        return empty_future(past, mask, ahead, time, None, seasons, self.covariates).to(self.device)
 
     @torch.no_grad()
     def _start(self) -> None:
         """The state after the rows of the window, at rest before them."""
-        past, mask = fill(*observed(self.window[None]), self.saved.shape.seasons)
-        self.state: StreamingState = _streamable(self.saved.core).stream(
-            past.to(self.device), mask.to(self.device)
-        )
+        self.state: StreamingState = _streamable(self.saved.core).stream(self._batch())
         self.model: Forecaster = self.saved.around(self.state)
 
     def update(self, row: Row, fill: bool) -> None:
@@ -83,7 +106,13 @@ class _SeriesState:
                 "rows between, or give --on-gap fill to take them as missing values"
             )
         self.scale.check(row.values[None, self.order], row.where, self.saved.schema.names)
-        self._read(self._skipped(row, stamp), row.values[self.order], row.where)
+        skipped = self._skipped(row, stamp)
+        check_static(self.table, self.recent, row)
+        further = with_row(self.recent, row.values[self.order], row, skipped)
+        self.recent = last_rows(further, self.table, self.window.shape[1])
+        for _ in range(skipped + 1):
+            self.last, self.start = self._next(), self.start + 1
+        self._read(row.where)
 
     def _skipped(self, row: Row, stamp: pd.Timestamp) -> int:
         """The number of grid times between the last row and ``stamp``."""
@@ -104,29 +133,27 @@ class _SeriesState:
         return count
 
     @torch.no_grad()
-    def _read(self, skipped: int, values: NDArray[np.float64], where: str) -> None:
-        """Read a row after skipped ones.
+    def _read(self, where: str) -> None:
+        """Read the newest row.
 
         While one of the last L rows misses a value, they are read again from rest, since later
         values change what is estimated in its place.
         """
-        lookback, newest = self.window.shape[1], self.scale.apply(values[None])
-        gap = np.full((len(values), min(skipped, lookback)), np.nan)
-        self.window = np.concatenate([self.window, gap, newest.T], axis=1)[:, -lookback:]
+        try:
+            self._cut()
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from error
         missing = np.isnan(self.window)
         if missing.all(axis=1).any():
             name = self.saved.schema.names[int(missing.all(axis=1).argmax())]
             raise UserError(
-                f"{where}: column '{name}' has no value in the last {lookback} rows that the model "
-                "reads; start again with the newer history"
+                f"{where}: column '{name}' has no value in the last {self.window.shape[1]} rows "
+                "that the model reads; start again with the newer history"
             )
         if missing.any():
             self._start()
         else:
-            row, mask = observed(newest)
-            self.state.update(row.to(self.device), mask.to(self.device))
-        for _ in range(skipped + 1):
-            self.last, self.start = self._next(), self.start + 1
+            self.state.update(self._batch())
 
     def _next(self) -> pd.Timestamp:
         return self.table.interval.after(self.series.first, self.last)
@@ -137,7 +164,11 @@ class _SeriesState:
     def forecast(self, request: PredictionRequest) -> pd.DataFrame:
         """The rows of a forecast; the first column, ``origin``: the time of the last row read."""
         origin = Origin(self.series.item_id or "", self.start, self.scale)
-        forecast = next(self.predictor.forecasts(self.model, self.window[None], [origin], request))
+        forecast = next(
+            self.predictor.forecasts(
+                self.model, self.window[None], [origin], request, self.covariates
+            )
+        )
         grid = [self._next()]
         while len(grid) < self.predictor.prediction_length:
             grid.append(self.table.interval.after(self.series.first, grid[-1]))
@@ -159,14 +190,18 @@ def _streamable(model: Forecaster) -> Streamable:
 
 
 def follow(
-    saved: SavedModel, table: Table, request: PredictionRequest, columns: Columns
+    saved: SavedModel,
+    table: Table,
+    request: PredictionRequest,
+    columns: Columns,
+    tell: Callable[[str], object],
 ) -> tuple[Callable[[str, int], pd.DataFrame | None], list[str]]:
     """A function that forecasts after each further line, and the decisions about the data.
 
     The function takes a line and its number, and returns None for a blank line. The state of every
     series starts at rest before the last ``lookback`` rows of its history. ``columns``: whether
     skipped times are missing values or are refused, and whether rows of series whose history is too
-    short are passed over.
+    short are passed over. ``tell`` is called with decisions about further rows.
     """
     check_request(saved, request)
     _streamable(saved.core).check_causal("--stream")
@@ -175,7 +210,7 @@ def follow(
             f"{table.path}: --stream takes rows with all columns of the model; add "
             f"'{table.absent[0]}'"
         )
-    faults, decisions = check_table(saved, table, request, _strict(columns), False)
+    faults, decisions = check_table(saved, table, request, _strict(columns), stream=True)
     passed_over = {table.series[fault.series].item_id for fault in faults}
     decisions += said(table, faults, "passed over")
     row_format = table.rows
@@ -188,7 +223,10 @@ def follow(
             f"{table.path}: --stream takes rows as they come, and this model's are moved or put "
             "together (--snap, --aggregate); forecast the file instead"
         )
+    table = with_model_texts(table, saved)
+    row_format = format_of(table, row_format)
     predictor, ordered = SavedPredictor(saved, request), in_model_order(saved, table)
+    told: set[tuple[str, str]] = set()
     states = {
         s.item_id: _SeriesState(saved, table, ordered, i, predictor)
         for i, s in enumerate(table.series)
@@ -205,6 +243,11 @@ def follow(
                 "file"
             )
         states[row.item].update(row, columns.on_gap == "fill")
+        for name, text in row.new.items() - told:
+            tell(
+                f"{row.where}, column '{name}': '{text}' was not in the training: taken as unknown"
+            )
+        told.update(row.new.items())
         return states[row.item].forecast(request)
 
     return forecast_after, decisions + predictor.decisions

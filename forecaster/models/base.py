@@ -235,10 +235,13 @@ class Precursor:
 
 
 class StreamingState(Forecaster):
-    """A model with a recurrent state: forecasts depend on it, not on the history in a batch."""
+    """A model with a recurrent state: forecasts depend on it, not on the values in a batch.
 
-    def update(self, values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"]) -> None:
-        """Update the state with one row."""
+    The covariates of a batch, of its history and its future, are those of the forecast.
+    """
+
+    def update(self, batch: Batch) -> None:
+        """Update the state with one row, the last one of the batch's histories."""
         raise NotImplementedError
 
 
@@ -246,10 +249,8 @@ class StreamingState(Forecaster):
 class Streamable(Protocol):
     """A forecaster that can be updated row by row, at any sampling interval."""
 
-    def stream(
-        self, past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"]
-    ) -> StreamingState:
-        """The model's state after a history."""
+    def stream(self, batch: Batch) -> StreamingState:
+        """The model's state after the histories of a batch."""
 
     def check_causal(self, option: str) -> None:
         """Raise UserError, on the option, if forecasts need more than the values so far."""

@@ -320,7 +320,7 @@ def stream(
         )
     ready = _load(options)
     table = ready.read(options.csv)
-    take, decisions = streaming.follow(ready.saved, table, ready.request, ready.columns)
+    take, decisions = streaming.follow(ready.saved, table, ready.request, ready.columns, notify)
     decisions = table.report.decisions + decisions
     decisions += [] if as_json else renamed_items(table.labels)
     for decision in decisions:

@@ -2,13 +2,16 @@
 mean.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
 from forecaster.config.parts import build
-from forecaster.data.windows import Batch
+from forecaster.data.encoding import Sizes
+from forecaster.data.windows import Batch, BatchCovariates
 from forecaster.delta.layer import DeltaOptions
 from forecaster.diffusion.drawing import Draws
 from forecaster.errors import UserError
@@ -55,6 +58,21 @@ def windows(length: int = L, dtype: torch.dtype = torch.float32) -> Batch:
     )
 
 
+def until(batch: Batch, end: int, begin: int = 0) -> Batch:
+    """The batch with a part of its histories, and what is known from there to a horizon ahead."""
+    rows, given = slice(begin, end), batch.covariates
+    if given is not None:
+        steps = slice(begin, end + H)
+        given = replace(
+            given,
+            known=given.known[..., steps],
+            past=given.past[..., rows],
+            own=given.own[..., steps],
+        )
+    past, mask = batch.past[..., rows], batch.past_mask[..., rows]
+    return replace(batch, past=past, past_mask=mask, covariates=given)
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-4), (torch.float64, 1e-9)])
 @torch.no_grad()
@@ -62,11 +80,44 @@ def test_streaming_is_reading_the_whole_history(
     layer: str, dtype: torch.dtype, near: float
 ) -> None:
     model, batch = make(dtype, **LAYERS[layer]), windows(3 * L, dtype)
-    live = model.stream(batch.past[..., :L], batch.past_mask[..., :L])
+    live = model.stream(until(batch, L))
     for k in range(L, 3 * L):
-        live.update(batch.past[..., k], batch.past_mask[..., k])
+        live.update(until(batch, k + 1))
     nothing = empty_future(batch.past[..., :1], batch.past_mask[..., :1], H, batch.time)
     torch.testing.assert_close(live.predict(nothing), model.predict(batch), rtol=near, atol=near)
+
+
+@pytest.mark.parametrize("layer", ["s4d", "gated_deltanet"])
+@torch.no_grad()
+def test_effects_of_covariates_stream_too(layer: str) -> None:
+    """As read in one go by the same weights with a longer lookback, whose older rows have none of
+    the effects of past covariates.
+    """
+    sizes = Sizes(known=3, past=2, static=2, own=K)
+    shapes = Shape(K, L, H, 6, covariates=sizes), Shape(K, 3 * L, H, 6, covariates=sizes)
+    torch.manual_seed(0)
+    config = StateSpaceConfig.model_validate({"width": 6, "state": 8, **LAYERS[layer]})
+    model, whole = (build(config, shape).double().eval() for shape in shapes)
+    for weight in model.parameters():
+        weight.add_(0.3 * torch.randn_like(weight))
+    weights = model.state_dict()
+    name = "adjustment.effects.over_time.weight"
+    weights[name] = torch.nn.functional.pad(weights[name], (2 * L, 0))
+    whole.load_state_dict(weights)
+    whole.decay = model.decay
+    batch = windows(3 * L, torch.float64)
+    given = BatchCovariates(
+        torch.randn(B, 3, 3 * L + H).double(),
+        torch.randn(B, 2, 3 * L).double(),
+        torch.randn(B, 2).double(),
+        torch.randn(B, K, 3 * L + H).double(),
+    )
+    batch = replace(batch, covariates=given)
+    live = model.stream(until(batch, L))
+    for end in range(L + 1, 3 * L + 1):
+        live.update(until(batch, end, end - L))
+    found = live.predict(until(batch, 3 * L, 2 * L))
+    torch.testing.assert_close(found, whole.predict(batch), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("mix", [False, True])
@@ -199,8 +250,8 @@ def test_a_distribution_streams_too() -> None:
             make(torch.float64, output=output, **LAYERS[layer]),
             windows(dtype=torch.float64),
         )
-        live = model.stream(batch.past[..., :-1], batch.past_mask[..., :-1])
-        live.update(batch.past[..., -1], batch.past_mask[..., -1])
+        live = model.stream(until(batch, L - 1))
+        live.update(batch)
         draws = Draws(5, [1, 2, 3])
         torch.testing.assert_close(
             live.sample(batch, draws), model.sample(batch, draws), rtol=1e-9, atol=1e-9
@@ -240,9 +291,8 @@ def test_a_coarser_sampling_needs_a_longer_step_only(layer: str) -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    past = torch.zeros(1, K, L)
-    standard = make(norm="standard")
-    for use in (lambda: standard.stream(past, past), lambda: standard.resample(2)):
+    standard, batch = make(norm="standard"), windows()
+    for use in (lambda: standard.stream(batch), lambda: standard.resample(2)):
         with pytest.raises(UserError, match="norm standard needs the whole window"):
             use()
     with pytest.raises(UserError, match="more than the horizon of 12"):

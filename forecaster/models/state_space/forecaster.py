@@ -96,15 +96,19 @@ class StateSpace(PointForecaster):
         raw = self.out(features).view(*window.level.shape[:2], self.head.size, -1)  # (B, K, P, M)
         return self.head.invert(raw.transpose(1, 2), window)
 
-    def stream(
-        self, past: Float[Tensor, "B K L"], past_mask: Float[Tensor, "B K L"]
-    ) -> RecurrentState:
+    def stream(self, batch: Batch) -> RecurrentState:
         self.check_causal("--stream")
-        return RecurrentState(self, self.read(past, past_mask))
+        adjusted, _ = self.adjustment(batch)
+        return RecurrentState(self, self.read(adjusted.past, adjusted.past_mask))
 
     def resample(self, rate: int) -> None:
         """Δ' = rate·Δ in every layer, and the normalisation's time constant over ``rate``."""
         self.check_causal("--resample-rate")
+        if self.adjustment.active:
+            raise UserError(
+                "--resample-rate: the model reads covariates, which this is not made for; leave it "
+                "out, or train without them"
+            )
         if self.config.layer == "delta":
             raise UserError(
                 "--resample-rate: the delta rule has no step size; train a state-space model, such "
@@ -120,11 +124,6 @@ class StateSpace(PointForecaster):
 
     def check_causal(self, option: str) -> None:
         """Raise UserError, on the option, if it needs more than the values so far."""
-        if self.adjustment.active:
-            raise UserError(
-                f"{option}: the model reads covariates, which this is not made for; leave it out, "
-                "or train without them"
-            )
         if self.config.norm != "running":
             raise UserError(
                 f"{option}: norm {self.config.norm} needs the whole window; train with --set "

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from forecaster.data.windows import Batch
 from forecaster.diffusion.drawing import Draws
+from forecaster.models.adjusted import Adjustment, plus
 from forecaster.models.base import Distribution, StreamingState
 from forecaster.models.outlook import Centre
 from forecaster.models.state_space.heads import Head
@@ -36,6 +37,7 @@ class Recurrent(Protocol):
     """A model that updates a memory and forecasts from it."""
 
     head: Head
+    adjustment: Adjustment
     distribution: Distribution
     centre: Centre
 
@@ -52,7 +54,10 @@ class Recurrent(Protocol):
 
 
 class RecurrentState(StreamingState):
-    """A memory updated row by row; its forecasts equal those from the whole history."""
+    """A memory updated row by row; its forecasts equal those from the whole history.
+
+    It is that of the values without the effects of covariates, which come with each batch.
+    """
 
     distribution: Distribution = "none"
 
@@ -61,17 +66,25 @@ class RecurrentState(StreamingState):
         self.model, self.memory = model, memory
         self.distribution, self.centre = model.distribution, model.centre
 
-    def update(self, values: Float[Tensor, "B K"], mask: Float[Tensor, "B K"]) -> None:
+    def update(self, batch: Batch) -> None:
+        adjusted, _ = self.model.adjustment(batch)
+        values, mask = adjusted.past[..., -1], adjusted.past_mask[..., -1]
         self.memory = self.model.update(values, mask, self.memory)
 
     def _head_parameters(self) -> Float[Tensor, "B P K M"]:
         return self.model.emit(self.memory.features, self.memory.window_scale)
 
+    def _ahead(self, batch: Batch) -> Float[Tensor, "B K H"] | None:
+        """The effects of covariates in the future."""
+        _, effects = self.model.adjustment(batch)
+        return None if effects is None else effects[..., -batch.future.shape[2] :]
+
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
-        return self.model.roll(self.memory)
+        return plus(self.model.roll(self.memory), self._ahead(batch))
 
     def quantiles(self, batch: Batch, levels: Sequence[float]) -> Float[Tensor, "B Q K H"]:
-        return self.model.head.quantiles(self._head_parameters(), levels)
+        found = self.model.head.quantiles(self._head_parameters(), levels)
+        return plus(found, self._ahead(batch))
 
     def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
-        return self.model.head.sample(self._head_parameters(), draws)
+        return plus(self.model.head.sample(self._head_parameters(), draws), self._ahead(batch))
