@@ -6,11 +6,13 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from forecaster.config.load import reason
 from forecaster.config.schema import Columns
 from forecaster.config.sections import Names, Positive, nearest
+from forecaster.data.encoding import Encoding
 from forecaster.data.frames import with_index
 from forecaster.data.reading import RawTable, read_frame
 from forecaster.data.tables import Table
@@ -212,23 +214,30 @@ def example(saved: SavedModel, table: Table) -> pd.DataFrame:
     """A small synthetic table in the layout of ``table``: sine waves around each column's mean.
 
     In the long layout it has two series: an item column without a known name is recognised by
-    repeated times.
+    repeated times. Where covariates are known ahead, the rows to forecast follow, their values
+    blank.
     """
-    names, interval = saved.schema.names, table.interval
-    rows = np.arange(max(8, saved.config.data.lookback // 10))
-    waves = np.sin(2 * np.pi * rows / max(interval.season, 4))[:, None].repeat(len(names), axis=1)
-    stamps = list(table.clock.write(interval.stamps(table.series[0].first, len(rows))))
+    names, interval, data = saved.schema.names, table.interval, saved.config.data
+    count, encoding = max(8, data.lookback // 10), saved.encoding
+    ahead = data.horizon if encoding is not None and (encoding.known or encoding.own) else 0
+    wave = np.sin(2 * np.pi * np.arange(count + ahead) / max(interval.season, 4))
+    waves = wave[:, None].repeat(len(names), axis=1)
+    stamps = list(table.clock.write(interval.stamps(table.series[0].first, count + ahead)))
     written = saved.config.data.date_format
     if written is not None and is_own(written):
         stamps = [pd.Timestamp(stamp).strftime(written) for stamp in stamps]
     frames = []
     for item, scale in itertools.islice(saved.scaling.items(), 2):
         values = scale.invert(waves).clip(*saved.config.data.limits(names))
+        written_values = [[float(f"{v:.4g}") for v in column] for column in values.T]
         columns: dict[str, Any] = {table.report.facts["time column"]: stamps}
         columns |= {
-            name: [float(f"{v:.4g}") for v in column]
-            for name, column in zip(names, values.T, strict=True)
+            name: [*column[:count], *[None] * ahead]
+            for name, column in zip(names, written_values, strict=True)
         }
+        if encoding is not None:
+            columns |= _covariate_columns(encoding, wave)
+            columns |= dict(zip(encoding.own, written_values, strict=False))
         frames.append(
             pd.DataFrame(
                 columns
@@ -237,6 +246,21 @@ def example(saved: SavedModel, table: Table) -> pd.DataFrame:
             )
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def _covariate_columns(encoding: Encoding, wave: NDArray[np.float64]) -> dict[str, list[Any]]:
+    """Made values of all columns of covariates but forecasts of one's own: waves, and each text."""
+    given = 0 if encoding.given is None else len(encoding.given.names)
+    static = encoding.static[: len(encoding.static) - given]
+    found: dict[str, list[Any]] = {}
+    for codes, varies in (((*encoding.known, *encoding.past), True), (static, False)):
+        for code in codes:
+            places = range(len(wave)) if varies else [0] * len(wave)
+            if code.levels:
+                found[code.name] = [code.levels[place % len(code.levels)] for place in places]
+            else:
+                found[code.name] = [float(f"{code.mean + code.std * wave[k]:.4g}") for k in places]
+    return found
 
 
 def _item_columns(saved: SavedModel, table: Table, item: str) -> dict[str, str]:

@@ -302,6 +302,39 @@ def test_an_example_of_a_long_file_can_be_forecast(store: Path, write: Any) -> N
     assert "columns left out: 'more'" in said
 
 
+def test_a_pyfunc_reads_covariates(
+    store: Path, write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its signature names their columns, and its example has the rows to forecast."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    days, random = pd.date_range("2020-01-01", periods=90), np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "day": days.strftime("%Y-%m-%d"),
+            "sold": random.normal(10, 1, 90).round(2),
+            "plan": random.normal(10, 1, 90).round(2),
+            "price": random.normal(2, 0.3, 90).round(2),
+            "event": random.choice(["fair", "match"], 90),
+            "rain": random.random(90).round(2),
+            "size": "big",
+        }
+    )
+    frame["sold"] = frame["sold"].where(frame.index < 83)
+    roles = ("--known", "price,event", "--past", "rain", "--static", "size")
+    given = ("--target", "sold", "--prior-column", "plan", "--horizon", 7, "--lookback", 14)
+    quick = ("--set", "trainer.max_epochs=1")
+    path = write(frame.to_csv(index=False))
+    trained = train("nlinear", "--csv", path, *roles, *given, *quick, "--calendar", "weekday")
+    model = place.connect().pyfunc.load_model(f"runs:/{trained['run_id']}/model")
+    assert set(model.metadata.signature.inputs.input_names()) == set(frame.columns)
+    assert len(model.predict(model.input_example)) == 7
+    expected, _ = request.forecast_request(load_model(Path(trained["model_dir"])), frame, {})
+    pd.testing.assert_frame_equal(model.predict(frame), expected)
+    nested = pd.DataFrame([{name: frame[name].tolist() for name in frame}])
+    found = model.predict(nested)
+    np.testing.assert_allclose(found["mean"][0], expected["mean"])
+
+
 class Client:
     """A server under test, asked by MLflow's scoring protocol."""
 
