@@ -232,7 +232,7 @@ def test_python_gives_the_same_model_and_leaves_the_given_one(folder: Path, done
 
 
 def test_other_data_are_refused_and_the_remedies_work(
-    cli: Cli, folder: Path, tmp_path: Path
+    cli: Cli, folder: Path, done: str, tmp_path: Path
 ) -> None:
     frame, model = rising(400), folder / "model"
     moved, other = tmp_path / "moved.csv", tmp_path / "other.csv"
