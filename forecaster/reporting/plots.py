@@ -191,16 +191,17 @@ def plot_leads(path: Path, metrics: Mapping[str, Mapping[str, Sequence[float] | 
 
 
 def plot_steps(path: Path, rows: pd.DataFrame, metrics: Sequence[str]) -> None:
-    """A panel a model and metric: the metric against the number of steps, a curve for each s.
+    """A panel a model, data set and metric: the metric against the number of steps, a curve for
+    each s.
 
-    ``rows``: model, steps, s if there is one, and the metrics, of which means are drawn.
+    ``rows``: data, model, steps, s if there is one, and the metrics, of which means over the seeds
+    are drawn.
     """
-    models = list(dict.fromkeys(rows["model"]))
-    figure, axes = _grid(len(models), len(metrics))
-    for number, model in enumerate(models):
-        of_model = rows[rows["model"] == model]
+    parts = list(rows.groupby(["model", "data"], sort=False))
+    figure, axes = _grid(len(parts), len(metrics))
+    for number, ((model, data), part) in enumerate(parts):
         for axis, metric in zip(axes[number], metrics, strict=True):
-            curves = of_model.groupby("s") if "s" in rows else [(None, of_model)]
+            curves = part.groupby("s") if "s" in rows else [(None, part)]
             for order, (s, curve) in enumerate(curves):
                 means = curve.groupby("steps")[metric].mean()
                 label = None if s is None else f"s = {s:g}"
@@ -211,7 +212,7 @@ def plot_steps(path: Path, rows: pd.DataFrame, metrics: Sequence[str]) -> None:
             ticks = sorted(set(rows["steps"]))
             axis.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
             axis.set_xticks([], minor=True)
-            axis.set_title(f"{model}: {metric}", fontsize=10, loc="left")
+            axis.set_title(f"{model}, {data}: {metric}", fontsize=10, loc="left")
             axis.set_xlabel("network calls", fontsize=8)
             axis.tick_params(labelsize=8)
     if "s" in rows:

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from conftest import inside
 from matplotlib.dates import date2num
+from matplotlib.figure import Figure
 
 from forecaster.config.schema import Columns
 from forecaster.data.frames import read_source
@@ -33,7 +34,13 @@ from forecaster.reporting.fans import (
     picture_of,
 )
 from forecaster.reporting.interactive import page
-from forecaster.reporting.plots import check_picture, date_labels, draw_forecast, write_picture
+from forecaster.reporting.plots import (
+    check_picture,
+    date_labels,
+    draw_forecast,
+    plot_steps,
+    write_picture,
+)
 from forecaster.workflows.pictures import picture
 
 EVIL = "</script><script>alert(1)</script>"
@@ -393,3 +400,27 @@ def test_a_picture_changes_no_number_of_the_file(trained, tmp_path: Path) -> Non
     assert not (tmp_path / "no.csv").exists()
     alone = inside(*forecast, tmp_path / "no.csv", "--series", "s03", status=2).stderr
     assert "--series names what --plot draws; give both" in alone
+
+
+def test_the_dial_draws_each_data_set_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    rows = pd.DataFrame(
+        [("a", "m", s, n, seed, s + n + seed) for s in (0, 2) for n in (1, 5) for seed in (0, 1)]
+        + [("b", "m", s, n, 0, 100 * s + n) for s in (0, 2) for n in (1, 5)],
+        columns=["data", "model", "s", "steps", "seed", "crps"],
+    )
+    plot_steps(tmp_path / "dial.png", rows, ["crps"])
+    panels = {
+        axis.get_title(loc="left"): {
+            line.get_label(): (line.get_xdata().tolist(), line.get_ydata().tolist())
+            for line in axis.lines
+        }
+        for axis in drawn[0].axes
+    }
+    assert panels == {
+        "m, a: crps": {"s = 0": ([1, 5], [1.5, 5.5]), "s = 2": ([1, 5], [3.5, 7.5])},
+        "m, b: crps": {"s = 0": ([1, 5], [1.0, 5.0]), "s = 2": ([1, 5], [201.0, 205.0])},
+    }
