@@ -38,6 +38,7 @@ OWNERS = {
     "matplotlib": {"reporting"},
     "plotly": {"reporting"},
     "ray": {"workflows/ray_engine"},
+    "pyspark": {"workflows/spark_engine"},
 }
 
 

@@ -270,8 +270,10 @@ def test_imports_are_those_that_the_metadata_declares(installed: Installed) -> N
     declared = requirements(installed.wheel)
     assert set(declared) == {"", *EXTRAS, "spark", "docs", "test"}
     known = importlib.metadata.packages_distributions()
+    assert declared["spark"] == {"pyspark"}
     # imported where a user asks for one, and named in the message when it is missing
-    providers = {name: set(map(plain, known[name])) for name in imported() - {"xarray"}}
+    others = {"xarray", "pyspark"}
+    providers = {name: set(map(plain, known[name])) for name in imported() - others}
     extras = set().union(*(declared[name] for name in EXTRAS))
     needed = {name: given & (declared[""] | extras) for name, given in providers.items()}
     assert not [name for name, given in needed.items() if not given]

@@ -77,10 +77,10 @@ from forecaster.commands.options import (
 )
 @click.option(
     "--engine",
-    type=click.Choice(["local", "ray"]),
+    type=click.Choice(["local", "ray", "spark"]),
     default="local",
     show_default=True,
-    help="What forecasts the parts of Parquet files: this process, or a Ray cluster.",
+    help="What forecasts the parts of Parquet files: this process, a Ray or a Spark cluster.",
 )
 @accelerator_option
 @trust_option

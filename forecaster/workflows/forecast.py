@@ -30,8 +30,9 @@ from forecaster.workflows.engines import Engine, Recipe, as_asked, local
 from forecaster.workflows.forecast_parts import found_before, write_parts
 from forecaster.workflows.pictures import picture
 from forecaster.workflows.ray_engine import import_ray, on_ray
+from forecaster.workflows.spark_engine import import_spark, on_spark
 
-ENGINES: dict[str, Engine] = {"local": local, "ray": on_ray}
+ENGINES: dict[str, Engine] = {"local": local, "ray": on_ray, "spark": on_spark}
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ def _load(options: ForecastOptions) -> _Ready:
     _check(options.settings)
     if options.engine == "ray":
         import_ray()
+    elif options.engine == "spark":
+        import_spark()
     saved = open_model(options.reference, options.accelerator, options.trust_code)
     for path in (options.output, options.plot):
         if path is not None:

@@ -1,8 +1,10 @@
 """Many series are forecast part by part, with the numbers of all of them at once."""
 
+import contextlib
 import copy
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,11 +12,12 @@ import time
 from collections.abc import Iterable, Iterator
 from importlib.abc import MetaPathFinder
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import psutil
+import pyarrow as pa
 import pytest
 from conftest import ROOT, Cli
 from gluonts.model.forecast import QuantileForecast, SampleForecast
@@ -29,9 +32,10 @@ from forecaster.inference.forecasts import forecast_series
 from forecaster.inference.inputs import read_input
 from forecaster.inference.predictor import PredictionRequest
 from forecaster.inference.saved_model import SavedModel, load_model
-from forecaster.workflows import forecast, ray_engine
+from forecaster.workflows import forecast, ray_engine, spark_engine
 from forecaster.workflows.engines import PartForecast, Recipe
 from forecaster.workflows.forecast_parts import merged
+from forecaster.workflows.workers import Sent, Worker, told
 
 DAYS = pd.date_range("2024-01-01", periods=80)
 KNOWN, NEW = 70, 10
@@ -252,19 +256,34 @@ def test_decisions_of_parts_are_told_as_one() -> None:
 
 def elsewhere(saved: SavedModel, recipe: Recipe, parts: Iterable[bytes]) -> Iterator[PartForecast]:
     """Ray's way without Ray: copies are sent to a worker, which does the last part first."""
-    worker = ray_engine.Worker(*copy.deepcopy((ray_engine.Sent.of(saved), recipe)))
+    worker = Worker(*copy.deepcopy((Sent.of(saved), recipe)))
     rows = [worker({"part": content}) for content in reversed(list(parts))]
-    yield from map(ray_engine.told, reversed(rows))
+    yield from map(told, reversed(rows))
+
+
+def in_batches(saved: SavedModel, recipe: Recipe, parts: Iterable[bytes]) -> Iterator[PartForecast]:
+    """Spark's way without Spark: batches of numbered parts, and of their forecasts."""
+    rows = [{"number": number, "part": part} for number, part in enumerate(parts)]
+    work = spark_engine.forecasting(*copy.deepcopy((Sent.of(saved), recipe)))
+    batches = (pa.RecordBatch.from_pylist(rows[first : first + 2]) for first in (2, 0, 4))
+    found = [row for batch in work(batches) for row in batch.to_pylist()]
+    assert [row["number"] for row in found][:4] == [2, 3, 0, 1]
+    yield from map(told, sorted(found, key=lambda row: int(row["number"])))
 
 
 @pytest.fixture
 def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(forecast.ENGINES, "ray", elsewhere)
     monkeypatch.setattr(forecast, "import_ray", lambda: None)
+    monkeypatch.setitem(forecast.ENGINES, "spark", in_batches)
+    monkeypatch.setattr(forecast, "import_spark", lambda: None)
 
 
 @pytest.mark.usefixtures("without_ray")
-@pytest.mark.parametrize(("kind", "more"), [("csv", ()), ("parquet", ("--conformal",))])
+@pytest.mark.parametrize(
+    ("kind", "engine", "more"),
+    [("csv", "ray", ()), ("parquet", "ray", ("--conformal",)), ("csv", "spark", ())],
+)
 def test_workers_elsewhere_give_the_same_file_to_the_last_bit(
     cli: Cli,
     model: Path,
@@ -272,6 +291,7 @@ def test_workers_elsewhere_give_the_same_file_to_the_last_bit(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
+    engine: str,
     more: tuple[str, ...],
 ) -> None:
     """Fallbacks among them, whose quantiles are made of other series' errors."""
@@ -279,7 +299,7 @@ def test_workers_elsewhere_give_the_same_file_to_the_last_bit(
     here, there = tmp_path / f"here.{kind}", tmp_path / f"there.{kind}"
     given = ("forecast", "--model", model, "--csv", folder, *BOTH, *more)
     done = cli(*given, "--output", here)
-    again = cli(*given, "--output", there, "--engine", "ray")
+    again = cli(*given, "--output", there, "--engine", engine)
     assert there.read_bytes() == here.read_bytes()
     assert again.stderr == done.stderr
     assert "fallback" in set((pd.read_csv if kind == "csv" else pd.read_parquet)(there)["status"])
@@ -414,7 +434,11 @@ main(sys.argv[1:])
 
 
 def on_ray(cli: Cli, *arguments: object) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", SMALL, *map(str, arguments), "--engine", "ray"]
+    return small(cli, *arguments, "--engine", "ray")
+
+
+def small(cli: Cli, *arguments: object) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", SMALL, *map(str, arguments)]
     environment = {**cli.env, "RAY_worker_niceness": "0"}
     environment.pop("RAY_ADDRESS", None)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -447,3 +471,59 @@ def test_ray_gives_the_same_file_though_a_worker_is_killed(
         said = process.communicate()
         assert process.returncode == 0, said
     assert (out / "there.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()
+
+
+def test_without_spark_or_java_it_is_said_what_installs_them(
+    cli: Cli, model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ("--csv", folder, "--output", tmp_path / "out.csv", "--engine", "spark")
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    refused = cli("forecast", "--model", model, *given, status=1)
+    assert refused.stderr == f"error: --engine spark needs Spark: {install_extra('spark')}\n"
+    sql = ModuleType("pyspark.sql")
+    package = ModuleType("pyspark")
+    package.sql = sql  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pyspark", package)
+    monkeypatch.setitem(sys.modules, "pyspark.sql", sql)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    refused = cli("forecast", "--model", model, *given, status=1)
+    assert refused.stderr == (
+        "error: --engine spark needs Java 17 or newer, and there is none here; install it (Debian: "
+        "apt-get install openjdk-17-jre-headless), or set JAVA_HOME\n"
+    )
+    monkeypatch.setenv("JAVA_HOME", "/java")
+    assert spark_engine.import_spark() is sql
+    monkeypatch.delenv("JAVA_HOME")
+    (tmp_path / "java").touch(mode=0o755)
+    assert spark_engine.import_spark() is sql
+
+
+@pytest.mark.slow
+def test_spark_gives_the_same_file_though_a_worker_is_killed(
+    cli: Cli, model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while it forecasts the first parts."""
+    pytest.importorskip("pyspark.sql", reason="pyspark is not installed")
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java, which is not installed")
+    in_parts(monkeypatch)
+    given = ("forecast", "--model", model, "--csv", folder, *BOTH, "--samples", 3000)
+    cli(*given, "--output", tmp_path / "here.csv")
+    there = tmp_path / "there.csv"
+
+    def is_spark(process: psutil.Process | None) -> bool:
+        return process is not None and "pyspark.daemon" in process.cmdline()
+
+    with small(cli, *given, "--output", there, "--engine", "spark") as process:
+        workers: list[psutil.Process] = []
+        while not workers:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+            with contextlib.suppress(psutil.Error):
+                below = psutil.Process(process.pid).children(recursive=True)
+                workers = [each for each in below if is_spark(each) and is_spark(each.parent())]
+        workers[0].kill()
+        said = process.communicate()
+        assert process.returncode == 0, said
+    assert there.read_bytes() == (tmp_path / "here.csv").read_bytes()
