@@ -10,6 +10,8 @@
 
 If y_0 − h is N(0, 1), N = 0 is the posterior mean of y_0 at every t, c_out the posterior's
 deviation, and the target of N has variance 1 (preconditioning: Karras et al., NeurIPS 2022).
+
+``end``         the output leads to the end of the deterministic path (``consistency``): ``end``
 """
 
 from typing import Any, Literal
@@ -22,7 +24,7 @@ from torch import Tensor, nn
 from forecaster.diffusion.process import Process
 from forecaster.errors import UserError
 
-Predicts = Literal["data", "correction", "noise", "innovation"]
+Predicts = Literal["data", "correction", "noise", "innovation", "end"]
 
 
 class Denoiser(nn.Module):
@@ -57,11 +59,23 @@ class Denoiser(nn.Module):
         if self.predicts == "innovation":
             a, g, b = self._at(t, y_t)
             y_t = (y_t - (a + g) * h) * (a**2 + b**2).rsqrt()
-        length = y_t.shape[2]
-        aligned = F.pad(y_t, (given.shape[2] - length, 0))[..., None]
-        out: Tensor = self.network(torch.cat([aligned, given], dim=3), t)
-        out = out[..., -length:].to(y_t.dtype)
+        out = self._called(y_t, given, t)
         return out if self.shifts is None else out - self.shifts[t]
+
+    def end(
+        self, x_t: Float[Tensor, "B K M"], given: Float[Tensor, "B K S G"], t: Int[Tensor, " B"]
+    ) -> Float[Tensor, "B K M"]:
+        """The end y_0 − h of the deterministic path through x_t, which at t = 0 is x_t itself."""
+        a, _, b = self._at(t, x_t)
+        return x_t + b * (a**2 + b**2).rsqrt() * self._called(x_t, given, t)
+
+    def _called(
+        self, x: Float[Tensor, "B K M"], given: Float[Tensor, "B K S G"], t: Int[Tensor, " B"]
+    ) -> Float[Tensor, "B K M"]:
+        length = x.shape[2]
+        aligned = F.pad(x, (given.shape[2] - length, 0))[..., None]
+        out: Tensor = self.network(torch.cat([aligned, given], dim=3), t)
+        return out[..., -length:].to(x.dtype)
 
     def target(
         self,

@@ -88,11 +88,13 @@ class Forecaster(nn.Module):
     A subclass defines ``loss`` and ``predict``, and ``sample`` or ``quantiles`` for a probabilistic
     forecast. ``distribution`` is the form of that forecast; by default it follows from which of
     the two methods is defined. ``centre``: what the point forecast is by intent; by default the
-    median of a model that defines quantiles, else the mean.
+    median of a model that defines quantiles, else the mean. ``teaches``: as a stage, it is trained
+    as the model that follows is.
     """
 
     distribution: Distribution = "none"
     centre: Centre = "mean"
+    teaches = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -190,6 +192,9 @@ class Forecaster(nn.Module):
     def stages(self) -> list["Forecaster"]:
         """Submodels that are trained first, one after the other, and then frozen."""
         return []
+
+    def prepare(self) -> None:
+        """Take over what the stages before it have learnt, before its own training."""
 
     def calibrate_steps(self, validation: Windows) -> None:
         """Take a network's mean errors at the steps of a path out of its output, if it has any."""

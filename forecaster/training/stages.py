@@ -311,6 +311,7 @@ def _train_stages(model: Forecaster, work: _Work) -> None:
                 share = stage.weight / sum(other.weight for other in stages[place:])
                 limit = None if work.limit is None else work.limit.share(share)
                 callbacks = _callbacks(stage, replace(work, limit=limit))
+                stage.model.prepare()
                 work.course.data.use_batches(stage.config.epoch_batches)
                 work.course.train(stage, callbacks, work.progress)
             work.progress.skip(work.name + stage.title)
@@ -344,20 +345,22 @@ def stages_of(model: Forecaster, config: TrainerConfig, folder: Path) -> list[St
         own = {id(p) for p in part.parameters() if p.requires_grad} - known
         known |= own
         trained.append(bool(own))
-    priors = sum(trained[:-1])
+    priors = sum(t and not part.teaches for part, t in zip(parts[:-1], trained, strict=False))
     stages = []
     for number, part in enumerate(parts):
         last = part is model
+        whole = last or part.teaches
         prior = "prior" if priors == 1 else f"prior {sum(trained[: number + 1])} of {priors}"
+        title, key = ("teacher", "teacher") if part.teaches else (prior, f"prior{number + 1}")
         stages.append(
             Stage(
                 part,
                 number,
-                config if last else stage_settings(config),
+                config if whole else stage_settings(config),
                 folder / f"stage{number}",
-                "model" if last else prior,
-                "" if last else f"prior{number + 1}",
-                (_MODEL_WEIGHT if last else 1) * trained[number],
+                "model" if last else title,
+                "" if last else key,
+                (_MODEL_WEIGHT if whole else 1) * trained[number],
             )
         )
     return stages

@@ -20,6 +20,7 @@ from forecaster.diffusion.process import Process
 from forecaster.diffusion.sampler import step_grid
 from forecaster.diffusion.schedules import BridgeConfig
 from forecaster.errors import UserError
+from forecaster.models.diffusion.consistency import ConsistencyObjectiveConfig
 from forecaster.models.diffusion.objectives import PathObjectiveConfig
 from forecaster.models.linear import LinearConfig
 from forecaster.models.prior import check_prior
@@ -34,7 +35,8 @@ class SamplerConfig(Section):
     ``s``: the variance parameter, 0 (deterministic) to 2 (the exact posterior; η = 1 in DDIM's
     terms); ``steps``: the number of network calls for samples, evenly spaced, or the steps
     themselves, descending from T; ``point_steps``: likewise for the point forecast. ``first_step``:
-    inject the full b_u at the step out of a pinned end y_T, or σ alone.
+    inject the full b_u at the step out of a pinned end y_T, or σ alone. Between the steps of a
+    model that predicts an end all noise is drawn anew: s = 2.
     """
 
     s: Annotated[float, Field(ge=0, le=2)] = 1.0
@@ -53,7 +55,9 @@ class DiffusionConfig(PartConfig):
     ``joint``-ly, through the network's loss, or ``first``, by itself, and then frozen.
     ``coordinates``: those of the path: the ``series``' own, or of the ``residual`` of the prior, a
     ``residual-copula``, in which it is white noise and h is 0. There ``predicts`` may be
-    ``innovation``, what y_0 adds to its expectation given y_t. ``prior_folds``: there the network
+    ``innovation``, what y_0 adds to its expectation given y_t, or, with the objective
+    ``consistency``, ``end``, that of the path without noise in its steps, which starts at noise:
+    one call a sample. ``prior_folds``: there the network
     learns from forecasts of training windows by priors that are trained on the windows of other
     times, of which this is the number (1: from those of the prior itself).
     """
@@ -73,6 +77,11 @@ class DiffusionConfig(PartConfig):
     objective: ObjectivePart = PathObjectiveConfig()
     sampler: SamplerConfig = SamplerConfig()
 
+    @property
+    def distilled(self) -> bool:
+        """Whether a bridge of many steps, trained first, is its teacher."""
+        return isinstance(self.objective, ConsistencyObjectiveConfig) and self.objective.distilled
+
     def process(self) -> Process:
         """The diffusion process. Raises UserError if the schedule leaves nothing of the data."""
         try:
@@ -83,6 +92,8 @@ class DiffusionConfig(PartConfig):
     def has_spread(self, process: Process, steps: int | Sequence[int]) -> bool:
         """Whether samples differ: by noise at y_T or in the steps, or by draws from the prior."""
         step_noise = self.sampler.s > 0 and len(step_grid(process.steps, steps)) > 2
+        if self.predicts == "end":
+            return True
         if self.coordinates == "residual":
             last_draw = self.sampler.s > 0 and self.predicts == "innovation"
             return float(process.b[-1]) > 0 or step_noise or last_draw
@@ -94,6 +105,7 @@ class DiffusionConfig(PartConfig):
         process = self.process()
         _check_steps(self.sampler, process)
         _check_coordinates(self)
+        _check_consistency(self)
         if self.prior is None:
             _check_without_prior(self, process)
         else:
@@ -151,6 +163,31 @@ def _check_coordinates(config: DiffusionConfig) -> None:
         raise UserError(
             "model.condition: mixup mixes in the series itself, which is not what the path is made "
             "of in the residual's coordinates; take another condition"
+        )
+
+
+def _check_consistency(config: DiffusionConfig) -> None:
+    learnt = isinstance(config.objective, ConsistencyObjectiveConfig)
+    if learnt != (config.predicts == "end"):
+        raise UserError(
+            "model.objective, model.predicts: consistency is what an end is learnt by, and no "
+            "other prediction; give both consistency and end, or neither"
+        )
+    if config.predicts != "end":
+        return
+    if config.coordinates != "residual":
+        raise UserError(
+            "model.predicts: a path to an end starts at white noise; give model.coordinates "
+            "residual, or predict data, correction or noise"
+        )
+    if config.sampler.s != 2:
+        raise UserError(
+            "model.sampler.s: between the steps to an end all noise is drawn anew; give 2"
+        )
+    if config.distilled and config.prior_folds > 1:
+        raise UserError(
+            "model.prior_folds: the teacher learns from residuals of the prior itself; give 1, or "
+            "model.objective.distilled false"
         )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from forecaster.config.parts import build, register
 from forecaster.data.windows import Batch, Windows
+from forecaster.diffusion.consistency import Arc, sample_ends
 from forecaster.diffusion.denoiser import Denoiser
 from forecaster.diffusion.drawing import Draws, WindowNoise, draw_in_chunks
 from forecaster.diffusion.sampler import sample, step_grid
@@ -18,9 +19,9 @@ from forecaster.models.base import Distribution, Forecaster, Precursor, Shape, w
 from forecaster.models.bootstrap.calibrator import SPREADS, Calibrator, Choices
 from forecaster.models.copula.forecaster import ResidualCopula
 from forecaster.models.diffusion.calibration import StepErrors, StepShifts, noise_of, step_shifts
-from forecaster.models.diffusion.config import DiffusionConfig
+from forecaster.models.diffusion.config import DiffusionConfig, SamplerConfig
 from forecaster.models.diffusion.coordinates import Frame, ResidualFrame, SeriesFrame
-from forecaster.models.diffusion.objectives import Objective
+from forecaster.models.diffusion.objectives import Ends, Objective, PathObjectiveConfig
 from forecaster.models.diffusion.walk import Walk
 from forecaster.models.folds import Folds
 from forecaster.models.prior import Prior
@@ -38,11 +39,12 @@ class Diffusion(Forecaster):
 
     ``folds``: what the residuals of training windows are of, while it learns, in place of the
     prior's point model; they are no part of what is saved. ``step_shifts``: what
-    ``calibrate_steps`` found.
+    ``calibrate_steps`` found. ``teacher``: a bridge of many steps with the prior, trained before.
     """
 
     distribution: Distribution = "samples"
     spread: Tensor
+    prior: Prior | None
 
     def __init__(self, config: DiffusionConfig, shape: Shape) -> None:
         super().__init__()
@@ -53,8 +55,13 @@ class Diffusion(Forecaster):
             )
         self.config, self.label, self.horizon = config, config.label, shape.horizon
         self.length = config.label + shape.horizon
-        prior = _build_prior(config, shape)
-        self.process, self.prior = config.process(), prior
+        self.process = config.process()
+        self.teacher = _build_teacher(config, shape) if config.distilled else None
+        prior = _build_prior(config, shape) if self.teacher is None else self.teacher.prior
+        if self.teacher is None:
+            self.prior = prior
+        else:
+            vars(self)["prior"] = prior  # the teacher's part, and saved as such
         if not config.has_spread(self.process, config.sampler.steps):
             self.distribution = "none"  # reverse sampling is deterministic
         elif prior is None:
@@ -71,6 +78,7 @@ class Diffusion(Forecaster):
         if config.coordinates == "residual":
             self.register_buffer("spread", torch.tensor(1.0))
         self.denoiser = Denoiser(network, config.predicts, self.process)
+        self.arc = Arc(self.process) if config.predicts == "end" else None
         self.objective: Objective = build(config.objective)
         self.folds: Folds | None = None
         self.step_shifts: StepShifts | None = None
@@ -81,7 +89,9 @@ class Diffusion(Forecaster):
         return self.process.steps
 
     def stages(self) -> list[Forecaster]:
-        """The prior and its stages, unless it is trained jointly."""
+        """The prior and its stages, unless it is trained jointly, and the teacher."""
+        if self.teacher is not None:
+            return [*self.teacher.stages(), self.teacher]
         if not isinstance(self.prior, Forecaster) or self.config.prior_training == "joint":
             return []
         return [*self.prior.stages(), self.prior]
@@ -89,6 +99,8 @@ class Diffusion(Forecaster):
     @property
     def point_model(self) -> Forecaster | None:
         """The prior, if that is trained first."""
+        if self.teacher is not None:
+            return self.teacher.point_model
         return next(reversed(self.stages()), None)
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
@@ -120,6 +132,10 @@ class Diffusion(Forecaster):
 
     def sample_with(self, s: float) -> None:
         """Sample with the variance parameter ``s``, 0 to 2, in place of the configured one."""
+        if self.config.predicts == "end":
+            raise UserError(
+                "s: a model that predicts an end has no variance parameter; leave it out"
+            )
         sampler = self.config.sampler.model_copy(update={"s": s})
         self.config = self.config.model_copy(update={"sampler": sampler})
 
@@ -151,10 +167,40 @@ class Diffusion(Forecaster):
 
         return step, frame, weight
 
+    def prepare(self) -> None:
+        """Begin with the weights of the teacher."""
+        if self.teacher is not None:
+            for part in ("denoiser", "condition", "covariates"):
+                own, its = getattr(self, part), getattr(self.teacher, part)
+                if own is not None:
+                    weights = dict(its.named_parameters())
+                    for name, weight in own.named_parameters():
+                        weight.data.copy_(weights[name])
+
+    def ends(self, batch: Batch, seeds: list[int]) -> Ends:
+        """The deterministic paths of known futures in the residual's coordinates."""
+        window, past = self._normalise(batch)
+        frame = self._frame(batch, window, seeds)
+        y_0, weight = frame.enter(*with_label(batch, self.label), seeds)
+        given = self._inputs(self._condition(batch, window, past), frame.seen)
+        teach: Callable[[Tensor, Tensor], Tensor] | None = None
+        teacher, arc = self.teacher, self.arc
+        assert arc is not None
+        if teacher is not None:
+            shown = teacher._inputs(teacher._condition(batch, window, past), frame.seen)
+
+            def teach(x_t: Tensor, t: Tensor) -> Tensor:
+                y_t = arc.size(t, x_t) * x_t  # at a pinned end 0, all that the teacher has seen
+                return teacher.denoiser.output(y_t, frame.h, shown, t)
+
+        return Ends(arc, y_0, weight, self._end(given), teach, frame.weigh)
+
     @torch.no_grad()
     def calibrate_steps(self, validation: Windows) -> None:
         """Take the network's mean error at each step out of its output, where that helps."""
         self.denoiser.shifts = None
+        if self.config.predicts == "end":  # no regression, whose errors have a mean of 0
+            return
 
         def walked(cpu_batch: Batch) -> StepErrors:
             batch = cpu_batch.to(self.device)
@@ -230,6 +276,8 @@ class Diffusion(Forecaster):
         steps: int | Sequence[int],
         s: float,
     ) -> Float[Tensor, "n K M"]:
+        if self.arc is not None:
+            return sample_ends(self.arc, self._end(given), noise, step_grid(self.steps, steps))
         return sample(
             self.process,
             lambda y_t, t: self.denoiser(y_t, h, given, t),
@@ -240,6 +288,9 @@ class Diffusion(Forecaster):
             full_first=self.config.sampler.first_step == "full",
             deviation=self.denoiser.deviation,
         )
+
+    def _end(self, given: Float[Tensor, "n K S G"]) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda x_t, t: self.denoiser.end(x_t, given, t)
 
     def _frame(
         self, batch: Batch, window: WindowScale, seeds: Sequence[int] | None = None
@@ -319,6 +370,18 @@ def _build_prior(config: DiffusionConfig, shape: Shape) -> Prior | None:
             "model.prior_training: residuals are known once the prior is trained; set it to first"
         )
     return prior
+
+
+def _build_teacher(config: DiffusionConfig, shape: Shape) -> Diffusion:
+    """The bridge that a one-step model is distilled from, trained as the model is."""
+    changed = {
+        "predicts": "innovation",
+        "objective": PathObjectiveConfig(loss="mse", select_by="samples"),
+        "sampler": SamplerConfig(s=2.0, steps=min(5, config.process().steps), point_steps=1),
+    }
+    teacher = Diffusion(config.model_copy(update=changed), shape)
+    teacher.teaches = True
+    return teacher
 
 
 def _covariate_inputs(shape: Shape, length: int) -> CovariateInputs | None:

@@ -4,7 +4,8 @@ An objective has a ``loss``, with random draws, and a ``score`` for early stoppi
 draws in every epoch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import torch
@@ -15,12 +16,29 @@ from torch import Tensor
 from forecaster.config.parts import base_of, register
 from forecaster.config.sections import Fraction, PartConfig, Weight
 from forecaster.data.windows import Batch
+from forecaster.diffusion.consistency import Arc
 from forecaster.diffusion.drawing import Draws, generator
 from forecaster.models.base import Loss, masked_mean, path_errors, with_label
 from forecaster.models.scoring_rules import sample_score
 
 # draws a window for the score: enough to rank epochs, few enough to be cheap
 _SCORE_DRAWS = 16
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Known futures y_0 on their ``arc``, and what a model says of paths there.
+
+    ``weight`` of each entry in a loss; ``end(x_t, t)``; ``teacher(x_t, t)``: the expected
+    innovation, None without a teacher; ``weigh``: errors as they count in a loss.
+    """
+
+    arc: Arc
+    y_0: Float[Tensor, "B K M"]
+    weight: Float[Tensor, "B K M"]
+    end: Callable[[Tensor, Tensor], Tensor]
+    teacher: Callable[[Tensor, Tensor], Tensor] | None
+    weigh: Callable[[Tensor], Tensor]
 
 
 @runtime_checkable
@@ -40,6 +58,9 @@ class PathModel(Protocol):
         self, batch: Batch, t: Int[Tensor, " B"], noise: Float[Tensor, "B K M"], seeds: list[int]
     ) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:
         """Prediction and target of the network at steps t, and the weight of each entry."""
+
+    def ends(self, batch: Batch, seeds: list[int]) -> "Ends":
+        """The deterministic paths of known futures in the residual's coordinates."""
 
     def reverse_samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
         """Sample paths by reverse sampling, in z-scores."""
