@@ -11,8 +11,11 @@ The walk with s = 0, in steps without end, is
 
 and x has the law of the process at every t. A bridge is pinned, y_T = h, but leaves there in the
 direction of its noise: x_t → ε and θ_t → π/2 for t → T. So the path starts at x_T ~ N(0, 1), and
-its end is a draw of y_0. In the angle θ a step is x_u = x_t + (θ_t − θ_u)·E[n_t | x_t]; for white
-noise E[n_t | x_t] = 0, and a step of any length is exact.
+its end is a draw of y_0. A step is
+
+    x_u = x_t + Δ·E[n_t | x_t],    Δ = (cos θ_u − cos θ_t)/sin θ_t
+
+since where y_0 ~ N(μ, 1) E[n_t | x_t] = μ·sin θ_t, and a step of any length is exact.
 
 A consistency function leads to the end from everywhere on the path (Song et al., ICML 2023):
 
@@ -79,12 +82,22 @@ class Arc(nn.Module):
         u: Int[Tensor, " B"],
     ) -> Float[Tensor, "B K M"]:
         """x_u from x_t and an innovation, or its expectation."""
-        return x + (self.angle(t, x) - self.angle(u, x)) * innovation
+        return x + self.length(t, u, x) * innovation
 
-    def below(self, angle: Float[Tensor, " B"]) -> Int[Tensor, " B"]:
-        """The last t whose angle is at most ``angle``; 0 if there is none."""
-        found = torch.searchsorted(self.angles, angle.to(self.angles), right=True)
-        return (found - 1).clamp(min=0)
+    def length(
+        self, t: Int[Tensor, " B"], u: Int[Tensor, " B"], like: Tensor
+    ) -> Float[Tensor, "B 1 1"]:
+        """Δ, the length of a step t → u, t > 0."""
+        above, below = self.angles[t], self.angles[u]
+        length = (below.cos() - above.cos()) / above.sin()
+        return length.to(like.dtype)[:, None, None]
+
+    def below(self, t: Int[Tensor, " B"], length: Float[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """The u < t to which a step is at least as long as ``length``, or 0 if none is."""
+        above = self.angles[t]
+        aimed = (above.cos() + length.to(above) * above.sin()).clamp(-1, 1).acos()
+        found = torch.searchsorted(self.angles, aimed, right=True) - 1
+        return torch.minimum(found, t - 1)
 
 
 def sample_ends(

@@ -1,6 +1,6 @@
 """The consistency objective: one call from noise to data, learnt from pairs of points of a path.
 
-    ‖f(x_t, t) − f⁻(x_u, u)‖²/Δ,   Δ = θ_t − θ_u,   x_u = x_t + Δ·n_t
+    ‖f(x_t, t) − f⁻(x_u, u)‖²/Δ,   x_u = x_t + Δ·n_t      (the path and Δ: ``Arc``)
 
 f⁻ is f without gradient. Without a teacher n_t is the innovation of the drawn data and noise, whose
 mean given x_t is that of the path; distilled, it is the teacher's expectation of it.
@@ -87,8 +87,7 @@ class ConsistencyObjective(Objective, nn.Module):
                 n = ends.teacher(x, t)
         aimed = _target(ends, ends.arc.step(x, n, t, u), u)
         error = ends.weigh(ends.end(x, t) - aimed)
-        step = ends.arc.angle(t, x) - ends.arc.angle(u, x)
-        return masked_mean(error**2 / step, ends.weight)
+        return masked_mean(error**2 / ends.arc.length(t, u, x), ends.weight)
 
     def score(self, model: PathModel, batch: Batch) -> Float[Tensor, ""]:
         """The score of samples, by their number of calls in forecasting."""
@@ -101,10 +100,9 @@ class ConsistencyObjective(Objective, nn.Module):
         if int(self.batches) % _EVERY == 0:
             self._renew(ends)
         self.batches += 1
-        angle = ends.arc.angles[t].to(self.pulls)
-        near, weight = _shares(angle), self.config.global_weight
-        step = weight / (1 + weight) * (near @ self.pulls) / (near @ self.speeds).clamp(min=1e-12)
-        return torch.minimum(ends.arc.below(angle - step), t - 1)
+        near, weight = _shares(ends.arc.angles[t].to(self.pulls)), self.config.global_weight
+        length = weight / (1 + weight) * (near @ self.pulls) / (near @ self.speeds).clamp(min=1e-12)
+        return ends.arc.below(t, length)
 
     @torch.no_grad()
     def _renew(self, ends: Ends) -> None:
@@ -114,7 +112,7 @@ class ConsistencyObjective(Objective, nn.Module):
         noise = torch.randn_like(y_0)
         x, n = arc.mix(y_0, noise, t), arc.innovation(y_0, noise, t)
         here, there = _target(ends, x, t), _target(ends, arc.step(x, n, t, t - 1), t - 1)
-        slope = ends.weigh(here - there) / (arc.angle(t, x) - arc.angle(t - 1, x))
+        slope = ends.weigh(here - there) / arc.length(t, t - 1, x)
         rest = ends.weigh(here - y_0)
         near = _shares(arc.angles[t].to(self.pulls))
         for table, found in ((self.pulls, slope * rest), (self.speeds, slope**2)):
