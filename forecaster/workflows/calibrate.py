@@ -149,6 +149,11 @@ def _check_walks(saved: SavedModel, reference: str) -> None:
             f"{reference}: the network of a diffusion model is calibrated, at each step of its "
             f"path, and model '{saved.config.model.name}' is none; give another, as of: train s2dbm"
         )
+    if saved.core.config.predicts == "end":
+        raise UserError(
+            f"{reference}: its network leads to the end of a path in one call, and has no mean "
+            "errors at the steps; give another model, as of: train s2dbm"
+        )
 
 
 def _problem(saved: SavedModel, options: CalibrateOptions) -> Problem:

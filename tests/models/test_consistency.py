@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import SAMPLE, Cli
+from conftest import Cli
 from torch import Tensor, nn
 
 from forecaster.config.load import find_config, load_config
@@ -191,7 +191,12 @@ SHAPE = Shape(K, L, H, 7)
 SMALL: dict[str, object] = {
     "schedule": {"name": "bridge", "steps": 6},
     "coordinates": "residual",
-    "prior": {"name": "residual-copula", "base": {"name": "linear", "norm": "none"}},
+    "prior": {
+        "name": "residual-copula",
+        "base": {"name": "linear", "norm": "none"},
+        "scale_power": 0.0,
+        "spread": 1.0,
+    },
     "prior_training": "first",
     "condition": {"name": "linear"},
     "given_prior": True,
@@ -330,6 +335,8 @@ TRAINED = (
     "model.network.width=8",
     "model.network.layers=1",
     "model.prior.paths=40",
+    "model.prior.scale_power=0",
+    "model.prior.spread=1",
     "model.schedule.steps=6",
 )
 DISTILLED = "model.objective.distilled=true"
@@ -375,25 +382,34 @@ def same(model: Diffusion, other: Diffusion) -> bool:
     return all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
-@pytest.mark.parametrize(
-    ("part", "step", "settings"),
-    [("model", 5, ()), ("teacher", 5, (DISTILLED,)), ("model", 6, (DISTILLED,))],
-)
+Fitted = tuple[Diffusion, Path]
+
+
+@pytest.fixture(scope="module")
+def distilled(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    """A model, and the folder of its file and of its ``checkpoints``."""
+    folder, whole = tmp_path_factory.mktemp("distilled"), Stopped()
+    torch.manual_seed(0)
+    model = trained(*problem_of(folder, DISTILLED), folder / "checkpoints", whole)
+    assert whole.titles == ["prior", "teacher", "model"]
+    return model, folder
+
+
+@pytest.mark.parametrize(("part", "step"), [("teacher", 5), ("model", 6)])
 def test_interrupted_anywhere_it_ends_with_the_same_weights(
-    tmp_path: Path, part: str, step: int, settings: tuple[str, ...]
+    distilled: Fitted, tmp_path: Path, part: str, step: int
 ) -> None:
-    config, problem = problem_of(tmp_path, *settings)
-    whole = Stopped()
-    wanted = trained(config, problem, tmp_path / "whole", whole)
-    assert whole.titles == ["prior", *(["teacher"] if settings else []), "model"]
+    config, problem = problem_of(tmp_path, DISTILLED)
     with pytest.raises(InterruptedError):
         trained(config, problem, tmp_path / "stopped", Stopped((part, step)))
-    assert same(trained(config, problem, tmp_path / "stopped"), wanted)
+    assert same(trained(config, problem, tmp_path / "stopped"), distilled[0])
 
 
-def test_a_teacher_is_what_s2dbm_would_be_and_is_trained_on_all_rows_too(tmp_path: Path) -> None:
-    config, problem = problem_of(tmp_path, DISTILLED)
-    model = trained(config, problem, tmp_path / "one")
+def test_a_teacher_is_what_s2dbm_would_be_and_is_trained_on_all_rows_too(
+    distilled: Fitted, tmp_path: Path
+) -> None:
+    model, folder = distilled
+    config, problem = problem_of(folder, DISTILLED)
     plain = load_config(
         find_config("s2dbm"),
         [f"data.csv={config.data.csv}", f"data.horizon={H}", f"data.lookback={L}", *TRAINED],
@@ -401,7 +417,7 @@ def test_a_teacher_is_what_s2dbm_would_be_and_is_trained_on_all_rows_too(tmp_pat
     bridge_model = trained(plain, problem, tmp_path / "many")
     assert model.teacher is not None
     assert same(model.teacher, bridge_model)
-    found = refit(model, config, problem, tmp_path / "one", progress=Silent()).model
+    found = refit(model, config, problem, folder / "checkpoints", progress=Silent()).model
     assert isinstance(found, Diffusion)
     assert list(found.state_dict()) == list(model.state_dict())
     assert found.teacher is not None
@@ -411,20 +427,28 @@ def test_a_teacher_is_what_s2dbm_would_be_and_is_trained_on_all_rows_too(tmp_pat
 def test_the_preset_trains_and_forecasts_in_both_modes(
     cli: Cli, tmp_path: Path, settings: tuple[str, ...]
 ) -> None:
-    words = [word for each in (*TRAINED, *settings) for word in ("--set", each)]
-    usual = ["--csv", SAMPLE, "--target", "temp_max", "--horizon", 7, "--lookback", 28]
-    short = ["--set", "trainer.score_windows=2", "--set", "trainer.point_windows=4"]
-    where = tmp_path / "model"
-    cli("train", "s2dbm_consistency", *usual, *words, *short, "--refit", "none", "--output", where)
-    frames = {}
-    for mode, more in (("point", ()), ("probabilistic", ()), ("probabilistic", ("--steps", 2))):
-        file = tmp_path / f"{mode}{len(more)}.csv"
-        given = ["--model", where, "--csv", SAMPLE, "--mode", mode, "--output", file]
-        cli("forecast", *given, *more)
-        cli("forecast", *given[:-1], tmp_path / "again.csv", *more)
-        assert file.read_bytes() == (tmp_path / "again.csv").read_bytes()
-        frames[mode, len(more)] = pd.read_csv(file)
-    assert len(frames["point", 0]) == 7
-    once, twice = frames["probabilistic", 0], frames["probabilistic", 2]
+    problem_of(tmp_path)
+    file, where = tmp_path / "weeks.csv", tmp_path / "model"
+    short = ("trainer.score_windows=2", "trainer.point_windows=4")
+    words = [word for each in (*TRAINED, *short, *settings) for word in ("--set", each)]
+    usual = ["--csv", file, "--horizon", H, "--lookback", L, "--refit", "none"]
+    cli("train", "s2dbm_consistency", *usual, *words, "--output", where)
+
+    def forecast(*options: object) -> pd.DataFrame:
+        cli("forecast", "--model", where, "--csv", file, "--output", tmp_path / "f.csv", *options)
+        return pd.read_csv(tmp_path / "f.csv")
+
+    once = forecast("--mode", "probabilistic")
+    assert len(once) == H
     assert bool((once["0.05"] < once["0.95"]).all())
-    assert not once["0.95"].equals(twice["0.95"])
+    if settings:
+        return
+    assert forecast("--mode", "probabilistic").equals(once)
+    assert not forecast("--mode", "probabilistic", "--steps", 2)["0.95"].equals(once["0.95"])
+    point = forecast("--mode", "point")
+    assert point["mean"].equals(once["mean"])
+    refused = cli("calibrate", where, "--csv", file, "--output", tmp_path / "other", status=1)
+    assert refused.stderr.splitlines() == [
+        f"error: {where}: its network leads to the end of a path in one call, and has no mean "
+        "errors at the steps; give another model, as of: train s2dbm"
+    ]
