@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from forecaster.config.schema import Config
+from forecaster.data.files.containers import split_name
 from forecaster.data.problem import Problem, load_problem, load_table
 from forecaster.data.reading import RawTable
 from forecaster.data.splits import PARTS
@@ -163,6 +164,11 @@ def _problem(saved: SavedModel, options: CalibrateOptions) -> Problem:
         raise UserError(
             f"{options.reference}: trained on a frame in memory, which is not kept; in Python "
             "give it to model.calibrate(frame)"
+        )
+    if options.csv is None and data.csv is not None and not Path(split_name(data.csv)[0]).exists():
+        raise UserError(
+            f"{data.csv}: what {options.reference} was trained on is there no more; say where it "
+            "is with --csv"
         )
     table = _table(saved, options.csv)
     if table.digest != saved.metadata.get("digest"):

@@ -54,7 +54,7 @@ def on_spark(saved: SavedModel, recipe: Recipe, parts: Iterable[bytes]) -> Itera
         raise UserError("--engine spark computes on the CPU; give --accelerator cpu")
     sql = import_spark()
     work, rest = forecasting(Sent.of(saved), recipe), iter(enumerate(parts))
-    with _session(sql) as spark:
+    with session(sql) as spark:
         together = _AT_ONCE * spark.sparkContext.defaultParallelism
         while some := list(islice(rest, together)):
             found = spark.createDataFrame(some, _GIVEN).mapInArrow(work, _FOUND).collect()
@@ -93,7 +93,7 @@ def import_spark() -> Any:
 
 
 @contextmanager
-def _session(sql: Any) -> Iterator[Any]:
+def session(sql: Any) -> Iterator[Any]:
     """A session; one that was there stays."""
     spark = sql.SparkSession.getActiveSession()
     if spark is not None:

@@ -134,14 +134,17 @@ def test_the_run_is_a_training_with_its_errors_by_step(cli: Cli, folder: Path, d
 def test_calibrating_twice_changes_nothing_and_json_has_every_step(
     cli: Cli, folder: Path, done: str
 ) -> None:
-    again = cli("calibrate", folder / "done", "--output", folder / "again", "--json")
+    again = cli(
+        *("calibrate", folder / "done", "--output", folder / "again", "--json"),
+        *("--register", "calibrated"),
+    )
     assert "note: it was calibrated already: the mean errors are measured anew\n" in again.stderr
     assert digest(folder / "again") == digest(folder / "done")
     found = json.loads(again.stdout)
     assert [each["step"] for each in found["steps"]] == [1, 2, 3, 4]
     assert all(each["kept"] and each["after"] < each["before"] for each in found["steps"])
     assert found["model_dir"] == str(folder / "again")
-    assert found["version"] is None
+    assert found["version"] == 1
     runs = {run["run_id"]: run for run in json.loads(cli("runs", "list", "--json").stdout)["runs"]}
     earlier = json.loads((folder / "done" / "metadata.json").read_text())["run_id"]
     assert runs[found["run_id"]]["tags"]["calibrated_from"] == earlier
@@ -281,6 +284,13 @@ def test_too_few_windows_and_other_models_are_refused(
         "on the earlier and to try them on the later ones; train with more rows, or a shorter "
         "--horizon\n"
     )
+    few.rename(tmp_path / "moved.csv")
+    assert cli("calibrate", tmp_path / "short", status=1).stderr == (
+        f"error: {few}: what {tmp_path / 'short'} was trained on is there no more; say where it is "
+        "with --csv\n"
+    )
+    found = cli("calibrate", tmp_path / "short", "--csv", tmp_path / "moved.csv", status=1).stderr
+    assert "its 7 validation windows are too few" in found
     naive = forecaster.train(rising(100), model="seasonal-naive", **SIZES, tracking=False)
     assert cli("calibrate", naive.folder, status=1).stderr == (
         f"error: {naive.folder}: the network of a diffusion model is calibrated, at each step of "

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -497,6 +498,38 @@ def test_without_spark_or_java_it_is_said_what_installs_them(
     monkeypatch.delenv("JAVA_HOME")
     (tmp_path / "java").touch(mode=0o755)
     assert spark_engine.import_spark() is sql
+
+
+def test_spark_takes_no_model_on_a_gpu_and_says_if_it_does_not_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("PYSPARK_PYTHON", "SPARK_LOCAL_IP"):
+        monkeypatch.setenv(name, "")  # undone with what is set meanwhile
+    saved: Any = SimpleNamespace(model=SimpleNamespace(device=SimpleNamespace(type="cuda")))
+    recipe: Any = None
+    with pytest.raises(UserError) as refused:
+        next(spark_engine.on_spark(saved, recipe, []))
+    assert str(refused.value) == ("--engine spark computes on the CPU; give --accelerator cpu")
+
+    class Stopped:
+        """A session that cannot be made."""
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *_, **__: self
+
+        def getOrCreate(self) -> None:
+            raise RuntimeError("no port\nand more")
+
+    session = SimpleNamespace(getActiveSession=lambda: None, builder=Stopped())
+    with (
+        pytest.raises(UserError) as refused,
+        spark_engine.session(SimpleNamespace(SparkSession=session)),
+    ):
+        pass
+    assert str(refused.value) == (
+        "--engine spark: Spark does not start here (no port); see its messages above, or leave "
+        "--engine out"
+    )
 
 
 @pytest.mark.slow
