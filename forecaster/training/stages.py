@@ -46,8 +46,8 @@ EpochMetrics = Callable[[dict[str, float], int], None]
 TERMINAL: Monitor = Terminal()
 # the share of a limit of time that the model gets, in that of each stage before it
 _MODEL_WEIGHT = 2
-# the least learning rate of the effects of covariates
-_EFFECTS_RATE = 0.003
+# how much faster the effects of covariates learn than a model, up to which rate
+_EFFECTS_FASTER, _EFFECTS_RATE = 10, 0.003
 
 
 class Training(pl.LightningModule):
@@ -73,12 +73,13 @@ class Training(pl.LightningModule):
         Effects of covariates start at 0 and are of the size of the values, so they learn faster.
         """
         rate, trainable = self.config.learning_rate, dict[bool, list[nn.Parameter]]()
+        faster = max(rate, min(_EFFECTS_FASTER * rate, _EFFECTS_RATE))
         effects = effect_weights(self.model)
         for parameter in self.model.parameters():
             if parameter.requires_grad:
                 trainable.setdefault(id(parameter) in effects, []).append(parameter)
         groups = [
-            {"params": found, "lr": max(rate, _EFFECTS_RATE) if of_effects else rate}
+            {"params": found, "lr": faster if of_effects else rate}
             for of_effects, found in trainable.items()
         ]
         return torch.optim.AdamW(groups, lr=rate, weight_decay=self.config.weight_decay)

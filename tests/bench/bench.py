@@ -38,6 +38,7 @@ from forecaster.config.parts import build  # noqa: E402
 from forecaster.data.splits import Borders  # noqa: E402
 from forecaster.data.windows import Batch, Windows, cut_windows  # noqa: E402
 from forecaster.diffusion.drawing import Draws  # noqa: E402
+from forecaster.models.adjusted import Adjustment, plus  # noqa: E402
 from forecaster.models.base import Forecaster, Shape  # noqa: E402
 from forecaster.reporting.markdown import markdown_table, put_between  # noqa: E402
 from forecaster.ssm.diagonal import S4D  # noqa: E402
@@ -190,6 +191,31 @@ def overhead(windows: Windows) -> None:
     rows = [["s2dbm", f"{overhead_percent:+.1f} %"]]
     table(
         "Lightning step over a bare loop (batch 32, median of three)", ["model", "overhead"], rows
+    )
+
+
+def without_covariates(windows: Windows) -> None:
+    """What the code for covariates takes of a training step and a forecast without any."""
+    rows, batch = [], windows[torch.arange(32)].to(DEVICE)
+    for name in ("nlinear", "quantile-linear", "s4d"):
+        model, _ = make(name)
+        adjustments = [part for part in model.modules() if isinstance(part, Adjustment)]
+
+        def nothing(parts: list[Adjustment] = adjustments) -> int:
+            return len([plus(batch.future, part(batch)[1]) for part in parts])
+
+        def forecast(model: Forecaster = model) -> int:
+            with torch.no_grad():
+                return len(model.eval().predict(batch))
+
+        spent = len(adjustments) / rate(nothing, 1.0)
+        step, ahead = 32 / rate(bare_loop(model.train(), batch)), 32 / rate(forecast)
+        cells = (f"{1e6 * spent:.1f}", *(f"{100 * spent / whole:.2f} %" for whole in (step, ahead)))
+        rows.append([name, *cells])
+    table(
+        "Without covariates: their code in a training step and a forecast (batch 32)",
+        ["model", "µs", "of a training step", "of a forecast"],
+        rows,
     )
 
 
@@ -370,6 +396,7 @@ def main() -> None:
     loaders(values, windows)
     training(windows)
     overhead(windows)
+    without_covariates(windows)
     forecasts(windows)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # small matrices: more threads wait for one another
