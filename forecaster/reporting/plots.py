@@ -201,7 +201,8 @@ def plot_steps(path: Path, rows: pd.DataFrame, metrics: Sequence[str]) -> None:
     figure, axes = _grid(len(parts), len(metrics))
     for number, ((model, data), part) in enumerate(parts):
         for axis, metric in zip(axes[number], metrics, strict=True):
-            curves = part.groupby("s") if "s" in rows else [(None, part)]
+            curves: list[tuple[Any, Any]] = [(None, part)]
+            curves = list(part.groupby("s")) if "s" in rows else curves
             for order, (s, curve) in enumerate(curves):
                 means = curve.groupby("steps")[metric].mean()
                 label = None if s is None else f"s = {s:g}"
