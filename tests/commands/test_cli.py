@@ -131,8 +131,11 @@ def test_both_forecasts_come_from_the_same_weights(cli: Cli, bridge: dict, tmp_p
 @pytest.mark.parametrize(
     "member",
     [
-        *("sssd", "timediff", "tmdm"),
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("csdi", "cddpm", "s2dbm_paper")),
+        *("timediff", "tmdm"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("sssd", "csdi", "cddpm", "s2dbm_paper")
+        ),
     ],
 )
 def test_every_member_trains_and_gives_both_forecasts(cli: Cli, member: str, tmp_path) -> None:
@@ -738,16 +741,8 @@ def test_errors_on_the_published_windows_stand_beside_those_on_all(cli: Cli) -> 
 
 
 @needs_shared
-@pytest.mark.parametrize(
-    "name",
-    [
-        "ili",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("etth1", "etth2", "ettm1", "ettm2", "exchange", "weather")
-        ),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ili", "etth1", "etth2", "ettm1", "ettm2", "exchange", "weather"])
 def test_bridge_trains_on_every_benchmark_file(cli: Cli, tmp_path, name: str) -> None:
     cli("datasets", "fetch", name, "--from", SHARED)
     trained = json.loads(

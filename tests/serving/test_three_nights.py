@@ -88,6 +88,7 @@ def forecast_by(folder: str) -> bytes:
     return server.respond(load_model(Path(folder)), CSV, BODY, lambda line: None).body
 
 
+@pytest.mark.slow
 def test_three_nights(first: dict[str, Any], client: Client, tmp_path: Path) -> None:
     file = tmp_path / "sales.csv"
     one = (200, "models:/nightly/1", forecast_by(first["model_dir"]))

@@ -202,6 +202,7 @@ def test_a_locked_store_costs_a_training_three_lines(tmp_path: Path) -> None:
     assert run["status"] == "FINISHED"
 
 
+@pytest.mark.slow
 def test_two_trainings_make_and_share_one_store(tmp_path: Path) -> None:
     cli = Cli(tmp_path / "home")
     both = [cli.start(*LINEAR, "--output", tmp_path / name) for name in ("a", "b")]

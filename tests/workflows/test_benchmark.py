@@ -45,6 +45,7 @@ metrics: [mse, crps]
 OWN = ["train_seconds", "run_id", "code", "date"]
 
 
+@pytest.mark.slow
 def test_what_calibration_changes_is_in_the_table(cli: Cli, tmp_path: Path) -> None:
     suite = tmp_path / "shifts.yaml"
     suite.write_text(f"""
@@ -215,6 +216,7 @@ def test_the_dial_is_scored_on_validation_and_drawn(cli: Cli, tmp_path: Path) ->
         find_suite(str(suite))
 
 
+@pytest.mark.slow
 def test_a_suite_finds_its_files_from_its_folder_and_knows_them_by_their_content(
     cli: Cli, tmp_path: Path
 ) -> None:

@@ -77,6 +77,7 @@ def test_known_covariates_leave_the_noise_alone(cli: Cli, folder: Path, trained)
     assert without["test/rmse"] > 0.9 * np.sqrt(9 * 0.16 + 256 / 45 + NOISE**2)
 
 
+@pytest.mark.slow
 def test_a_covariate_of_no_use_changes_little(cli: Cli, folder: Path, trained) -> None:
     beside = train(cli, folder, "beside", "nlinear", "--known", "promo,temp,lot", *LONG_TRAINING)
     assert beside["test/rmse"] < 1.05 * trained["test/rmse"]

@@ -390,6 +390,7 @@ def test_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
         check_model_folder(tmp_path)
 
 
+@pytest.mark.slow
 def test_interrupted_training_is_marked_and_says_how_to_go_on(tmp_path: Path) -> None:
     cli = Cli(tmp_path / "home")
 
