@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from bridges import Kept, same, trained
 from conftest import Cli
 from torch import Tensor, nn
 
@@ -26,7 +27,6 @@ from forecaster.models.diffusion.config import DiffusionConfig
 from forecaster.models.diffusion.consistency import ConsistencyObjective, ConsistencyObjectiveConfig
 from forecaster.models.diffusion.forecaster import Diffusion
 from forecaster.models.diffusion.objectives import Ends
-from forecaster.training.fit import fit, new_model, window_data
 from forecaster.training.progress import Silent
 from forecaster.training.refit import refit
 
@@ -287,9 +287,9 @@ def test_a_teacher_is_shown_the_pinned_end_as_it_knows_it() -> None:
     ends = model.ends(seen()[torch.arange(4)], list(range(4)))
     assert ends.teacher is not None
     one, other = (torch.randn(4, K, H) for _ in range(2))
-    for step, same in ((6, True), (5, False)):
+    for step, equal in ((6, True), (5, False)):
         t = torch.full((4,), step)
-        assert torch.equal(ends.teacher(one, t), ends.teacher(other, t)) == same
+        assert torch.equal(ends.teacher(one, t), ends.teacher(other, t)) == equal
 
 
 @pytest.mark.parametrize(
@@ -353,42 +353,13 @@ def problem_of(folder: Path, *settings: str) -> tuple[Config, Problem]:
     return config, load_problem(config.data)
 
 
-class Stopped(Silent):
-    """Keeps the titles of the parts, and stops after a step of the part ``at``."""
-
-    def __init__(self, at: tuple[str, int] | None = None) -> None:
-        self.at, self.titles = at, list[str]()
-
-    def start(self, title: str, units: int = 0, epochs: int = 0, done: int = 0) -> None:
-        self.titles.append(title)
-
-    def advance(self, done: int, detail: str = "") -> None:
-        if (self.titles[-1], done) == self.at:
-            raise InterruptedError
-
-
-def trained(
-    config: Config, problem: Problem, folder: Path, progress: Silent | None = None
-) -> Diffusion:
-    model, watched = new_model(config, problem), progress or Silent()
-    fit(model, window_data(config, problem), config.trainer, folder, progress=watched)
-    assert isinstance(model, Diffusion)
-    return model
-
-
-def same(model: Diffusion, other: Diffusion) -> bool:
-    ours, theirs = model.state_dict(), other.state_dict()
-    assert list(ours) == list(theirs)
-    return all(torch.equal(value, theirs[name]) for name, value in ours.items())
-
-
 Fitted = tuple[Diffusion, Path]
 
 
 @pytest.fixture(scope="module")
 def distilled(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     """A model, and the folder of its file and of its ``checkpoints``."""
-    folder, whole = tmp_path_factory.mktemp("distilled"), Stopped()
+    folder, whole = tmp_path_factory.mktemp("distilled"), Kept()
     torch.manual_seed(0)
     model = trained(*problem_of(folder, DISTILLED), folder / "checkpoints", whole)
     assert whole.titles == ["prior", "teacher", "model"]
@@ -401,7 +372,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_weights(
 ) -> None:
     config, problem = problem_of(tmp_path, DISTILLED)
     with pytest.raises(InterruptedError):
-        trained(config, problem, tmp_path / "stopped", Stopped((part, step)))
+        trained(config, problem, tmp_path / "stopped", Kept((part, step)))
     assert same(trained(config, problem, tmp_path / "stopped"), distilled[0])
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from bridges import Kept, bridge_of, same, trained
 
 from forecaster.config.load import find_config, load_config
 from forecaster.config.schema import Config
@@ -23,7 +24,7 @@ from forecaster.models.folds import Folds, blocks_of
 from forecaster.models.prior import PointForecaster
 from forecaster.training import fit as fit_module
 from forecaster.training import warm
-from forecaster.training.fit import fit, new_model, window_data
+from forecaster.training.fit import window_data
 from forecaster.training.progress import Silent
 from forecaster.training.refit import refit
 from forecaster.training.stages import train_stages
@@ -56,43 +57,6 @@ def problem_of(
     data = [f"data.csv={path}", f"data.horizon={H}", f"data.lookback={lookback}"]
     config = load_config(find_config("s2dbm"), [*data, *SMALL, *settings])
     return config, load_problem(config.data)
-
-
-def bridge_of(config: Config, problem: Problem) -> Diffusion:
-    model = new_model(config, problem)
-    assert isinstance(model, Diffusion)
-    return model
-
-
-class Kept(Silent):
-    """Keeps the lines and the titles of the parts, and stops after a step of the part ``at``."""
-
-    def __init__(self, at: tuple[str, int] | None = None) -> None:
-        self.at, self.lines, self.titles = at, list[str](), list[str]()
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-    def start(self, title: str, units: int = 0, epochs: int = 0, done: int = 0) -> None:
-        self.titles.append(title)
-
-    def advance(self, done: int, detail: str = "") -> None:
-        if (self.titles[-1], done) == self.at:
-            raise InterruptedError
-
-
-def trained(
-    config: Config, problem: Problem, folder: Path, progress: Silent | None = None
-) -> Diffusion:
-    model, watched = bridge_of(config, problem), progress or Silent()
-    fit(model, window_data(config, problem), config.trainer, folder, progress=watched)
-    return model
-
-
-def same(model: Diffusion, other: Diffusion) -> bool:
-    ours, theirs = model.state_dict(), other.state_dict()
-    assert list(ours) == list(theirs)
-    return all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 # --- blocks
