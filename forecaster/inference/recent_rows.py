@@ -1,5 +1,6 @@
 """The newest rows of a series, as a streaming forecast reads them, and what is known ahead."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,17 +20,24 @@ def last_rows(series: Series, table: Table, rows: int) -> Series:
     return series.between(begin, len(series.values), table.interval.stamp(series.first, begin))
 
 
-def with_row(series: Series, values: NDArray[np.float64], row: Row, skipped: int) -> Series:
+def with_row(
+    series: Series,
+    values: NDArray[np.float64],
+    row: Row,
+    skipped: int,
+    columns: Sequence[Covariate],
+) -> Series:
     """The series with a further row, whose values (K,) are in the model's order, after skipped
     ones.
 
-    What the row does not say of known covariates is as it was known before.
+    What the row leaves blank of the known covariates, ``columns``, is as it was known before.
     """
     place = len(series.values) + skipped
     known = longer(series.known, max(place + 1 - len(series.known), 0), np.nan).copy()
     past = longer(series.past, skipped + 1, np.nan)
     given, of_past, _ = np.split(row.covariates, np.cumsum([known.shape[1], past.shape[1]]))
-    known[place] = np.where(np.isnan(given), known[place], given)
+    blank = np.isnan(given) & [each.name not in row.new for each in columns]
+    known[place] = np.where(blank, known[place], given)
     past[-1] = of_past
     rows = longer(series.values, skipped + 1, np.nan)
     rows[-1] = values

@@ -108,7 +108,8 @@ class _SeriesState:
         self.scale.check(row.values[None, self.order], row.where, self.saved.schema.names)
         skipped = self._skipped(row, stamp)
         check_static(self.table, self.recent, row)
-        further = with_row(self.recent, row.values[self.order], row, skipped)
+        known = self.table.covariates.known
+        further = with_row(self.recent, row.values[self.order], row, skipped, known)
         self.recent = last_rows(further, self.table, self.window.shape[1])
         for _ in range(skipped + 1):
             self.last, self.start = self._next(), self.start + 1

@@ -106,6 +106,11 @@ def calibrate(saved: SavedModel, options: CalibrateOptions, context: RunContext)
         registry.check_name(options.registered_name)
     if options.output is not None:
         check_model_folder(options.output)
+        if options.output.resolve() == saved.folder.resolve():
+            raise UserError(
+                f"--output {options.output}: is the given model itself, which stays as it is; "
+                "choose another folder"
+            )
     _check_walks(saved, options.reference)
     problem = _problem(saved, options)
     settings = saved.config.trainer.model_copy(update={"calibrate": True})

@@ -247,6 +247,11 @@ def test_other_data_are_refused_and_the_remedies_work(
         "validation rows are others; give that file with --csv, or train on this one: retrain "
         f"{model} --csv {other} --set trainer.calibrate=true\n"
     )
+    itself = f"{model}/."
+    assert cli("calibrate", model, "--csv", moved, "--output", itself, status=1).stderr == (
+        f"error: --output {model}: is the given model itself, which stays as it is; choose another "
+        "folder\n"
+    )
     cli("calibrate", model, "--csv", moved, "--output", tmp_path / "done")
     assert (tmp_path / "done" / "weights.safetensors").read_bytes() == (
         folder / "done" / "weights.safetensors"

@@ -88,12 +88,13 @@ def assert_equal(found: pd.DataFrame, day: str, expected: pd.DataFrame) -> None:
 
 def test_every_streamed_forecast_is_that_of_the_file(folder: Path) -> None:
     """While a value is missing, the rows are read again from rest, as those of a file are; known
-    covariates that a row leaves blank are as they were known before.
+    covariates that a row leaves blank are as they were known before, and a new text is unknown.
     """
     rows = sent(4)
     rows.iloc[:2, rows.columns.get_loc("y")] = np.nan
     rows.iloc[2:4, rows.columns.get_loc("event")] = ""
     rows.iloc[4:6, rows.columns.get_loc("plan")] = np.nan
+    rows.iloc[6:8, rows.columns.get_loc("event")] = "flood"
     far = ("--future", folder / "future.csv")
     found, _ = stream(folder, "history.csv", rows, *far)
     for end in (2, 4):
