@@ -36,7 +36,8 @@ def with_row(
     known = longer(series.known, max(place + 1 - len(series.known), 0), np.nan).copy()
     past = longer(series.past, skipped + 1, np.nan)
     given, of_past, _ = np.split(row.covariates, np.cumsum([known.shape[1], past.shape[1]]))
-    blank = np.isnan(given) & [each.name not in row.new for each in columns]
+    readable = np.array([each.name not in row.new for each in columns], dtype=bool)
+    blank = np.isnan(given) & readable
     known[place] = np.where(blank, known[place], given)
     past[-1] = of_past
     rows = longer(series.values, skipped + 1, np.nan)
