@@ -1,4 +1,4 @@
-"""The Python of the README and of docs/python.md is executed, block after block."""
+"""The Python of the first page and of docs/python.md is executed, block after block."""
 
 import contextlib
 import shutil
@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from conftest import SAMPLE
 from documents import DOCS, README, SHORT, blocks, page_name
+
+INDEX = DOCS / "index.md"
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def short_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("short_trainings")
-@pytest.mark.parametrize("page", [README, DOCS / "python.md", DOCS / "index.md"], ids=page_name)
+@pytest.mark.parametrize("page", [DOCS / "python.md", INDEX], ids=page_name)
 def test_every_block_runs(page: Path, tmp_path: Path) -> None:
     shutil.copy(SAMPLE, tmp_path / "sales.csv")
     names: dict[str, Any] = {}
@@ -34,3 +36,8 @@ def test_every_block_runs(page: Path, tmp_path: Path) -> None:
         for block in blocks(page.read_text(encoding="utf-8"), "python"):
             exec(compile(block, str(page), "exec"), names)
     assert len(names["forecast"].frame) == 4 * 28
+
+
+def test_the_readme_shows_the_python_of_the_first_page() -> None:
+    shown = [blocks(page.read_text(encoding="utf-8"), "python") for page in (README, INDEX)]
+    assert shown[0] == shown[1] != []

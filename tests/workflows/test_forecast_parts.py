@@ -446,6 +446,18 @@ def small(cli: Cli, *arguments: object) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)  # type: ignore[call-overload]
 
 
+def test_ray_gives_the_same_file(cli: Cli, model: Path, tmp_path: Path) -> None:
+    """A cluster of one machine, and a part."""
+    panel({name: GOOD[name] for name in ("p000", "p001")}).to_parquet(tmp_path / "two.parquet")
+    given = ("forecast", "--model", model, "--csv", tmp_path / "two.parquet", *BOTH, "--output")
+    here = cli(*given, tmp_path / "here.csv")
+    with on_ray(cli, *given, tmp_path / "there.csv") as process:
+        _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert said.endswith(here.stderr)  # after a line of Ray's own
+    assert (tmp_path / "there.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()
+
+
 @pytest.mark.slow
 def test_ray_gives_the_same_file_though_a_worker_is_killed(
     cli: Cli, model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
