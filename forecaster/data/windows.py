@@ -144,6 +144,11 @@ class _Rows:
         vars(self).update(state)
         self._cut()
 
+    @property
+    def channels(self) -> int:
+        """The number of channels K."""
+        return self._flat.shape[1]
+
     def values(self, begins: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Values (B, K, L+H) of the windows that begin there, and 1 where there are any."""
         mask = torch.from_numpy(self._mask[begins]).float()
@@ -216,6 +221,11 @@ class Windows(Dataset[Batch]):
 
     def __len__(self) -> int:
         return len(self.origins)
+
+    @property
+    def channels(self) -> int:
+        """The number of channels K."""
+        return self._data.channels
 
     def __getitem__(self, index: Int[Tensor, " B"]) -> Batch:
         begins, owners = self.origins[index.numpy()], self.owners[index]

@@ -208,12 +208,10 @@ def _first_leads(batch: Batch, leads: int | None) -> Batch:
 
 def batch_size_of(model: Forecaster, problem: Problem, scoring: Scoring) -> int:
     """The windows that are scored at once."""
+    values = problem.channels * problem.config.horizon
     if scoring.mode == "point" and not model.draws_centre:
-        return 256
-    return min(
-        max(_MAX_PATH_VALUES // (scoring.samples * problem.channels * problem.config.horizon), 1),
-        16,
-    )
+        return min(max(_MAX_PATH_VALUES // values, 1), 256)
+    return min(max(_MAX_PATH_VALUES // (scoring.samples * values), 1), 16)
 
 
 def score_batch(

@@ -54,6 +54,8 @@ class Conformal(Forecaster):
         self.register_buffer("owners", owners)
         self.register_buffer("windows", windows)
         self.register_buffer("factors", factors)
+        # what was found for the last batch, which the next one of the same series needs again
+        self._last: tuple[tuple[list[int], tuple[float, ...], torch.device], Tensor] | None = None
 
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         return self.model.predict(batch, steps)
@@ -76,9 +78,13 @@ class Conformal(Forecaster):
 
         Raises UserError for levels that need more errors than are stored.
         """
-        self._check_levels(levels)
         distinct, place = series.unique(return_inverse=True)
-        return torch.stack([self._shifts_of(number, levels) for number in distinct])[place]
+        known = (distinct.tolist(), tuple(levels), series.device)
+        if self._last is None or self._last[0] != known:
+            self._check_levels(levels)
+            found = torch.stack([self._shifts_of(number, levels) for number in distinct])
+            self._last = known, found
+        return self._last[1][place]
 
     def _shifts_of(self, series: Int[Tensor, ""], levels: Sequence[float]) -> Tensor:
         """(Q, K, H): where the errors' share of all weight reaches (1 + 1/n)τ.

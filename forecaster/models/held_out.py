@@ -10,6 +10,7 @@ from torch import Tensor
 from forecaster.config.schema import TrainerConfig
 from forecaster.data.problem import Problem
 from forecaster.data.splits import PARTS, Part
+from forecaster.data.wide import of_a_wide_table
 from forecaster.data.windows import evenly_spaced, loader_of
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster
@@ -17,8 +18,9 @@ from forecaster.models.out_of_sample import excess
 from forecaster.models.seeds import window_seeds
 from forecaster.models.seen import Seen, measured
 
-# the largest number of windows: enough for levels of a thousandth
-MAX_WINDOWS = 1000
+# the largest number of windows, enough for levels of a thousandth, and the fewest of a wide table,
+# enough for those of a hundredth
+_MOST, _FEWEST = 1000, 100
 # the time of errors of an unknown one: long before all windows
 _LONG_AGO = -(2**40)
 
@@ -62,6 +64,11 @@ class HeldOut:
         return HeldOut(errors, times, owners)
 
 
+def most_windows_of(problem: Problem) -> int:
+    """The largest number of windows of a part whose errors are kept."""
+    return of_a_wide_table(_MOST, problem.channels, _FEWEST)
+
+
 @torch.no_grad()
 def held_out_errors(
     model: Forecaster, problem: Problem, settings: TrainerConfig, part: Part = "validation"
@@ -71,7 +78,8 @@ def held_out_errors(
     if len(windows) == 0:
         return HeldOut.of(torch.zeros(0, problem.channels, problem.config.horizon))
     limit = max(settings.score_windows, 1) if model.draws_centre else settings.point_windows
-    count = MAX_WINDOWS if limit is None else min(MAX_WINDOWS, limit)
+    most = most_windows_of(problem)
+    count = most if limit is None else min(most, limit)
     errors, times, owners = [], [], []
     numbers, size = evenly_spaced(len(windows), count), 16 if model.draws_centre else 256
     for cpu_batch in loader_of(windows, numbers, size):

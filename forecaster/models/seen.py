@@ -17,6 +17,7 @@ from torch import Tensor
 from forecaster.config.schema import TrainerConfig
 from forecaster.data.holes import fill
 from forecaster.data.problem import Problem
+from forecaster.data.wide import of_a_wide_table
 from forecaster.data.windows import Batch, evenly_spaced, loader_of
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster
@@ -27,8 +28,9 @@ from forecaster.models.seeds import window_seeds
 _WINDOWS, _DRAWN_WINDOWS, _NUMBERS = 256, 4, 2**24
 # that of windows that a model is fitted to anew
 _FITTED_WINDOWS = 4
-# sample paths, those of a forecast that is drawn, and the windows in which their width is measured
-_PATHS, _DRAWN_PATHS, _WIDTH_WINDOWS = 20, 10, 16
+# sample paths, those of a forecast that is drawn, and the windows in which their width is measured,
+# the fewest of a wide table
+_PATHS, _DRAWN_PATHS, _WIDTH_WINDOWS, _FEWEST_WIDTHS = 20, 10, 16, 2
 _SHARES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 # the time constant of the weights of values in the share missing, in that of the history
 _RECENT = 0.25
@@ -167,7 +169,8 @@ def measured(model: Forecaster, problem: Problem, settings: TrainerConfig) -> Se
             for batch in loader_of(windows, numbers, 64)
         ]
 
-    few = evenly_spaced(len(windows), min(len(numbers), _WIDTH_WINDOWS))
+    width_windows = of_a_wide_table(_WIDTH_WINDOWS, problem.channels, _FEWEST_WIDTHS)
+    few = evenly_spaced(len(windows), min(len(numbers), width_windows))
     trial = _Trial(model, cut(numbers), cut(few), problem.seasons)
     length, seasons = data.lookback, [s for s in problem.seasons if 1 < s <= data.lookback]
     steps = torch.arange(length, device=model.device)

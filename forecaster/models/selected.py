@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from forecaster.config.parts import ForecasterPart, build, register
 from forecaster.config.sections import PartConfig
+from forecaster.data.wide import of_a_wide_table
 from forecaster.data.windows import Batch, Windows, ordered_loader
 from forecaster.models.average import AverageConfig
 from forecaster.models.base import Forecaster, Shape
@@ -17,8 +18,9 @@ from forecaster.models.own import OwnForecastConfig
 from forecaster.models.prior import Composite, PointForecaster, check_prior
 from forecaster.models.sorted_levels import SortedLevelsConfig
 
-# number of validation windows, evenly spaced, that the candidates are compared on
-_WINDOWS = 2048
+# number of validation windows, evenly spaced, that the candidates are compared on, and the fewest
+# of a wide table
+_WINDOWS, _FEWEST = 2048, 64
 
 
 class SelectedConfig(PartConfig):
@@ -94,7 +96,8 @@ class Selected(Composite):
 def mean_errors(models: Sequence[Forecaster], windows: Windows) -> Float64[Tensor, " C"]:
     """The mean absolute errors of the point forecasts on evenly spaced windows, in z-scores."""
     total, count = torch.zeros(len(models), dtype=torch.float64), 0.0
-    for cpu_batch in ordered_loader(windows, 256, _WINDOWS):
+    most = of_a_wide_table(_WINDOWS, windows.channels, _FEWEST)
+    for cpu_batch in ordered_loader(windows, 256, most):
         batch = cpu_batch.to(models[0].device)
         count += float(batch.future_mask.sum())
         for place, model in enumerate(models):

@@ -27,6 +27,7 @@ from forecaster.training.ensemble import train_model
 from forecaster.training.limit import Limit
 from forecaster.training.progress import Monitor
 from forecaster.training.stages import OutOfTimeError
+from forecaster.workflows.settle import settle_width
 from forecaster.workflows.tracking_target import Run
 
 
@@ -226,6 +227,7 @@ def _trained(config: Config, problem: Problem, refit: Refit) -> tuple[Config, Pr
         refit.run.metrics({refit.prefix + name: value for name, value in losses.items()}, epoch)
 
     progress, limit = refit.progress, refit.limit
+    config, _ = settle_width(config, problem)
     with tempfile.TemporaryDirectory() as checkpoints:
         chosen = choose_calendar(config, problem, Path(checkpoints), report, progress, limit)
         if chosen.words is not None:

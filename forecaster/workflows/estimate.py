@@ -10,10 +10,13 @@ from typing import Any
 from forecaster.config.load import find_config, read_yaml
 from forecaster.config.schema import TrainerConfig
 from forecaster.data.problem import Problem
+from forecaster.data.wide import of_a_wide_table, trainer_for
 
 MODEL = "s2dbm"
 # the program, the report of the run, the saved model
 _START = 12.0
+# the windows of a batch that the constants of steps are of
+_BATCH = 64
 # epochs until a training stops early: of the points' models before it, and of the model itself
 _PRIOR_EPOCHS, _MODEL_EPOCHS = 50, 10
 # an epoch's end: validation is begun, checkpoints are written
@@ -32,7 +35,8 @@ def training_time(problem: Problem) -> str:
         "test": problem.count_windows("test"),
     }
     data, content = problem.config, read_yaml(find_config(MODEL))
-    settings = TrainerConfig(**content["trainer"])
+    trainer = TrainerConfig(**content["trainer"])
+    settings = trainer_for(trainer, problem.channels, counts["train"], counts["validation"])
     priors = sum(1 for _ in _members(content["model"].get("prior")))
     sizes = problem.channels, data.lookback, data.horizon
     return f"{in_minutes(seconds(settings, priors, counts, *sizes))} on two cores ({MODEL})"
@@ -66,15 +70,16 @@ def seconds(
     """
     values, batches = channels * horizon, -(-counts["train"] // settings.batch_size)
     validated = min(counts["validation"], settings.validation_windows or counts["validation"])
-    prior_step = 2.0e-3 + 3.3e-7 * channels * (lookback + horizon)
-    model_step = 9.5e-3 + 6.3e-5 * values
+    size = settings.batch_size / _BATCH
+    prior_step = 2.0e-3 + 3.3e-7 * size * channels * (lookback + horizon)
+    model_step = 9.5e-3 + 6.3e-5 * size * values
     prior_epochs = min(settings.stage_epochs, _PRIOR_EPOCHS)
     model_epochs = min(settings.max_epochs, _MODEL_EPOCHS)
     prior_batches = settings.stage_batches or batches
     prior = prior_epochs * (prior_batches * prior_step + validated * 1.2e-5 + _EPOCH)
     of_an_epoch = settings.epoch_batches or batches
     model = of_an_epoch * model_step + validated * (1.5e-4 + 2.6e-6 * values) + _EPOCH
-    calibration = 1.0 + 1.0e-4 * counts["train"] * channels
+    calibration = 1.0 + 1.0e-4 * of_a_wide_table(counts["train"], channels, 0) * channels
     training = priors * prior + model_epochs * model + calibration
     held_out = counts["validation"] + counts["test"]
     drawn = sum(min(counts[part], settings.score_windows) for part in ("validation", "test"))

@@ -1,10 +1,13 @@
 """What the data decide of a training: horizon, lookback and seasons, and a model that fits them."""
 
-from forecaster.config.schema import Config, DataConfig
+from collections.abc import Collection
+
+from forecaster.config.schema import Config, DataConfig, TrainerConfig
 from forecaster.config.sections import PartConfig
 from forecaster.data import defaults
-from forecaster.data.problem import with_season_lookback
+from forecaster.data.problem import Problem, with_season_lookback
 from forecaster.data.tables import Table
+from forecaster.data.wide import in_words, trainer_for
 from forecaster.models.diffusion.config import DiffusionConfig
 from forecaster.models.ensemble import EnsembleConfig
 from forecaster.models.local import LocalConfig
@@ -42,6 +45,28 @@ def settle(
         model = _with_label(model, data, decisions)
     table.report.decisions += decisions
     return config.model_copy(update={"data": data, "model": model}), decisions
+
+
+def settle_width(
+    config: Config, problem: Problem, asked: Collection[str] = ()
+) -> tuple[Config, list[str]]:
+    """The configuration with the batches and validation windows of a wide table; see ``wide``.
+
+    The decision is added to the table's report, too. ``asked``: keys that the user set.
+    """
+    counts = problem.channels, problem.count_windows("train"), problem.count_windows("validation")
+
+    def changed(trainer: TrainerConfig) -> TrainerConfig:
+        return trainer_for(trainer, *counts, asked)
+
+    model, trainer = config.model, changed(config.trainer)
+    if isinstance(model, EnsembleConfig):
+        members = [m.model_copy(update={"trainer": changed(m.trainer)}) for m in model.members]
+        model = model.model_copy(update={"members": tuple(members)})
+    said = in_words(config.trainer, trainer, counts[0], counts[2])
+    decisions = [said] if said else []
+    problem.table.report.decisions += decisions
+    return config.model_copy(update={"model": model, "trainer": trainer}), decisions
 
 
 def _with_label(model: PartConfig, data: DataConfig, decisions: list[str] | None) -> PartConfig:

@@ -26,7 +26,7 @@ from forecaster.training.progress import Stopwatch
 from forecaster.training.refit import wanted
 from forecaster.training.stages import on_cuda
 from forecaster.workflows.run_context import COMMAND_LINE, RunContext
-from forecaster.workflows.settle import settle
+from forecaster.workflows.settle import settle, settle_width
 from forecaster.workflows.tracking_target import Run
 from forecaster.workflows.train_bounds import SETTINGS
 from forecaster.workflows.train_clock import Clock
@@ -78,6 +78,8 @@ def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> Training
     decisions += ended_early(table)
     problem = load_problem(config.data, table)
     config = config.model_copy(update={"data": problem.config})
+    config, of_width = settle_width(config, problem, options.asked)
+    decisions += of_width
     context.tracker.check()
     for decision in decisions:
         context.notify(decision)

@@ -9,7 +9,7 @@ from forecaster.data.problem import Problem
 from forecaster.evaluation.bounded import divided, most_windows, seconds_a_window
 from forecaster.evaluation.score import Scoring, batch_size_of, score_windows, scorings_of
 from forecaster.models.base import Forecaster
-from forecaster.models.held_out import MAX_WINDOWS
+from forecaster.models.held_out import most_windows_of
 
 # seconds that the scoring may take however short the training was
 FLOOR = 10.0
@@ -79,7 +79,9 @@ def selected(
     for number, (key, scoring) in enumerate(works.items()):
         if scoring is not None and f"trainer.{key}" not in asked:
             share = budget.seconds / len(works)
-            further = [min(count, MAX_WINDOWS) for count in errors] if number == 0 else []
+            further = (
+                [min(count, most_windows_of(problem)) for count in errors] if number == 0 else []
+            )
             measured[key] = _measured(model, problem, scoring, further, share, clock)
     points, samples = measured.values()
     for_points, for_samples = divided(budget.seconds, points.seconds, samples.seconds)

@@ -33,7 +33,7 @@ from forecaster.training.calendar_choice import choose_calendar
 from forecaster.training.fit import fit, new_model, window_data
 from forecaster.training.limit import Limit
 from forecaster.training.stages import TERMINAL
-from forecaster.workflows.settle import settle
+from forecaster.workflows.settle import settle, settle_width
 
 # random trials before the sampler models the results, and before any trial is pruned
 _STARTUP_TRIALS = 4
@@ -174,7 +174,7 @@ def tune(options: TuneOptions) -> TuningResult:
     for decision in decisions:
         print(decision, file=sys.stderr)
     problem = load_problem(settled.data, table)
-    settled = settled.model_copy(update={"data": problem.config})
+    settled, _ = settle_width(settled.model_copy(update={"data": problem.config}), problem)
     options = replace(options, config=settled)
     _check_study(options, problem)
     content = [

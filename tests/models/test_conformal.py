@@ -50,6 +50,23 @@ def test_quantiles_are_order_statistics_of_each_channel_and_lead_time() -> None:
     assert found[:, 0, 0].tolist() == [1.0, 9.0, 18.0]  # ⌊1.9⌋, ⌊9.5⌋, ⌈17.1⌉ of 18
 
 
+def test_quantiles_of_another_batch_are_not_those_of_the_last_one() -> None:
+    """Of one's own series errors weigh more, and other levels have other quantiles."""
+    errors, times = torch.randn(80, K, H).exp(), torch.arange(80) * H
+    errors[40:] *= 9
+    owners = torch.tensor([0] * 40 + [1] * 40)
+    held_out = HeldOut(errors, times, owners)
+    model = Conformal(seasonal_naive(1, H), held_out, 2)
+
+    def asked(model: Conformal, series: list[int], levels: list[float]) -> torch.Tensor:
+        return model.shifts(torch.tensor(series), levels)
+
+    for series, levels in (([0, 0], [0.5]), ([1], [0.5]), ([1, 0], [0.5]), ([0], [0.1])):
+        anew = Conformal(seasonal_naive(1, H), held_out, 2)
+        assert torch.equal(asked(model, series, levels), asked(anew, series, levels))
+    assert (asked(model, [1], [0.5]) > asked(model, [0], [0.5])).all()
+
+
 def test_levels_beyond_the_errors_are_refused() -> None:
     model = Conformal(seasonal_naive(1, H), HeldOut.of(torch.randn(18, K, H)))
     model.quantiles(zero_forecast(1), [0.1, 0.9])

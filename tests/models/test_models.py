@@ -539,6 +539,7 @@ def test_score_of_samples_is_lowest_for_the_true_distribution() -> None:
     alone = torch.randn(rows, 4, K, H) * 1.25**0.5  # the right marginals, the channels apart
     for wrong in (own + 0.3, own * 1.5, own * 0.6, alone):
         assert sample_score(wrong, truth, mask) > best
+    assert sample_score(own, truth, mask, ranked=own.sort(dim=1).values) == best
 
 
 def test_average_is_the_mean_of_its_members() -> None:

@@ -12,7 +12,7 @@ from forecaster.workflows.estimate import MODEL, _members, in_minutes, seconds, 
 
 COUNTS = {"train": 640, "validation": 100, "test": 200}
 SETTINGS = TrainerConfig(
-    batch_size=32, epoch_batches=10, max_epochs=4, stage_epochs=6, score_windows=50
+    batch_size=64, epoch_batches=10, max_epochs=4, stage_epochs=6, score_windows=50
 )
 
 
@@ -39,8 +39,8 @@ def test_priors_and_epochs_add_up() -> None:
 def test_an_epoch_has_the_configured_batches() -> None:
     step = (estimated(epoch_batches=11) - estimated(epoch_batches=10)) / 4
     assert estimated(epoch_batches=110) - estimated(epoch_batches=10) == pytest.approx(400 * step)
-    assert estimated(epoch_batches=None) == estimated(epoch_batches=20)
-    assert estimated(stage_batches=20) == estimated()
+    assert estimated(epoch_batches=None) == estimated(epoch_batches=10)
+    assert estimated(stage_batches=10) == estimated()
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,10 @@ def test_an_epoch_has_the_configured_batches() -> None:
 )
 def test_more_of_anything_takes_longer(name: str) -> None:
     assert estimated(**{name: 30}) < estimated(**{name: 90})
+
+
+def test_a_batch_of_fewer_windows_takes_less() -> None:
+    assert estimated(batch_size=8, channels=300) < estimated(channels=300)
 
 
 def test_scoring_takes_no_longer_than_the_training() -> None:

@@ -10,7 +10,7 @@ import torch
 from conftest import ROOT, Cli
 
 from forecaster.config.load import find_config, load_config, read_yaml
-from forecaster.config.schema import Columns, Config
+from forecaster.config.schema import Columns, Config, DataConfig
 from forecaster.data.problem import load_problem
 from forecaster.data.tables import Table, read_table
 from forecaster.inference.saved_model import load_model
@@ -18,7 +18,7 @@ from forecaster.models.linear import LinearConfig
 from forecaster.training.fit import new_model
 from forecaster.training.progress import Silent
 from forecaster.workflows.run_context import RunContext
-from forecaster.workflows.settle import settle
+from forecaster.workflows.settle import settle, settle_width
 from forecaster.workflows.train import TrainOptions, resume, train
 
 PRESETS = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
@@ -143,3 +143,20 @@ def test_a_resumed_training_keeps_what_was_chosen(new_home: Path, tmp_path: Path
     assert stored.config.data.lookback == 336
     assert stored.metadata["decisions"][-2:] == said
     assert again == []
+
+
+def test_a_wide_table_takes_fewer_windows_unless_asked(tmp_path: Path) -> None:
+    """Said once, with the settings that undo it."""
+    rows = np.random.default_rng(0).normal(size=(400, 128)).round(2)
+    frame = pd.DataFrame(rows).add_prefix("c")
+    frame.insert(0, "time", pd.date_range("2024-01-01", periods=400, freq="h"))
+    frame.to_csv(tmp_path / "wide.csv", index=False)
+    table = read_table(tmp_path / "wide.csv", Columns())
+    problem = load_problem(DataConfig(horizon=6, lookback=24), table)
+    linear = load_config(find_config("nlinear"))
+    config, (said,) = settle_width(linear, problem)
+    assert config.trainer.batch_size == 16
+    assert said.startswith("batches of 16 windows, not 32: each has 128 columns; --set trainer.bat")
+    assert problem.table.report.decisions[-1] == said
+    assert settle_width(linear, problem, ["trainer.batch_size"]) == (linear, [])
+    assert settle_width(config, problem) == (config, [])

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from forecaster.config.parts import ForecasterPart, build
 from forecaster.config.sections import PartConfig, Positive
+from forecaster.data.wide import of_a_wide_table
 from forecaster.data.windows import Batch, Windows, ordered_loader
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster, Precursor, Shape, with_label
@@ -16,6 +17,9 @@ from forecaster.models.bootstrap.calibrator import Calibrator, Choices, Drawing,
 from forecaster.models.linear import LinearConfig
 from forecaster.models.out_of_sample import excess
 from forecaster.models.prior import PointForecaster, check_prior
+
+# the fewest windows of a wide table that tell how much larger errors are out of sample
+_FEWEST_WINDOWS = 64
 
 
 class ResidualModelConfig(PartConfig):
@@ -143,7 +147,9 @@ class ResidualModel(Forecaster):
         """
         model, validation = precursor.model, precursor.validation
         assert isinstance(model, ResidualModel)
-        ours, theirs = (each._residuals(validation, 1.0, True)[0] for each in (self, model))
+        most = of_a_wide_table(len(validation), self.shape.channels, _FEWEST_WINDOWS)
+        share = most / max(len(validation), 1)
+        ours, theirs = (each._residuals(validation, share, True)[0] for each in (self, model))
         size = excess(ours, theirs.to(ours))
         self._fill(precursor.train, validation, precursor.test, size=size)
         self.law.scale_by(float(model.law.power))

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from forecaster.data.wide import of_a_wide_table
 from forecaster.data.windows import Batch, Windows, ordered_loader
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import masked_mean, with_label
@@ -20,9 +21,9 @@ BIASES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _BIAS_PRICE = 0.01
 # the share of the score that a spread may cost whose 90 % intervals hold more nearly
 _SPREAD_PRICE = 0.005
-# number of validation windows, evenly spaced, and of draws a window: of 39 the second and the last
-# but one bound 90 % exactly
-_WINDOWS, _DRAWS = 256, 39
+# number of validation windows, evenly spaced, the fewest of a wide table, and of draws a window: of
+# 39 the second and the last but one bound 90 % exactly
+_WINDOWS, _FEWEST, _DRAWS = 256, 32, 39
 
 
 class Widening(NamedTuple):
@@ -102,20 +103,24 @@ class Drawing(Protocol):
 class _Drawn:
     """A batch of validation windows: truth, the base's forecast, residual paths and their mean.
 
-    ``ends``: the 5 % and 95 % quantiles of the paths, which every widening leaves in their order.
+    ``ranked``: the paths, each entry's in ascending order, and ``ends`` their 5 % and 95 %
+    quantiles; every widening leaves them in their order.
     """
 
     target: Float[Tensor, "B K M"]
     mask: Float[Tensor, "B K M"]
     h: Float[Tensor, "B K M"]
     paths: Float[Tensor, "B S K M"]
+    ranked: Float[Tensor, "B S K M"]
     mean: Float[Tensor, "B K M"]
     ends: Float[Tensor, "B 2 K M"]
 
     def score(self, widening: Widening, energy: float) -> "_Score":
         """The loss and the coverage of a widening."""
-        samples = widening.samples(self.h, self.mean, self.paths)
-        score = sample_score(samples, self.target, self.mask, energy)
+        samples, ranked = (
+            widening.samples(self.h, self.mean, paths) for paths in (self.paths, self.ranked)
+        )
+        score = sample_score(samples, self.target, self.mask, energy, ranked=ranked)
         error = (widening.centre(self.h, self.mean) - self.target).abs()
         loss = (score + masked_mean(error, self.mask)) * (1 + _BIAS_PRICE * widening.bias)
         low, high = widening.samples(self.h, self.mean, self.ends).unbind(1)
@@ -185,8 +190,9 @@ class Calibrator:
         totals = dict.fromkeys(candidates, _Score(0.0, 0.0, 0.0))
         for batch, h in known:
             paths, mean = self.law.draw(batch, Draws(_DRAWS, batch.index.tolist()))
-            ends = quantiles_of_ranked(paths.sort(dim=1).values, (0.05, 0.95))
-            drawn = _Drawn(*with_label(batch, self.label), h, paths, mean, ends)
+            ranked = paths.sort(dim=1).values
+            ends = quantiles_of_ranked(ranked, (0.05, 0.95))
+            drawn = _Drawn(*with_label(batch, self.label), h, paths, ranked, mean, ends)
             for candidate in candidates:
                 totals[candidate] = totals[candidate].plus(drawn.score(candidate, energy))
         return totals
@@ -194,7 +200,8 @@ class Calibrator:
     def _forecasts(self) -> list[tuple[Batch, Tensor]]:
         """The windows, with the base's forecasts (B, K, M), which no choice changes."""
         found = []
-        for cpu_batch in ordered_loader(self.validation, 64, _WINDOWS):
+        most = of_a_wide_table(_WINDOWS, self.validation.channels, _FEWEST)
+        for cpu_batch in ordered_loader(self.validation, 64, most):
             batch = cpu_batch.to(self.law.device)
             found.append((batch, self.base.predict_with_label(batch)))
         return found

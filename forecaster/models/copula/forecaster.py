@@ -10,11 +10,15 @@ from torch import Tensor
 
 from forecaster.config.parts import register
 from forecaster.config.sections import Positive
+from forecaster.data.wide import of_a_wide_table
 from forecaster.data.windows import Batch, Windows
 from forecaster.models.base import Precursor, Shape
 from forecaster.models.bootstrap.base import ResidualModel, ResidualModelConfig
 from forecaster.models.bootstrap.calibrator import Centred
 from forecaster.models.copula.law import MOST_NUMBERS, ResidualLaw
+
+# the fewest residual paths of a wide table
+_FEWEST_PATHS = 1000
 
 
 class ResidualCopulaConfig(ResidualModelConfig):
@@ -77,7 +81,8 @@ class ResidualCopula(ResidualModel):
     @property
     def most_paths(self) -> int:
         each = self.copula.means[0].numel()
-        return min(self.config.paths, max(MOST_NUMBERS // each, 1))
+        count = of_a_wide_table(self.config.paths, self.shape.channels, _FEWEST_PATHS)
+        return min(count, max(MOST_NUMBERS // each, 1))
 
     def _hold_out(self, validation: Windows) -> None:
         """Of several series: each one's errors on validation windows tell its size, too."""
