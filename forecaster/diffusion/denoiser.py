@@ -107,8 +107,12 @@ class Denoiser(nn.Module):
         a, g, b = self._at(t, y_t)
         if self.predicts == "noise":
             return (y_t - g * h - b * out) / a
-        total = a**2 + b**2
-        return h + a / total * (y_t - (a + g) * h) + b * total.rsqrt() * out
+        return h + a / (a**2 + b**2) * (y_t - (a + g) * h) + self.size(t, y_t) * out
+
+    def size(self, t: Int[Tensor, " B"], like: Tensor) -> Float[Tensor, "B 1 1"]:
+        """How much of ŷ_0 an innovation is, in the dtype of another tensor."""
+        a, _, b = self._at(t, like)
+        return b * (a**2 + b**2).rsqrt()
 
     def deviation(self, t: int) -> float:
         """The deviation of y_0 given y_t that an innovation has, and ŷ_0 leaves out; else 0."""

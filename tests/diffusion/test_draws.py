@@ -164,8 +164,9 @@ def test_the_loss_visits_every_step_but_0() -> None:
         {"predicts": "data", "network": {"name": "mixer"}},
         {"condition": {"name": "mixup"}, "network": {"name": "convolution"}},
         {"objective": {"name": "samples", "point": 1.0}},
+        {"objective": {"name": "path", "noise_free": 0.9, "select_by": "point"}},
     ],
-    ids=["correction", "data", "mixup", "samples"],
+    ids=["correction", "data", "mixup", "samples", "walk"],
 )
 def test_what_stands_under_the_mask_has_no_say(what: str, changes: dict) -> None:
     """Not in the path that the network reads, nor in its condition, nor in the error."""
@@ -196,19 +197,75 @@ def test_the_scores_of_samples_select_the_epoch_if_asked_to() -> None:
     torch.testing.assert_close(model.score(seen), expected)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-def test_a_share_of_the_paths_is_shown_without_noise(share: float) -> None:
-    model, seen = made(objective={"name": "path", "noise_free": share}), batch(2000)
-    met: list[tuple[torch.Tensor, torch.Tensor]] = []
-    model.denoiser.network.register_forward_pre_hook(
-        lambda module, given: met.append((given[0][..., -(P + H) :, 0], given[1]))
-    )
-    model.loss(seen)
-    [(y_t, t)] = met
+def calls(model: Forecaster, seen: Batch) -> tuple[torch.Tensor, list[tuple[torch.Tensor, ...]]]:
+    """A loss, and (y_t, h, given, t) of each call of the denoiser in it."""
+    met: list[tuple[torch.Tensor, ...]] = []
+    output = model.denoiser.output
+
+    def spied(*given: torch.Tensor) -> torch.Tensor:
+        met.append(given)
+        return output(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model.denoiser, "output", spied)
+        return model.loss(seen), met
+
+
+def known_future(model: Forecaster, seen: Batch) -> torch.Tensor:
+    """y_0 in the window's units."""
     window, _ = model._normalise(seen)
-    y_0 = window.apply(torch.cat([seen.past[..., -P:], seen.future], 2))
-    h = window.apply(model.prior.predict_with_label(seen))
-    noise = (y_t - model.process.mix(y_0, h, torch.zeros_like(h), t)).abs().amax((1, 2))
-    noisy = t < T  # the bridge's end has none
-    found = float((noise[noisy] < 1e-4).float().mean())
-    assert found == pytest.approx(share, abs=0.04)
+    return window.apply(torch.cat([seen.past[..., -P:], seen.future], 2))
+
+
+@pytest.mark.parametrize("predicts", ["correction", "data", "innovation"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_share_of_the_paths_is_that_of_the_walk(share: float, predicts: str) -> None:
+    """To the model's own forecast, without noise; the others have noise."""
+    model = talkative(made(objective={"name": "path", "noise_free": share}, predicts=predicts))
+    seen = batch(2000)
+    _, met = calls(model, seen)
+    y_t, h, given, t = met[-1]
+    forecast = model.denoiser(h, h, given, torch.full_like(t, T))
+    inside = t < T  # at their end all paths are at h
+    noise = [
+        (y_t - model.process.mix(end, h, torch.zeros_like(h), t)).abs().amax((1, 2))[inside]
+        for end in (forecast, known_future(model, seen))
+    ]
+    assert float((noise[0] < 1e-3).float().mean()) == pytest.approx(share, abs=0.04)
+    assert float(noise[1].min()) > 1e-3
+
+
+@pytest.mark.parametrize("share", [0.0, 0.99])
+@pytest.mark.parametrize("predicts", ["data", "innovation"])
+def test_the_error_is_that_of_the_data_wherever_the_path_leads(share: float, predicts: str) -> None:
+    model = talkative(made(objective={"name": "path", "noise_free": share}, predicts=predicts))
+    seen = batch(50)
+    loss, met = calls(model, seen)
+    window, _ = model._normalise(seen)
+    errors = window.scale * (model.denoiser(*met[-1]) - known_future(model, seen))  # in z-scores
+    torch.testing.assert_close(loss, errors.abs().mean())
+
+
+def test_the_error_of_the_point_forecast_selects_the_epoch_if_asked_to() -> None:
+    model = talkative(made(objective={"name": "path", "select_by": "point"}))
+    seen = with_holes(batch())
+    target = torch.cat([seen.past[..., -P:], seen.future], 2)
+    mask = torch.cat([seen.past_mask[..., -P:], seen.future_mask], 2) > 0
+    expected = (model.reverse_point(seen) - target).abs()[mask].mean()
+    torch.testing.assert_close(model.score(seen), expected)
+
+
+@pytest.mark.parametrize("steps", [1, 5, T])
+def test_an_innovation_of_0_stays_at_the_prior(steps: int) -> None:
+    model, seen = made(predicts="innovation"), batch()
+    walked = model.reverse_point(seen, steps)
+    torch.testing.assert_close(walked, model.prior.predict_with_label(seen))
+
+
+def test_an_innovation_is_no_draw_in_the_series_own_units() -> None:
+    """The residual's size there is not known to be 1: one step out of a pinned end has no spread."""
+    model, seen = talkative(made(predicts="innovation")), batch()
+    assert not model.has_spread(1)
+    paths = model.reverse_samples(seen, Draws(3, [1, 2, 3], steps=1))
+    point = model.reverse_point(seen, 1)
+    torch.testing.assert_close(paths, point[:, None].expand_as(paths))

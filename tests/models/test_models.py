@@ -449,7 +449,6 @@ RESIDUAL = {
         ({"condition": {"name": "history"}}, "model.label: a network that is given the history"),
         ({"objective": {"name": "samples"}, "sampler": ONE_STEP}, "all draws would be the same"),
         ({"network": {"name": "residual", "heads": 3}}, "heads 3 has to divide channels 8"),
-        ({"predicts": "innovation"}, "an innovation is that of white noise"),
         ({"coordinates": "residual"}, "residual needs a prior that knows the distribution"),
         (
             {"coordinates": "residual", "prior": None, "schedule": DDPM},

@@ -51,15 +51,15 @@ class DiffusionConfig(PartConfig):
     The defaults are S²DBM's as published (arXiv 2411.04491). ``label``: P, the last steps of the
     history that the path spans too. ``norm``: window normalisation, inverted on y, h and samples
     alike. ``given_prior``: h is an input of the network. ``predicts``, the network's target:
-    ``data`` ŷ_0, ``correction`` ŷ_0 − h, or ``noise`` ε̂. ``prior_training``: the prior is trained
-    ``joint``-ly, through the network's loss, or ``first``, by itself, and then frozen.
+    ``data`` ŷ_0, ``correction`` ŷ_0 − h, ``noise`` ε̂, or ``innovation``, what y_0 adds to what
+    would be expected of it given y_t if y_0 − h were white noise. ``prior_training``: the prior is
+    trained ``joint``-ly, through the network's loss, or ``first``, by itself, and then frozen.
     ``coordinates``: those of the path: the ``series``' own, or of the ``residual`` of the prior, a
-    ``residual-copula``, in which it is white noise and h is 0. There ``predicts`` may be
-    ``innovation``, what y_0 adds to its expectation given y_t, or, with the objective
-    ``consistency``, ``end``, that of the path without noise in its steps, which starts at noise:
-    one call a sample. ``prior_folds``: there the network
-    learns from forecasts of training windows by priors that are trained on the windows of other
-    times, of which this is the number (1: from those of the prior itself).
+    ``residual-copula``, in which it is white noise and h is 0. There ``predicts`` may be, with the
+    objective ``consistency``, ``end``, that of the path without noise in its steps, which starts at
+    noise: one call a sample. ``prior_folds``: there the network learns from forecasts of training
+    windows by priors that are trained on the windows of other times, of which this is the number
+    (1: from those of the prior itself).
     """
 
     name: Literal["diffusion"] = "diffusion"
@@ -139,11 +139,6 @@ def _check_steps(sampler: SamplerConfig, process: Process) -> None:
 
 def _check_coordinates(config: DiffusionConfig) -> None:
     if config.coordinates == "series":
-        if config.predicts == "innovation":
-            raise UserError(
-                "model.predicts: an innovation is that of white noise; give model.coordinates "
-                "residual, or predict data, correction or noise"
-            )
         if config.prior_folds > 1:
             raise UserError(
                 "model.prior_folds: what is learnt from are residuals of the prior in the "

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from forecaster.config.parts import build, register
@@ -145,27 +145,61 @@ class Diffusion(Forecaster):
         return step_grid(self.steps, sampler.point_steps), step_grid(self.steps, sampler.steps)
 
     def step_errors(
-        self, batch: Batch, t: Int[Tensor, " B"], noise: Float[Tensor, "B K M"], seeds: list[int]
+        self,
+        batch: Batch,
+        t: Int[Tensor, " B"],
+        noise: Float[Tensor, "B K M"],
+        seeds: list[int],
+        own: Bool[Tensor, " B"] | None = None,
     ) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:
         """Prediction and target of the network at steps t, and the weight of each entry."""
-        step, frame, weight = self._walked(batch, seeds)
+        step, frame, weight = self._walked(batch, seeds, own)
         out, wanted = step(t, noise)
         if self.config.predicts == "noise":
             return out, wanted, weight
+        if self.config.predicts == "innovation" and self.config.coordinates == "series":
+            size = self.denoiser.size(t, out)  # what counts are errors of ŷ_0
+            out, wanted = size * out, size * wanted
         return frame.weigh(out), frame.weigh(wanted), weight
 
-    def _walked(self, batch: Batch, seeds: list[int]) -> tuple[Step, Frame, Float[Tensor, "B K M"]]:
-        """What gives output and target of the network at steps t with noise, for known futures."""
+    def _walked(
+        self, batch: Batch, seeds: list[int], own: Bool[Tensor, " B"] | None = None
+    ) -> tuple[Step, Frame, Float[Tensor, "B K M"]]:
+        """What gives output and target of the network at steps t with noise, for known futures.
+
+        The path of ``own`` windows leads, without noise, to what the model itself forecasts in one
+        call: the target is the known future there, too.
+        """
         window, past = self._normalise(batch)
         frame = self._frame(batch, window, seeds)
         y_0, weight = frame.enter(*with_label(batch, self.label), seeds)
         given = self._inputs(self._condition(batch, window, past, y_0), frame.seen)
 
         def step(t: Int[Tensor, " B"], noise: Float[Tensor, "B K M"]) -> tuple[Tensor, Tensor]:
+            if own is not None and own.any():
+                noise = noise.clone()
+                noise[own] = self._own_noise(y_0[own], frame.h[own], given[own], t[own])
             out = self.denoiser.output(self.process.mix(y_0, frame.h, noise, t), frame.h, given, t)
             return out, self.denoiser.target(y_0, frame.h, noise, t)
 
         return step, frame, weight
+
+    @torch.no_grad()
+    def _own_noise(
+        self,
+        y_0: Float[Tensor, "n K M"],
+        h: Float[Tensor, "n K M"],
+        given: Float[Tensor, "n K S G"],
+        t: Int[Tensor, " n"],
+    ) -> Float[Tensor, "n K M"]:
+        """The noise with which paths from y_0 are at steps t where those from the model's own
+        forecast in one call are without noise.
+        """
+        start = self.process.start(h, torch.zeros_like(h))
+        forecast = self.denoiser(start, h, given, torch.full_like(t, self.steps))
+        a, b = (c[t].to(y_0.dtype)[:, None, None] for c in (self.process.a, self.process.b))
+        pinned = b == 0  # at h, whatever the noise
+        return torch.where(pinned, 0.0, a * (forecast - y_0) / torch.where(pinned, 1.0, b))
 
     def prepare(self) -> None:
         """Begin with the weights of the teacher."""
@@ -286,7 +320,7 @@ class Diffusion(Forecaster):
             step_grid(self.steps, steps),
             s,
             full_first=self.config.sampler.first_step == "full",
-            deviation=self.denoiser.deviation,
+            deviation=self.denoiser.deviation if self.config.coordinates == "residual" else _none,
         )
 
     def _end(self, given: Float[Tensor, "n K S G"]) -> Callable[[Tensor, Tensor], Tensor]:
@@ -357,6 +391,11 @@ class Diffusion(Forecaster):
             return condition
         aligned = F.pad(h, (condition.shape[2] - h.shape[2], 0))
         return torch.cat([condition, aligned[..., None]], dim=3)
+
+
+def _none(t: int) -> float:
+    """The deviation that steps leave out: in the series' own units it is not known."""
+    return 0.0
 
 
 def _build_prior(config: DiffusionConfig, shape: Shape) -> Prior | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import Field, model_validator
 from torch import Tensor
 
@@ -55,9 +55,18 @@ class PathModel(Protocol):
         """The step grids of the point forecast and of samples, each from T down to 0."""
 
     def step_errors(
-        self, batch: Batch, t: Int[Tensor, " B"], noise: Float[Tensor, "B K M"], seeds: list[int]
+        self,
+        batch: Batch,
+        t: Int[Tensor, " B"],
+        noise: Float[Tensor, "B K M"],
+        seeds: list[int],
+        own: Bool[Tensor, " B"] | None = None,
     ) -> tuple[Float[Tensor, "B K M"], Float[Tensor, "B K M"], Float[Tensor, "B K M"]]:
-        """Prediction and target of the network at steps t, and the weight of each entry."""
+        """Prediction and target of the network at steps t, and the weight of each entry.
+
+        ``own``: the windows whose path leads, without noise, to the model's own forecast in one
+        call; there ``noise`` is not used.
+        """
 
     def ends(self, batch: Batch, seeds: list[int]) -> "Ends":
         """The deterministic paths of known futures in the residual's coordinates."""
@@ -92,14 +101,15 @@ class Objective:
 class PathObjectiveConfig(PartConfig):
     """The error of the network at a random step of the path (S²DBM: L1; the others: squared).
 
-    ``select_by``: the early-stopping metric, that error, or the proper scores of ``samples`` at
-    the steps that a forecast takes. ``noise_free``: the share of windows whose path is shown
-    without noise, as the walk of the point forecast meets it.
+    ``select_by``: the early-stopping metric, that error, or, at the steps that a forecast takes,
+    the proper scores of ``samples`` or the error of the ``point`` forecast. ``noise_free``: the
+    share of windows whose path is one that the point forecast walks: without noise, and to the
+    model's own forecast in one call, not to the known future.
     """
 
     name: Literal["path"] = "path"
     loss: Loss = "l1"
-    select_by: Literal["path", "samples"] = "path"
+    select_by: Literal["path", "samples", "point"] = "path"
     noise_free: Fraction = 0.0
 
 
@@ -116,9 +126,10 @@ class PathObjective(Objective):
         t = torch.randint(1, model.steps + 1, (len(batch),), device=batch.past.device)
         past = batch.past
         noise = torch.randn(_path_shape(model, batch), device=past.device, dtype=past.dtype)
+        own = None
         if self.config.noise_free > 0:
-            noise = noise * (torch.rand(len(batch), 1, 1).to(past) >= self.config.noise_free)
-        return self._error(model, batch, t, noise, seeds)
+            own = (torch.rand(len(batch)) < self.config.noise_free).to(past.device)
+        return self._error(model, batch, t, noise, seeds, own)
 
     def score(self, model: PathModel, batch: Batch) -> Float[Tensor, ""]:
         """The error at the steps of the two step grids, in turn.
@@ -128,6 +139,10 @@ class PathObjective(Objective):
         """
         if self.config.select_by == "samples":
             return SamplesObjective(SamplesObjectiveConfig(point=0.0)).score(model, batch)
+        if self.config.select_by == "point":
+            target, mask = with_label(batch, model.label)
+            errors = path_errors(self.config.loss, model.reverse_point(batch), target)
+            return masked_mean(errors, mask)
         grid_steps = [t for grid in model.step_grids() for t in grid[:-1]]
         steps = torch.tensor(grid_steps, device=batch.index.device)
         t = steps[torch.arange(len(batch), device=steps.device) % len(steps)]
@@ -142,8 +157,9 @@ class PathObjective(Objective):
         t: Int[Tensor, " B"],
         noise: Float[Tensor, "B K M"],
         seeds: list[int],
+        own: Bool[Tensor, " B"] | None = None,
     ) -> Float[Tensor, ""]:
-        predicted, wanted, mask = model.step_errors(batch, t, noise, seeds)
+        predicted, wanted, mask = model.step_errors(batch, t, noise, seeds, own)
         return masked_mean(path_errors(self.config.loss, predicted, wanted), mask)
 
 
