@@ -57,5 +57,6 @@ _LAYOUT = layout(PACKAGE, os.environ)
 CHECKOUT, FILES, HOME = _LAYOUT.checkout, _LAYOUT.files, _LAYOUT.home
 CONFIGS = _LAYOUT.shipped / "configs"
 SUITES = CONFIGS / "suites"
+PEERS = CONFIGS / "peers"
 CATALOG = _LAYOUT.shipped / "datasets" / "catalog.yaml"
 SAMPLE = _LAYOUT.shipped / "datasets" / "seattle_weather.csv"

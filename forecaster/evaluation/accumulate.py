@@ -6,6 +6,7 @@ lead times and values by series are computed from the same sums, so they do not 
 the order of windows, except for rounding. Entries that are not observed are in no sum.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -226,23 +227,28 @@ def add_paths(
     return crps
 
 
-def add_quantiles(totals: Accumulator, truth: Truth, quantiles: Float64[Tensor, "B Q K H"]) -> None:
+def add_quantiles(
+    totals: Accumulator,
+    truth: Truth,
+    quantiles: Float64[Tensor, "B Q K H"],
+    levels: Sequence[float] = QUANTILES,
+) -> None:
     """Add to wql and wql_9, and to coverage/p, width/p and interval/p of the central intervals.
 
-    wql is the mean weighted quantile loss of the 19 levels .05….95, wql_9 that of .1….9.
-    ``quantiles`` are at the levels ``QUANTILES``.
+    wql is the mean weighted quantile loss of the 19 levels .05….95, wql_9 that of .1….9. What needs
+    further ``levels`` than the quantiles are at is left out.
     """
-    index = {level: i for i, level in enumerate(QUANTILES)}
+    index = {level: i for i, level in enumerate(levels)}
     observed, y = truth.mask > 0, truth.y
-    losses = pinball(quantiles, y, QUANTILES)
-    for name, levels in (("loss_19", LEVELS_19), ("loss_9", LEVELS_9)):
-        totals.add(
-            name,
-            truth,
-            torch.where(observed, losses[:, [index[level] for level in levels]].mean(1), 0.0),
-        )
+    losses = pinball(quantiles, y, levels)
+    for name, needed in (("loss_19", LEVELS_19), ("loss_9", LEVELS_9)):
+        if index.keys() >= set(needed):
+            found = losses[:, [index[level] for level in needed]].mean(1)
+            totals.add(name, truth, torch.where(observed, found, 0.0))
     for percent in CENTRAL:
         tail = round(0.5 - percent / 200, 3)
+        if not {tail, round(1 - tail, 3)} <= index.keys():
+            continue
         low, high = quantiles[:, index[tail]], quantiles[:, index[round(1 - tail, 3)]]
         totals.add(f"coverage/{percent}", truth, ((low <= y) & (y <= high) & observed).double())
         totals.add(f"width/{percent}", truth, torch.where(observed, high - low, 0.0))

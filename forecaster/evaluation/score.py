@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
@@ -195,6 +196,47 @@ def score_windows(
         point_errors.append(units.per_window(point_error, batch))
         on_batch(scored)
     return WindowScores(totals, numbers, torch.cat(errors), torch.cat(point_errors))
+
+
+@torch.no_grad()
+def forecast_windows(
+    model: Forecaster, problem: Problem, windows: Windows, scoring: Scoring
+) -> None:
+    """Forecast what would be scored, as for that, to see how long it takes."""
+    model.eval()
+    loader = loader_of(
+        windows, selected_windows(windows, scoring), batch_size_of(model, problem, scoring)
+    )
+    for batch in loader:
+        seeds = window_seeds(problem, windows, batch.index, scoring.seed)
+        draws = Draws(scoring.samples, seeds, scoring.steps)
+        model.outlook(batch.to(model.device), draws, QUANTILES)
+
+
+def score_quantiles(
+    problem: Problem,
+    windows: Windows,
+    numbers: Int[Tensor, " W"],
+    quantiles: Float64[np.ndarray, "W Q K H"],
+    levels: Sequence[float],
+) -> dict[str, float]:
+    """The pooled metrics of quantiles that were forecast elsewhere, in the file's units.
+
+    Their median is the point forecast. ``levels``: ascending, the median among them.
+    """
+    units = Units(problem, windows, torch.device("cpu"))
+    totals = Accumulator(len(problem.table), units.scale, windows.owners[numbers].unique())
+    truth = Truth(units.truth(numbers), windows[numbers].future_mask, units.owners[numbers])
+    mean, std = (
+        np.stack([getattr(scale, name) for scale in problem.scaling])[units.owners[numbers]]
+        for name in ("mean", "std")
+    )
+    scaled = (quantiles - mean[:, None, :, None]) / std[:, None, :, None]
+    found = units.restore(torch.from_numpy(scaled), numbers)
+    totals.add_truth(truth)
+    add_point(totals, truth, found[:, list(levels).index(0.5)])
+    add_quantiles(totals, truth, found, levels)
+    return totals.pooled()
 
 
 def _first_leads(batch: Batch, leads: int | None) -> Batch:

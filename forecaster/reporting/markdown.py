@@ -47,10 +47,15 @@ def number(value: float, digits: int) -> str:
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
-def mean_and_spread(mean: float | None, std: float | None, digits: int) -> str:
-    """A mean, with ± its standard deviation if there is one; – if nothing is there."""
+def mean_and_spread(mean: float | None, std: float | None, digits: int, whole: bool = False) -> str:
+    """A mean, with ± its standard deviation if there is one; – if nothing is there.
+
+    ``whole``: the mean alone, rounded to a whole number.
+    """
     if mean is None or mean != mean:
         return "–"
+    if whole:
+        return f"{mean:.0f}"
     return number(mean, digits) + ("" if std is None or std != std else f" ± {number(std, digits)}")
 
 

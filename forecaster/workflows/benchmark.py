@@ -6,6 +6,7 @@ All state is in the tracking store: finished cells are not run again, interrupte
 import os
 import platform
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +17,11 @@ import torch
 
 from forecaster.config.parts import custom_names
 from forecaster.config.program import program
-from forecaster.data.problem import load_problem
+from forecaster.data.problem import Problem, load_problem
 from forecaster.errors import UserError
-from forecaster.evaluation.score import Scoring, evaluate
+from forecaster.evaluation.score import Scoring, evaluate, forecast_windows
 from forecaster.inference.locate import open_model
+from forecaster.inference.saved_model import SavedModel
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.io.output_tables import table_bytes
 from forecaster.models.diffusion.forecaster import Diffusion
@@ -28,12 +30,15 @@ from forecaster.reporting.plots import check_picture, plot_steps
 from forecaster.tracking import query as runs
 from forecaster.tracking import run as tracking
 from forecaster.tracking import store
-from forecaster.tracking.provenance import versions
+from forecaster.tracking.provenance import code_version, versions
 from forecaster.training.limit import Limit
-from forecaster.training.stages import OutOfTimeError
+from forecaster.training.stages import OutOfTimeError, quiet_libraries
 from forecaster.workflows import train as training
+from forecaster.workflows.benchmark_peers import score_peer
+from forecaster.workflows.benchmark_process import alone
 from forecaster.workflows.benchmark_suite import (
     CALIBRATION,
+    COSTS,
     Cell,
     CellFilter,
     Suite,
@@ -43,6 +48,7 @@ from forecaster.workflows.benchmark_suite import (
     published_rows,
     step_metric,
 )
+from forecaster.workflows.peer_runner import peak_memory
 from forecaster.workflows.train_bounds import SETTINGS
 
 # the columns that identify a row of the table
@@ -134,6 +140,7 @@ def _is_done(suite: Suite, run: Mapping[str, Any] | None) -> bool:
     if run is None or run["status"] != "FINISHED":
         return False
     required = {step_metric(metric, *walk) for walk in suite.walks for metric in suite.metrics}
+    required |= COSTS & set(suite.metrics)
     return required <= set(run["metrics"]) and run["tags"].get("scoring", "") == suite.scoring
 
 
@@ -154,7 +161,13 @@ def _run_all(
             break
         print(f"[{number}/{len(cells)}] {cell.title}", file=sys.stderr)
         try:
-            _run(suite, cell, cell_runs.get(cell.key), experiment, parent, limit)
+            given = suite, cell, cell_runs.get(cell.key), experiment, parent, limit
+            if cell.peer is not None:
+                _run_peer(*given)
+            elif suite.threads is not None:
+                alone(suite.threads, _run_quietly, *given)
+            else:
+                _run(*given)
         except OutOfTimeError as error:
             print(f"{error}; {left}", file=sys.stderr)
             break
@@ -162,6 +175,11 @@ def _run_all(
             failures.append(f"{cell.title}: {error}")
             print(f"failed: {error}", file=sys.stderr)
     return failures
+
+
+def _run_quietly(*given: Any) -> None:
+    quiet_libraries()
+    _run(*given)
 
 
 def _run(
@@ -172,18 +190,11 @@ def _run(
     parent: str,
     limit: Limit | None,
 ) -> None:
-    if run is not None and run["status"] == "FINISHED":
+    if run is not None and run["status"] == "FINISHED" and suite.threads is None:
         run_id = run["run_id"]
     elif run is not None and (store.CHECKPOINTS / run["run_id"] / "job.json").is_file():
         run_id = training.resume(run["run_id"], cell.config.data.csv, limit=limit).run_id
     else:
-        tags = {
-            "cell": cell.key,
-            "suite_model": cell.model,
-            "suite_data": cell.data,
-            "machine": machine(),
-            "torch": versions()["torch"],
-        }
         run_id = training.train(
             training.TrainOptions(
                 cell.config,
@@ -191,11 +202,13 @@ def _run(
                 cell.title,
                 None,
                 parent,
-                tags,
+                _tags(cell),
                 limit=limit,
                 asked=SETTINGS,  # figures that are compared are of the same windows
             )
         ).run_id
+    if suite.threads is not None:
+        runs.log_metrics(run_id, _costs(f"runs:/{run_id}/model", cell))
     for s, n in suite.walks:
         scores = _score(suite, cell, f"runs:/{run_id}/model", s, n)
         if missing := [metric for metric in suite.metrics if metric not in scores]:
@@ -212,19 +225,67 @@ def _run(
 
 def _score(suite: Suite, cell: Cell, model: str, s: float | None, steps: int) -> dict[str, float]:
     """The metrics of a cell's saved model at a variance parameter and number of network calls."""
-    custom = any(custom_names(cell.config.model.model_dump(mode="json")))
-    saved, seed = open_model(model, None, trust_code=custom), cell.config.trainer.seed
+    saved, problem = _opened(model, cell)
     if s is not None:
         if not isinstance(saved.core, Diffusion):
             raise UserError(
                 "it has no variance parameter s; leave the model or 's' out of the suite"
             )
         saved.core.sample_with(s)
-    # as the training settled them, in the file where it is now
-    data = saved.config.data.model_copy(update={"csv": cell.config.data.csv})
-    problem = load_problem(data)
+    seed = cell.config.trainer.seed
     scoring = Scoring("probabilistic", suite.score_samples, steps, suite.score_windows, seed)
     return evaluate(saved.model, problem, suite.split, scoring)
+
+
+def _opened(model: str, cell: Cell) -> tuple[SavedModel, Problem]:
+    """A cell's saved model, and its data as the training settled them, in the file as it is now."""
+    custom = any(custom_names(cell.config.model.model_dump(mode="json")))
+    saved = open_model(model, None, trust_code=custom)
+    data = saved.config.data.model_copy(update={"csv": cell.config.data.csv})
+    return saved, load_problem(data)
+
+
+def _costs(model: str, cell: Cell) -> dict[str, float]:
+    """What a cell in a process of its own costs; its lines are the commands train and forecast."""
+    saved, problem = _opened(model, cell)
+    settings, windows = cell.config.trainer, problem.windows("test")
+    scoring = Scoring("probabilistic", settings.score_samples, limit=settings.score_windows)
+    scoring = replace(scoring, seed=settings.seed)
+    began = time.monotonic()
+    forecast_windows(saved.model, problem, windows, scoring)
+    seconds = time.monotonic() - began
+    return {"forecast_seconds": seconds, "peak_mb": peak_memory(), "lines": 2.0}
+
+
+def _run_peer(
+    suite: Suite,
+    cell: Cell,
+    run: Mapping[str, Any] | None,
+    experiment: str,
+    parent: str,
+    limit: Limit | None,
+) -> None:
+    """Run a peer; why it fails is kept with its run, and told below the table."""
+    earlier = None if run is None else run["run_id"]
+    with tracking.open_run(experiment, cell.title, earlier, parent) as opened:
+        opened.tags({**_tags(cell), "kind": "peer", "code": code_version(), "reason": ""})
+        try:
+            opened.metrics(score_peer(suite, cell, limit))
+        except OutOfTimeError:
+            raise
+        except UserError as error:
+            opened.tags({"reason": str(error)})
+            raise
+
+
+def _tags(cell: Cell) -> dict[str, str]:
+    return {
+        "cell": cell.key,
+        "suite_model": cell.model,
+        "suite_data": cell.data,
+        "machine": machine(),
+        "torch": versions()["torch"],
+    }
 
 
 def machine() -> str:
@@ -236,7 +297,8 @@ def machine() -> str:
 
 def _rows(suite: Suite, cell: Cell, run: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
     """The table rows of a cell: one, or one for each number of steps."""
-    if run is None or not _is_done(suite, run):
+    done = _is_done(suite, run)
+    if run is None or not (done or run["tags"].get("reason")):
         return
     config, metrics, tags = cell.config, run["metrics"], run["tags"]
     about = {
@@ -251,7 +313,9 @@ def _rows(suite: Suite, cell: Cell, run: Mapping[str, Any] | None) -> Iterator[d
         "date": pd.Timestamp(run["started"], unit="ms").strftime("%Y-%m-%d"),
         **{key: tags.get(key) for key in ("code", "machine", "torch")},
     }
-    if suite.steps:
+    if not done:
+        yield about | dict.fromkeys(suite.metrics) | run_facts | {"failed": tags["reason"]}
+    elif suite.steps:
         for s, n in suite.walks:
             yield (
                 about
@@ -262,7 +326,8 @@ def _rows(suite: Suite, cell: Cell, run: Mapping[str, Any] | None) -> Iterator[d
             )
     else:
         validated = {m: metrics.get(m) for m in _validation_metrics(suite)}
-        found = {m: metrics.get(m if m in CALIBRATION else f"test/{m}") for m in suite.metrics}
+        bare = {*CALIBRATION, *COSTS}
+        found = {m: metrics.get(m if m in bare else f"test/{m}") for m in suite.metrics}
         yield about | found | validated | run_facts
 
 
@@ -277,21 +342,23 @@ def _text(
     """The table with its provenance, as Markdown; ``cells``: the number of the suite's cells."""
     if not rows:
         return f"{suite.about}\n\nNothing has been run yet.\n"
-    frame = pd.DataFrame(rows)
+    names = [*suite.metrics, *_validation_metrics(suite)]
+    frame = pd.DataFrame([{"failed": None} | dict(row) for row in rows])
+    frame[[*names, "train_seconds"]] = frame[[*names, "train_seconds"]].astype(float)
     by = [key for key in KEYS if key in frame]
     grouped = frame.groupby(by, sort=False)
-    names = [*suite.metrics, *_validation_metrics(suite)]
     statistics = grouped[names].agg(["mean", "std"])
-    counts = grouped["seed"].count()
+    counts = frame["failed"].isna().groupby([frame[key] for key in by], sort=False).sum()
     figures = {
         metric: {
-            key: mean_and_spread(row["mean"], row["std"], suite.digits)
+            key: mean_and_spread(row["mean"], row["std"], suite.digits, metric in COSTS)
             for key, row in statistics[metric].iterrows()
         }
         for metric in names
     }
     for metric in names:
-        if not metric.removeprefix("val/").startswith(("coverage", "width", "calibration")):
+        unranked = ("coverage", "width", "calibration", *COSTS)
+        if not metric.removeprefix("val/").startswith(unranked):
             best_in_bold(
                 figures[metric],
                 {key: row["mean"] for key, row in statistics[metric].iterrows()},
@@ -307,11 +374,16 @@ def _text(
         suite, by, figures, counts, seconds
     )
     seeds = ", ".join(str(s) for s in sorted(frame["seed"].unique()))
-    provenance = (
-        f"`{program()} benchmark {options.suite}`: {frame['run_id'].nunique()} of {cells} cells"
+    failed = frame[frame["failed"].notna()]
+    reasons = "".join(
+        f"- {row['model']} on {row['data']}, horizon {row['horizon']}: {row['failed']}\n"
+        for _, row in failed.drop_duplicates([*by, "failed"]).iterrows()
     )
+    reasons += "\n" if reasons else ""
+    done = frame["run_id"].nunique() - failed["run_id"].nunique()
+    provenance = f"`{program()} benchmark {options.suite}`: {done} of {cells} cells"
     return (
-        f"{suite.about}\n\n{table}\n\n"
+        f"{suite.about}\n\n{table}\n\n{reasons}"
         f"{provenance}, {facts['date']}, code {facts['code']}, {facts['machine']}, torch "
         f"{facts['torch'] or '?'}, "
         f"seed(s) {seeds}; ± is the standard deviation over the seeds, one seed where it is "
@@ -327,7 +399,7 @@ def _by_metrics(
             *map(str, key),
             str(counts[key]),
             *(cells[metric][key] for metric in cells),
-            f"{seconds[key]:.0f}",
+            mean_and_spread(seconds[key], None, 0, whole=True),
         ]
         for key in counts.index
     ]
@@ -347,7 +419,12 @@ def _by_models(
     tables = []
     for data, horizon in settings:
         rows = [
-            [key[2], *(cells[m][key] for m in cells), f"{seconds[key]:.0f}", str(counts[key])]
+            [
+                key[2],
+                *(cells[m][key] for m in cells),
+                mean_and_spread(seconds[key], None, 0, whole=True),
+                str(counts[key]),
+            ]
             for key in counts.index
             if key[:2] == (data, horizon)
         ]

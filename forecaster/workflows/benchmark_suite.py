@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from forecaster.config.load import find_config, load_config, read_yaml, reason
-from forecaster.config.paths import SUITES
+from forecaster.config.paths import PEERS, SUITES
 from forecaster.config.program import program
 from forecaster.config.schema import Config
 from forecaster.config.sections import Positive, Section, nearest
@@ -25,6 +25,11 @@ _COSTLY = {"variogram"}
 # what trainer.calibrate found: a network's squared errors without and with its mean errors taken
 # out, and the number of steps where they are
 CALIBRATION = ("calibration/before", "calibration/after", "calibration/steps")
+
+
+# of a cell in a process of its own: the seconds in which the scored windows are forecast, its peak
+# memory, and the lines (or commands) that a user writes
+COSTS = {"forecast_seconds", "peak_mb", "lines"}
 
 
 # the keys that the suite sets for each cell, and the sections that hold them
@@ -59,11 +64,33 @@ def _not_reserved(settings: dict[str, Any]) -> dict[str, Any]:
 Settings = Annotated[dict[str, Any], AfterValidator(_not_reserved)]
 
 
+class Peer(Section):
+    """Another project's forecaster: its ``name`` in the runner, and its own settings.
+
+    ``environment``: the file of ``configs/peers`` with the packages that it needs.
+    """
+
+    name: str
+    environment: str
+    set: dict[str, Any] = Field(default_factory=dict)
+
+
 class Entry(Section):
-    """A model: a configuration of ``configs/`` (by default of the same name) and overrides."""
+    """A model: a configuration of ``configs/`` (by default of the same name) and overrides.
+
+    ``peer``: in place of these, another project's.
+    """
 
     config: str | None = None
     set: Settings = Field(default_factory=dict)
+    peer: Peer | None = None
+
+    @field_validator("peer")
+    @classmethod
+    def _without_config(cls, peer: Peer | None, info: ValidationInfo) -> Peer | None:
+        if peer and (info.data.get("config") or info.data.get("set")):
+            raise ValueError("has settings of its own: give 'peer.set', no 'config' and no 'set'")
+        return peer
 
 
 class Source(Section):
@@ -98,10 +125,13 @@ class Suite(Section):
     (``score_windows`` of them, evenly spaced, with ``score_samples``); ``s``: the variance
     parameters with which it samples in each of these numbers, in place of its own. ``columns``: the
     table's columns are the metrics, or the models (several metrics in a cell, and a second table
-    for validation).
+    for validation). ``threads``: each cell runs in a process of its own with so many, and its costs
+    are metrics, too. A peer has ``peer_seconds`` for a cell, and forecasts a window from
+    the newest ``peer_history`` rows before it.
     """
 
     about: str
+    threads: Positive | None = None
     models: Annotated[dict[str, Entry], Field(min_length=1)]
     data: Annotated[dict[str, Source], Field(min_length=1)]
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
@@ -114,13 +144,27 @@ class Suite(Section):
     columns: Literal["models", "metrics"] = "metrics"
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("mse", "mae")
     digits: Positive = 3
+    peer_seconds: Positive = 1200
+    peer_history: Positive = 1000
     published: dict[str, Published] = Field(default_factory=dict)
+
+    @field_validator("models")
+    @classmethod
+    def _peers_have_threads(
+        cls, models: dict[str, Entry], info: ValidationInfo
+    ) -> dict[str, Entry]:
+        if info.data.get("threads") is None and any(entry.peer for entry in models.values()):
+            raise ValueError("a peer runs in a process of its own: give 'threads', as 'threads: 1'")
+        return models
 
     @field_validator("metrics")
     @classmethod
-    def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _known_metrics(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         for name in names:
-            if name not in RATIOS and name not in CALIBRATION:
+            if name in COSTS:
+                if info.data.get("threads") is None:
+                    raise ValueError(f"'{name}' is of a process of its own: give 'threads'")
+            elif name not in RATIOS and name not in CALIBRATION:
                 raise ValueError(f"no metric '{name}'{nearest(name, list(RATIOS))}")
             if name in _COSTLY:
                 raise ValueError(f"'{name}' is computed by evaluate alone")
@@ -171,12 +215,16 @@ class Suite(Section):
 
 @dataclass(frozen=True)
 class Cell:
-    """One training of a suite; ``key``: the digest of configuration and data that tags its run."""
+    """One training of a suite; ``key``: the digest of configuration and data that tags its run.
+
+    Of a ``peer`` the configuration tells the data, and the windows to score.
+    """
 
     model: str
     data: str
     config: Config
     key: str
+    peer: Peer | None = None
 
     @property
     def title(self) -> str:
@@ -210,6 +258,9 @@ def find_suite(name: str) -> tuple[str, Suite]:
     }
     models = {}
     for key, entry in suite.models.items():
+        if entry.peer is not None:
+            models[key] = entry
+            continue
         config = entry.config or key
         config = str(folder / config) if config.endswith((".yaml", ".yml")) else config
         models[key] = entry.model_copy(update={"config": config})
@@ -302,13 +353,29 @@ def _cell(
         digest = dataset.sha256
     if source.lookback is not None:
         overrides["data.lookback"] = source.lookback
-    config = load_config(
-        find_config(entry.config or model), overrides={**overrides, **suite.set, **entry.set}
-    )
+    preset = "seasonal-naive" if entry.peer else entry.config or model
+    config = load_config(find_config(preset), overrides={**overrides, **suite.set, **entry.set})
     values = config.model_dump(mode="json")
     values["data"]["csv"] = None  # the key depends on the file's content, not on its path
-    content = json.dumps([values, digest], sort_keys=True)
-    return Cell(model, name, config, hashlib.sha256(content.encode()).hexdigest()[:16])
+    parts: list[Any] = [values, digest]
+    if entry.peer is not None:
+        packages = file_digest(requirements(entry.peer.environment))
+        parts += [entry.peer.model_dump(mode="json"), packages, suite.threads, suite.peer_history]
+    content = json.dumps(parts, sort_keys=True)
+    key = hashlib.sha256(content.encode()).hexdigest()[:16]
+    return Cell(model, name, config, key, entry.peer)
+
+
+def requirements(environment: str) -> Path:
+    """The file with the packages of an environment of peers."""
+    path = PEERS / f"{environment}.txt"
+    if not path.is_file():
+        known = sorted(p.stem for p in PEERS.glob("*.txt"))
+        raise UserError(
+            f"no environment '{environment}' of peers{nearest(environment, known)}; there are "
+            f"{', '.join(known)}"
+        )
+    return path
 
 
 def step_metric(metric: str, s: float | None, steps: int) -> str:

@@ -267,6 +267,7 @@ def test_every_suite_of_the_project_can_be_laid_out(monkeypatch: pytest.MonkeyPa
         "ablation": 12,
         "published": 20,
         "calibration": 48,
+        "peers": 48,
     }.items():
         suite = find_suite(name)[1]
         laid = lay_out(suite, CellFilter())
