@@ -3,8 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Without a CUDA GPU the CPU build of torch is enough (and several gigabytes smaller).
 TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-index-url https://download.pytorch.org/whl/cpu)
-# Modules are compiled when they are first imported, not all of them here.
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test test-slow lint check bench docs mutate parts audit licences clean
 # Train on the bundled sample, forecast past its end both ways, draw it, and say where to look.

@@ -9,6 +9,8 @@ from forecaster.config.schema import TrainerConfig
 WIDE = 32
 # the most channels in the windows of a batch, and in the validation windows of an epoch
 _BATCH, _VALIDATION = 2**11, 2**14
+# the settings that are changed
+SETTINGS = ("trainer.batch_size", "trainer.validation_windows")
 # the fewest of these windows: values of one window go together
 _LEAST_BATCH, _LEAST_VALIDATION = 8, 32
 
@@ -38,14 +40,14 @@ def trainer_for(
         return trainer
     changed: dict[str, Any] = {}
     batch = min(trainer.batch_size, max(_BATCH // channels, _LEAST_BATCH))
-    if batch < trainer.batch_size and "trainer.batch_size" not in asked:
+    if batch < trainer.batch_size and SETTINGS[0] not in asked:
         changed["batch_size"] = batch
         for key in ("epoch_batches", "stage_batches"):
             if getattr(trainer, key) is None:
                 changed[key] = max(-(-training // trainer.batch_size), 1)
     before = validation if trainer.validation_windows is None else trainer.validation_windows
     validated = min(before, max(_VALIDATION // channels, _LEAST_VALIDATION))
-    if validated < min(before, validation) and "trainer.validation_windows" not in asked:
+    if validated < min(before, validation) and SETTINGS[1] not in asked:
         changed["validation_windows"] = validated
     return trainer.model_copy(update=changed)
 

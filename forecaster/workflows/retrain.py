@@ -13,6 +13,7 @@ from forecaster.config.load import changed_config
 from forecaster.config.schema import Config
 from forecaster.data.problem import load_table
 from forecaster.data.tables import Table
+from forecaster.data.wide import SETTINGS as OF_WIDTH
 from forecaster.errors import UserError
 from forecaster.inference.locate import open_model
 from forecaster.inference.saved_model import SavedModel
@@ -130,7 +131,7 @@ def retrain(options: RetrainOptions, context: RunContext = COMMAND_LINE) -> Retr
             registered_name=name,
             source=table,
             limit=options.limit,
-            asked=tuple(setting.partition("=")[0].strip() for setting in options.settings),
+            asked=(*(each.partition("=")[0].strip() for each in options.settings), *OF_WIDTH),
             earlier=champion,
         ),
         context,

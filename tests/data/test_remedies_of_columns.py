@@ -20,7 +20,7 @@ ELSEWHERE = {
     "streamed rows": "is not in '{known}'",
 }
 # modules that name options without refusing anything themselves
-HELPERS = {"remedies.py", "missing.py", "layout/words.py", "catalog.py"}
+HELPERS = {"remedies.py", "missing.py", "layout/words.py", "catalog.py", "wide.py"}
 PARTS = {"files/containers.py", "files/workbooks.py"}  # in test_parts_proposed.py
 # in test_covariate_columns.py, test_covariates_in_doubt.py, test_leaks.py, and those of their own
 # names

@@ -19,7 +19,7 @@ from forecaster.networks.norms import window_scale
 
 # the largest number of residuals that the law is fitted on, and the largest seasonal table
 MOST_NUMBERS = 2**25
-_LARGEST_TABLE = 2**23
+_LARGEST_TABLE = 2**24
 # bounds of a window's scale in that of the training
 _LEAST, _MOST = 0.1, 10.0
 # the least size of an error, in z-scores

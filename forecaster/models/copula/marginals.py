@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 # levels of the distribution, evenly spaced in z, and the largest number of all of them
-_LEVELS, _FEWEST, _MOST_NUMBERS = 129, 17, 2**22
+_LEVELS, _FEWEST, _MOST_NUMBERS = 129, 17, 2**24
 # the outermost level, in standard deviations
 _REACH = 3.5
 # the largest score: beyond it the tail is a guess that a path's noise should not hang on
