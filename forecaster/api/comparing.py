@@ -119,7 +119,7 @@ def backtest(
         stride=whole_or_none("stride", stride, 1),
         refit_every=whole("refit_every", refit_every, 1),
         overrides=overrides,
-        settings=(),
+        settings=tuple(settings or ()),
         by=by,
         samples=whole("samples", samples, 2),
         experiment=experiment,

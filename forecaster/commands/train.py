@@ -86,6 +86,7 @@ def train(
     if config is not None and model is not None:
         raise click.UsageError("give CONFIG or --model, not both")
     selected = model if config is None else config
+    from forecaster.config.load import keys_of
     from forecaster.training.stages import quiet_libraries
     from forecaster.workflows import train as training
 
@@ -112,7 +113,7 @@ def train(
             preset=Path(chosen).stem,
             changes=_changes(settings),
             limit=limit,
-            asked=tuple(setting.partition("=")[0].strip() for setting in settings),
+            asked=keys_of(settings),
         )
         trained = training.train(options)
     if as_json:
@@ -262,6 +263,7 @@ def tune(
         if error.name != "optuna":
             raise
         raise UserError(f"tune needs Optuna: {install_extra('tune')}") from error
+    from forecaster.config.load import keys_of
     from forecaster.training.stages import quiet_libraries
 
     quiet_libraries()
@@ -269,7 +271,15 @@ def tune(
     space = tuple(map(tuning.parse_range, spaces)) or tuple(tuning.default_space(loaded))
     result = tuning.tune(
         tuning.TuneOptions(
-            loaded, Path(config).stem, space, metric, trials, limit, output, experiment
+            loaded,
+            Path(config).stem,
+            space,
+            metric,
+            trials,
+            limit,
+            output,
+            experiment,
+            keys_of(settings),
         )
     )
     if as_json:

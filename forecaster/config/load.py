@@ -1,7 +1,7 @@
 """Reading and writing the typed configuration as YAML."""
 
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,11 @@ def find_config(name: str) -> Path:
         names = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
         raise UserError(f"no model '{name}'{nearest(name, names)}; there are {', '.join(names)}")
     return preset
+
+
+def keys_of(settings: Iterable[str]) -> tuple[str, ...]:
+    """The keys that settings of ``--set``, KEY=VALUE each, are of."""
+    return tuple(setting.partition("=")[0].strip() for setting in settings)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecaster.config.load import find_config, load_config
+from forecaster.config.load import find_config, keys_of, load_config
 from forecaster.config.schema import Config
 from forecaster.data.dead import without_dead
 from forecaster.data.problem import load_table, with_season_lookback
@@ -217,7 +217,7 @@ def _field(configs: Mapping[str, Config], table: Table, options: BacktestOptions
     plan = _plan(options, table, horizon)
     for config in configs.values():
         check_length(config, table, plan)
-    return Field(table, plan, horizon, options.samples)
+    return Field(table, plan, horizon, options.samples, keys_of(options.settings))
 
 
 def _plan(options: BacktestOptions, table: Table, horizon: int) -> Plan:

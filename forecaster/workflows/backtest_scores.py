@@ -59,12 +59,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Field:
-    """The setting of a backtest: table, origins, horizon, and number of ``samples``."""
+    """The setting of a backtest: table, origins, horizon, and number of ``samples``.
+
+    ``asked``: the configuration keys that the user set.
+    """
 
     table: Table
     plan: Plan
     horizon: int
     samples: int
+    asked: tuple[str, ...] = ()
 
     def stamps(self, number: int) -> list[str]:
         """The time of the first target of each origin of a series, as texts."""
@@ -169,7 +173,7 @@ def score_block(
 ) -> Scores:
     """Train and score in this process."""
     started = time.monotonic()
-    config, problem, model = _trained(config, _problem(config, field, block), refit)
+    config, problem, model = _trained(config, _problem(config, field, block), refit, field.asked)
     refit.run.tags(labels.tags(config, problem, model))
     seconds = time.monotonic() - started
     windows, stride = problem.windows("test"), field.plan.stride
@@ -220,14 +224,18 @@ def _problem(config: Config, field: Field, block: tuple[int, int]) -> Problem:
     return scaled_problem(config.data, table, borders)
 
 
-def _trained(config: Config, problem: Problem, refit: Refit) -> tuple[Config, Problem, Forecaster]:
+def _trained(
+    config: Config, problem: Problem, refit: Refit, asked: tuple[str, ...]
+) -> tuple[Config, Problem, Forecaster]:
     """The model, with the configuration and problem that its calendar was chosen for."""
 
     def report(losses: Mapping[str, float], epoch: int) -> None:
         refit.run.metrics({refit.prefix + name: value for name, value in losses.items()}, epoch)
 
     progress, limit = refit.progress, refit.limit
-    config, _ = settle_width(config, problem)
+    config, decisions = settle_width(config, problem, asked)
+    for decision in decisions:
+        progress.say(decision)
     with tempfile.TemporaryDirectory() as checkpoints:
         chosen = choose_calendar(config, problem, Path(checkpoints), report, progress, limit)
         if chosen.words is not None:

@@ -127,11 +127,13 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
 
 
 def _runs(experiment: str) -> dict[str, dict[str, Any]]:
-    """The runs of cells by key; of several with one key a finished one, else the newest."""
+    """The runs of cells by key; of several with one key the newest that is finished, if any is."""
     by_key: dict[str, dict[str, Any]] = {}
     for run in reversed(runs.find_runs(experiment)):  # the newest last
-        key = run["tags"].get("cell")
-        if key is not None and (key not in by_key or by_key[key]["status"] != "FINISHED"):
+        key, finished = run["tags"].get("cell"), run["status"] == "FINISHED"
+        if key is not None and (
+            finished or key not in by_key or by_key[key]["status"] != "FINISHED"
+        ):
             by_key[key] = run
     return by_key
 

@@ -4,6 +4,7 @@ They live in environments of their own, made when they are first needed. A peer 
 and a job, and gives a file of quantiles, which are scored here.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -139,9 +140,9 @@ def _run(python: Path, folder: Path, suite: Suite, limit: Limit | None) -> None:
                 f"not done after {suite.peer_seconds} s; give the suite more 'peer_seconds'"
             ) from error
         finally:
-            if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):  # nothing of it is left
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            process.wait()
         log.seek(0)
         lines = [line.strip() for line in log.read().splitlines() if line.strip()]
     if status:

@@ -9,6 +9,7 @@ from typing import Any
 
 from forecaster.errors import UserError
 from forecaster.tracking import store
+from forecaster.training.stages import OutOfTimeError
 
 # what bounds the threads of the libraries that are computed with
 _THREADS = (
@@ -44,11 +45,13 @@ def alone(threads: int, work: Callable[..., None], *given: object) -> None:
 
 
 def _work(sender: Connection, work: Callable[..., None], given: tuple[Any, ...]) -> None:
-    error = None
+    error: UserError | None = None
     try:
         work(*given)
-    except UserError as raised:
+    except OutOfTimeError as raised:
         error = raised
+    except UserError as raised:
+        error = UserError(str(raised))  # some kinds of it cannot be sent
     sender.send(error)
 
 

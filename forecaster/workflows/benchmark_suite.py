@@ -358,9 +358,12 @@ def _cell(
     values = config.model_dump(mode="json")
     values["data"]["csv"] = None  # the key depends on the file's content, not on its path
     parts: list[Any] = [values, digest]
+    if suite.threads is not None:
+        parts.append(suite.threads)
     if entry.peer is not None:
         packages = file_digest(requirements(entry.peer.environment))
-        parts += [entry.peer.model_dump(mode="json"), packages, suite.threads, suite.peer_history]
+        bounds = suite.peer_history, suite.peer_seconds
+        parts += [entry.peer.model_dump(mode="json"), packages, *bounds]
     content = json.dumps(parts, sort_keys=True)
     key = hashlib.sha256(content.encode()).hexdigest()[:16]
     return Cell(model, name, config, key, entry.peer)
@@ -369,8 +372,8 @@ def _cell(
 def requirements(environment: str) -> Path:
     """The file with the packages of an environment of peers."""
     path = PEERS / f"{environment}.txt"
-    if not path.is_file():
-        known = sorted(p.stem for p in PEERS.glob("*.txt"))
+    known = sorted(each.stem for each in PEERS.glob("*.txt"))
+    if environment not in known:
         raise UserError(
             f"no environment '{environment}' of peers{nearest(environment, known)}; there are "
             f"{', '.join(known)}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from forecaster.config.load import changed_config
+from forecaster.config.load import changed_config, keys_of
 from forecaster.config.schema import Config
 from forecaster.data.problem import load_table
 from forecaster.data.tables import Table
@@ -131,7 +131,7 @@ def retrain(options: RetrainOptions, context: RunContext = COMMAND_LINE) -> Retr
             registered_name=name,
             source=table,
             limit=options.limit,
-            asked=(*(each.partition("=")[0].strip() for each in options.settings), *OF_WIDTH),
+            asked=(*keys_of(options.settings), *OF_WIDTH),
             earlier=champion,
         ),
         context,

@@ -52,7 +52,8 @@ def settle_width(
 ) -> tuple[Config, list[str]]:
     """The configuration with the batches and validation windows of a wide table; see ``wide``.
 
-    The decision is added to the table's report, too. ``asked``: keys that the user set.
+    The decision is added to the table's report, too, and given once. ``asked``: keys that the user
+    set.
     """
     counts = problem.channels, problem.count_windows("train"), problem.count_windows("validation")
 
@@ -64,7 +65,7 @@ def settle_width(
         members = [m.model_copy(update={"trainer": changed(m.trainer)}) for m in model.members]
         model = model.model_copy(update={"members": tuple(members)})
     said = in_words(config.trainer, trainer, counts[0], counts[2])
-    decisions = [said] if said else []
+    decisions = [said] if said and said not in problem.table.report.decisions else []
     problem.table.report.decisions += decisions
     return config.model_copy(update={"model": model, "trainer": trainer}), decisions
 

@@ -127,7 +127,10 @@ def default_space(config: Config) -> list[Range]:
 
 @dataclass(frozen=True)
 class TuneOptions:
-    """The options of ``tune``; ``metric``: minimised on validation, ``limit``: of the time."""
+    """The options of ``tune``; ``metric``: minimised on validation, ``limit``: of the time.
+
+    ``asked``: the configuration keys that the user set.
+    """
 
     config: Config
     name: str
@@ -137,6 +140,7 @@ class TuneOptions:
     limit: Limit | None
     output: Path
     experiment: str
+    asked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,10 @@ def tune(options: TuneOptions) -> TuningResult:
     for decision in decisions:
         print(decision, file=sys.stderr)
     problem = load_problem(settled.data, table)
-    settled, _ = settle_width(settled.model_copy(update={"data": problem.config}), problem)
+    settled = settled.model_copy(update={"data": problem.config})
+    settled, decisions = settle_width(settled, problem, (*options.asked, *keys))
+    for decision in decisions:
+        print(decision, file=sys.stderr)
     options = replace(options, config=settled)
     _check_study(options, problem)
     content = [

@@ -449,6 +449,18 @@ RESIDUAL = {
         ({"condition": {"name": "history"}}, "model.label: a network that is given the history"),
         ({"objective": {"name": "samples"}, "sampler": ONE_STEP}, "all draws would be the same"),
         ({"network": {"name": "residual", "heads": 3}}, "heads 3 has to divide channels 8"),
+        (
+            {"condition": {"name": "mixup"}, "objective": {"name": "path", "noise_free": 0.5}},
+            "mixup would show the future",
+        ),
+        (
+            {
+                "schedule": DDPM,
+                "predicts": "noise",
+                "objective": {"name": "path", "noise_free": 0.5},
+            },
+            "noise is not what leads from the model's own forecast",
+        ),
         ({"coordinates": "residual"}, "residual needs a prior that knows the distribution"),
         (
             {"coordinates": "residual", "prior": None, "schedule": DDPM},

@@ -220,6 +220,19 @@ def test_other_weights_are_no_start(nights: Path) -> None:
 WEEK = np.array([5.0, 1.0, 4.0, 2.0, 3.0, 9.0, 7.0])
 
 
+def test_the_batches_of_a_wide_table_stay_as_they_were(nights: Path) -> None:
+    """Those that were asked for in the training."""
+    wide = pd.concat({f"c{k}": ROWS["temp_max"] + k for k in range(65)}, axis=1)
+    wide.insert(0, "date", ROWS["date"])
+    for rows in (200, 220):
+        wide.head(rows).to_csv(nights / f"wide{rows}.csv", index=False)
+    own = [*SMALL, "--set", "trainer.batch_size=40"]
+    train("nlinear", "--csv", nights / "wide200.csv", *own, "--register", "wide")
+    inside("models", "promote", "wide", 1)
+    again = retrain("wide", nights / "wide220.csv", status=0)
+    assert load_model(Path(again["model_dir"])).config.trainer.batch_size == 40
+
+
 @pytest.fixture(scope="module")
 def weekly(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path, Path]:
     """A week that repeats without noise, beside one a thousand times as large with noise; models

@@ -53,6 +53,7 @@ HERE = Path(__file__).parent
 def steady(job, learn, kind):
     with (HERE / "calls").open("a") as calls:
         calls.write(job.peer + "\\n")
+    learn.to_csv(HERE / "learnt.csv", index=False)
     def forecast(pasts):
         return {{
             name: [[rows["y"].iloc[-1] + 10 * (q - 0.5) for q in job.levels]] * job.horizon
@@ -116,12 +117,20 @@ def test_a_peer_is_scored_as_by_hand_and_one_that_fails_is_a_dash_with_its_reaso
     table = pd.read_csv(stand_in / "s.csv").set_index("model")
     for name, value in by_hand().items():
         assert table.loc["good", name] == pytest.approx(value, rel=1e-5), name
-    assert table.loc["good", "lines"] == 8
+    assert table.loc["good", "lines"] == 9
     text = (stand_in / "s.md").read_text()
     assert "| sample | 7 | bad | 0 | – | – | – | – | – | – | – | – |" in text
     reason = "it ended with status 1: ValueError: it cannot be done"
     assert f"\n- bad on sample, horizon 7: {reason}\n" in text
     assert f"failed: bad sample 7 seed 0: {reason}" in told.stderr
+    # what it learns from ends where the test split begins
+    rows = pd.read_csv(SAMPLE)
+    learnt = pd.read_csv(stand_in / "learnt.csv")
+    border = load_problem(
+        lay_out(find_suite(str(stand_in / "s.yaml"))[1], CellFilter())[0].config.data
+    ).borders[0]
+    assert learnt["ds"].max() == rows["date"][border.validation - 1]
+    assert set(learnt.groupby("unique_id").size()) == {border.validation}
     # only what is missing is run again, and the reason is gone with the failure
     (stand_in / "fails").unlink()
     again = cli("benchmark", stand_in / "s.yaml", "--output", stand_in)
@@ -181,6 +190,8 @@ def test_suites_of_peers_say_what_is_wrong_with_them(tmp_path: Path) -> None:
     assert "give 'peer.set', no 'config' and no 'set'" in told
     told = refused(tmp_path, SUITE.replace("environment: networks", "environment: network"))
     assert "no environment 'network' of peers (did you mean 'networks'?); there are " in told
+    told = refused(tmp_path, SUITE.replace("environment: networks", "environment: ../networks"))
+    assert "no environment '../networks' of peers" in told
     ours = SUITE.replace("threads: 1\n", "").split("models:")[0] + "models: {rlinear: {}}\ndata:"
     told = refused(tmp_path, ours + SUITE.replace("threads: 1\n", "").split("data:")[1])
     assert "key 'metrics': 'forecast_seconds' is of a process of its own: give 'threads'" in told
@@ -221,6 +232,9 @@ def test_a_process_of_its_own_has_its_threads_and_tells_its_errors(tmp_path: Pat
     code = f"import os; open({str(file)!r}, 'w').write(os.environ['OMP_NUM_THREADS'])"
     alone(3, exec, code)
     assert file.read_text() == "3"
+    short = "from forecaster.data.problem import TooShortError; raise TooShortError('few', 'more')"
+    with pytest.raises(UserError, match=r"^few; more$"):
+        alone(1, exec, short)
     with pytest.raises(UserError, match=r"^no$"):
         alone(1, exec, "from forecaster.errors import UserError; raise UserError('no')")
     with pytest.raises(UserError, match="its process ended with status 7; try again"):

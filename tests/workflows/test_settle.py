@@ -158,5 +158,21 @@ def test_a_wide_table_takes_fewer_windows_unless_asked(tmp_path: Path) -> None:
     assert config.trainer.batch_size == 16
     assert said.startswith("batches of 16 windows, not 32: each has 128 columns; --set trainer.bat")
     assert problem.table.report.decisions[-1] == said
+    assert settle_width(linear, problem) == (config, [])  # once
     assert settle_width(linear, problem, ["trainer.batch_size"]) == (linear, [])
     assert settle_width(config, problem) == (config, [])
+
+
+def test_a_backtest_says_once_what_a_wide_table_takes_unless_asked(
+    cli: Cli, tmp_path: Path
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(200, 65)).round(2)
+    frame = pd.DataFrame(rows).add_prefix("c")
+    frame.insert(0, "time", pd.date_range("2024-01-01", periods=200, freq="h"))
+    frame.to_csv(tmp_path / "wide.csv", index=False)
+    sizes = ("--horizon", 6, "--lookback", 24, "--origins", 2, "--refit-every", 1, "--samples", 4)
+    given = ("backtest", "--csv", tmp_path / "wide.csv", "--model", "nlinear", *sizes)
+    short = ("--set", "trainer.max_epochs=1")
+    said = "batches of 31 windows, not 32: each has 65 columns; --set trainer.batch_size=32 keeps"
+    assert cli(*given, *short).stderr.count(said) == 1
+    assert said not in cli(*given, *short, "--set", "trainer.batch_size=32").stderr

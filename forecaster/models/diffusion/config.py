@@ -113,6 +113,7 @@ class DiffusionConfig(PartConfig):
             if self.coordinates == "series":
                 _check_prior_is_used(self, process)
         _check_condition(self)
+        _check_own_paths(self)
         if _trait(self.objective, "needs_spread", False):
             _check_spread(self, process)
         return self
@@ -229,6 +230,21 @@ def _check_condition(config: DiffusionConfig) -> None:
         raise UserError(
             "model.condition: mixup needs the future, and this objective walks as in forecasting, "
             "without it; take another condition, or the path objective"
+        )
+
+
+def _check_own_paths(config: DiffusionConfig) -> None:
+    if not getattr(config.objective, "noise_free", 0):
+        return
+    if config.predicts == "noise":
+        raise UserError(
+            "model.objective.noise_free: noise is not what leads from the model's own forecast to "
+            "the data; set it to 0, or predict data"
+        )
+    if _trait(config.condition, "needs_future", False):
+        raise UserError(
+            "model.objective.noise_free: mixup would show the future to the model's own forecast; "
+            "set it to 0, or take another condition"
         )
 
 

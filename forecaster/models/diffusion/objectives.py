@@ -102,9 +102,9 @@ class PathObjectiveConfig(PartConfig):
     """The error of the network at a random step of the path (S²DBM: L1; the others: squared).
 
     ``select_by``: the early-stopping metric, that error, or, at the steps that a forecast takes,
-    the proper scores of ``samples`` or the error of the ``point`` forecast. ``noise_free``: the
-    share of windows whose path is one that the point forecast walks: without noise, and to the
-    model's own forecast in one call, not to the known future.
+    the proper scores of ``samples`` or the error of the ``point`` forecast, label and all.
+    ``noise_free``: the share of windows whose path is one that the point forecast walks: without
+    noise, and to the model's own forecast in one call, not to the known future.
     """
 
     name: Literal["path"] = "path"
