@@ -34,7 +34,11 @@ class TooShortError(UserError):
 
     def __init__(self, fault: str, remedy: str) -> None:
         super().__init__(f"{fault}; {remedy}")
-        self.fault = fault
+        self.fault, self._remedy = fault, remedy
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """What it is made of again in another process."""
+        return type(self), (self.fault, self._remedy)
 
 
 @dataclass(frozen=True)

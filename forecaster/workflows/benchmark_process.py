@@ -9,7 +9,6 @@ from typing import Any
 
 from forecaster.errors import UserError
 from forecaster.tracking import store
-from forecaster.training.stages import OutOfTimeError
 
 # what bounds the threads of the libraries that are computed with
 _THREADS = (
@@ -48,10 +47,8 @@ def _work(sender: Connection, work: Callable[..., None], given: tuple[Any, ...])
     error: UserError | None = None
     try:
         work(*given)
-    except OutOfTimeError as raised:
-        error = raised
     except UserError as raised:
-        error = UserError(str(raised))  # some kinds of it cannot be sent
+        error = raised
     sender.send(error)
 
 

@@ -544,6 +544,7 @@ def test_two_processes_resume_to_the_same_weights(tmp_path: Path) -> None:
     assert_same_weights(tmp_path / "expected", tmp_path / "found")
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one_with_their_batches_together(tmp_path: Path) -> None:
     """A squared error over equal batches: the mean of two gradients is the gradient of all, and so
     is the loss.

@@ -75,6 +75,7 @@ def test_a_trial_that_fails_is_counted_as_such(cli: Cli, tmp_path: Path) -> None
     assert found["complete"] + found["pruned"] + found["failed"] == 4
 
 
+@pytest.mark.slow
 def test_only_trials_whose_losses_compare_are_ended_early(cli: Cli, tmp_path: Path) -> None:
     rates = (
         "--space",
@@ -172,6 +173,7 @@ def test_what_cannot_be_searched_is_refused(cli: Cli, tmp_path: Path) -> None:
     assert not (tmp_path / "x.yaml").exists()
 
 
+@pytest.mark.slow
 def test_a_study_is_searched_by_one_process_at_a_time(cli: Cli, tmp_path: Path) -> None:
     asked = (
         *COMMON,
