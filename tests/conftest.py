@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,6 +37,8 @@ PACKAGES = [
     "evaluation.units",
 ]
 install_import_hook([f"forecaster.{name}" for name in PACKAGES], "beartype.beartype")
+# whole commands are tested here, of functions whose shapes other tests check: a tenth of their time
+UNCHECKED = {"api", "commands", "docs", "reporting", "serving", "tracking", "workflows"}
 
 # for commands that run in the tests' own process; read when forecaster is imported
 os.environ["FORECASTER_HOME"] = tempfile.mkdtemp(prefix="forecaster-tests-")
@@ -133,6 +136,14 @@ def store_at(home: Path) -> Iterator[None]:
         }.items():
             patch.setattr(store, name, path)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shapes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Before the fixtures of the module, which train models."""
+    jaxtyping.config.update("jaxtyping_disable", request.path.parent.name in UNCHECKED)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(autouse=True)

@@ -199,10 +199,12 @@ print(len(model.predict(pandas.read_csv("sample.csv"), params={{"mode": "point"}
     assert done.stdout.split() == [str(logged / "code" / "forecaster" / "__init__.py"), "56"]
 
 
-def test_four_lines_of_python(installed: Installed, trained: dict) -> None:
+def test_five_lines_of_python(installed: Installed, trained: dict) -> None:
     code = """
 import forecaster
-model = forecaster.train("sample.csv", preset="nlinear", horizon=14, lookback=56, tracking=False)
+few = {"trainer.max_steps": 3}
+model = forecaster.train(
+    "sample.csv", preset="nlinear", horizon=14, lookback=56, tracking=False, settings=few)
 frame = model.forecast("sample.csv").frame
 print(len(frame))
 """

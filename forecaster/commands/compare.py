@@ -57,6 +57,11 @@ from forecaster.training.limit import Limit
     type=click.Path(path_type=Path),
     help="Also draw the metrics against the suite's numbers of steps (PNG, SVG or PDF).",
 )
+@click.option(
+    "--pages",
+    type=click.Path(path_type=Path),
+    help="Write a page and a picture a data set into this folder; --into then holds the places.",
+)
 @json_option
 def benchmark(
     suite: str,
@@ -68,6 +73,7 @@ def benchmark(
     output: Path | None,
     into: Path | None,
     plot: Path | None,
+    pages: Path | None,
     as_json: bool,
 ) -> None:
     """Run the missing trainings of a SUITE of configs/suites (or a YAML file), write its table."""
@@ -78,7 +84,7 @@ def benchmark(
     quiet_libraries()
     result = runner.benchmark(
         runner.BenchmarkOptions(
-            suite, CellFilter(models, data, horizons, seeds), limit, output, into, plot
+            suite, CellFilter(models, data, horizons, seeds), limit, output, into, plot, pages
         )
     )
     if as_json:

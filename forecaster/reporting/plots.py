@@ -221,6 +221,32 @@ def plot_steps(path: Path, rows: pd.DataFrame, metrics: Sequence[str]) -> None:
     figure.savefig(path, dpi=110)
 
 
+def plot_behind(path: Path, rows: pd.DataFrame, metric: str) -> None:
+    """How far each model's metric is above the lowest at its horizon, in per cent: a line a model,
+    a mark a horizon.
+
+    ``rows``: model, horizon and the metric of one data set, of which means over the seeds are
+    drawn. The axis is linear up to 10 % and logarithmic above.
+    """
+    means = rows.groupby(["model", "horizon"], sort=False)[metric].mean().unstack()
+    behind = 100 * (means / means.min() - 1)
+    behind = behind.loc[behind.mean(axis=1).sort_values(ascending=False).index]
+    figure, axes = _grid(1, 1)
+    axis = axes[0][0]
+    figure.set_size_inches(8, 1.2 + 0.26 * len(behind))
+    for order, horizon in enumerate(sorted(behind.columns)):
+        axis.plot(behind[horizon], range(len(behind)), "os^D"[order % 4], ms=5, label=str(horizon))
+    axis.set_yticks(range(len(behind)), behind.index, fontsize=8)
+    axis.set_xscale("symlog", linthresh=10)
+    most = float(behind.to_numpy().max())
+    ticks = [tick for tick in (0, 2, 5, 10, 20, 50, 100, 200, 500) if tick <= most]
+    axis.set_xticks(ticks, [f"{tick} %" for tick in ticks], fontsize=8)
+    axis.set_xlabel(f"{metric} above the lowest at its horizon", fontsize=8)
+    axis.grid(axis="x", lw=0.4, color="#ccc")
+    axis.legend(title="horizon", fontsize=8, title_fontsize=8, frameon=False)
+    figure.savefig(path, dpi=110)
+
+
 def plot_pit(path: Path, shares: Sequence[float]) -> None:
     """The PIT histogram: level if calibrated, ∪ if too narrow, ∩ if too wide, sloped if biased."""
     figure, (axis,) = _panels(1)

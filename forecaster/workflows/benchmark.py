@@ -16,7 +16,6 @@ import pandas as pd
 import torch
 
 from forecaster.config.parts import custom_names
-from forecaster.config.program import program
 from forecaster.data.problem import Problem, load_problem
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Scoring, evaluate, forecast_windows
@@ -25,7 +24,7 @@ from forecaster.inference.saved_model import SavedModel
 from forecaster.io.atomic import check_folder, write_together
 from forecaster.io.output_tables import table_bytes
 from forecaster.models.diffusion.forecaster import Diffusion
-from forecaster.reporting.markdown import best_in_bold, markdown_table, mean_and_spread, put_between
+from forecaster.reporting.markdown import put_between
 from forecaster.reporting.plots import check_picture, plot_steps
 from forecaster.tracking import query as runs
 from forecaster.tracking import run as tracking
@@ -45,14 +44,11 @@ from forecaster.workflows.benchmark_suite import (
     check_data,
     find_suite,
     lay_out,
-    published_rows,
     step_metric,
 )
+from forecaster.workflows.benchmark_table import Layout, links, validation_metrics, write_pages
 from forecaster.workflows.peer_runner import peak_memory
 from forecaster.workflows.train_bounds import SETTINGS
-
-# the columns that identify a row of the table
-KEYS = ("data", "horizon", "model", "s", "steps")
 
 
 @dataclass(frozen=True)
@@ -68,6 +64,7 @@ class BenchmarkOptions:
     output: Path | None = None
     into: Path | None = None
     plot: Path | None = None
+    pages: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +90,8 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
         check_picture(options.plot)
         if not suite.steps:
             raise UserError("--plot: draws metrics against 'steps', which the suite does not give")
+    if options.pages is not None and suite.columns != "models":
+        raise UserError("--pages: are of a suite with 'columns: models', which this one is not")
     if options.into is not None:
         put_between(options.into, name, "")  # fail early if the file has no place for the table
     experiment = f"benchmark {name}"
@@ -109,7 +108,8 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
             failures = _run_all(suite, missing, cell_runs, experiment, parent.run_id, limit)
     cell_runs = _runs(experiment)
     rows = [row for cell in all_cells for row in _rows(suite, cell, cell_runs.get(cell.key))]
-    text = _text(options, suite, rows, len(all_cells))
+    layout = Layout(options.suite, suite, rows, len(all_cells))
+    text = layout.text()
     markdown, csv = folder / f"{name}.md", folder / f"{name}.csv"
     frame = pd.DataFrame(rows)
     write_together(
@@ -118,8 +118,11 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
             csv: lambda path: path.write_bytes(table_bytes(frame, ".csv")),
         }
     )
+    pages = None
+    if options.pages is not None:
+        pages = links(write_pages(options.pages, layout), options.into)
     if options.into is not None:
-        put_between(options.into, name, text)
+        put_between(options.into, name, layout.text(pages))
     if options.plot is not None and rows:
         write_together({options.plot: lambda path: plot_steps(path, frame, suite.metrics)})
     done = sum(_is_done(suite, cell_runs.get(cell.key)) for cell in cells)
@@ -327,118 +330,7 @@ def _rows(suite: Suite, cell: Cell, run: Mapping[str, Any] | None) -> Iterator[d
                 | run_facts
             )
     else:
-        validated = {m: metrics.get(m) for m in _validation_metrics(suite)}
+        validated = {m: metrics.get(m) for m in validation_metrics(suite)}
         bare = {*CALIBRATION, *COSTS}
         found = {m: metrics.get(m if m in bare else f"test/{m}") for m in suite.metrics}
         yield about | found | validated | run_facts
-
-
-def _validation_metrics(suite: Suite) -> tuple[str, ...]:
-    """The names of validation metrics that the table shows besides test metrics."""
-    return tuple(f"val/{metric}" for metric in suite.metrics) if suite.columns == "models" else ()
-
-
-def _text(
-    options: BenchmarkOptions, suite: Suite, rows: Sequence[Mapping[str, Any]], cells: int
-) -> str:
-    """The table with its provenance, as Markdown; ``cells``: the number of the suite's cells."""
-    if not rows:
-        return f"{suite.about}\n\nNothing has been run yet.\n"
-    names = [*suite.metrics, *_validation_metrics(suite)]
-    frame = pd.DataFrame([{"failed": None} | dict(row) for row in rows])
-    frame[[*names, "train_seconds"]] = frame[[*names, "train_seconds"]].astype(float)
-    by = [key for key in KEYS if key in frame]
-    grouped = frame.groupby(by, sort=False)
-    statistics = grouped[names].agg(["mean", "std"])
-    counts = frame["failed"].isna().groupby([frame[key] for key in by], sort=False).sum()
-    figures = {
-        metric: {
-            key: mean_and_spread(row["mean"], row["std"], suite.digits, metric in COSTS)
-            for key, row in statistics[metric].iterrows()
-        }
-        for metric in names
-    }
-    for metric in names:
-        unranked = ("coverage", "width", "calibration", *COSTS)
-        if not metric.removeprefix("val/").startswith(unranked):
-            best_in_bold(
-                figures[metric],
-                {key: row["mean"] for key, row in statistics[metric].iterrows()},
-                by,
-                suite.digits,
-            )
-    facts = {
-        key: ", ".join(sorted({str(v) for v in frame[key].dropna()}))
-        for key in ("date", "code", "machine", "torch")
-    }
-    seconds = grouped["train_seconds"].mean()
-    table = (_by_models if suite.columns == "models" else _by_metrics)(
-        suite, by, figures, counts, seconds
-    )
-    seeds = ", ".join(str(s) for s in sorted(frame["seed"].unique()))
-    failed = frame[frame["failed"].notna()]
-    reasons = "".join(
-        f"- {row['model']} on {row['data']}, horizon {row['horizon']}: {row['failed']}\n"
-        for _, row in failed.drop_duplicates([*by, "failed"]).iterrows()
-    )
-    reasons += "\n" if reasons else ""
-    done = frame["run_id"].nunique() - failed["run_id"].nunique()
-    provenance = f"`{program()} benchmark {options.suite}`: {done} of {cells} cells"
-    return (
-        f"{suite.about}\n\n{table}\n\n{reasons}"
-        f"{provenance}, {facts['date']}, code {facts['code']}, {facts['machine']}, torch "
-        f"{facts['torch'] or '?'}, "
-        f"seed(s) {seeds}; ± is the standard deviation over the seeds, one seed where it is "
-        "missing.\n" + "".join(f"{name}: {p.source}.\n" for name, p in suite.published.items())
-    )
-
-
-def _by_metrics(
-    suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str]], counts: Any, seconds: Any
-) -> str:
-    rows = [
-        [
-            *map(str, key),
-            str(counts[key]),
-            *(cells[metric][key] for metric in cells),
-            mean_and_spread(seconds[key], None, 0, whole=True),
-        ]
-        for key in counts.index
-    ]
-    return markdown_table([*by, "seeds", *cells, "s a training"], rows)
-
-
-def _by_models(
-    suite: Suite, by: list[str], cells: Mapping[str, Mapping[Any, str]], counts: Any, seconds: Any
-) -> str:
-    """A table for each data set and horizon: a row for each model, then published results.
-
-    Columns: test metrics, validation metrics for model selection, training time, number of seeds.
-    """
-    names = [f"test/{metric}" for metric in suite.metrics]
-    head = ["model", *names, *_validation_metrics(suite), "s a training", "seeds"]
-    settings = dict.fromkeys(key[:2] for key in counts.index)
-    tables = []
-    for data, horizon in settings:
-        rows = [
-            [
-                key[2],
-                *(cells[m][key] for m in cells),
-                mean_and_spread(seconds[key], None, 0, whole=True),
-                str(counts[key]),
-            ]
-            for key in counts.index
-            if key[:2] == (data, horizon)
-        ]
-        rows += _published(suite, data, horizon, len(head))
-        tables.append(f"### {data}, horizon {horizon}\n\n{markdown_table(head, rows)}")
-    return "\n\n".join(tables)
-
-
-def _published(suite: Suite, data: str, horizon: int, width: int) -> Iterator[list[str]]:
-    """Rows of published results for a data set and horizon, as wide as the table."""
-    for row in published_rows(suite):
-        if (row["data"], row["horizon"]) == (data, horizon):
-            figures = (mean_and_spread(row.get(m), None, suite.digits) for m in suite.metrics)
-            cells = [row["model"], *figures]
-            yield cells + ["–"] * (width - len(cells))

@@ -20,6 +20,8 @@ from forecaster.data.reading import file_digest
 from forecaster.errors import UserError
 from forecaster.evaluation.accumulate import RATIOS
 
+# those of a named data set's published windows
+_OF_PUBLISHED = ("published/mse", "published/mae")
 # metrics that a training does not compute
 _COSTLY = {"variogram"}
 # what trainer.calibrate found: a network's squared errors without and with its mean errors taken
@@ -164,7 +166,7 @@ class Suite(Section):
             if name in COSTS:
                 if info.data.get("threads") is None:
                     raise ValueError(f"'{name}' is of a process of its own: give 'threads'")
-            elif name not in RATIOS and name not in CALIBRATION:
+            elif name not in RATIOS and name not in (*CALIBRATION, *_OF_PUBLISHED):
                 raise ValueError(f"no metric '{name}'{nearest(name, list(RATIOS))}")
             if name in _COSTLY:
                 raise ValueError(f"'{name}' is computed by evaluate alone")

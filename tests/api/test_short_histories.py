@@ -28,7 +28,9 @@ def long(table: pd.DataFrame) -> pd.DataFrame:
     return table.stack(future_stack=True).rename("y").rename_axis(["day", "item"]).reset_index()
 
 
-@pytest.fixture(scope="module", params=["nlinear", "quantile-linear"])
+@pytest.fixture(
+    scope="module", params=["nlinear", pytest.param("quantile-linear", marks=pytest.mark.slow)]
+)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     return forecaster.train(
         long(made().iloc[: ROWS - 3 * HORIZON]),

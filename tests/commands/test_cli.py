@@ -317,7 +317,15 @@ def test_evaluate_gives_the_metrics_of_the_training(cli: Cli, bridge: dict) -> N
 
 
 @pytest.mark.parametrize(
-    "model", ["nlinear", "quantile-linear", "residual-bootstrap", "seasonal-naive"]
+    "model",
+    [
+        "nlinear",
+        "seasonal-naive",
+        *(
+            pytest.param(n, marks=pytest.mark.slow)
+            for n in ("quantile-linear", "residual-bootstrap")
+        ),
+    ],
 )
 def test_baselines_train_and_forecast(cli: Cli, tmp_path, model: str) -> None:
     few = ("--refit", "none", "--set", "trainer.max_epochs=3", "--set", "trainer.stage_epochs=3")
@@ -384,7 +392,8 @@ def test_missing_values_are_said_and_forecast_is_whole(cli: Cli, bridge: dict, t
     )
     assert "5 missing values in the rows that the model reads: what is missing is" in done.stderr
     assert pd.read_csv(out)["mean"].notna().all()
-    trained = cli("train", "--model", "nlinear", "--csv", tmp_path / "holes.csv", *SMALL, "--json")
+    few = ("--set", "trainer.max_epochs=2", "--json")
+    trained = cli("train", "nlinear", "--csv", tmp_path / "holes.csv", *SMALL, *few)
     assert np.isfinite(json.loads(trained.stdout)["metrics"]["test/mse"])
 
 

@@ -26,6 +26,13 @@ def preset(name: str, *settings: str) -> Config:
     return load_config(ROOT / "configs" / f"{name}.yaml", settings)
 
 
+def test_what_one_reading_changes_is_not_in_the_next() -> None:
+    """A text is parsed once; the sections that settings change are those of one reading."""
+    before = preset("s4d")
+    preset("s4d", "model.width=3", "trainer.batch_size=7")
+    assert preset("s4d") == before
+
+
 @pytest.mark.parametrize(
     ("name", "key", "value", "most"),
     [

@@ -153,7 +153,7 @@ def one(folder: Path, command: str, content: bytes, given: list[str]) -> None:
     assert time.monotonic() - began < 20
 
 
-CASES = {"check": 70, "nlinear": 30, "quantile-linear": 30, "train": 30}
+CASES = {"check": 40, "nlinear": 20, "quantile-linear": 20, "train": 15}
 
 
 def fuzz(folder: Path, command: str, cases: int, settle: bool) -> None:

@@ -45,6 +45,7 @@ def trained(cli: Cli, place: Path) -> Path:
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "file"),
     [("my_net", "my_net.py"), ("my_prior", "my_prior.py"), ("my_model", "my_model.py")],
@@ -92,6 +93,7 @@ def test_settings_of_one_s_own_are_checked_as_all_others(cli: Cli, place: Path) 
     assert "your_net.py: no such file" in gone
 
 
+@pytest.mark.slow
 def test_the_forecaster_s_own_quantiles_are_written(trained: Path) -> None:
     """The forecast of the page's last command: symmetric around its median."""
     import pandas as pd

@@ -53,7 +53,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("page", [README, DOCS / "tutorial.md"], ids=page_name)
+@pytest.mark.parametrize(
+    "page",
+    [README, pytest.param(DOCS / "tutorial.md", marks=pytest.mark.slow)],
+    ids=lambda page: page_name(page),
+)
 def test_every_command_works(
     cli: Cli, place: Path, page: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

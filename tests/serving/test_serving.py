@@ -70,6 +70,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 f"model.base={base}",
                 "--set",
                 "trainer.max_epochs=2",
+                "--set",
+                "trainer.stage_epochs=3",
                 "--register",
                 "weather",
             )

@@ -342,7 +342,8 @@ def test_pending_writes_are_logged_when_the_server_is_back(tmp_path: Path) -> No
     assert steps == list(range(1, len(steps) + 1))  # none is missing, none stands twice
 
 
-@pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2])
 def test_sigterm_interrupts_and_the_training_goes_on_later(tmp_path: Path, devices: int) -> None:
     cli = Cli(tmp_path / "home")
     epochs = ["--set", "trainer.max_epochs=6", "--set", "trainer.patience=9"]

@@ -28,8 +28,9 @@ from forecaster.reporting.markdown import (
 from forecaster.training.limit import Limit
 from forecaster.workflows.backtest import BASELINE, _share
 from forecaster.workflows.backtest_scores import Plan
-from forecaster.workflows.benchmark import BenchmarkOptions, _is_done, _text, benchmark
+from forecaster.workflows.benchmark import BenchmarkOptions, _is_done, benchmark
 from forecaster.workflows.benchmark_suite import CellFilter, find_suite, lay_out
+from forecaster.workflows.benchmark_table import Layout, places
 
 SUITE = f"""
 about: two models.
@@ -260,8 +261,8 @@ def test_every_suite_of_the_project_can_be_laid_out(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Path, "is_file", lambda self: True)  # the data need not be here
     for name, cells in {
         "smoke": 6,
-        "ltsf": 1680,
-        "probabilistic": 84,
+        "ltsf": 1848,
+        "probabilistic": 168,
         "steps": 7,
         "dial": 4,
         "ablation": 12,
@@ -410,7 +411,7 @@ def test_coverage_is_never_best(tmp_path: Path) -> None:
         }
         for model, mse, held in (("rlinear", 0.3, 0.9), ("residual", 0.4, 0.5))
     ]
-    text = _text(BenchmarkOptions("s", CellFilter()), suite, rows, 2)
+    text = Layout("s", suite, rows, 2).text()
     assert "| rlinear | **.300** | .900 | **.150** | .900 | 1 | 1 |" in text
     assert "| residual | .400 | .500 | .200 | .500 | 1 | 1 |" in text
 
@@ -432,17 +433,107 @@ def test_tables_by_models_are_one_a_data_set_and_horizon_without_models_that_wer
             (14, "residual", 0, 0.6, 9.0),
         )
     ]
-    text = _text(BenchmarkOptions("s", CellFilter()), find_suite(str(path))[1], rows, 4)
+    text = Layout("s", find_suite(str(path))[1], rows, 4).text()
     head = (
         "| model | test/mse | val/mse | s a training | seeds |\n| --- | --- | --- | --- | --- |\n"
     )
-    assert text.split("\n\n")[1:5] == [
+    assert text.split("\n\n")[3:7] == [
         "### sample, horizon 7",
         head + "| rlinear | **.200 ± .141** | **.400 ± .283** | 3 | 2 |\n"
         "| residual | .400 | .800 | 1 | 1 |",
         "### sample, horizon 14",
         head + "| residual | .600 | 1.200 | 9 | 1 |\n| theirs | .500 | – | – | – |",
     ]
+
+
+PLACES = """
+columns: models
+published:
+  theirs: {source: a paper, values: {sample: {7: {published/mse: 0.4}, 14: {published/mse: 0.1}}}}
+"""
+
+
+def of_models(tmp_path: Path) -> Path:
+    """A suite of three models, of which the figures on all and on the published windows are told."""
+    path, more = tmp_path / "s.yaml", "models:\n  seasonal-naive: {}"
+    text = SUITE.replace("[mse, crps]", "[mse, published/mse]").replace("[7]", "[7, 14]")
+    path.write_text(text.replace("models:", more) + PLACES)
+    return path
+
+
+def test_places_are_counted_as_the_tables_read(tmp_path: Path) -> None:
+    suite = find_suite(str(of_models(tmp_path)))[1]
+    rows = [
+        {"data": "sample", "horizon": horizon, "model": model, "seed": seed, "mse": mse}
+        | {"published/mse": published}
+        for horizon, model, seed, mse, published in (
+            (7, "rlinear", 0, 0.2, 0.3),
+            (7, "rlinear", 1, 0.4, 0.5),  # their mean: like the other's .3, and as low as theirs
+            (7, "residual", 0, 0.3004, 0.6),
+            (7, "seasonal-naive", 0, 0.5, 0.7),
+            (14, "residual", 0, 0.6, 0.7),
+            (14, "seasonal-naive", 0, 0.5, np.nan),
+        )
+    ]
+    all_windows, published = places(suite, rows)
+    assert all_windows == (
+        "Places on all windows:\n\n"
+        "| model | cells | first | second |\n| --- | --- | --- | --- |\n"
+        "| residual | 2 | 1 | 1 |\n"
+        "| rlinear | 1 | 1 | 0 |\n"
+        "| seasonal-naive | 2 | 1 | 0 |"
+    )
+    assert published == (
+        "Places on the published windows:\n\n"
+        "| model | cells | first | second | at or below theirs |\n"
+        "| --- | --- | --- | --- | --- |\n"
+        "| rlinear | 1 | 1 | 0 | 1 of 1 |\n"
+        "| residual | 1 | 0 | 1 | 0 of 2 |\n"
+        "| seasonal-naive | 1 | 0 | 0 | 0 of 1 |"
+    )
+    alone = [row for row in rows if row["model"] == "rlinear"]
+    assert places(suite.model_copy(update={"published": {}}), alone) == []
+
+
+def test_a_page_and_a_picture_a_data_set_and_the_places_in_the_document(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, page, folder = of_models(tmp_path), tmp_path / "docs" / "page.md", tmp_path / "out"
+    page.parent.mkdir()
+    page.write_text("before\n<!-- s -->\n<!-- end -->\nafter\n")
+    cells = lay_out(find_suite(str(path))[1], CellFilter())
+    metrics = {"test/mse": 0.25, "test/published/mse": 0.5, "val/mse": 0.75, "train_seconds": 2.0}
+    found = {
+        cell.key: {
+            "run_id": cell.key,
+            "status": "FINISHED",
+            "started": 0,
+            "tags": {"code": "abc", "machine": "m", "torch": "2"},
+            "metrics": {name: value * (1 + 3 * number) for name, value in metrics.items()},
+        }
+        for number, cell in enumerate(cells)
+    }
+    monkeypatch.setattr("forecaster.workflows.benchmark._runs", lambda experiment: found)
+    given = ("--output", folder, "--into", page, "--pages", page.parent / "s")
+    cli("benchmark", path, *given)
+    text = page.read_text()
+    assert "| seasonal-naive | 2 | 2 | 0 |" in text
+    assert "\n\n- [sample](s/sample.md)\n\n" in text
+    assert "horizon 7" not in text
+    own = (page.parent / "s" / "sample.md").read_text()
+    assert own.startswith("# sample: the suite s\n\ntwo models.\n\n![MSE of each model over the ")
+    assert "lowest at its horizon](sample.svg)\n\n## sample, horizon 7\n\n" in own
+    head = "| model | test/mse | test/published/mse | val/mse | s a training | seeds |"
+    assert f"\n{head}\n" in own
+    assert "\n| seasonal-naive | **.250** | **.500** | **.750** | 2 | 1 |\n" in own
+    assert "\n| theirs | – | .400 | – | – | – |\n" in own
+    assert "`: 6 of 6 cells, 1970-01-01, code abc, m, torch 2, seed(s) 0; " in own
+    assert "rlinear" in (page.parent / "s" / "sample.svg").read_text()
+    assert "### sample, horizon 7" in (folder / "s.md").read_text()
+    of_metrics = tmp_path / "m.yaml"
+    of_metrics.write_text(SUITE)
+    refused = cli("benchmark", of_metrics, "--pages", folder, status=1).stderr
+    assert "--pages: are of a suite with 'columns: models', which this one is not" in refused
 
 
 def test_a_plan_never_learns_from_what_it_forecasts() -> None:

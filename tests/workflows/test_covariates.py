@@ -190,7 +190,7 @@ def test_evaluation_and_backtest_read_them(cli: Cli, folder: Path, trained) -> N
         cli(
             *("backtest", "--csv", folder / "file.csv", "--target", "y", "--known", "promo,temp"),
             *("--model", "nlinear", "--horizon", HORIZON, "--lookback", 42, "--origins", 2),
-            *("--json",),
+            *(*SHORT, "--json"),
         ).stdout
     )
     assert "nlinear" in json.dumps(ranked)
@@ -222,7 +222,7 @@ def test_a_model_that_reads_none_says_so(cli: Cli, folder: Path) -> None:
 
 
 def test_another_interval_is_refused(cli: Cli, folder: Path) -> None:
-    train(cli, folder, "state", "s4d", "--known", "promo", *SHORT)
+    train(cli, folder, "state", "s4d", "--known", "promo", *SHORT, "--refit", "none")
     given = ("--model", folder / "state", "--csv", folder / "file.csv", "--resample-rate", 2)
     assert cli("forecast", *given, status=1).stderr == (
         "error: --resample-rate: the model reads covariates, which this is not made for; leave it "

@@ -88,7 +88,8 @@ def test_rows_without_a_plan_are_missing_values(cli: Cli, folder: Path) -> None:
     late.loc[:150, "plan_y"] = np.nan
     late.loc[:150, "y"] = 1e4  # would be seen
     late.to_csv(folder / "late.csv", index=False)
-    given = ("--csv", folder / "late.csv", "--prior-column", "plan_y", *SHORT, "--json")
+    soon = ("--set", "trainer.max_epochs=1", "--json")
+    given = ("--csv", folder / "late.csv", "--prior-column", "plan_y", *SHORT, *soon)
     metrics = json.loads(cli("train", "nlinear", *given, "--output", folder / "late").stdout)
     assert metrics["metrics"]["test/own_forecast/mae"] == pytest.approx(3, abs=0.15)
 

@@ -47,7 +47,13 @@ def weekly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=TINY)
+SLOW = {"residual-bootstrap", "csdi"}  # as s2dbm, but for the coordinates and the centre
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in TINY],
+)
 def trained(
     request: pytest.FixtureRequest, cli: Cli, weekly: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Path, dict[str, float]]:
