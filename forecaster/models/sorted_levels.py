@@ -61,5 +61,4 @@ class SortedLevels(NormalisedForecaster):
         target, mask = with_label(batch, self.label)
         adjusted, effects = self.adjustment(batch)
         levels = plus(self.layer.quantiles(adjusted, self.norm), effects)
-        errors = pinball(levels, target, self.levels)
-        return masked_mean(errors, mask[:, None].expand_as(errors))
+        return masked_mean(pinball(levels, target, self.levels).mean(1), mask)
