@@ -38,6 +38,10 @@ class Clock:
             return list(stamps.strftime("%Y-%m-%d" if self.date_only else "%Y-%m-%d %H:%M:%S"))
         return [stamp.isoformat(sep=" ") for stamp in local]
 
+    def said(self, stamp: pd.Timestamp) -> str:
+        """A working time in a message: as ``write`` where it is UTC, else as it is."""
+        return self.write(pd.DatetimeIndex([stamp]))[0] if self.utc else str(stamp)
+
     def local(self, stamps: pd.DatetimeIndex) -> pd.DatetimeIndex:
         """Working times → local wall-clock times."""
         if not self.utc:

@@ -28,9 +28,11 @@ def with_ends(table: "Table", align: bool) -> "Table":
         if end < last
     }
     if starts:
+        together = all(series.first <= min(ends) for series in table.series)
+        remedy = "; --align end lets all begin at one time" if together else ""
         table.report.decisions.append(
             f"{len(starts)} of {len(ends)} series end before {_written(table, last)}, the last "
-            f"time: a forecast of {_named(table, starts)}; --align end lets all begin at one time"
+            f"time: a forecast of {_named(table, starts)}{remedy}"
         )
     blank = {
         label: end
@@ -99,7 +101,7 @@ def _aligned(table: "Table") -> "Table":
             ended = ", ".join(f"'{label}'" for label, end in ends.items() if end == first)
             raise UserError(
                 f"{table.path}: series '{each.item_id}' begins after {_written(table, first)}, "
-                f"where {ended} ends; leave one of them out of the file, or --align"
+                f"where {ended} ends; leave one of them out of the file, or give no --align"
             )
     rows = sum(len(each.values) for each in table.series) - sum(len(each.values) for each in series)
     if rows:

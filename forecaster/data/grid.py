@@ -80,7 +80,7 @@ class Gridder:
         again = int(np.flatnonzero(repeated)[0])
         duplicates = (
             f"{series.name}{int(repeated.sum())} time(s) occur more than once, first "
-            f"{series.times[again]} "
+            f"{self.clock.said(series.times[again])} "
             f"({self.raw.unit}s {self._line(series, again - 1)} and {self._line(series, again)})"
         )
         self.report.facts.setdefault("duplicates", []).append(duplicates)
@@ -105,8 +105,8 @@ class Gridder:
                 row = int(other[0])
                 raise UserError(
                     f"{self.raw.where(int(series.rows[row]), name)}: {series.name}another text at "
-                    f"{series.times[row]} than in the row before, and texts have no mean; correct "
-                    "it, or give --on-duplicate first, or --on-duplicate last"
+                    f"{self.clock.said(series.times[row])} than in the row before, and texts have "
+                    "no mean; correct it, or give --on-duplicate first, or --on-duplicate last"
                 )
 
     def _line(self, series: SeriesRows, row: int) -> int:
@@ -190,7 +190,7 @@ class Gridder:
     ) -> None:
         jumps = np.flatnonzero(np.diff(positions) > 1)
         missing, first = int((np.diff(positions)[jumps] - 1).sum()), int(jumps[0])
-        before, after = series.times[first], series.times[first + 1]
+        before, after = (self.clock.said(series.times[row]) for row in (first, first + 1))
         gaps = (
             f"{series.name}{missing} time(s) are missing in {len(jumps)} gap(s), first between "
             f"{before} and {after} "

@@ -126,7 +126,10 @@ def _learnt_rows(saved: SavedModel, table: Table) -> list[str]:
         learnt = until.get(series.item_id or "")
         if learnt is not None and last < learnt:
             name = "the file" if series.item_id is None else f"series '{series.item_id}'"
-            after.append(f"{name} ends at {last}, the model has learnt from rows until {learnt}")
+            ends, until_then = (table.clock.said(each) for each in (last, learnt))
+            after.append(
+                f"{name} ends at {ends}, the model has learnt from rows until {until_then}"
+            )
     if not after:
         return []
     others = "" if len(after) == 1 else f" (and of {len(after) - 1} more series)"

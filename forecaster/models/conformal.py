@@ -118,8 +118,8 @@ class Conformal(Forecaster):
                 setting = "score_windows" if self.model.draws_centre else "point_windows"
                 raise UserError(
                     f"--conformal: level {level:g} needs {needed} validation windows, there are "
-                    f"{fewest}; train with more rows or a larger trainer.{setting}, or forecast "
-                    "--quantiles nearer to 0.5"
+                    f"{fewest}; forecast --quantiles nearer to 0.5, or train with more rows (and a "
+                    f"trainer.{setting} of {needed} or more)"
                 )
 
     def sample(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:

@@ -231,20 +231,24 @@ def plot_behind(path: Path, rows: pd.DataFrame, metric: str) -> None:
     means = rows.groupby(["model", "horizon"], sort=False)[metric].mean().unstack()
     behind = 100 * (means / means.min() - 1)
     behind = behind.loc[behind.mean(axis=1).sort_values(ascending=False).index]
+    import matplotlib
+
     figure, axes = _grid(1, 1)
     axis = axes[0][0]
     figure.set_size_inches(8, 1.2 + 0.26 * len(behind))
     for order, horizon in enumerate(sorted(behind.columns)):
         axis.plot(behind[horizon], range(len(behind)), "os^D"[order % 4], ms=5, label=str(horizon))
-    axis.set_yticks(range(len(behind)), behind.index, fontsize=8)
+    most = float(np.nanmax(behind.to_numpy(), initial=0.0))
+    axis.set_yticks(range(len(behind)), behind.index, fontsize=8, parse_math=False)
     axis.set_xscale("symlog", linthresh=10)
-    most = float(behind.to_numpy().max())
-    ticks = [tick for tick in (0, 2, 5, 10, 20, 50, 100, 200, 500) if tick <= most]
+    axis.set_xlim(-0.5, 1.15 * most + 0.5)
+    ticks = [tick for tick in (0, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= most]
     axis.set_xticks(ticks, [f"{tick} %" for tick in ticks], fontsize=8)
     axis.set_xlabel(f"{metric} above the lowest at its horizon", fontsize=8)
     axis.grid(axis="x", lw=0.4, color="#ccc")
     axis.legend(title="horizon", fontsize=8, title_fontsize=8, frameon=False)
-    figure.savefig(path, dpi=110)
+    with matplotlib.rc_context({"svg.hashsalt": "forecaster"}):  # the same file each time
+        figure.savefig(path, metadata={"Date": None})
 
 
 def plot_pit(path: Path, shares: Sequence[float]) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from forecaster.data.intervals import Interval
 from forecaster.data.periods import repeated
@@ -31,10 +32,14 @@ class Paired:
 
 @dataclass(frozen=True)
 class Held:
-    """The share of values that the 90 % intervals covered, and the number of windows of these."""
+    """The share of values that the 90 % intervals covered, and the number of windows of these.
+
+    ``crps``: the two CRPS, if that of the forecasts is clearly above that of seasonal naive.
+    """
 
     share: float
     windows: int
+    crps: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,21 +70,46 @@ class Verdict:
 
 
 def judge(
-    problem: Problem, windows: Windows, found: WindowScores, naive: WindowScores, held: Held | None
+    problem: Problem,
+    windows: Windows,
+    found: WindowScores,
+    naive: WindowScores,
+    samples: tuple[WindowScores, WindowScores] | None,
 ) -> Verdict:
-    """The verdict on a model's point forecasts of these windows."""
+    """The verdict on a model's point forecasts of these windows, beside seasonal naive's.
+
+    ``samples``: the scores of the two forecasts' samples, if there are any.
+    """
     lengths = np.array([len(series.values) for series in problem.table.series])
-    owners, rows = (each[found.numbers].numpy() for each in (windows.owners, windows.rows))
-    absolute, naive_absolute = (each.absolute.numpy() for each in (found, naive))
-    pairs = paired(absolute, naive_absolute, owners, lengths[owners] - rows, windows.horizon)
+
+    def pairs_of(numbers: Tensor, errors: Tensor, baseline: Tensor) -> Paired:
+        owners, rows = (each[numbers].numpy() for each in (windows.owners, windows.rows))
+        ends = lengths[owners] - rows
+        return paired(errors.numpy(), baseline.numpy(), owners, ends, windows.horizon)
+
+    pairs = pairs_of(found.numbers, found.absolute, naive.absolute)
+    rows = windows.rows[found.numbers].numpy()
     naive_name = repeating(problem.table.interval, problem.season, rows, windows.horizon)
+    held = None
+    if samples is not None:
+        ours, theirs = samples
+        lost = _comparison(pairs_of(ours.numbers, ours.errors, theirs.errors), "seasonal naive")
+        held = held_by(ours, theirs if lost is not None and lost.high < 0 else None)
     return Verdict(verdict(pairs, naive_name, held), skill_of(pairs))
 
 
-def held_by(scores: WindowScores) -> Held | None:
-    """What the intervals of a probabilistic evaluation held; None of a point forecast's."""
-    share = scores.pooled().get("coverage/90")
-    return None if share is None else Held(share, int(scores.errors.isfinite().sum()))
+def held_by(scores: WindowScores, better: WindowScores | None = None) -> Held | None:
+    """What the intervals of a probabilistic evaluation held; None of a point forecast's.
+
+    ``better``: seasonal naive's scores, if its CRPS is clearly the lower one.
+    """
+    found = scores.pooled()
+    share = found.get("coverage/90")
+    if share is None:
+        return None
+    both = None if better is None else (found.get("crps"), better.pooled().get("crps"))
+    crps = None if both is None or both[0] is None or both[1] is None else (both[0], both[1])
+    return Held(share, int(scores.errors.isfinite().sum()), crps)
 
 
 def paired(
@@ -114,7 +144,7 @@ def skill_of(pairs: Paired) -> Skill:
 
 def _comparison(pairs: Paired, naive: str) -> Comparison | None:
     """None of fewer than two origins, and of errors relative to a baseline that was exact."""
-    if len(pairs.losses) < 2 or (pairs.losses.any() and not pairs.baseline.any()):
+    if len(pairs.losses) < 2 or (pairs.losses.any() and pairs.baseline.mean() <= 0):
         return None
     found = compare(_MODEL, pairs.losses, naive, pairs.baseline, pairs.overlap)
     # no error is below 0, so nothing is closer by more than all of the baseline's
@@ -127,7 +157,10 @@ def verdict(pairs: Paired, naive: str, held: Held | None = None) -> str:
     if held is None:
         return f"{sentence}."
     only = "" if held.windows == pairs.windows else f" on {_count(held.windows, 'window')}"
-    return f"{sentence}; 90 % intervals held {100 * held.share:.0f} %{only}."
+    worse = ""
+    if held.crps is not None:
+        worse = f", BUT THEIR CRPS IS {held.crps[0]:.4g}, THAT OF SEASONAL NAIVE {held.crps[1]:.4g}"
+    return f"{sentence}; 90 % intervals held {100 * held.share:.0f} %{only}{worse}."
 
 
 def _finding(pairs: Paired, naive: str) -> str:
@@ -165,8 +198,10 @@ def _compared(found: Comparison, naive: str) -> str:
         interval = f"95 % interval {_whole(-found.high)} to {_whole(-found.low)} %"
         further = f"{_MODEL.upper()} WERE {_whole(-found.percent)} % FURTHER OFF"
         return f"{further} THAN {naive.upper()} ({interval})"
-    interval = f"95 % interval {_whole(found.low)} to {_whole(found.high)} %"
-    shift = f"{_whole(abs(found.percent))} % {'closer' if found.percent >= 0 else 'further off'}"
+    closer = found.percent >= 0
+    low, high = (found.low, found.high) if closer else (-found.high, -found.low)
+    interval = f"95 % interval {_whole(low)} to {_whole(high)} %"
+    shift = f"{_whole(abs(found.percent))} % {'closer' if closer else 'further off'}"
     return f"{_MODEL} cannot be told apart from {naive} ({shift}, {interval})"
 
 

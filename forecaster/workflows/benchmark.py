@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,7 +47,13 @@ from forecaster.workflows.benchmark_suite import (
     lay_out,
     step_metric,
 )
-from forecaster.workflows.benchmark_table import Layout, links, validation_metrics, write_pages
+from forecaster.workflows.benchmark_table import (
+    Layout,
+    links,
+    pages_in,
+    validation_metrics,
+    write_pages,
+)
 from forecaster.workflows.peer_runner import peak_memory
 from forecaster.workflows.train_bounds import SETTINGS
 
@@ -94,6 +101,14 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
         raise UserError("--pages: are of a suite with 'columns: models', which this one is not")
     if options.into is not None:
         put_between(options.into, name, "")  # fail early if the file has no place for the table
+    counts = Counter(cell.data for cell in all_cells)
+    markdown, csv = folder / f"{name}.md", folder / f"{name}.csv"
+    pages = {}
+    if options.pages is not None:
+        pages = pages_in(options.pages, Layout(options.suite, suite, [], counts))
+        taken = [each.resolve() for each in (markdown, options.into) if each is not None]
+        if any(page.resolve() in taken for page in pages.values()):
+            raise UserError(f"--pages {options.pages}: a page has the name of the table's document")
     experiment = f"benchmark {name}"
     cell_runs = _runs(experiment)
     missing = [cell for cell in cells if not _is_done(suite, cell_runs.get(cell.key))]
@@ -108,9 +123,8 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
             failures = _run_all(suite, missing, cell_runs, experiment, parent.run_id, limit)
     cell_runs = _runs(experiment)
     rows = [row for cell in all_cells for row in _rows(suite, cell, cell_runs.get(cell.key))]
-    layout = Layout(options.suite, suite, rows, len(all_cells))
+    layout = Layout(options.suite, suite, rows, counts)
     text = layout.text()
-    markdown, csv = folder / f"{name}.md", folder / f"{name}.csv"
     frame = pd.DataFrame(rows)
     write_together(
         {
@@ -118,11 +132,9 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
             csv: lambda path: path.write_bytes(table_bytes(frame, ".csv")),
         }
     )
-    pages = None
-    if options.pages is not None:
-        pages = links(write_pages(options.pages, layout), options.into)
+    pages = write_pages(pages, layout)
     if options.into is not None:
-        put_between(options.into, name, layout.text(pages))
+        put_between(options.into, name, layout.text(links(pages, options.into) if pages else None))
     if options.plot is not None and rows:
         write_together({options.plot: lambda path: plot_steps(path, frame, suite.metrics)})
     done = sum(_is_done(suite, cell_runs.get(cell.key)) for cell in cells)

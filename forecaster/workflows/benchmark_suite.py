@@ -357,6 +357,14 @@ def _cell(
         overrides["data.lookback"] = source.lookback
     preset = "seasonal-naive" if entry.peer else entry.config or model
     config = load_config(find_config(preset), overrides={**overrides, **suite.set, **entry.set})
+    scored_whole = config.data.dataset is not None and config.trainer.point_windows is None
+    for metric in suite.metrics:
+        if metric in _OF_PUBLISHED and (suite.steps or not scored_whole):
+            raise UserError(
+                f"metric '{metric}' of the suite, model '{model}' on '{name}': it is of named data "
+                "sets whose test windows are all scored once; leave it out, or give no csv, no "
+                "steps, and set trainer.point_windows to null"
+            )
     values = config.model_dump(mode="json")
     values["data"]["csv"] = None  # the key depends on the file's content, not on its path
     parts: list[Any] = [values, digest]

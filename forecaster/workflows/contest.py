@@ -187,8 +187,8 @@ def _first_targets(
         table.interval.stamp(table.series[owner].first, row)
         for owner, row in zip(owners.tolist(), rows.tolist(), strict=True)
     ]
-    first, last = (str(time).removesuffix(" 00:00:00") for time in (min(times), max(times)))
-    return first, last
+    first, last = (table.clock.said(time) for time in (min(times), max(times)))
+    return first.removesuffix(" 00:00:00"), last.removesuffix(" 00:00:00")
 
 
 def _unseen(

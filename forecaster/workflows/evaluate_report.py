@@ -25,7 +25,7 @@ from forecaster.inference.saved_model import SavedModel
 from forecaster.io.output_tables import table_bytes
 from forecaster.models.seeds import window_seeds
 from forecaster.reporting.plots import Panel, plot_leads, plot_pit, plot_reliability, plot_windows
-from forecaster.reporting.verdict import Verdict, held_by, judge
+from forecaster.reporting.verdict import Verdict, judge
 from forecaster.tracking import labels
 from forecaster.tracking.provenance import versions
 
@@ -108,8 +108,9 @@ class Evaluated:
     @cached_property
     def verdict(self) -> Verdict:
         """A comparison of the point forecasts with seasonal naive, in one sentence."""
-        prepared, held = self.prepared, held_by(self.scores)
-        return judge(prepared.problem, prepared.windows, self.scores, self.naive, held)
+        prepared, both = self.prepared, (self.scores, self.naive)
+        sampled = "coverage/90" in self.scores.pooled()
+        return judge(prepared.problem, prepared.windows, *both, both if sampled else None)
 
 
 def write_evaluation(folder: Path, evaluated: Evaluated) -> None:

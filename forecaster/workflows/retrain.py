@@ -118,7 +118,7 @@ def retrain(options: RetrainOptions, context: RunContext = COMMAND_LINE) -> Retr
     config = _inherited(champion, options)
     table = load_table(config.data)
     if _as_before(champion, config, options) and not _has_grown(champion, table):
-        last = str(max(champion.until().values())).removesuffix(" 00:00:00")
+        last = table.clock.said(max(champion.until().values())).removesuffix(" 00:00:00")
         reason = f"{options.csv} has no row after {last}, the last that {reference} has learnt from"
         return Retrained(reference, None, None, False if options.promote else None, reason)
     trained = training.train(

@@ -10,6 +10,7 @@ import torch
 
 from forecaster.config.load import dump_config
 from forecaster.config.schema import Config, TrainerConfig
+from forecaster.data.clock import Clock as FileClock
 from forecaster.data.layout.words import listed
 from forecaster.data.problem import Problem
 from forecaster.errors import UserError
@@ -28,7 +29,7 @@ from forecaster.models.selected import selections
 from forecaster.reporting import description, summary
 from forecaster.reporting.fans import LEVELS
 from forecaster.reporting.plots import write_picture
-from forecaster.reporting.verdict import Verdict, held_by, judge
+from forecaster.reporting.verdict import Verdict, judge
 from forecaster.serving import registry
 from forecaster.tracking import labels
 from forecaster.tracking.provenance import code_version, versions
@@ -57,8 +58,8 @@ class TrainingResult:
     there are several. ``version``: of the registered model, if any.
     ``leaderboard``: of an ensemble's candidates, the best on validation first.
     ``learnt_until``: the last time of the rows that the model of these metrics has learnt from or
-    was chosen by, by item id; ``trained_until``: the same of the saved model, if that was then
-    trained on all rows.
+    was chosen by, by item id, in the working times of the ``clock``; ``trained_until``: the same of
+    the saved model, if that was then trained on all rows.
     """
 
     run_id: str
@@ -69,13 +70,20 @@ class TrainingResult:
     by_series: str | None
     learnt_until: dict[str, str]
     trained_until: dict[str, str] | None
+    clock: FileClock
     version: int | None = None
     leaderboard: tuple[Row, ...] = ()
 
     @property
     def scored(self) -> str:
         """Which model the metrics are of, in one line."""
-        return _scored(self.learnt_until, self.trained_until)
+        held_out = (
+            f"figures: held out (trained and chosen until {_last(self.learnt_until, self.clock)})"
+        )
+        if self.trained_until is None:
+            return f"{held_out}, of the saved model"
+        until = _last(self.trained_until, self.clock)
+        return f"{held_out}; the saved model was then trained on all rows, until {until}"
 
 
 @dataclass(frozen=True)
@@ -261,8 +269,9 @@ def evaluate_fitted(site: Site, fitted: Fitted, selection: Selection) -> Evaluat
         metrics |= {f"test/own_forecast/{name}": own.pooled()[name] for name in ("mae", "mse")}
         site.context.notify(summary.beside_own(metrics))
     baseline = {f"test/{k}": v for k, v in naive.pooled().items() if not k.endswith("windows")}
-    held = None if test.samples is None else held_by(test.samples)
-    found = judge(problem, problem.windows("test"), test.point, naive.point, held)
+    samples = (test.samples, naive.samples)
+    both = None if samples[0] is None or samples[1] is None else (samples[0], samples[1])
+    found = judge(problem, problem.windows("test"), test.point, naive.point, both)
     by_series = summary.coverage_by_series(problem.table, (test.samples or test.point).totals)
     evaluated = Evaluated(
         fitted,
@@ -413,32 +422,25 @@ def _log(site: Site, stored: Stored) -> TrainingResult:
         evaluated.by_series,
         learnt_until,
         service.trained_until,
+        evaluated.fitted.problem.table.clock,
         version,
         evaluated.fitted.leaderboard,
     )
 
 
-def _scored(learnt_until: Mapping[str, str], trained_until: Mapping[str, str] | None) -> str:
-    held_out = f"figures: held out (trained and chosen until {_last(learnt_until)})"
-    if trained_until is None:
-        return f"{held_out}, of the saved model"
-    until = _last(trained_until)
-    return f"{held_out}; the saved model was then trained on all rows, until {until}"
-
-
-def _last(until: Mapping[str, str]) -> str:
+def _last(until: Mapping[str, str], clock: FileClock) -> str:
     """The last of the series' times, without a time of day that all lack."""
-    return max(until.values()).removesuffix(" 00:00:00")
+    return clock.said(pd.Timestamp(max(until.values()))).removesuffix(" 00:00:00")
 
 
 def _described(site: Site, service: InService) -> str:
     evaluated = service.evaluated
     problem, text = evaluated.fitted.problem, evaluated.verdict.text
     columns = summary.training_columns(evaluated.metrics, evaluated.baseline)
-    learnt = _last(problem.learnt_until())
+    learnt = _last(problem.learnt_until(), problem.table.clock)
     fitted = f"trained and chosen on the rows until {learnt}, scored on those after that"
     if service.trained_until is not None:
-        until = _last(service.trained_until)
+        until = _last(service.trained_until, problem.table.clock)
         fitted += f"; the saved model was then trained on all rows, until {until}"
     rows = summary.metric_rows(columns)
     return description.describe(problem, site.run.run_id, text, rows, fitted)

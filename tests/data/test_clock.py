@@ -4,8 +4,10 @@ import pandas as pd
 import pytest
 
 from forecaster.config.schema import Columns
+from forecaster.data.clock import Clock
 from forecaster.data.tables import read_table
 from forecaster.errors import UserError
+from forecaster.workflows.train_steps import _last
 
 ZONE = "Europe/Berlin"
 
@@ -28,6 +30,30 @@ def test_change_of_the_clock_is_no_gap_and_no_duplicate(write, first: str, style
     written = table.clock.write(table.interval.stamps(table.series[0].first, 30))
     expected = pd.date_range(first, periods=30, freq="h", tz="UTC").tz_convert(ZONE)
     assert written == [stamp.isoformat(sep=" ") for stamp in expected]
+
+
+def test_what_is_said_of_a_file_is_in_its_own_times(write) -> None:
+    """A gap, twice the same time, and a clock that has no zone."""
+    lines = local_csv("2024-07-01 12:00", 30, "%Y-%m-%d %H:%M").splitlines(keepends=True)
+    missing = read_table(
+        write("".join(lines[:5] + lines[8:])), Columns(timezone=ZONE, on_gap="fill")
+    )
+    assert missing.report.facts["gaps"] == [
+        "3 time(s) are missing in 1 gap(s), first between 2024-07-01 17:00:00+02:00 and "
+        "2024-07-01 21:00:00+02:00 (lines 5 and 6)"
+    ]
+    twice = "".join([*lines[:5], lines[4], *lines[5:]])
+    columns = Columns(timezone=ZONE, on_duplicate="first")
+    assert read_table(write(twice), columns).report.facts["duplicates"] == [
+        "1 time(s) occur more than once, first 2024-07-01 17:00:00+02:00 (lines 5 and 6)"
+    ]
+    stamp = pd.Timestamp("2024-07-01 15:00")
+    assert missing.clock.said(stamp) == "2024-07-01 17:00:00+02:00"
+    assert Clock(False, ZONE, True).said(stamp.normalize()) == "2024-07-01 00:00:00"
+    assert _last({"a": "2024-07-01 14:00:00", "b": str(stamp)}, missing.clock) == (
+        "2024-07-01 17:00:00+02:00"
+    )
+    assert _last({"": "2024-07-01 00:00:00"}, Clock(False, None, True)) == "2024-07-01"
 
 
 def test_local_time_without_a_zone_is_refused_with_a_hint(write) -> None:

@@ -32,6 +32,16 @@ def test_items_that_end_early_are_named_with_where_their_forecasts_begin(write) 
     assert not any("end" in decision for decision in even.report.decisions)
 
 
+def test_the_remedy_is_named_where_the_series_have_a_time_in_common(write) -> None:
+    text = "item,date,x\n" + "".join(
+        f"{item},2024-01-{day:02d},1\n"
+        for item, days in (("a", range(1, 5)), ("b", range(8, 12)))
+        for day in days
+    )
+    said = read_table(write(text), Columns()).report.decisions[-1]
+    assert said.endswith("time: a forecast of 'a' begins at 2024-01-05")
+
+
 def test_of_many_items_that_end_early_a_few_are_named(write) -> None:
     table = read_table(panel(write, last=30, **{f"i{n}": 20 for n in range(8)}), Columns())
     said = table.report.decisions[-1]
@@ -55,7 +65,10 @@ def test_a_series_that_begins_after_the_common_end_is_refused(write) -> None:
         for item, days in (("a", range(1, 5)), ("b", range(8, 12)))
         for day in days
     )
-    with pytest.raises(UserError, match=r"series 'b' begins after 2024-01-04, where 'a' ends"):
+    with pytest.raises(
+        UserError,
+        match=r"series 'b' begins after 2024-01-04, where 'a' ends; leave one of them out of the file, or give no --align",
+    ):
         read_table(write(text), Columns(align="end"))
 
 

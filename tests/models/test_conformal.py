@@ -117,7 +117,9 @@ def test_the_centre_is_the_models_own() -> None:
 
 
 def test_too_few_errors_of_medians_need_more_scored_windows() -> None:
-    with pytest.raises(UserError, match=r"are 2; train .* or a larger trainer\.score_windows"):
+    with pytest.raises(
+        UserError, match=r"needs 9 .* are 2; .* \(and a trainer\.score_windows of 9 or more\)"
+    ):
         Conformal(Skewed(), HeldOut.of(torch.ones(2, K, H))).outlook(
             zero_forecast(1), Draws(3, [0]), [0.1]
         )

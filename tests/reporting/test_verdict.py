@@ -58,8 +58,9 @@ def test_what_cannot_be_told_apart_is_not_called_better_or_worse(sign: int, side
     losses = NAIVE - sign * np.array([3.0, -2.0, 1.0, -1.0, 2.0, -1.0])
     text = verdict(pairs(losses), "repeating the last year")
     assert "the forecasts cannot be told apart from repeating the last year" in text
-    assert f"(3 % {side}, 95 % interval " in text
     skill = skill_of(pairs(losses))
+    low, high = (skill.low, skill.high) if sign > 0 else (-skill.high, -skill.low)
+    assert f"(3 % {side}, 95 % interval {low:.0f} to {high:.0f} %)" in text
     assert skill.low < 0 < skill.high
 
 
@@ -203,6 +204,37 @@ def test_windows_without_a_value_are_not_counted() -> None:
     assert found.losses.tolist() == [1.0, 3.0]
     assert found.windows == 2
     assert found.overlap == 1
+
+
+def test_intervals_that_score_worse_than_those_of_seasonal_naive_are_told_in_capitals() -> None:
+    sentence = verdict(pairs(NAIVE / 2), WEEK, Held(1.0, 6, (22.984, 19.26)))
+    assert sentence.endswith(
+        "; 90 % intervals held 100 %, BUT THEIR CRPS IS 22.98, THAT OF SEASONAL NAIVE 19.26."
+    )
+
+
+@pytest.mark.parametrize(("factor", "told"), [(0.5, False), (1.01, False), (2.0, True)])
+def test_a_crps_that_is_clearly_above_is_told_and_no_other(factor: float, told: bool) -> None:
+    """Of 30 windows, those of seasonal naive with an error that varies by more than 1 %."""
+    errors = 1 + np.random.default_rng(0).uniform(0, 0.5, 30)
+    noise = np.random.default_rng(1).uniform(-0.1, 0.1, 30)
+    series = SimpleNamespace(values=np.zeros((100, 1)))
+    interval = Interval("D")
+    problem = SimpleNamespace(table=SimpleNamespace(series=[series], interval=interval), season=7)
+    windows = SimpleNamespace(owners=torch.zeros(30).long(), rows=torch.arange(60, 90), horizon=1)
+    ours, theirs = (scores(each, each) for each in (factor * errors + noise, errors))
+    for found, level in ((ours, factor), (theirs, 1.0)):
+        truth = Truth(
+            torch.zeros(1, 1, 1, dtype=torch.float64), torch.ones(1, 1, 1), torch.zeros(1).long()
+        )
+        found.totals.add_truth(truth)
+        found.totals.add("crps", truth, torch.full((1, 1, 1), level, dtype=torch.float64))
+        quantiles = torch.tensor(QUANTILES, dtype=torch.float64)[None, :, None, None]
+        add_quantiles(found.totals, truth, quantiles - 0.5)
+    text = judge(problem, windows, ours, theirs, (ours, theirs)).text  # type: ignore[arg-type]
+    said = f", BUT THEIR CRPS IS {factor:.4g}, THAT OF SEASONAL NAIVE 1."
+    assert text.endswith(said) == told
+    assert ("BUT" in text) == told
 
 
 def test_only_samples_have_intervals() -> None:

@@ -411,7 +411,7 @@ def test_coverage_is_never_best(tmp_path: Path) -> None:
         }
         for model, mse, held in (("rlinear", 0.3, 0.9), ("residual", 0.4, 0.5))
     ]
-    text = Layout("s", suite, rows, 2).text()
+    text = Layout("s", suite, rows, {"sample": 2}).text()
     assert "| rlinear | **.300** | .900 | **.150** | .900 | 1 | 1 |" in text
     assert "| residual | .400 | .500 | .200 | .500 | 1 | 1 |" in text
 
@@ -433,7 +433,7 @@ def test_tables_by_models_are_one_a_data_set_and_horizon_without_models_that_wer
             (14, "residual", 0, 0.6, 9.0),
         )
     ]
-    text = Layout("s", find_suite(str(path))[1], rows, 4).text()
+    text = Layout("s", find_suite(str(path))[1], rows, {"sample": 4}).text()
     head = (
         "| model | test/mse | val/mse | s a training | seeds |\n| --- | --- | --- | --- | --- |\n"
     )
@@ -447,93 +447,179 @@ def test_tables_by_models_are_one_a_data_set_and_horizon_without_models_that_wer
 
 
 PLACES = """
+about: two models.
+models: {seasonal-naive: {}, rlinear: {}, residual: {config: residual-bootstrap}}
+data: {ili: {horizons: [24, 36]}, exchange: {horizons: [96]}}
+seeds: [0, 1, 2]
+set: {trainer.point_windows: null}
+metrics: [mse, coverage/90, width/90, mae, published/mse]
 columns: models
+digits: 2
 published:
-  theirs: {source: a paper, values: {sample: {7: {published/mse: 0.4}, 14: {published/mse: 0.1}}}}
+  theirs: {source: a paper, values: {ili: {24: {published/mse: 0.375}, 36: {published/mse: 0.1}}}}
 """
 
 
 def of_models(tmp_path: Path) -> Path:
-    """A suite of three models, of which the figures on all and on the published windows are told."""
-    path, more = tmp_path / "s.yaml", "models:\n  seasonal-naive: {}"
-    text = SUITE.replace("[mse, crps]", "[mse, published/mse]").replace("[7]", "[7, 14]")
-    path.write_text(text.replace("models:", more) + PLACES)
+    """A suite of three models, whose figures on all and on the published windows are told."""
+    path = tmp_path / "s.yaml"
+    path.write_text(PLACES)
     return path
+
+
+def told(model: str, data: str, horizon: int, seed: int, mse: float, *more: float) -> dict:
+    """A row of a table; ``more``: MAE, MSE on the published windows, and coverage and width."""
+    mae, published, *rest = [*more, *[np.nan] * (4 - len(more))]
+    row = {"data": data, "horizon": horizon, "model": model, "seed": seed, "mse": mse, "mae": mae}
+    return {**row, "published/mse": published, "coverage/90": rest[0], "width/90": rest[1]}
 
 
 def test_places_are_counted_as_the_tables_read(tmp_path: Path) -> None:
     suite = find_suite(str(of_models(tmp_path)))[1]
     rows = [
-        {"data": "sample", "horizon": horizon, "model": model, "seed": seed, "mse": mse}
-        | {"published/mse": published}
-        for horizon, model, seed, mse, published in (
-            (7, "rlinear", 0, 0.2, 0.3),
-            (7, "rlinear", 1, 0.4, 0.5),  # their mean: like the other's .3, and as low as theirs
-            (7, "residual", 0, 0.3004, 0.6),
-            (7, "seasonal-naive", 0, 0.5, 0.7),
-            (14, "residual", 0, 0.6, 0.7),
-            (14, "seasonal-naive", 0, 0.5, np.nan),
-        )
+        told("rlinear", "ili", 24, 0, 0.1, 0.6, 0.375),
+        told("rlinear", "ili", 24, 1, 0.2, 0.6, 0.375),
+        told("rlinear", "ili", 24, 2, 0.6, 0.6, 0.375),  # the mean of MSE .30, like the other's
+        told("residual", "ili", 24, 0, 0.304, 0.5, 0.376, 0.1, 0.1),
+        told("seasonal-naive", "ili", 24, 0, 0.5, 0.7, 0.7, 0.2, 0.2),
+        told("residual", "ili", 36, 0, 12.341, 9.0, 0.7, 0.1, 0.1),
+        told("seasonal-naive", "ili", 36, 0, 12.349, 8.0, np.nan, 0.2, 0.2),  # both read 12.3
+        told("residual", "exchange", 96, 0, 0.2),
     ]
     all_windows, published = places(suite, rows)
     assert all_windows == (
-        "Places on all windows:\n\n"
+        "Places:\n\n"
         "| model | cells | first | second |\n| --- | --- | --- | --- |\n"
-        "| residual | 2 | 1 | 1 |\n"
-        "| rlinear | 1 | 1 | 0 |\n"
-        "| seasonal-naive | 2 | 1 | 0 |"
+        "| residual | 4 | 3 | 1 |\n"
+        "| seasonal-naive | 4 | 2 | 0 |\n"
+        "| rlinear | 2 | 1 | 1 |"
     )
     assert published == (
         "Places on the published windows:\n\n"
         "| model | cells | first | second | at or below theirs |\n"
         "| --- | --- | --- | --- | --- |\n"
         "| rlinear | 1 | 1 | 0 | 1 of 1 |\n"
-        "| residual | 1 | 0 | 1 | 0 of 2 |\n"
+        "| residual | 1 | 1 | 0 | 1 of 2 |\n"
         "| seasonal-naive | 1 | 0 | 0 | 0 of 1 |"
     )
-    alone = [row for row in rows if row["model"] == "rlinear"]
-    assert places(suite.model_copy(update={"published": {}}), alone) == []
+    (alone,) = places(suite, rows[:3])
+    assert alone.endswith("| rlinear | 0 | 0 | 0 | 1 of 1 |")
+    assert places(suite.model_copy(update={"published": {}}), rows[:3]) == []
+    shared = places(suite, [*rows, told("rlinear", "exchange", 96, 0, 0.3, 0.4)])
+    assert "| rlinear | 3 | 1 | 2 |" in shared[0]  # no MAE of the other there
 
 
-def test_a_page_and_a_picture_a_data_set_and_the_places_in_the_document(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, page, folder = of_models(tmp_path), tmp_path / "docs" / "page.md", tmp_path / "out"
-    page.parent.mkdir()
-    page.write_text("before\n<!-- s -->\n<!-- end -->\nafter\n")
-    cells = lay_out(find_suite(str(path))[1], CellFilter())
-    metrics = {"test/mse": 0.25, "test/published/mse": 0.5, "val/mse": 0.75, "train_seconds": 2.0}
+@pytest.fixture
+def finished(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, dict]:
+    """What the store has of the suite of models; a test may take runs out."""
+    cells = lay_out(find_suite(str(of_models(tmp_path)))[1], CellFilter())
+    names = ("test/mse", "test/mae", "test/published/mse", "test/coverage/90", "test/width/90")
     found = {
         cell.key: {
             "run_id": cell.key,
             "status": "FINISHED",
             "started": 0,
             "tags": {"code": "abc", "machine": "m", "torch": "2"},
-            "metrics": {name: value * (1 + 3 * number) for name, value in metrics.items()},
+            "metrics": {"train_seconds": 2.0, "val/mse": 0.75}
+            | dict.fromkeys(names, 0.25 * (1 + number)),
         }
         for number, cell in enumerate(cells)
     }
     monkeypatch.setattr("forecaster.workflows.benchmark._runs", lambda experiment: found)
-    given = ("--output", folder, "--into", page, "--pages", page.parent / "s")
+    monkeypatch.setattr("forecaster.workflows.benchmark._run_all", lambda *given: ["none ran"])
+    monkeypatch.setattr("forecaster.workflows.benchmark.check_data", lambda cells: None)
+    return found
+
+
+def test_a_page_and_a_picture_a_data_set_and_the_places_in_the_document(
+    cli: Cli, tmp_path: Path, finished: dict[str, dict]
+) -> None:
+    path, page, folder = tmp_path / "s.yaml", tmp_path / "docs" / "page.md", tmp_path / "out"
+    page.parent.mkdir()
+    page.write_text("before\n<!-- s -->\n<!-- end -->\nafter\n")
+    pages = tmp_path / "new pages" / "s"
+    given = ("--output", folder, "--pages", pages)
     cli("benchmark", path, *given)
+    cli("benchmark", path, *given, "--into", page)
     text = page.read_text()
-    assert "| seasonal-naive | 2 | 2 | 0 |" in text
-    assert "\n\n- [sample](s/sample.md)\n\n" in text
-    assert "horizon 7" not in text
-    own = (page.parent / "s" / "sample.md").read_text()
-    assert own.startswith("# sample: the suite s\n\ntwo models.\n\n![MSE of each model over the ")
-    assert "lowest at its horizon](sample.svg)\n\n## sample, horizon 7\n\n" in own
-    head = "| model | test/mse | test/published/mse | val/mse | s a training | seeds |"
-    assert f"\n{head}\n" in own
-    assert "\n| seasonal-naive | **.250** | **.500** | **.750** | 2 | 1 |\n" in own
-    assert "\n| theirs | – | .400 | – | – | – |\n" in own
-    assert "`: 6 of 6 cells, 1970-01-01, code abc, m, torch 2, seed(s) 0; " in own
-    assert "rlinear" in (page.parent / "s" / "sample.svg").read_text()
-    assert "### sample, horizon 7" in (folder / "s.md").read_text()
+    assert "| seasonal-naive | 6 | 6 | 0 |" in text
+    links = "- [ili](../new%20pages/s/ili.md)\n- [exchange](../new%20pages/s/exchange.md)"
+    assert f"\n\n{links}\n\n`" in text
+    assert "benchmark s`" not in text  # the suite is a file
+    assert ": 27 of 27 cells, 1970-01-01, code abc, m, torch 2, seed(s) 0, 1, 2; " in text
+    assert "horizon 24" not in text
+    own = (pages / "ili.md").read_text()
+    assert own.startswith(
+        "# ili: the suite s\n\ntwo models.\n\n![mse of each model over the lowest "
+    )
+    assert "lowest at its horizon](ili.svg)\n\n## ili, horizon 24\n\n" in own
+    assert ": 18 of 18 cells, " in own
+    assert own.endswith("\ntheirs: a paper.\n")
+    assert "exchange" not in own
+    other = (pages / "exchange.md").read_text()
+    assert ": 9 of 9 cells, " in other
+    assert "theirs" not in other
+    assert other.count("## exchange, horizon 96") == other.count("## ") == 1
+    head = "| model | test/mse | test/coverage/90 | test/width/90 | test/mae | test/published/mse |"
+    assert f"\n{head} val/mse | " in own
+    assert "\n| theirs | – | – | – | – | .38 | – | " in own
+    picture = (pages / "ili.svg").read_bytes()
+    assert b"rlinear" in picture
+    assert "### ili, horizon 24" in (folder / "s.md").read_text()
+    cli("benchmark", path, *given)
+    assert (pages / "ili.svg").read_bytes() == picture  # nothing changes where nothing has
+
+
+def test_pages_replace_no_other_text(cli: Cli, tmp_path: Path, finished: dict[str, dict]) -> None:
+    path, page = of_models(tmp_path), tmp_path / "ili.md"
+    page.write_text("mine\n<!-- s -->\n<!-- end -->\n")
+    before = page.read_text()
+    refused = cli("benchmark", path, "--pages", tmp_path, "--into", page, status=1).stderr
+    assert (
+        f"--pages {tmp_path}: {page} is no page of this benchmark and would be replaced; "
+        in refused
+    )
+    page.unlink()
+    out = ("--output", tmp_path / "out")
+    (tmp_path / "ili.yaml").write_text(PLACES)
+    same = cli("benchmark", tmp_path / "ili.yaml", *out, "--pages", tmp_path / "out", status=1)
+    assert "a page has the name of the table's document" in same.stderr
+    (tmp_path / "file").write_text(before)
+    refused = cli("benchmark", path, *out, "--pages", tmp_path / "file", status=1).stderr
+    assert f"--pages {tmp_path / 'file'}: not a folder; name another one" in refused
+    assert not (tmp_path / "out" / "ili.md").exists()
+    csv = f"{{../evil: {{csv: {SAMPLE}, lookback: 14, horizons: [7]}}}}"
+    path.write_text(SUITE.partition("data:")[0] + f"data: {csv}\ncolumns: models\n")
+    refused = cli("benchmark", path, *out, "--pages", tmp_path / "p", status=1).stderr
+    assert "data set '../evil' of the suite cannot name a page; write its name with" in refused
     of_metrics = tmp_path / "m.yaml"
     of_metrics.write_text(SUITE)
-    refused = cli("benchmark", of_metrics, "--pages", folder, status=1).stderr
+    refused = cli("benchmark", of_metrics, "--pages", tmp_path / "p", status=1).stderr
     assert "--pages: are of a suite with 'columns: models', which this one is not" in refused
+
+
+def test_pages_of_what_is_done_so_far(cli: Cli, tmp_path: Path, finished: dict[str, dict]) -> None:
+    """None of nothing; of a model without a horizon, marks of the others."""
+    kept = dict(list(finished.items())[:5])  # all of ILI but one horizon of one model
+    finished.clear()
+    given = ("--output", tmp_path / "out", "--pages", tmp_path / "pages")
+    cli("benchmark", tmp_path / "s.yaml", *given, status=1)
+    assert not (tmp_path / "pages").exists()
+    finished.update(kept)
+    cli("benchmark", tmp_path / "s.yaml", *given, status=1)
+    assert [each.name for each in sorted((tmp_path / "pages").iterdir())] == ["ili.md", "ili.svg"]
+    assert "<!-- 20 % -->" in (tmp_path / "pages" / "ili.svg").read_text()  # the axis has its ticks
+
+
+def test_figures_of_published_windows_need_all_windows_of_a_named_data_set(tmp_path: Path) -> None:
+    path = of_models(tmp_path)
+    for change in (
+        ("trainer.point_windows: null", "trainer.point_windows: 64"),
+        ("data: {ili: {horizons: [24, 36]},", f"data: {{ili: {{csv: {SAMPLE}, horizons: [7]}},"),
+    ):
+        path.write_text(PLACES.replace(*change))
+        with pytest.raises(UserError, match="metric 'published/mse' of the suite, model 'seasonal"):
+            lay_out(find_suite(str(path))[1], CellFilter())
 
 
 def test_a_plan_never_learns_from_what_it_forecasts() -> None:
