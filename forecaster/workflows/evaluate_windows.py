@@ -104,7 +104,8 @@ def with_held_out(
     if apart:
         notify(
             f"scored is the held-out model: the saved model was trained on all rows until "
-            f"{max(saved.until().values())}{other}{_fresh_origins(saved, problem, rolling)}"
+            f"{problem.table.clock.said(max(saved.until().values()))}{other}"
+            f"{_fresh_origins(saved, problem, rolling)}"
         )
     learnt = _learnt(held_out, problem, part)
     if learnt and part == "test":

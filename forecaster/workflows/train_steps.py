@@ -269,8 +269,9 @@ def evaluate_fitted(site: Site, fitted: Fitted, selection: Selection) -> Evaluat
         metrics |= {f"test/own_forecast/{name}": own.pooled()[name] for name in ("mae", "mse")}
         site.context.notify(summary.beside_own(metrics))
     baseline = {f"test/{k}": v for k, v in naive.pooled().items() if not k.endswith("windows")}
-    samples = (test.samples, naive.samples)
-    both = None if samples[0] is None or samples[1] is None else (samples[0], samples[1])
+    both = None
+    if test.samples is not None and naive.samples is not None:
+        both = (test.samples, naive.samples)
     found = judge(problem, problem.windows("test"), test.point, naive.point, both)
     by_series = summary.coverage_by_series(problem.table, (test.samples or test.point).totals)
     evaluated = Evaluated(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import SAMPLE, inside, seasonal_naive
+from conftest import SAMPLE, Cli, inside, seasonal_naive
 from safetensors.torch import load_file, save_file
 
 from forecaster.config.parts import build
@@ -727,3 +727,18 @@ def test_without_a_refit_the_scored_model_is_saved(
     assert not (tmp_path / "model" / "held_out").exists()
     told = inside("evaluate", "--model", tmp_path / "model", "--mode", "point")
     assert "held-out" not in told.stderr + told.stdout
+
+
+def test_until_when_a_model_has_learnt_is_told_in_the_files_own_time(
+    cli: Cli, tmp_path: Path
+) -> None:
+    hours = pd.date_range("2024-06-20", periods=400, freq="h")
+    csv, model = tmp_path / "hours.csv", tmp_path / "model"
+    pd.DataFrame({"time": hours, "x": np.arange(400) % 24 + 0.5}).to_csv(csv, index=False)
+    given = ("--csv", csv, "--timezone", "Europe/Berlin", "--horizon", 6, "--lookback", 48)
+    few = ("--set", "trainer.max_epochs=1", "--output", model)
+    trained = cli("train", "seasonal-naive", *given, *few).stdout
+    until = "2024-07-06 15:00:00+02:00"
+    assert f"then trained on all rows, until {until}\n" in trained
+    said = cli("evaluate", "--model", model, "--csv", csv, "--origins", 2).stderr
+    assert f"the saved model was trained on all rows until {until}\n" in said
