@@ -5,7 +5,7 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from forecaster.config.schema import Config, TrainerConfig
 from forecaster.data.problem import Problem
@@ -16,6 +16,7 @@ from forecaster.training import warm
 from forecaster.training.cross_fit import train_with_folds
 from forecaster.training.data_module import WindowData
 from forecaster.training.limit import Limit
+from forecaster.training.patience import Patience
 from forecaster.training.progress import Monitor
 from forecaster.training.stages import (
     TERMINAL,
@@ -92,9 +93,7 @@ class _Validated:
             auto_insert_metric_name=False,
             save_on_train_epoch_end=False,
         )
-        stopping = EarlyStopping(
-            "val/loss", patience=stage.config.patience, check_on_train_epoch_end=False
-        )
+        stopping = Patience("val/loss", stage.config.patience)
         trainer = make_trainer(
             stage.config, folder, len(data.train_dataloader()), [stopping, checkpoints, *callbacks]
         )

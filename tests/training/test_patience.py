@@ -1,0 +1,81 @@
+"""When a training ends, by the scores that its epochs have on validation."""
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from forecaster.training.patience import Patience
+
+
+class Scored(pl.LightningModule):
+    """A model of one weight, whose validation scores are given."""
+
+    def __init__(self, scores):
+        super().__init__()
+        self.weight, self.scores, self.seen = torch.nn.Parameter(torch.zeros(())), scores, []
+
+    def training_step(self, batch, batch_idx):
+        return self.weight * 0
+
+    def on_validation_epoch_end(self):
+        self.seen.append(self.current_epoch)
+        self.log("val/loss", self.scores[self.current_epoch])
+
+    def validation_step(self, batch, batch_idx):
+        pass
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def epochs(scores, patience, folder, count=None, resumed=None):
+    """The epochs that a training with these scores runs."""
+    model = Scored(scores)
+    last = ModelCheckpoint(folder, save_last=True, save_on_train_epoch_end=False)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=len(scores) if count is None else count,
+        callbacks=[Patience("val/loss", patience), last],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    data = torch.utils.data.DataLoader(torch.zeros(1, 1))
+    trainer.fit(model, data, data, ckpt_path=resumed, weights_only=True)
+    return model.seen
+
+
+# rises for three epochs, then falls to below its first value
+TURNED = [0.716, 0.735, 0.755, 0.764, 0.76, 0.75, 0.742, 0.736, 0.729, 0.72, 0.71, 0.70]
+
+
+def test_a_falling_score_is_waited_for(tmp_path):
+    assert len(epochs(TURNED, 5, tmp_path / "five")) == 6  # an epoch before the third fall
+    assert len(epochs(TURNED, 6, tmp_path / "six")) == len(TURNED)
+
+
+@pytest.mark.parametrize(
+    ("scores", "count"),
+    [
+        ([1, 2, 3, 4, 5, 6, 7, 8, 9], 5),  # rises
+        ([1, 1, 1, 1, 1, 1, 1, 1, 1], 5),  # stays
+        ([5, 4, 3, 2, 1, 2, 3, 4, 5, 6, 7], 9),  # rises after its falls
+        ([1, 9, 8, 7, 9, 9, 9, 9, 9, 9], 5),  # two falls are none
+        ([1, 9, 8, 7, 6, 9, 9, 9, 9, 9], 6),  # the third is one epoch
+        ([1, 9, 8, 7, 6, 5, 9, 9, 9, 9], 7),
+        ([1, 9, 8, 7, 7, 6, 5, 9, 9, 9], 5),  # an equal score ends a run of falls
+    ],
+)
+def test_every_other_epoch_that_is_not_the_best_is_counted(tmp_path, scores, count):
+    assert len(epochs(scores, 4, tmp_path)) == count
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")
+def test_a_resumed_training_knows_how_the_score_fell(tmp_path):
+    whole = epochs(TURNED, 6, tmp_path / "whole")
+    for count in range(1, len(TURNED)):
+        folder = tmp_path / str(count)
+        first = epochs(TURNED, 6, folder, count)
+        assert first + epochs(TURNED, 6, folder, None, folder / "last.ckpt") == whole
