@@ -62,6 +62,11 @@ from forecaster.training.limit import Limit
     type=click.Path(path_type=Path),
     help="Write a page and a picture a data set into this folder; --into then holds the places.",
 )
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    help="Do not run the cells that this CSV table has; add finished ones to it.",
+)
 @json_option
 def benchmark(
     suite: str,
@@ -74,6 +79,7 @@ def benchmark(
     into: Path | None,
     plot: Path | None,
     pages: Path | None,
+    results: Path | None,
     as_json: bool,
 ) -> None:
     """Run the missing trainings of a SUITE of configs/suites (or a YAML file), write its table."""
@@ -84,7 +90,14 @@ def benchmark(
     quiet_libraries()
     result = runner.benchmark(
         runner.BenchmarkOptions(
-            suite, CellFilter(models, data, horizons, seeds), limit, output, into, plot, pages
+            suite,
+            CellFilter(models, data, horizons, seeds),
+            limit,
+            output,
+            into,
+            plot,
+            pages,
+            results,
         )
     )
     if as_json:

@@ -76,6 +76,7 @@ def _parsed_once(text: str) -> Any:
             return None
         if _size(node, {}) > _LARGEST:
             raise ValueError("its aliases repeat too much")
+        _check_keys(node, set())
         return loader.construct_document(node)
     finally:
         loader.dispose()
@@ -88,6 +89,24 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
         pairs = [each for part in parts for each in (part if isinstance(part, tuple) else (part,))]
         known[id(node)] = 1 + sum(_size(each, known) for each in pairs)
     return known[id(node)]
+
+
+def _check_keys(node: yaml.Node, seen: set[int]) -> None:
+    """Raise YAMLError where a mapping has a key twice: of its values the last would be taken."""
+    if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+        return
+    seen.add(id(node))
+    keys = set()
+    for part in node.value:
+        if not isinstance(part, tuple):
+            _check_keys(part, seen)
+            continue
+        key, value = part
+        if str(key.value) in keys:
+            problem = f"the key '{key.value}' is given twice"
+            raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+        keys.add(str(key.value))
+        _check_keys(value, seen)
 
 
 def load_config(

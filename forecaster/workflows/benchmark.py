@@ -36,6 +36,7 @@ from forecaster.training.stages import OutOfTimeError, quiet_libraries
 from forecaster.workflows import train as training
 from forecaster.workflows.benchmark_peers import score_peer
 from forecaster.workflows.benchmark_process import alone
+from forecaster.workflows.benchmark_results import Elsewhere, elsewhere, joined
 from forecaster.workflows.benchmark_suite import (
     CALIBRATION,
     COSTS,
@@ -62,7 +63,8 @@ from forecaster.workflows.train_bounds import SETTINGS
 class BenchmarkOptions:
     """The options of the command ``benchmark``.
 
-    ``limit``: no cell starts after it, and a training that goes on then is suspended.
+    ``limit``: no cell starts after it, and a training that goes on then is suspended. ``results``:
+    a file of cells that are not run again, to which finished ones are added.
     """
 
     suite: str
@@ -72,6 +74,7 @@ class BenchmarkOptions:
     into: Path | None = None
     plot: Path | None = None
     pages: Path | None = None
+    results: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,9 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
             raise UserError("--plot: draws metrics against 'steps', which the suite does not give")
     if options.pages is not None and suite.columns != "models":
         raise UserError("--pages: are of a suite with 'columns: models', which this one is not")
+    if options.results is not None:
+        check_folder(options.results.resolve().parent)
+    kept = elsewhere(options.results, suite, all_cells)
     if options.into is not None:
         put_between(options.into, name, "")  # fail early if the file has no place for the table
     counts = Counter(cell.data for cell in all_cells)
@@ -111,7 +117,11 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
             raise UserError(f"--pages {options.pages}: a page has the name of the table's document")
     experiment = f"benchmark {name}"
     cell_runs = _runs(experiment)
-    missing = [cell for cell in cells if not _is_done(suite, cell_runs.get(cell.key))]
+    missing = [
+        cell
+        for cell in cells
+        if not kept.has(cell) and not _is_done(suite, cell_runs.get(cell.key))
+    ]
     failures: list[str] = []
     if missing:
         parents = runs.find_runs(experiment, {"suite": name})
@@ -122,7 +132,8 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
             limit = None if options.limit is None else replace(options.limit, suspends=True)
             failures = _run_all(suite, missing, cell_runs, experiment, parent.run_id, limit)
     cell_runs = _runs(experiment)
-    rows = [row for cell in all_cells for row in _rows(suite, cell, cell_runs.get(cell.key))]
+    kept = elsewhere(options.results, suite, all_cells)  # with what others added meanwhile
+    rows = [row for cell in all_cells for row in _known(suite, cell, kept, cell_runs)]
     layout = Layout(options.suite, suite, rows, counts)
     text = layout.text()
     frame = pd.DataFrame(rows)
@@ -132,12 +143,15 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
             csv: lambda path: path.write_bytes(table_bytes(frame, ".csv")),
         }
     )
+    if options.results is not None:
+        added = joined(rows, kept.others)
+        write_together({options.results: lambda path: path.write_bytes(table_bytes(added, ".csv"))})
     pages = write_pages(pages, layout)
     if options.into is not None:
         put_between(options.into, name, layout.text(links(pages, options.into) if pages else None))
     if options.plot is not None and rows:
         write_together({options.plot: lambda path: plot_steps(path, frame, suite.metrics)})
-    done = sum(_is_done(suite, cell_runs.get(cell.key)) for cell in cells)
+    done = sum(kept.has(cell) or _is_done(suite, cell_runs.get(cell.key)) for cell in cells)
     return BenchmarkResult(done, len(cells), failures, text, markdown, csv)
 
 
@@ -312,6 +326,15 @@ def machine() -> str:
     return f"{os.cpu_count()} {platform.machine()} cores"
 
 
+def _known(
+    suite: Suite, cell: Cell, kept: Elsewhere, cell_runs: Mapping[str, Mapping[str, Any]]
+) -> Sequence[Mapping[str, Any]]:
+    """The table rows of a cell: those of the file, or of the store; of failures the store's."""
+    if kept.has(cell):
+        return kept.rows[cell.key]
+    return list(_rows(suite, cell, cell_runs.get(cell.key))) or kept.rows.get(cell.key, [])
+
+
 def _rows(suite: Suite, cell: Cell, run: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
     """The table rows of a cell: one, or one for each number of steps."""
     done = _is_done(suite, run)
@@ -328,8 +351,11 @@ def _rows(suite: Suite, cell: Cell, run: Mapping[str, Any] | None) -> Iterator[d
         "train_seconds": metrics.get("train_seconds"),
         "run_id": run["run_id"],
         "date": pd.Timestamp(run["started"], unit="ms").strftime("%Y-%m-%d"),
+        "cell": cell.key,
         **{key: tags.get(key) for key in ("code", "machine", "torch")},
     }
+    if suite.scoring:
+        run_facts["scoring"] = suite.scoring
     if not done:
         yield about | dict.fromkeys(suite.metrics) | run_facts | {"failed": tags["reason"]}
     elif suite.steps:

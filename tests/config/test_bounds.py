@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from forecaster.config.load import check_config, load_config
+from forecaster.config.load import check_config, load_config, read_yaml
 from forecaster.config.schema import Config, TrainerConfig
 from forecaster.errors import UserError
 from forecaster.models import size
@@ -128,3 +128,28 @@ def test_parts_in_parts_without_end_are_refused_in_one_line() -> None:
         model = {"name": "average", "members": [model]}
     with pytest.raises(UserError, match="nested too deeply"):
         check_config({"model": model}, "bad.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("model: {name: nlinear}\ntrainer: {}\nmodel: {name: rlinear}\n", 3, "model"),
+        ("model:\n  name: nlinear\n  loss: l1\n  name: rlinear\n", 4, "name"),
+        ("models:\n- {a: 1}\n- {a: 1,\n   b: 2, a: 3}\n", 4, "a"),
+        ("1: x\n'1': y\n", 2, "1"),
+    ],
+)
+def test_a_key_given_twice_is_refused(tmp_path: Path, text: str, line: int, key: str) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as refused:
+        read_yaml(path)
+    reason = f"not a YAML file (the key '{key}' is given twice); correct it"
+    assert str(refused.value) == f"{path}, line {line}: {reason}"
+
+
+def test_a_key_of_several_mappings_and_values_is_given_once_in_each(tmp_path: Path) -> None:
+    path = tmp_path / "once.yaml"
+    path.write_text("a: &x {a: a, b: [a, a, {a: 1}]}\nb: *x\nc: [*x, *x]\n")
+    x = {"a": "a", "b": ["a", "a", {"a": 1}]}
+    assert read_yaml(path) == {"a": x, "b": x, "c": [x, x]}

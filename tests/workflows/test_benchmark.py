@@ -17,6 +17,7 @@ from forecaster.data.splits import Borders
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Scoring, evaluate
 from forecaster.inference.locate import open_model
+from forecaster.io.output_tables import table_bytes
 from forecaster.models.base import Shape
 from forecaster.reporting.markdown import (
     best_in_bold,
@@ -29,6 +30,7 @@ from forecaster.training.limit import Limit
 from forecaster.workflows.backtest import BASELINE, _share
 from forecaster.workflows.backtest_scores import Plan
 from forecaster.workflows.benchmark import BenchmarkOptions, _is_done, benchmark
+from forecaster.workflows.benchmark_results import elsewhere, joined
 from forecaster.workflows.benchmark_suite import CellFilter, find_suite, lay_out
 from forecaster.workflows.benchmark_table import Layout, places
 
@@ -609,6 +611,121 @@ def test_pages_of_what_is_done_so_far(cli: Cli, tmp_path: Path, finished: dict[s
     cli("benchmark", tmp_path / "s.yaml", *given, status=1)
     assert [each.name for each in sorted((tmp_path / "pages").iterdir())] == ["ili.md", "ili.svg"]
     assert "<!-- 20 % -->" in (tmp_path / "pages" / "ili.svg").read_text()  # the axis has its ticks
+
+
+def test_a_benchmark_divided_over_stores_is_joined_in_a_file(
+    cli: Cli, tmp_path: Path, finished: dict[str, dict]
+) -> None:
+    """The tables are those of one store with all cells, whichever part was run first."""
+    path, whole = tmp_path / "s.yaml", dict(finished)
+    for place, run in enumerate(whole.values()):
+        run["metrics"]["test/mse"] = (1 + place) / 3  # read as it was written
+    cli("benchmark", path, "--output", tmp_path / "one")
+    table, text = ((tmp_path / "one" / name).read_bytes() for name in ("s.csv", "s.md"))
+    for first in (whole.items(), reversed(whole.items())):
+        file = tmp_path / f"{len(list(tmp_path.iterdir()))}.csv"
+        given = ("--output", tmp_path / "parts", "--results", file)
+        part = dict(list(first)[:11])
+        finished.clear()
+        finished.update(part)
+        half = cli("benchmark", path, *given, status=1)
+        assert "11 of 27 cells done" in half.stdout
+        rest = {key: run for key, run in whole.items() if key not in part}
+        finished.clear()
+        finished.update(rest)
+        joined = cli("benchmark", path, *given)  # nothing is missing, so nothing is run
+        assert "27 of 27 cells done" in joined.stdout
+        finished.clear()
+        assert "27 of 27 cells done" in cli("benchmark", path, *given).stdout
+        assert file.read_bytes() == table
+        assert (tmp_path / "parts" / "s.csv").read_bytes() == table
+        assert (tmp_path / "parts" / "s.md").read_bytes() == text
+    cli("benchmark", path, *given[:2], status=1)  # without the file there is none of it
+    assert "Nothing has been run yet" in (tmp_path / "parts" / "s.md").read_text()
+
+
+def test_results_of_other_settings_are_kept_and_not_shown(
+    cli: Cli, tmp_path: Path, finished: dict[str, dict]
+) -> None:
+    path, file = tmp_path / "s.yaml", tmp_path / "r.csv"
+    given = ("--output", tmp_path, "--results", file)
+    cli("benchmark", path, *given)
+    before = file.read_text()
+    finished.clear()
+    path.write_text(PLACES.replace("windows: null}", "windows: null, trainer.batch_size: 16}"))
+    cli("benchmark", path, *given, status=1)
+    assert "Nothing has been run yet" in (tmp_path / "s.md").read_text()
+    assert file.read_text() == before
+    path.write_text(PLACES)
+    lines = before.splitlines(keepends=True)
+    file.write_text("".join(lines[:1] + lines[3:]))
+    cut = cli("benchmark", path, *given, status=1)
+    assert "25 of 27 cells done" in cut.stdout
+    path.write_text(PLACES.replace("mae, published", "mae, rmse, published"))
+    cli("benchmark", path, *given, status=1)  # a figure that the file does not have
+    assert "Nothing has been run yet" in (tmp_path / "s.md").read_text()
+
+
+def test_a_failed_cell_of_a_file_is_shown_and_run_again(
+    cli: Cli, tmp_path: Path, finished: dict[str, dict]
+) -> None:
+    path, file = tmp_path / "s.yaml", tmp_path / "r.csv"
+    given = ("--output", tmp_path, "--results", file)
+    first = next(iter(finished))
+    run = finished[first]
+    finished[first] = {**run, "status": "FAILED", "tags": {**run["tags"], "reason": "too short"}}
+    cli("benchmark", path, *given, status=1)
+    finished.clear()
+    failed = cli("benchmark", path, *given, status=1)
+    assert "26 of 27 cells done" in failed.stdout
+    assert ": too short\n" in failed.stdout
+    finished[first] = run
+    done = cli("benchmark", path, *given)
+    assert "27 of 27 cells done" in done.stdout
+    assert "too short" not in file.read_text()
+
+
+def test_what_is_no_table_of_a_benchmark_is_refused_as_results(cli: Cli, tmp_path: Path) -> None:
+    of_models(tmp_path)
+    remedy = "name the CSV that a benchmark wrote, or a new file"
+    for content, reason in (
+        ("mse,mae\n1,2\n", "it has no column 'cell'"),
+        ("cell,mse\nabc,x\n", "row 1: could not convert string to float: 'x'"),
+        ("", "No columns to parse from file"),
+    ):
+        file = tmp_path / "r.csv"
+        file.write_text(content)
+        refused = cli("benchmark", tmp_path / "s.yaml", "--results", file, status=1).stderr
+        assert f"--results {file}: no table of a benchmark: {reason}; {remedy}" in refused
+        assert file.read_text() == content
+    refused = cli("benchmark", tmp_path / "s.yaml", "--results", tmp_path, status=1).stderr
+    assert f"--results {tmp_path}: no table of a benchmark" in refused
+
+
+def test_results_in_steps_are_those_of_the_scoring(tmp_path: Path) -> None:
+    """Of a cell scored in two numbers of steps both rows, or none."""
+    path, file = tmp_path / "t.yaml", tmp_path / "r.csv"
+    path.write_text(SUITE.replace("metrics:", "steps: [1, 5]\ns: [0.5, 1]\nmetrics:"))
+    suite = find_suite(str(path))[1]
+    cells = lay_out(suite, CellFilter())
+    rows = [
+        {"data": "d", "horizon": 7, "model": "m", "seed": 0, "s": s, "steps": steps}
+        | dict.fromkeys(suite.metrics, s + steps)
+        | {"cell": cells[0].key, "scoring": suite.scoring}
+        for s, steps in suite.walks
+    ]
+    file.write_bytes(table_bytes(joined(rows, []), ".csv"))
+    found = elsewhere(file, suite, cells)
+    assert found.has(cells[0])
+    assert not found.has(cells[1])
+    assert [(row["s"], row["steps"]) for row in found.rows[cells[0].key]] == suite.walks
+    assert [row[suite.metrics[0]] for row in found.rows[cells[0].key]] == [1.5, 5.5, 2, 6]
+    assert {row["model"] for row in found.rows[cells[0].key]} == {cells[0].model}
+    other = suite.model_copy(update={"score_windows": 7})
+    assert not elsewhere(file, other, cells).has(cells[0])
+    file.write_bytes(table_bytes(joined(rows[:3], []), ".csv"))
+    assert not elsewhere(file, suite, cells).rows
+    assert elsewhere(None, suite, cells).rows == {}
 
 
 def test_figures_of_published_windows_need_all_windows_of_a_named_data_set(tmp_path: Path) -> None:
