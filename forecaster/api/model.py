@@ -111,8 +111,10 @@ class Model:
 
     @property
     def trained_until(self) -> dict[str, pd.Timestamp]:
-        """The last time that the model has learnt from or was chosen by, by item id ('': wide)."""
-        return self._saved.until()
+        """The last time that the model has learnt from or was chosen by, by item id ('': wide);
+        with its zone where the data has one and steps shorter than a day.
+        """
+        return self._saved.said_until()
 
     def _config(self, overrides: Mapping[str, Any]) -> Config:
         """The configuration of a new training of this model, on other data."""
@@ -225,7 +227,8 @@ class Model:
         ...     lookback=14, tracking=False)
         >>> model.evaluate(sample, origins=3).verdict
         'On 3 past windows the forecasts cannot be told apart from repeating the last week \
-(0 % closer, 95 % interval 0 to 0 %); 90 % intervals held 88 %.'
+(0 % closer, 95 % interval 0 to 0 %); 90 % intervals held 88 % (too few windows apart to count on \
+it).'
         """
         _check_mode(mode)
         choice("split", split, ("test", "validation"))

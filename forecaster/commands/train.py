@@ -133,8 +133,8 @@ def train(
                     else {}
                 ),
                 "refit": "none" if trained.trained_until is None else "all",
-                "learnt_until": trained.learnt_until,
-                "trained_until": trained.trained_until,
+                "learnt_until": trained.said(trained.learnt_until),
+                "trained_until": trained.said(trained.trained_until),
                 **version,
             }
         )

@@ -68,7 +68,7 @@ class Clock:
         return next((stamp for stamp in stamps if stamp == expected), stamps[0] if stamps else None)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as plain values, for ``schema.json``."""
+        """The fields as plain values, for ``metadata.json``."""
         return asdict(self)
 
 

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from forecaster.config.load import check_config, dump_content, read_yaml
 from forecaster.config.schema import Config, DataConfig
+from forecaster.data.clock import Clock
 from forecaster.data.encoding import Encoding, asked_for
 from forecaster.data.intervals import Interval, read_interval
 from forecaster.data.problem import Problem
@@ -176,15 +177,28 @@ class SavedModel:
         return replace(self, model=model, held_out=errors, metadata=metadata)
 
     def until(self) -> dict[str, pd.Timestamp]:
-        """The last time that the model has learnt from or was chosen by, by item id."""
+        """The last working time that it has learnt from or was chosen by, by item id."""
         key = "trained_until" if "trained_until" in self.metadata else "learnt_until"
         try:
             last = self.metadata.get(key, {}).items()
             return {name: pd.Timestamp(text) for name, text in last}
         except (AttributeError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{self.folder / 'metadata.json'}: {key} is damaged; copy the model again"
-            ) from error
+            raise self._damaged(key) from error
+
+    def _damaged(self, key: str) -> UserError:
+        path = self.folder / "metadata.json"
+        return UserError(f"{path}: {key} is damaged; copy the model again")
+
+    def said_until(self) -> dict[str, pd.Timestamp]:
+        """``until`` in the file's own times, with their offset where the working times are UTC."""
+        until, known = self.until(), self.metadata.get("clock")
+        if known is None:  # a model of earlier code
+            return until
+        try:
+            clock = Clock(**known)
+            return {item: pd.Timestamp(clock.said(stamp)) for item, stamp in until.items()}
+        except (TypeError, ValueError, KeyError) as error:
+            raise self._damaged("clock") from error
 
     def conformal(self) -> "SavedModel":
         """The same model with conformal intervals in place of its distribution."""

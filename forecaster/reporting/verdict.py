@@ -15,6 +15,9 @@ from forecaster.evaluation.score import WindowScores
 
 # the names of the two that are compared
 _MODEL = "the forecasts"
+# of fewer windows without overlap a share of covered values says little: a year that is unlike the
+# others is all of it
+_FEW = 5
 
 
 @dataclass(frozen=True)
@@ -29,17 +32,24 @@ class Paired:
     windows: int
     series: int = 1
 
+    @property
+    def apart(self) -> int:
+        """The number of origins whose targets do not overlap."""
+        return -(-len(self.losses) // self.overlap)
+
 
 @dataclass(frozen=True)
 class Held:
     """The share of values that the 90 % intervals covered, and the number of windows of these.
 
     ``crps``: the two CRPS, if that of the forecasts is clearly above that of seasonal naive.
+    ``apart``: how many of the windows do not overlap.
     """
 
     share: float
     windows: int
     crps: tuple[float, float] | None = None
+    apart: int = _FEW
 
 
 @dataclass(frozen=True)
@@ -93,8 +103,10 @@ def judge(
     held = None
     if samples is not None:
         ours, theirs = samples
-        lost = _comparison(pairs_of(ours.numbers, ours.errors, theirs.errors), "seasonal naive")
+        scored = pairs_of(ours.numbers, ours.errors, theirs.errors)
+        lost = _comparison(scored, "seasonal naive")
         held = held_by(ours, theirs if lost is not None and lost.high < 0 else None)
+        held = None if held is None else replace(held, apart=scored.apart)
     return Verdict(verdict(pairs, naive_name, held), skill_of(pairs))
 
 
@@ -157,10 +169,11 @@ def verdict(pairs: Paired, naive: str, held: Held | None = None) -> str:
     if held is None:
         return f"{sentence}."
     only = "" if held.windows == pairs.windows else f" on {_count(held.windows, 'window')}"
+    few = " (too few windows apart to count on it)" if held.apart < _FEW else ""
     worse = ""
     if held.crps is not None:
         worse = f", BUT THEIR CRPS IS {held.crps[0]:.4g}, THAT OF SEASONAL NAIVE {held.crps[1]:.4g}"
-    return f"{sentence}; 90 % intervals held {100 * held.share:.0f} %{only}{worse}."
+    return f"{sentence}; 90 % intervals held {100 * held.share:.0f} %{only}{few}{worse}."
 
 
 def _finding(pairs: Paired, naive: str) -> str:

@@ -83,7 +83,7 @@ class Source:
     def _about(
         self, saved: SavedModel, label: str, name: str | None, version: int | None
     ) -> dict[str, Any]:
-        until = saved.until().values()
+        until = saved.said_until().values()
         return {
             "model": label,
             "name": name,

@@ -74,6 +74,12 @@ class TrainingResult:
     version: int | None = None
     leaderboard: tuple[Row, ...] = ()
 
+    def said(self, until: Mapping[str, str] | None) -> dict[str, str] | None:
+        """Times of ``learnt_until`` or ``trained_until`` in the file's own."""
+        if until is None:
+            return None
+        return {item: self.clock.said(pd.Timestamp(text)) for item, text in until.items()}
+
     @property
     def scored(self) -> str:
         """Which model the metrics are of, in one line."""
@@ -364,7 +370,8 @@ def _refit(site: Site, evaluated: Evaluated) -> InService:
         refitted.model.to("cuda")
     until = problem.on_all_rows().learnt_until()
     site.run.metrics({"refit_seconds": stopwatch.seconds()})
-    site.run.tags({"trained_until": max(until.values()), **_steps(refitted)})
+    last = problem.table.clock.said(pd.Timestamp(max(until.values())))
+    site.run.tags({"trained_until": last, **_steps(refitted)})
     return InService(evaluated, refitted, until)
 
 
@@ -392,6 +399,7 @@ def _store(site: Site, service: InService) -> Stored:
         "decisions": problem.table.report.decisions,
         "code": code_version(),
         "learnt_until": problem.learnt_until(),
+        "clock": problem.table.clock.to_json(),
         ERRORS: evaluated.mase,
     }
     errors, scored = evaluated.errors, None

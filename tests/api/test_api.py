@@ -347,6 +347,7 @@ def test_times_are_those_of_the_tables_clock(tmp_path: Path) -> None:
     found = model.forecast(frame).frame
     assert found["timestamp"].tolist() == [hours[-1] + pd.Timedelta(hours=h) for h in (1, 2)]
     assert str(found["timestamp"].dt.tz) == "Europe/Berlin"
+    assert model.trained_until == {"": hours[-1]}
 
 
 def test_check_tells_and_does_not_raise(tmp_path: Path) -> None:

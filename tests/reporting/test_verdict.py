@@ -111,6 +111,20 @@ def test_intervals_that_were_scored_on_other_windows_say_on_how_many() -> None:
     assert end(1) == "90 % intervals held 90 % on 1 window."
 
 
+def test_few_windows_that_do_not_overlap_are_no_proof_of_intervals() -> None:
+    few = "(too few windows apart to count on it)"
+    for apart, end in ((5, ""), (4, f" {few}"), (0, f" {few}")):
+        held = Held(0.9, 12, None, apart)
+        sentence = verdict(pairs(NAIVE / 2, series=2), WEEK, held)
+        assert sentence.endswith(f"; 90 % intervals held 90 %{end}.")
+    lost = verdict(pairs(NAIVE / 2), WEEK, Held(0.9, 6, (22.984, 19.26), 1))
+    assert f"held 90 % {few}, BUT THEIR CRPS" in lost
+    for origins, horizon, apart in ((4, 1, 4), (12, 3, 4), (13, 3, 5), (1, 9, 1), (0, 9, 0)):
+        errors = np.ones(origins)
+        found = paired(errors, errors, np.zeros(origins, int), np.arange(origins, 0, -1), horizon)
+        assert found.apart == apart
+
+
 @pytest.mark.parametrize(("gain", "text"), [(0.004, "0.4 %"), (0.0003, "0.03 %"), (0.006, "1 %")])
 def test_a_small_gain_is_not_told_as_none(gain: float, text: str) -> None:
     better = verdict(pairs(NAIVE * (1 - gain)), WEEK)

@@ -29,10 +29,12 @@ from forecaster.evaluation.score import (
     worst_windows,
 )
 from forecaster.evaluation.units import Units
+from forecaster.inference.saved_model import load_model
 from forecaster.models.base import Forecaster, Shape
 from forecaster.models.diffusion.config import DiffusionConfig, SamplerConfig
 from forecaster.models.linear import QuantileLinearConfig
 from forecaster.networks.residual import ResidualNetworkConfig
+from forecaster.tracking.query import get_run
 
 L, H = 21, 7
 
@@ -612,7 +614,6 @@ def refitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path]:
 def test_rows_that_the_saved_model_has_learnt_are_scored_by_the_held_out_one(
     refitted: tuple[dict, Path],
 ) -> None:
-    from forecaster.inference.saved_model import load_model
     from forecaster.tracking.query import get_run
 
     trained, folder = refitted
@@ -664,7 +665,6 @@ def test_a_forecast_of_rows_that_the_model_has_learnt_says_so(refitted: tuple[di
 def test_errors_that_fit_no_model_are_refused(
     refitted: tuple[dict, Path], tmp_path: Path, changes: dict[str, list | None], reason: str
 ) -> None:
-    from forecaster.inference.saved_model import load_model
 
     shutil.copytree(refitted[1] / "model", tmp_path / "model")
     path = tmp_path / "model" / "calibration.safetensors"
@@ -680,7 +680,6 @@ def test_errors_that_fit_no_model_are_refused(
 
 def test_rows_after_the_training_are_scored_by_the_saved_model(refitted: tuple[dict, Path]) -> None:
     """30 rows are new: with horizon 7, 4 origins a week apart lie in them, 5 do not."""
-    from forecaster.inference.saved_model import load_model
 
     _, folder = refitted
     args = ["evaluate", "--model", folder / "model", "--csv", folder / "grown.csv"]
@@ -740,5 +739,19 @@ def test_until_when_a_model_has_learnt_is_told_in_the_files_own_time(
     trained = cli("train", "seasonal-naive", *given, *few).stdout
     until = "2024-07-06 15:00:00+02:00"
     assert f"then trained on all rows, until {until}\n" in trained
+    run_id = trained.partition("\nrun    ")[2].partition("\n")[0]
+    assert get_run(run_id)["tags"]["trained_until"] == until
+    again = json.loads(cli("train", "seasonal-naive", *given, *few[:2], "--json").stdout)
+    assert again["trained_until"] == {"": until}
+    assert again["learnt_until"] == {"": "2024-07-03 07:00:00+02:00"}
+    saved = load_model(model)
+    assert saved.said_until() == {"": pd.Timestamp(until)}
+    assert saved.until() == {"": pd.Timestamp("2024-07-06 13:00")}
+    older = replace(saved, metadata={k: v for k, v in saved.metadata.items() if k != "clock"})
+    assert older.said_until() == older.until()
+    for wrong in ({"utc": True}, {"utc": True, "zone": "Nowhere", "date_only": False}, "UTC"):
+        damaged = replace(saved, metadata={**saved.metadata, "clock": wrong})
+        with pytest.raises(UserError, match=r"metadata.json: clock is damaged; copy the model"):
+            damaged.said_until()
     said = cli("evaluate", "--model", model, "--csv", csv, "--origins", 2).stderr
     assert f"the saved model was trained on all rows until {until}\n" in said
