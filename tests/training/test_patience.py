@@ -52,24 +52,25 @@ TURNED = [0.716, 0.735, 0.755, 0.764, 0.76, 0.75, 0.742, 0.736, 0.729, 0.72, 0.7
 
 
 def test_a_falling_score_is_waited_for(tmp_path):
-    assert len(epochs(TURNED, 5, tmp_path / "five")) == 6  # an epoch before the third fall
+    assert len(epochs(TURNED, 5, tmp_path / "five")) == 6  # its turn is an epoch too late
     assert len(epochs(TURNED, 6, tmp_path / "six")) == len(TURNED)
 
 
 @pytest.mark.parametrize(
-    ("scores", "count"),
+    ("scores", "patience", "count"),
     [
-        ([1, 2, 3, 4, 5, 6, 7, 8, 9], 5),  # rises
-        ([1, 1, 1, 1, 1, 1, 1, 1, 1], 5),  # stays
-        ([5, 4, 3, 2, 1, 2, 3, 4, 5, 6, 7], 9),  # rises after its falls
-        ([1, 9, 8, 7, 9, 9, 9, 9, 9, 9], 5),  # two falls are none
-        ([1, 9, 8, 7, 6, 9, 9, 9, 9, 9], 6),  # the third is one epoch
-        ([1, 9, 8, 7, 6, 5, 9, 9, 9, 9], 7),
-        ([1, 9, 8, 7, 7, 6, 5, 9, 9, 9], 5),  # an equal score ends a run of falls
+        ([1, 2, 3, 4, 5, 6, 7, 8, 9], 6, 7),  # rises
+        ([1, 1, 1, 1, 1, 1, 1, 1, 1], 6, 7),  # stays
+        ([5, 4, 3, 2, 1, 2, 3, 4, 5, 6, 7, 8], 6, 11),  # rises after its falls
+        ([1, 9, 9, 9, 8, 7, 9, 9, 9, 9], 6, 8),  # below the four before it is one epoch: 7
+        ([1, 9, 8, 8, 8, 8, 9, 9, 9, 9], 6, 7),  # as low as one of them is not
+        ([1, 9, 9, 9, 9, 8, 7, 6, 7, 5, 9, 9, 9], 6, 11),  # 8, 7, 6 and 5
+        ([1, 9, 9, 9, 9, 8, 7, 6, 5, 4], 5, 10),
+        ([1, 9, 8, 7, 6, 5, 4, 3, 2], 4, 5),  # the best is one of four before it
     ],
 )
-def test_every_other_epoch_that_is_not_the_best_is_counted(tmp_path, scores, count):
-    assert len(epochs(scores, 4, tmp_path)) == count
+def test_every_other_epoch_that_is_not_the_best_is_counted(tmp_path, scores, patience, count):
+    assert len(epochs(scores, patience, tmp_path)) == count
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")
