@@ -8,7 +8,7 @@ from forecaster.data.wide import in_words, of_a_wide_table, trainer_for
 SET = TrainerConfig(batch_size=64, validation_windows=256, epoch_batches=100, stage_batches=100)
 
 
-@pytest.mark.parametrize("channels", [1, 7, 21, 32])
+@pytest.mark.parametrize("channels", [1, 7, 20])
 def test_a_narrow_table_is_as_it_was(channels: int) -> None:
     assert of_a_wide_table(2048, channels, 1) == 2048
     for trainer in (SET, TrainerConfig()):
@@ -22,7 +22,18 @@ def test_windows_of_a_wide_table_hold_as_many_values_as_those_of_32_channels() -
     assert of_a_wide_table(50, 862, 100) == 50  # there are no more
 
 
+@pytest.mark.parametrize("channels", [21, 32])
+def test_twenty_four_windows_of_several_columns_are_a_batch(channels: int) -> None:
+    assert of_a_wide_table(2048, channels, 1) == 2048
+    found = trainer_for(SET, channels, 17_817, 2553)
+    assert found == SET.model_copy(update={"batch_size": 24})
+    every = trainer_for(TrainerConfig(batch_size=32), channels, 17_817, 2553)
+    assert (every.batch_size, every.epoch_batches, every.validation_windows) == (24, 557, None)
+    assert trainer_for(TrainerConfig(batch_size=24), channels, 17_817, 2553).batch_size == 24
+
+
 def test_batches_and_validation_of_a_wide_table() -> None:
+    assert [trainer_for(SET, n, 17_817, 2553).batch_size for n in (33, 85, 86)] == [24, 24, 23]
     narrowed = trainer_for(SET, 128, 17_817, 2553)
     assert (narrowed.batch_size, narrowed.validation_windows) == (16, 128)
     assert narrowed.epoch_batches == narrowed.stage_batches == 100
@@ -54,8 +65,8 @@ def test_a_second_time_changes_nothing() -> None:
 
 def test_few_windows_are_validated_as_before() -> None:
     assert trainer_for(TrainerConfig(batch_size=8), 100, 50, 20) == TrainerConfig(batch_size=8)
-    small = trainer_for(TrainerConfig(), 40, 50, 20)
-    assert small == TrainerConfig()
+    small = trainer_for(TrainerConfig(batch_size=24), 40, 50, 20)
+    assert small == TrainerConfig(batch_size=24)
 
 
 def test_the_change_is_told_with_its_remedy() -> None:
