@@ -1,9 +1,12 @@
 """The future of known covariates, which a forecast needs."""
 
+import shlex
 from collections.abc import Collection
 
 import numpy as np
+import pandas as pd
 
+from forecaster.config.schema import DataConfig
 from forecaster.data.covariates import Covariate
 from forecaster.data.digits import shortest
 from forecaster.data.encoding import Encoding
@@ -32,7 +35,7 @@ def check_ahead(
         given = series.known[len(series.values) :]
         ahead = given[:horizon]
         if columns and len(ahead) < horizon:
-            raise _too_few(table, series, len(ahead), horizon)
+            raise _too_few(table, series, len(ahead), saved.config.data)
         for place, column in enumerate(columns):
             missing = np.flatnonzero(np.isnan(ahead[:, place]))
             if len(missing) and column.levels is None:
@@ -69,7 +72,8 @@ def _far(
     return said
 
 
-def _too_few(table: Table, series: Series, rows: int, horizon: int) -> UserError:
+def _too_few(table: Table, series: Series, rows: int, data: DataConfig) -> UserError:
+    horizon = data.horizon
     names = ", ".join(f"'{each.name}'" for each in table.covariates.known)
     first, last = _time(table, series, rows), _time(table, series, horizon - 1)
     have = "no rows after its last value" if rows == 0 else f"{rows} row(s) after its last value"
@@ -77,7 +81,26 @@ def _too_few(table: Table, series: Series, rows: int, horizon: int) -> UserError
         f"{_name(table, series)}: the model needs {names} of the {horizon} rows to forecast, and "
         f"there are {have}; add those from {first} to {last} with the values left blank (on the "
         "command line also in a file of their own, --future FILE, which --template FILE writes to "
-        "be filled in)"
+        f"be filled in){_without_the_dead(table, series, data)}"
+    )
+
+
+def _without_the_dead(table: Table, series: Series, data: DataConfig) -> str:
+    """The options that leave a series out, where it ended a lookback before the others, if that is
+    all that keeps these from being forecast.
+    """
+    begins = [_stamp(table, each, 0) for each in table.series]
+    begin = max(begins)
+    for each, own in zip(table.series, begins, strict=True):
+        lasts = own == begin and len(each.known) >= len(each.values) + data.horizon
+        if not lasts and _stamp(table, each, data.lookback) > begin:
+            return ""
+    if _stamp(table, series, 0) == begin:
+        return ""
+    [start] = table.clock.write(pd.DatetimeIndex([begin]))
+    return (
+        "; if it has ended for good, leave it out and begin where the others end: "
+        f"--start {shlex.quote(start)} --on-gap fill --on-dead skip"
     )
 
 
@@ -97,5 +120,8 @@ def _name(table: Table, series: Series) -> str:
 
 def _time(table: Table, series: Series, step: int) -> str:
     """The time of a step of the future, 0 for the first, as the file writes it."""
-    rows = len(series.values)
-    return table.clock.write(table.interval.stamps(series.first, rows + step + 1)[-1:])[0]
+    return table.clock.write(pd.DatetimeIndex([_stamp(table, series, step)]))[0]
+
+
+def _stamp(table: Table, series: Series, step: int) -> pd.Timestamp:
+    return table.interval.stamps(series.first, len(series.values) + step + 1)[-1]

@@ -282,3 +282,26 @@ def test_static_and_past_covariates_of_a_long_file(cli: Cli, folder: Path) -> No
     )
     said = cli("forecast", *args, folder / "new.csv").stderr
     assert "column 'group': 'new' was not in the training, 1 time(s): taken as unknown" in said
+    # a shop that closed before the others' last weeks: the remedy that is named
+    closed, shut = folder / "closed.csv", table["shop"] == "s0"
+    table[~shut | (table["date"] < "2023-09-23")].to_csv(closed, index=False)
+    refused = cli("forecast", *args, closed, status=1).stderr
+    remedy = "--start 2023-10-21 --on-gap fill --on-dead skip"
+    assert (
+        "series 's0': the model needs 'promo' of the 7 rows to forecast, and there are" in refused
+    )
+    assert refused.endswith(
+        f"filled in); if it has ended for good, leave it out and begin where the others end: {remedy}\n"
+    )
+    cli("forecast", *args, closed, *remedy.split())
+    found = pd.read_csv(folder / "groups.csv").dropna(subset="mean")
+    assert sorted(set(found["item_id"])) == ["s1", "s2", "s3", "s4", "s5"]
+    assert found["timestamp"].min() == "2023-10-21"
+    # one that has a value in the lookback before, and others that have no future themselves
+    for kept in (
+        table[~shut | (table["date"] < "2023-09-24")],
+        table[table["date"] < table["shop"].map({"s0": "2023-09-23"}).fillna("2023-10-21")],
+    ):
+        kept.to_csv(closed, index=False)
+        refused = cli("forecast", *args, closed, status=1).stderr
+        assert refused.endswith("writes to be filled in)\n")
