@@ -21,11 +21,12 @@ from forecaster.data.times.numeric_times import EPOCH_DAYS, EXCEL, is_plain_numb
 from forecaster.data.times.readings import (
     Stamps,
     fits_own_format,
+    is_weekly,
     is_written_as,
     numeric_styles,
     readings_of,
 )
-from forecaster.data.times.styles import FIRST_YEAR, LAST_YEAR
+from forecaster.data.times.styles import FIRST_YEAR, ISO_WEEK, LAST_YEAR
 from forecaster.data.times.text_times import Source, could_be_times, out_of_range
 from forecaster.errors import UserError
 
@@ -60,7 +61,8 @@ def looks_like_time(name: str, column: Column, columns: Columns = AS_DEFAULT) ->
     if any(is_number(cell) and not is_plain_number(cell) for cell in probe):
         return False  # 1,234.5
     if not all(map(is_plain_number, probe)):
-        return all(could_be_times([cell], columns.locale) for cell in probe)
+        weeks = is_weekly(name) or given == ISO_WEEK
+        return all(could_be_times([cell], columns.locale, weeks) for cell in probe)
     if not probe or _NAMED.search(name) is None:
         return False
     some = column[:: max(len(column) // _MANY, 1)]

@@ -49,7 +49,7 @@ WRITTEN = [
     *[(f, MONTHS, "x") for f in ("%m/%Y", "%m-%Y", "%Y/%m", "%b %y", "%Y年%m月")],
     *[(f, MONTHS, "month") for f in ("%Y%m", "%Y.%m")],
     *[(f, WEEKS, "x") for f in ("%G-W%V", "%GW%V", "%G-W%V-%u", "W%V %G", "%G KW%V")],
-    *[(f, WEEKS, "week") for f in ("%G%V",)],
+    *[(f, WEEKS, "week") for f in ("%G%V", "%V/%G", "%V-%G", "%V.%G", "%G-%V", "%G/%V", "%G %V")],
     *[(f, YEARS, "year") for f in ("%Y", "%Y.0")],
     *[(f, HOURS, "x") for f in ("%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H")],
     *[(f, HOURS, "x") for f in ("%d.%m.%Y %H:%M", "%m/%d/%Y %I:%M %p", "%m/%d/%Y %I:%M:%S %p")],
@@ -75,6 +75,24 @@ def test_what_strftime_writes_is_read(style: str, times: pd.DatetimeIndex, name:
     assert list(alone.wall) == list(times[:1])
     given = read(cells[:1], name, date_format=stamps.date_style)
     assert list(given.wall) == list(times[:1])
+
+
+def test_a_number_and_a_year_are_a_week_where_the_column_says_so() -> None:
+    ten = [f"{number:02d}/2021" for number in range(1, 11)]
+    mondays = list(pd.date_range("2021-01-04", periods=10, freq="W-MON"))
+    assert list(read(ten, "week").wall) == mondays
+    assert list(read(ten, "KW", date_format="iso-week").wall) == mondays
+    assert list(read(ten, "month").wall) == list(MONTHS[2:12] + pd.DateOffset(years=22))
+    # from a twelfth to a first they are months, whatever the column is called
+    two_years = [f"{day.month:02d}/{day.year}" for day in MONTHS]
+    assert list(read(two_years, "week").wall) == list(MONTHS)
+    # more than twelve, and nothing that says what they count
+    assert not looks_like_time("ticket", [f"{number}/2021" for number in range(13, 40)])
+    assert looks_like_time("weekly", [f"{number}/2021" for number in range(13, 40)])
+    with pytest.raises(UserError, match=r"'13/2021' is not a time like '1/2021'.*these are weeks"):
+        read([f"{number}/2021" for number in range(1, 40)])
+    with pytest.raises(UserError, match=r"'53/2021' is not a time like '1/2021'"):
+        read([f"{number}/2021" for number in range(1, 54)], "week")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from forecaster.data.reading import RawTable
 from forecaster.data.times.month_names import suggested_locale, translated
-from forecaster.data.times.styles import FIRST_YEAR, LAST_YEAR, fitting, has_day, read_dates
+from forecaster.data.times.styles import (
+    FIRST_YEAR,
+    ISO_WEEK,
+    LAST_YEAR,
+    fitting,
+    has_day,
+    read_dates,
+)
 from forecaster.data.times.time_of_day import (
     Cells,
     Coded,
@@ -54,13 +61,15 @@ class Source:
 class Texts:
     """The parts of a column's times, the different dates in English, and what they can be read as.
 
-    ``intervals``: whether the texts are intervals, of which these are the starts.
+    ``intervals``: whether the texts are intervals, of which these are the starts; ``weeks``: what
+    ``take_apart`` was told.
     """
 
     cells: Cells
     dates: list[str]
     styles: list[str]
     intervals: bool
+    weeks: bool
 
     @property
     def timed(self) -> bool:
@@ -71,7 +80,7 @@ class Texts:
 def take_apart(source: Source, weeks: bool, only: Sequence[str] | None = None) -> Texts:
     """The parts of the texts, and the styles, of those in ``only``, that fit all dates.
 
-    ``weeks``: six digits are known to be years and weeks.
+    ``weeks``: two numbers are known to be a year and a week.
     """
     texts, intervals = source.texts, False
     ends = interval_ends(texts)
@@ -83,17 +92,17 @@ def take_apart(source: Source, weeks: bool, only: Sequence[str] | None = None) -
     styles = fitting(dates, weeks, only)
     timed = any(cells.time.values)
     styles = [style for style in styles if not timed or has_day(style)]
-    return Texts(cells, dates, styles, intervals)
+    return Texts(cells, dates, styles, intervals, weeks)
 
 
-def could_be_times(texts: Sequence[str], locale: str | None = None) -> bool:
-    """Whether all of a few texts are times in one style, or intervals."""
+def could_be_times(texts: Sequence[str], locale: str | None = None, weeks: bool = False) -> bool:
+    """Whether all of a few texts are times in one style, or intervals (``weeks``: ``fitting``)."""
     array = pa.array(texts, pa.string())
     ends = interval_ends(array)
     if ends is not None and ends[0].null_count == 0 and could_be_times(ends[0].to_pylist(), locale):
         return True
-    cells = _split_as_fits(uncompacted(array), locale, weeks=False)
-    return bool(fitting(translated(cells.date.values, locale)))
+    cells = _split_as_fits(uncompacted(array), locale, weeks)
+    return bool(fitting(translated(cells.date.values, locale), weeks))
 
 
 def _starts(source: Source, ends: tuple[pa.StringArray, pa.StringArray]) -> pa.StringArray:
@@ -191,7 +200,7 @@ def _odd_date(source: Source, parts: Texts) -> UserError:
     cells, dates = parts.cells, parts.dates
     first = dates[cells.date.codes[0]]
     outside = _outside_years(dates)
-    styles = fitting([first])
+    styles = fitting([first], parts.weeks)
     row = cells.date.first(outside)
     if row is not None and (outside[cells.date.codes[0]] or styles):
         return out_of_range(source, row, int(outside[cells.date.codes].sum()))
@@ -201,9 +210,12 @@ def _odd_date(source: Source, parts: Texts) -> UserError:
     misfits = [np.asarray(read_dates(dates, style).isna()) for style in styles]
     row = max(cells.date.first(misfit) or 0 for misfit in misfits)
     odd = dates[cells.date.codes[row]]
-    if fitting([odd]):
+    if fitting([odd], parts.weeks):
         return source.fault(row, _other_format(source))
-    remedy = _language(source, [first, odd]) or "write all times in one format"
+    if not fitting(dates, only=[ISO_WEEK]):
+        remedy = _language(source, [first, odd]) or "write all times in one format"
+    else:
+        remedy = f"if these are weeks, give --date-format {ISO_WEEK}"
     return source.fault(row, f"is not a time like '{source.cell(0)}' in the first row; {remedy}")
 
 
