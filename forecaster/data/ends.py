@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from forecaster.data.layout.words import listed, option
 from forecaster.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,9 +44,30 @@ def with_ends(table: "Table", align: bool) -> "Table":
     if blank:
         table.report.decisions.append(
             f"{len(blank)} series without a value at the end: {_named(table, blank, 'after')}; "
-            "these rows are missing values, --align end leaves them out"
+            f"these rows are missing values, --align end leaves them out{_perhaps_known(table)}"
         )
     return table
+
+
+def _perhaps_known(table: "Table") -> str:
+    """What to do if the rows at the end are those to forecast: columns that go on there, where the
+    others have ended in every series, may be known ahead.
+    """
+    ended, on = set[int](), set(range(len(table.names)))
+    for series in table.series:
+        given = ~np.isnan(series.values)
+        after = np.argmax(given[::-1], axis=0) if len(given) else np.zeros(len(table.names), int)
+        early = set(np.flatnonzero(after >= _FEWEST).tolist())
+        if early:
+            on &= set(np.flatnonzero(given[-1]).tolist())
+            ended |= early
+    on -= ended
+    if not on or len(on) > _NAMED or len(on) + len(ended) < len(table.names):
+        return ""
+    names, rest = ([table.names[k] for k in sorted(each)] for each in (on, ended))
+    are = "is" if len(names) == 1 else "are"
+    known = option("known", names)
+    return f"; if {listed(names)} {are} known ahead, {known} forecasts {listed(rest)} from there"
 
 
 def within_values(table: "Table", on_its_side: bool = False) -> "Table":

@@ -32,6 +32,42 @@ def test_items_that_end_early_are_named_with_where_their_forecasts_begin(write) 
     assert not any("end" in decision for decision in even.report.decisions)
 
 
+PROMO = "shop,date,sold,my promo\n" + "".join(
+    f"{shop},2024-01-{day:02d},{day if day <= 18 or shop == 'c' else ''},{day % 2}\n"
+    for shop in "abc"
+    for day in range(1, 21 if shop != "c" else 11)
+)
+
+
+def test_columns_that_go_on_where_the_others_end_may_be_known_ahead(write) -> None:
+    """And with the option that is named the rows below are those to forecast."""
+    said = read_table(write(PROMO), Columns()).report.decisions[-1]
+    remedy = "; if 'my promo' is known ahead, --known 'my promo' forecasts 'sold' from there"
+    assert said == (
+        "2 series without a value at the end: 'a/sold' after 2024-01-18, 'b/sold' after "
+        f"2024-01-18; these rows are missing values, --align end leaves them out{remedy}"
+    )
+    table = read_table(write(PROMO), Columns(known=("my promo",)))
+    assert [(len(s.values), len(s.known)) for s in table.series] == [(18, 20), (18, 20), (10, 10)]
+    both = PROMO.replace("my promo", "a,b").replace(",0\n", ",0,1\n").replace(",1\n", ",1,2\n")
+    both = both.replace(",0,1,2\n", ",0,1\n")
+    said = read_table(write(both), Columns()).report.decisions[-1]
+    assert said.endswith("; if 'a', 'b' are known ahead, --known a,b forecasts 'sold' from there")
+
+
+def test_columns_that_end_too_are_not_said_to_be_known(write) -> None:
+    short = PROMO.replace("c,2024-01-09,9,1", "c,2024-01-09,9,").replace("10,10,0", "10,10,")
+    said = read_table(write(short), Columns()).report.decisions[-1]
+    assert said.startswith("3 series without a value at the end: 'a/sold' after 2024-01-18, ")
+    assert said.endswith(
+        "'c/my promo' after 2024-01-08; these rows are missing values, --align end leaves them out"
+    )
+    alone = "date,x,y,z\n2024-01-01,1,1,1\n2024-01-02,1,1,1\n2024-01-03,1,,1\n2024-01-04,,,1\n"
+    said = read_table(write(alone), Columns()).report.decisions[-1]
+    assert said.startswith("1 series without a value at the end: 'y' after 2024-01-02; these rows")
+    assert "known ahead" not in said
+
+
 def test_the_remedy_is_named_where_the_series_have_a_time_in_common(write) -> None:
     text = "item,date,x\n" + "".join(
         f"{item},2024-01-{day:02d},1\n"
