@@ -65,9 +65,11 @@ def _perhaps_known(table: "Table") -> str:
     if not on or len(on) > _NAMED or len(on) + len(ended) < len(table.names):
         return ""
     names, rest = ([table.names[k] for k in sorted(each)] for each in (on, ended))
-    are = "is" if len(names) == 1 else "are"
-    known = option("known", names)
-    return f"; if {listed(names)} {are} known ahead, {known} forecasts {listed(rest)} from there"
+    are, known = "is" if len(names) == 1 else "are", option("known", names)
+    return (
+        f"; if {listed(names)} {are} known ahead, a training with {known} forecasts {listed(rest)} "
+        "from there"
+    )
 
 
 def within_values(table: "Table", on_its_side: bool = False) -> "Table":

@@ -42,7 +42,7 @@ PROMO = "shop,date,sold,my promo\n" + "".join(
 def test_columns_that_go_on_where_the_others_end_may_be_known_ahead(write) -> None:
     """And with the option that is named the rows below are those to forecast."""
     said = read_table(write(PROMO), Columns()).report.decisions[-1]
-    remedy = "; if 'my promo' is known ahead, --known 'my promo' forecasts 'sold' from there"
+    remedy = "; if 'my promo' is known ahead, a training with --known 'my promo' forecasts 'sold' from there"
     assert said == (
         "2 series without a value at the end: 'a/sold' after 2024-01-18, 'b/sold' after "
         f"2024-01-18; these rows are missing values, --align end leaves them out{remedy}"
@@ -52,7 +52,9 @@ def test_columns_that_go_on_where_the_others_end_may_be_known_ahead(write) -> No
     both = PROMO.replace("my promo", "a,b").replace(",0\n", ",0,1\n").replace(",1\n", ",1,2\n")
     both = both.replace(",0,1,2\n", ",0,1\n")
     said = read_table(write(both), Columns()).report.decisions[-1]
-    assert said.endswith("; if 'a', 'b' are known ahead, --known a,b forecasts 'sold' from there")
+    assert said.endswith(
+        "; if 'a', 'b' are known ahead, a training with --known a,b forecasts 'sold' from there"
+    )
 
 
 def test_columns_that_end_too_are_not_said_to_be_known(write) -> None:
