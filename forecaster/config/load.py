@@ -18,6 +18,7 @@ from forecaster.errors import UserError
 
 _LONGEST = 1_000_000  # letters of a configuration
 _LARGEST = 100_000  # values in it
+_MERGE = "tag:yaml.org,2002:merge"  # << brings in the keys of another mapping
 
 
 def find_config(name: str) -> Path:
@@ -76,7 +77,7 @@ def _parsed_once(text: str) -> Any:
             return None
         if _size(node, {}) > _LARGEST:
             raise ValueError("its aliases repeat too much")
-        _check_keys(node, set())
+        _check_keys(loader, node, set())
         return loader.construct_document(node)
     finally:
         loader.dispose()
@@ -91,7 +92,7 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
-def _check_keys(node: yaml.Node, seen: set[int]) -> None:
+def _check_keys(loader: yaml.SafeLoader, node: yaml.Node, seen: set[int]) -> None:
     """Raise YAMLError where a mapping has a key twice: of its values the last would be taken."""
     if id(node) in seen or not isinstance(node, yaml.CollectionNode):
         return
@@ -99,14 +100,17 @@ def _check_keys(node: yaml.Node, seen: set[int]) -> None:
     keys = set()
     for part in node.value:
         if not isinstance(part, tuple):
-            _check_keys(part, seen)
+            _check_keys(loader, part, seen)
             continue
         key, value = part
-        if str(key.value) in keys:
+        _check_keys(loader, value, seen)
+        if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+            continue
+        name = loader.construct_object(key)
+        if name in keys:
             problem = f"the key '{key.value}' is given twice"
             raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-        keys.add(str(key.value))
-        _check_keys(value, seen)
+        keys.add(name)
 
 
 def load_config(
@@ -139,6 +143,8 @@ def _overridden(
         try:
             value = _parsed(text)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
+            if isinstance(error, yaml.constructor.ConstructorError) and error.problem_mark:
+                raise UserError(f"--set {setting}: {error.problem}; correct it") from error
             raise UserError(f"--set {setting}: the value is not YAML; quote it") from error
         _put(content, key.strip(), value)
         titled = titled or key.strip() == "title"

@@ -15,7 +15,7 @@ from forecaster.data.cells import Column, Text
 from forecaster.data.marks import is_number
 from forecaster.data.reading import RawTable
 from forecaster.data.texts import as_texts
-from forecaster.data.times.choice import likely
+from forecaster.data.times.choice import is_regular, likely
 from forecaster.data.times.formats import check_format, is_own, option_for
 from forecaster.data.times.numeric_times import EPOCH_DAYS, EXCEL, is_plain_number, whole_numbers
 from forecaster.data.times.readings import (
@@ -40,6 +40,7 @@ _DATED = re.compile(r"dat[eu]|fecha|stamp", re.IGNORECASE)
 _YEARLY = re.compile(
     r"year|yr|jahr|jaar|ann[eéo]|año|dat[eu]|period|season|stamp|^(time|t|ds|ts)$", re.IGNORECASE
 )
+_REGULAR = "by which the times are regular"
 _YEARS = (1400, 2300)  # of four digits; those too early or late to be told are named
 _MANY = 2000  # of a column of numbers, enough to tell whether they are times
 AS_DEFAULT = Columns()
@@ -133,7 +134,9 @@ def _chosen(source: Source, readings: dict[str, Stamps]) -> Stamps:
     if len(readings) == 1:
         return next(iter(readings.values()))
     rivals = likely({style: stamps.wall for style, stamps in readings.items()})
-    options = {style: option_for(style, list(readings)) for style in readings}
+    options, why = {style: option_for(style, list(readings)) for style in readings}, _REGULAR
+    if ISO_WEEK in readings and is_weekly(source.name) and is_regular(readings[ISO_WEEK].wall):
+        rivals, why = [ISO_WEEK], "as the column is called a week"
     if len(rivals) > 1:
         row = _first_difference([readings[style].wall for style in rivals])
         ways = [f"{_day(readings[s], row)} (--date-format {options[s]})" for s in rivals]
@@ -147,8 +150,8 @@ def _chosen(source: Source, readings: dict[str, Stamps]) -> Stamps:
         return chosen
     row = _first_difference([chosen.wall, readings[others[0]].wall])
     note = (
-        f"column '{source.name}': '{source.cell(row)}' is read as {_day(chosen, row)}, by which "
-        f"the times are regular (otherwise --date-format {' or '.join(options[s] for s in others)})"
+        f"column '{source.name}': '{source.cell(row)}' is read as {_day(chosen, row)}, {why} "
+        f"(otherwise --date-format {' or '.join(options[s] for s in others)})"
     )
     return replace(chosen, decisions=(*chosen.decisions, note))
 

@@ -81,22 +81,22 @@ def _too_few(table: Table, series: Series, rows: int, data: DataConfig) -> UserE
         f"{_name(table, series)}: the model needs {names} of the {horizon} rows to forecast, and "
         f"there are {have}; add those from {first} to {last} with the values left blank (on the "
         "command line also in a file of their own, --future FILE, which --template FILE writes to "
-        f"be filled in){_without_the_dead(table, series, data)}"
+        f"be filled in){_without_the_dead(table, data)}"
     )
 
 
-def _without_the_dead(table: Table, series: Series, data: DataConfig) -> str:
+def _without_the_dead(table: Table, data: DataConfig) -> str:
     """The options that leave a series out, where it ended a lookback before the others, if that is
-    all that keeps these from being forecast.
+    all that keeps these from being forecast, and they leave out nothing else.
     """
     begins = [_stamp(table, each, 0) for each in table.series]
     begin = max(begins)
     for each, own in zip(table.series, begins, strict=True):
         lasts = own == begin and len(each.known) >= len(each.values) + data.horizon
-        if not lasts and _stamp(table, each, data.lookback) > begin:
+        recent = each.values[-data.lookback :]
+        lives = all(len(np.unique(row[~np.isnan(row)])) > 1 for row in recent.T)
+        if not (lives if lasts else _stamp(table, each, data.lookback) <= begin):
             return ""
-    if _stamp(table, series, 0) == begin:
-        return ""
     [start] = table.clock.write(pd.DatetimeIndex([begin]))
     return (
         "; if it has ended for good, leave it out and begin where the others end: "

@@ -190,13 +190,16 @@ class SavedModel:
         return UserError(f"{path}: {key} is damaged; copy the model again")
 
     def said_until(self) -> dict[str, pd.Timestamp]:
-        """``until`` in the file's own times, with their offset where the working times are UTC."""
+        """``until`` in the file's own times, with their zone where the working times are UTC."""
         until, known = self.until(), self.metadata.get("clock")
         if known is None:  # a model of earlier code
             return until
         try:
             clock = Clock(**known)
-            return {item: pd.Timestamp(clock.said(stamp)) for item, stamp in until.items()}
+            if not clock.utc:
+                return until
+            zone = clock.zone or "UTC"
+            return {item: at.tz_localize("UTC").tz_convert(zone) for item, at in until.items()}
         except (TypeError, ValueError, KeyError) as error:
             raise self._damaged("clock") from error
 

@@ -15,8 +15,8 @@ from forecaster.evaluation.score import WindowScores
 
 # the names of the two that are compared
 _MODEL = "the forecasts"
-# of fewer windows without overlap a share of covered values says little: a year that is unlike the
-# others is all of it
+# from fewer origins whose windows do not overlap a share of covered values says little: a year
+# that is unlike the others is all of it
 _FEW = 5
 
 
@@ -43,7 +43,7 @@ class Held:
     """The share of values that the 90 % intervals covered, and the number of windows of these.
 
     ``crps``: the two CRPS, if that of the forecasts is clearly above that of seasonal naive.
-    ``apart``: how many of the windows do not overlap.
+    ``apart``: from how many origins windows do not overlap.
     """
 
     share: float
@@ -169,7 +169,8 @@ def verdict(pairs: Paired, naive: str, held: Held | None = None) -> str:
     if held is None:
         return f"{sentence}."
     only = "" if held.windows == pairs.windows else f" on {_count(held.windows, 'window')}"
-    few = " (too few windows apart to count on it)" if held.apart < _FEW else ""
+    what = "windows" if pairs.series == 1 else "origins"
+    few = f" (too few {what} apart to count on it)" if held.apart < _FEW else ""
     worse = ""
     if held.crps is not None:
         worse = f", BUT THEIR CRPS IS {held.crps[0]:.4g}, THAT OF SEASONAL NAIVE {held.crps[1]:.4g}"

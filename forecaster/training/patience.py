@@ -23,14 +23,19 @@ class Patience(EarlyStopping):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         score = float(trainer.callback_metrics[self.monitor])
-        if all(score < other for other in self.recent):
+        if len(self.recent) == _RECENT and score < min(self.recent):
             self.wait_count -= 1  # what the line below adds unless this epoch is the best so far
         self.recent = [*self.recent, score][-_RECENT:]
         super().on_validation_end(trainer, pl_module)
+
+    @property
+    def state_key(self) -> str:
+        """That of ``EarlyStopping``, by which an interrupted fit of earlier code goes on."""
+        return super().state_key.replace(type(self).__qualname__, EarlyStopping.__qualname__, 1)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "recent": self.recent}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
-        self.recent = state_dict["recent"]
+        self.recent = state_dict.get("recent", [])

@@ -36,7 +36,7 @@ from forecaster.training.stages import OutOfTimeError, quiet_libraries
 from forecaster.workflows import train as training
 from forecaster.workflows.benchmark_peers import score_peer
 from forecaster.workflows.benchmark_process import alone
-from forecaster.workflows.benchmark_results import Elsewhere, elsewhere, joined
+from forecaster.workflows.benchmark_results import Elsewhere, add_results, elsewhere
 from forecaster.workflows.benchmark_suite import (
     CALIBRATION,
     COSTS,
@@ -144,8 +144,7 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkResult:
         }
     )
     if options.results is not None:
-        added = joined(rows, kept.others)
-        write_together({options.results: lambda path: path.write_bytes(table_bytes(added, ".csv"))})
+        add_results(options.results, rows)
     pages = write_pages(pages, layout)
     if options.into is not None:
         put_between(options.into, name, layout.text(links(pages, options.into) if pages else None))

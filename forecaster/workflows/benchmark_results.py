@@ -3,58 +3,34 @@
 It is the CSV table of the benchmark: a row a cell, or one for each of its numbers of steps.
 """
 
-import io
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock
 
 from forecaster.errors import UserError
+from forecaster.io.atomic import write_together
+from forecaster.io.output_tables import table_bytes
 from forecaster.workflows.benchmark_suite import Cell, Suite
-from forecaster.workflows.benchmark_table import validation_metrics
 
 _FACTS = ("cell", "scoring", "run_id", "date", "code", "machine", "torch", "failed")
 _TEXTS = ("data", "model", *_FACTS)
+_COUNTS = ("horizon", "seed", "steps")
+# what tells a row from all others
+_IDENTITY = ("cell", "run_id", "scoring", "s", "steps")
 
 Row = Mapping[str, Any]
 
 
-def read_results(path: Path) -> dict[str, list[Row]]:
-    """The rows of each cell by its key; none where there is no file yet. Raises UserError."""
-    if not path.exists():
-        return {}
-    wrong = f"--results {path}: no table of a benchmark"
-    remedy = "name the CSV that a benchmark wrote, or a new file"
-    try:
-        frame = pd.read_csv(io.BytesIO(path.read_bytes()), dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{wrong}: {error}; {remedy}") from error
-    if "cell" not in frame:
-        raise UserError(f"{wrong}: it has no column 'cell'; {remedy}")
-    by_cell: dict[str, list[Row]] = {}
-    for number, values in enumerate(frame.to_dict("records"), start=1):
-        try:
-            row = {str(name): _value(str(name), value) for name, value in values.items()}
-        except ValueError as error:
-            raise UserError(f"{wrong}: row {number}: {error}; {remedy}") from error
-        by_cell.setdefault(values["cell"], []).append(row)
-    return by_cell
-
-
-def _value(name: str, text: str) -> Any:
-    if not text:
-        return None
-    return text if name in _TEXTS else float(text)
-
-
 @dataclass(frozen=True)
 class Elsewhere:
-    """What a file has: the rows of cells of the suite by key, and the ``others``."""
+    """The rows that a file has of cells of the suite, by key; of one that failed a single row."""
 
     rows: Mapping[str, Sequence[Row]]
-    others: Sequence[Row]
 
     def has(self, cell: Cell) -> bool:
         """Whether a cell is finished there; one that failed is not."""
@@ -62,36 +38,87 @@ class Elsewhere:
 
 
 def elsewhere(path: Path | None, suite: Suite, cells: Sequence[Cell]) -> Elsewhere:
-    """What the file at ``path`` has; nothing where there is none."""
-    known = {cell.key: cell for cell in cells}
-    found = {} if path is None else read_results(path)
-    rows = {key: _rows_of(suite, known[key], part) for key, part in found.items() if key in known}
-    others = [row for key, part in found.items() if key not in known for row in part]
-    return Elsewhere({key: part for key, part in rows.items() if part}, others)
+    """What the file at ``path`` has of these cells, as the suite asks for it; raises UserError."""
+    found = [] if path is None else _read(path)
+    rows = {cell.key: _rows_of(suite, cell, found) for cell in cells}
+    return Elsewhere({key: part for key, part in rows.items() if part})
+
+
+def add_results(path: Path, rows: Sequence[Row]) -> None:
+    """Add rows to the file; those of the same run and scoring, and failures since mended, go."""
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        finished = {row["cell"] for row in rows if not row.get("failed")}
+        new = {_identity(row) for row in rows}
+        kept = [
+            row
+            for row in _read(path)
+            if _identity(row) not in new and not (row.get("failed") and row["cell"] in finished)
+        ]
+        if not kept and not rows:
+            return
+        frame = pd.DataFrame([*kept, *rows])
+        frame = frame.astype({name: "Int64" for name in _COUNTS if name in frame})
+        write_together({path: lambda partial: partial.write_bytes(table_bytes(frame, ".csv"))})
+
+
+def _identity(row: Row) -> tuple[Any, ...]:
+    return tuple(row.get(name) for name in _IDENTITY)
+
+
+def _read(path: Path) -> list[Row]:
+    """The rows of a file; none where there is no file yet."""
+    if not path.exists():
+        return []
+    wrong = f"--results {path}: no table of a benchmark"
+    remedy = "name the CSV that a benchmark wrote, or a new file"
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            head, *lines = list(csv.reader(file, strict=True)) or [[]]
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{wrong}: {error}; {remedy}") from error
+    if "cell" not in head:
+        raise UserError(f"{wrong}: it has no column 'cell'; {remedy}")
+    rows: list[Row] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            if len(line) != len(head):
+                raise ValueError(f"{len(line)} cells below {len(head)} columns")
+            rows.append({name: _value(name, text) for name, text in zip(head, line, strict=True)})
+        except ValueError as error:
+            raise UserError(f"{wrong}: row {number}: {error}; {remedy}") from error
+    return rows
+
+
+def _value(name: str, text: str) -> Any:
+    if not text:
+        return None
+    if name in _TEXTS:
+        return text
+    return int(text) if name in _COUNTS else float(text)
 
 
 def _rows_of(suite: Suite, cell: Cell, found: Sequence[Row]) -> Sequence[Row]:
-    """The rows of a cell as the suite asks for them; none where one of them is missing."""
+    """The rows of a cell with all that the suite asks for, or the row of its failure, or none."""
     about: dict[str, Any] = {
         "data": cell.data,
         "horizon": cell.config.data.horizon,
         "model": cell.model,
         "seed": cell.config.trainer.seed,
     }
-    names, rows = {*suite.metrics, *validation_metrics(suite)}, []
+    own = [row for row in found if row["cell"] == cell.key]
+    rows = []
     walks: Sequence[tuple[float | None, int | None]] = suite.walks or [(None, None)]
     for s, steps in walks:
-        row = next((each for each in found if (each.get("s"), each.get("steps")) == (s, steps)), {})
-        if not names <= row.keys() or (row.get("scoring") or "") != suite.scoring:
-            return [about | dict(each) for each in found if each.get("failed")][:1]
+        whole = (
+            row
+            for row in own
+            if (row.get("s"), row.get("steps")) == (s, steps)
+            and (row.get("scoring") or "") == suite.scoring
+            and all(row.get(name) is not None for name in suite.metrics)
+        )
+        if (row := next(whole, None)) is None:
+            return [about | dict(each) for each in own if each.get("failed")][:1]
         walk = {key: value for key, value in (("s", s), ("steps", steps)) if value is not None}
         rest = {key: value for key, value in row.items() if key not in (*about, "s", "steps")}
         rows.append(about | walk | rest)
     return rows
-
-
-def joined(rows: Sequence[Row], others: Sequence[Row]) -> pd.DataFrame:
-    """The file's new content: the suite's rows, then those of cells that it does not have now."""
-    whole = pd.DataFrame([*rows, *others])
-    counts = [name for name in ("horizon", "seed", "steps") if name in whole]
-    return whole.astype(dict.fromkeys(counts, "Int64"))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from forecaster.config.load import check_config, load_config, read_yaml
+from forecaster.config.load import check_config, find_config, load_config, read_yaml
 from forecaster.config.schema import Config, TrainerConfig
 from forecaster.errors import UserError
 from forecaster.models import size
@@ -136,7 +136,8 @@ def test_parts_in_parts_without_end_are_refused_in_one_line() -> None:
         ("model: {name: nlinear}\ntrainer: {}\nmodel: {name: rlinear}\n", 3, "model"),
         ("model:\n  name: nlinear\n  loss: l1\n  name: rlinear\n", 4, "name"),
         ("models:\n- {a: 1}\n- {a: 1,\n   b: 2, a: 3}\n", 4, "a"),
-        ("1: x\n'1': y\n", 2, "1"),
+        ("24: x\n0x18: y\n", 2, "0x18"),
+        ("a: {true: 1, yes: 2}\n", 1, "yes"),
     ],
 )
 def test_a_key_given_twice_is_refused(tmp_path: Path, text: str, line: int, key: str) -> None:
@@ -151,5 +152,14 @@ def test_a_key_given_twice_is_refused(tmp_path: Path, text: str, line: int, key:
 def test_a_key_of_several_mappings_and_values_is_given_once_in_each(tmp_path: Path) -> None:
     path = tmp_path / "once.yaml"
     path.write_text("a: &x {a: a, b: [a, a, {a: 1}]}\nb: *x\nc: [*x, *x]\n")
+    (tmp_path / "merged.yaml").write_text("a: &x {b: 1}\nc: {<<: *x, b: 2, '1': 1, 1: 2}\n")
+    assert read_yaml(tmp_path / "merged.yaml")["c"] == {"b": 2, "1": 1, 1: 2}
     x = {"a": "a", "b": ["a", "a", {"a": 1}]}
     assert read_yaml(path) == {"a": x, "b": x, "c": [x, x]}
+
+
+def test_a_setting_whose_value_gives_a_key_twice_is_refused() -> None:
+    setting = "model={name: nlinear, loss: l1, name: rlinear}"
+    with pytest.raises(UserError) as refused:
+        load_config(find_config("nlinear"), [setting])
+    assert str(refused.value) == f"--set {setting}: the key 'name' is given twice; correct it"

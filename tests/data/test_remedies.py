@@ -51,6 +51,7 @@ NO_TIME = pd.DataFrame({"time": [DAYS[0], pd.NaT, DAYS[2]], "x": [1, 2, 3]})
 
 SKIES = "date,x,sky\n2024-01-01,0,sun\n2024-01-02,1,rain\n2024-01-02,2,sun\n2024-01-03,3,sun\n"
 
+DATE = {"timestamp": "date"}
 WEEK_NUMBERS = [f"{week}/2021" for week in range(1, 40)]
 REFUSALS = [
     Refusal(
@@ -67,7 +68,8 @@ REFUSALS = [
         "is in another format", rows("2024-01-01", "2024-01-02", "2024-01-03 11:00"), mended=(TWO,)
     ),
     Refusal("is not a time like", rows("2024-01-01 10:00", "later"), {"timestamp": "date"}, (TWO,)),
-    Refusal("if these are weeks", rows(*WEEK_NUMBERS), {"timestamp": "date"}),
+    Refusal("like '1/2021' in the first row; if these are weeks", rows(*WEEK_NUMBERS), DATE),
+    Refusal("is not a time; if these are weeks", rows(*WEEK_NUMBERS[12:]), DATE),
     Refusal(
         "is not a time; write",
         rows("10:30|31.12.2019", "11:30|31.12.2019"),

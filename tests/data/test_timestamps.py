@@ -78,20 +78,44 @@ def test_what_strftime_writes_is_read(style: str, times: pd.DatetimeIndex, name:
 
 
 def test_a_number_and_a_year_are_a_week_where_the_column_says_so() -> None:
-    ten = [f"{number:02d}/2021" for number in range(1, 11)]
-    mondays = list(pd.date_range("2021-01-04", periods=10, freq="W-MON"))
-    assert list(read(ten, "week").wall) == mondays
-    assert list(read(ten, "KW", date_format="iso-week").wall) == mondays
-    assert list(read(ten, "month").wall) == list(MONTHS[2:12] + pd.DateOffset(years=22))
-    # from a twelfth to a first they are months, whatever the column is called
-    two_years = [f"{day.month:02d}/{day.year}" for day in MONTHS]
-    assert list(read(two_years, "week").wall) == list(MONTHS)
-    # more than twelve, and nothing that says what they count
-    assert not looks_like_time("ticket", [f"{number}/2021" for number in range(13, 40)])
-    assert looks_like_time("weekly", [f"{number}/2021" for number in range(13, 40)])
-    with pytest.raises(UserError, match=r"'13/2021' is not a time like '1/2021'.*these are weeks"):
-        read([f"{number}/2021" for number in range(1, 40)])
-    with pytest.raises(UserError, match=r"'53/2021' is not a time like '1/2021'"):
+    for count in (1, 10, 12):
+        cells = [f"{number:02d}/2021" for number in range(1, count + 1)]
+        mondays = list(pd.date_range("2021-01-04", periods=count, freq="W-MON"))
+        found = read(cells, "week")
+        assert list(found.wall) == mondays
+        assert found.decisions == (
+            "column 'week': '01/2021' is read as 4 January 2021, as the column is called a week "
+            "(otherwise --date-format %m/%Y)",
+        )
+        assert list(read(cells, "KW", date_format="iso-week").wall) == mondays
+        months = list(pd.date_range("2021-01-01", periods=count, freq="MS"))
+        assert list(read(cells, "week", date_format="%m/%Y").wall) == months
+        assert list(read(cells, "month").wall) == months
+    named = read([f"2021.{number:02d}" for number in range(1, 53)], "week")
+    assert list(named.wall) == list(pd.date_range("2021-01-04", periods=52, freq="W-MON"))
+
+
+@pytest.mark.parametrize("step", [1, 3, 12])
+def test_months_of_several_years_are_no_weeks_whatever_the_column_is_called(step: int) -> None:
+    months = pd.date_range("2021-01-01", periods=40, freq=f"{step}MS")
+    found = read([f"{day.month:02d}/{day.year}" for day in months], "week")
+    assert list(found.wall) == list(months)
+    assert "by which the times are regular (otherwise --date-format iso-week)" in found.decisions[0]
+    seasons = read([f"{year}/{(year + 1) % 100:02d}" for year in range(2009, 2024)], "week")
+    assert list(seasons.wall) == list(pd.date_range("2009-01-01", periods=15, freq="YS"))
+
+
+def test_a_number_and_a_year_without_a_name_are_a_week_if_told() -> None:
+    later, whole = [[f"{n}/2021" for n in range(first, 40)] for first in (13, 1)]
+    for cells in (later, whole):
+        assert not looks_like_time("ticket", cells)
+        assert looks_like_time("weekly", cells)
+        assert looks_like_time("ticket", cells, Columns(date_format="iso-week"))
+        with pytest.raises(UserError, match="if these are weeks, give --date-format iso-week"):
+            read(cells)
+        assert read(cells, date_format="iso-week").wall[-1] == pd.Timestamp("2021-09-27")
+    # of a year without a fifty-third week: the row that is none
+    with pytest.raises(UserError, match=r"line 54, .*'53/2021' is not a time like '1/2021'"):
         read([f"{number}/2021" for number in range(1, 54)], "week")
 
 

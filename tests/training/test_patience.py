@@ -80,3 +80,17 @@ def test_a_resumed_training_knows_how_the_score_fell(tmp_path):
         folder = tmp_path / str(count)
         first = epochs(TURNED, 6, folder, count)
         assert first + epochs(TURNED, 6, folder, None, folder / "last.ckpt") == whole
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")
+def test_a_fit_that_earlier_code_began_goes_on(tmp_path):
+    """Its checkpoint has the state of ``EarlyStopping`` alone."""
+    scores = [1, *range(5, 15)]
+    assert len(epochs(scores, 6, tmp_path, 4)) == 4
+    last = tmp_path / "last.ckpt"
+    saved = torch.load(last, weights_only=True)
+    (key,) = (key for key in saved["callbacks"] if "val/loss" in key and "mode" in key)
+    assert key.startswith("EarlyStopping{")
+    assert saved["callbacks"][key].pop("recent")
+    torch.save(saved, last)
+    assert epochs(scores, 6, tmp_path, None, last) == [4, 5, 6]

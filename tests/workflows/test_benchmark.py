@@ -17,7 +17,6 @@ from forecaster.data.splits import Borders
 from forecaster.errors import UserError
 from forecaster.evaluation.score import Scoring, evaluate
 from forecaster.inference.locate import open_model
-from forecaster.io.output_tables import table_bytes
 from forecaster.models.base import Shape
 from forecaster.reporting.markdown import (
     best_in_bold,
@@ -29,8 +28,8 @@ from forecaster.reporting.markdown import (
 from forecaster.training.limit import Limit
 from forecaster.workflows.backtest import BASELINE, _share
 from forecaster.workflows.backtest_scores import Plan
-from forecaster.workflows.benchmark import BenchmarkOptions, _is_done, benchmark
-from forecaster.workflows.benchmark_results import elsewhere, joined
+from forecaster.workflows.benchmark import BenchmarkOptions, _is_done, _rows, benchmark
+from forecaster.workflows.benchmark_results import add_results, elsewhere
 from forecaster.workflows.benchmark_suite import CellFilter, find_suite, lay_out
 from forecaster.workflows.benchmark_table import Layout, places
 
@@ -644,26 +643,88 @@ def test_a_benchmark_divided_over_stores_is_joined_in_a_file(
     assert "Nothing has been run yet" in (tmp_path / "parts" / "s.md").read_text()
 
 
-def test_results_of_other_settings_are_kept_and_not_shown(
+def test_results_of_other_settings_and_metrics_are_kept_and_not_shown(
     cli: Cli, tmp_path: Path, finished: dict[str, dict]
 ) -> None:
     path, file = tmp_path / "s.yaml", tmp_path / "r.csv"
     given = ("--output", tmp_path, "--results", file)
     cli("benchmark", path, *given)
     before = file.read_text()
+    had = dict(finished)
     finished.clear()
     path.write_text(PLACES.replace("windows: null}", "windows: null, trainer.batch_size: 16}"))
     cli("benchmark", path, *given, status=1)
     assert "Nothing has been run yet" in (tmp_path / "s.md").read_text()
     assert file.read_text() == before
+    # a figure that the file does not have
+    path.write_text(PLACES.replace("mae, published", "mae, rmse, published"))
+    cli("benchmark", path, *given, status=1)
+    assert "Nothing has been run yet" in (tmp_path / "s.md").read_text()
+    assert file.read_text() == before
+    # another run that has it, beside the first
+    first = next(iter(had))
+    metrics = {**had[first]["metrics"], "test/rmse": 7.0}
+    finished[first] = {**had[first], "run_id": "later", "metrics": metrics}
+    assert "1 of 27 cells done" in cli("benchmark", path, *given, status=1).stdout
+    both = pd.read_csv(file)
+    assert len(both) == 28
+    assert both["rmse"].dropna().tolist() == [7.0]
+    # of the suite with less, the first that has all it asks for
+    finished.clear()
     path.write_text(PLACES)
+    assert "27 of 27 cells done" in cli("benchmark", path, *given).stdout
+    assert len(pd.read_csv(file)) == 28
     lines = before.splitlines(keepends=True)
     file.write_text("".join(lines[:1] + lines[3:]))
     cut = cli("benchmark", path, *given, status=1)
     assert "25 of 27 cells done" in cut.stdout
-    path.write_text(PLACES.replace("mae, published", "mae, rmse, published"))
-    cli("benchmark", path, *given, status=1)  # a figure that the file does not have
-    assert "Nothing has been run yet" in (tmp_path / "s.md").read_text()
+
+
+def test_a_blank_figure_is_none(cli: Cli, tmp_path: Path, finished: dict[str, dict]) -> None:
+    file, first = tmp_path / "r.csv", next(iter(finished))
+    given = (tmp_path / "s.yaml", "--output", tmp_path, "--results", file)
+    cli("benchmark", *given)
+    frame = pd.read_csv(file)
+    finished.clear()
+    frame.loc[frame["cell"] == first, "mae"] = np.nan
+    frame.to_csv(file, index=False)
+    assert "26 of 27 cells done" in cli("benchmark", *given, status=1).stdout
+
+
+def test_nothing_finished_leaves_no_file(
+    cli: Cli, tmp_path: Path, finished: dict[str, dict]
+) -> None:
+    finished.clear()
+    given = (tmp_path / "s.yaml", "--output", tmp_path, "--results", tmp_path / "new" / "r.csv")
+    for _ in range(2):
+        cli("benchmark", *given, status=1)
+        assert list((tmp_path / "new").glob("*.csv")) == []
+
+
+def test_rows_that_another_process_adds_meanwhile_are_kept(
+    cli: Cli, tmp_path: Path, finished: dict[str, dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, file = tmp_path / "s.yaml", tmp_path / "r.csv"
+    given = ("--output", tmp_path, "--results", file)
+    whole = dict(finished)
+    half = list(whole)[:13]
+    finished.clear()
+
+    def other(*given: object) -> list[str]:
+        suite = find_suite(str(path))[1]
+        rows = [
+            row
+            for cell in lay_out(suite, CellFilter())
+            if cell.key in half
+            for row in _rows(suite, cell, whole[cell.key])
+        ]
+        add_results(file, rows)
+        finished.update({key: run for key, run in whole.items() if key not in half})
+        return []
+
+    monkeypatch.setattr("forecaster.workflows.benchmark._run_all", other)
+    assert "27 of 27 cells done" in cli("benchmark", path, *given).stdout
+    assert sorted(pd.read_csv(file)["cell"]) == sorted(whole)
 
 
 def test_a_failed_cell_of_a_file_is_shown_and_run_again(
@@ -691,12 +752,17 @@ def test_what_is_no_table_of_a_benchmark_is_refused_as_results(cli: Cli, tmp_pat
     for content, reason in (
         ("mse,mae\n1,2\n", "it has no column 'cell'"),
         ("cell,mse\nabc,x\n", "row 1: could not convert string to float: 'x'"),
-        ("", "No columns to parse from file"),
+        ("cell,horizon\nabc,24\nabc,7.5\n", "row 2: invalid literal for int() with base 10"),
+        ("cell,mse\nabc,1,2\n", "row 1: 3 cells below 2 columns"),
+        ("cell,mse\nabc\n", "row 1: 1 cells below 2 columns"),
+        ('cell,mse\n"abc,1\n', "unexpected end of data"),
+        ("", "it has no column 'cell'"),
     ):
         file = tmp_path / "r.csv"
         file.write_text(content)
         refused = cli("benchmark", tmp_path / "s.yaml", "--results", file, status=1).stderr
-        assert f"--results {file}: no table of a benchmark: {reason}; {remedy}" in refused
+        assert f"--results {file}: no table of a benchmark: {reason}" in refused
+        assert refused.endswith(f"; {remedy}\n")
         assert file.read_text() == content
     refused = cli("benchmark", tmp_path / "s.yaml", "--results", tmp_path, status=1).stderr
     assert f"--results {tmp_path}: no table of a benchmark" in refused
@@ -714,7 +780,7 @@ def test_results_in_steps_are_those_of_the_scoring(tmp_path: Path) -> None:
         | {"cell": cells[0].key, "scoring": suite.scoring}
         for s, steps in suite.walks
     ]
-    file.write_bytes(table_bytes(joined(rows, []), ".csv"))
+    add_results(file, rows)
     found = elsewhere(file, suite, cells)
     assert found.has(cells[0])
     assert not found.has(cells[1])
@@ -723,8 +789,11 @@ def test_results_in_steps_are_those_of_the_scoring(tmp_path: Path) -> None:
     assert {row["model"] for row in found.rows[cells[0].key]} == {cells[0].model}
     other = suite.model_copy(update={"score_windows": 7})
     assert not elsewhere(file, other, cells).has(cells[0])
-    file.write_bytes(table_bytes(joined(rows[:3], []), ".csv"))
-    assert not elsewhere(file, suite, cells).rows
+    add_results(file, [row | {"scoring": other.scoring, "mse": 9} for row in rows])
+    assert elsewhere(file, suite, cells).rows == found.rows
+    assert {row["mse"] for row in elsewhere(file, other, cells).rows[cells[0].key]} == {9}
+    add_results(tmp_path / "part.csv", rows[:3])
+    assert not elsewhere(tmp_path / "part.csv", suite, cells).rows
     assert elsewhere(None, suite, cells).rows == {}
 
 

@@ -297,6 +297,12 @@ def test_static_and_past_covariates_of_a_long_file(cli: Cli, folder: Path) -> No
     found = pd.read_csv(folder / "groups.csv").dropna(subset="mean")
     assert sorted(set(found["item_id"])) == ["s1", "s2", "s3", "s4", "s5"]
     assert found["timestamp"].min() == "2023-10-21"
+    # others that --on-dead skip would leave out, too
+    flat = table["y"].where((table["shop"] != "s1") | (table["date"] < "2023-09-01"), 8)
+    still = table.assign(y=flat.where(table["date"] < "2023-10-21"))
+    still[~shut | (table["date"] < "2023-09-23")].to_csv(closed, index=False)
+    refused = cli("forecast", *args, closed, status=1).stderr
+    assert refused.endswith("writes to be filled in)\n")
     # one that has a value in the lookback before, and others that have no future themselves
     for kept in (
         table[~shut | (table["date"] < "2023-09-24")],

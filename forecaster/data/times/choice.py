@@ -54,6 +54,12 @@ def likely(readings: Mapping[str, pd.DatetimeIndex]) -> list[str]:
     return [name for name in rivals if fits[name].oddness == least]
 
 
+def is_regular(times: pd.DatetimeIndex) -> bool:
+    """Whether times (n,), in the order of the file, are in order and hardly one is missing."""
+    fit = _fit(times)
+    return fit.misfits + fit.reversals <= fit.times / 20
+
+
 def _fit(times: pd.DatetimeIndex) -> _Fit:
     steps = np.diff(times.to_numpy(np.int64))
     reversals = int(min((steps < 0).sum(), (steps > 0).sum()))

@@ -49,11 +49,12 @@ _QUARTERS = (
 _WEEKS = (
     re.compile(r"(?P<y>\d{4})\s?[-:/ ]?\s?K?W\s?(?P<w>\d{1,2})(?:-?(?P<d>[1-7]))?", re.IGNORECASE),
     re.compile(r"K?W\s?(?P<w>\d{1,2})\s?[-:/ ]?\s?(?P<y>\d{4})", re.IGNORECASE),
-    # 202005, 2020-05 and 05/2020, where they are known to be weeks
-    re.compile(r"(?P<y>\d{4})(?:[-/ ](?=\d{1,2})|(?=\d\d))(?P<w>\d{1,2})"),
+    # where they are known to be weeks: 202005, 2020.05, 2020-05, 05/2020
+    re.compile(r"(?P<y>\d{4})\.?(?P<w>\d{2})"),
+    re.compile(r"(?P<y>\d{4})[-/ ](?P<w>\d{1,2})"),
     re.compile(r"(?P<w>\d{1,2})[-/. ](?P<y>\d{4})"),
 )
-_BARE_WEEKS, _LAST_MONTH = _WEEKS[2:], 12
+_BARE_WEEKS = _WEEKS[2:]
 _LAST_SHORT_YEAR = 2049  # 49 is 2049, 50 is 1950, unless the other dates continue over it
 
 
@@ -80,22 +81,18 @@ def fitting(
 ) -> list[str]:
     """The styles, of those in ``only``, that fit all dates; unusual ones where no usual one does.
 
-    ``weeks``: two numbers are known to be a year and a week, unless they go from a twelfth to a
-    first.
+    ``weeks``: six digits are known to be years and weeks, and a year and another number may be.
     """
     if not dates:
         return []
     if only is not None:
         return [style for style in only if style in STYLES and _fits(dates, style)]
-    bare = [_bare_week(date) for date in dates] if weeks else []
-    if bare and all(bare):
-        years, numbers = ({pair[place] for pair in bare if pair} for place in (0, 1))
-        if len(years) == 1 or max(numbers) > _LAST_MONTH:
-            return [ISO_WEEK] if _fits(dates, ISO_WEEK) else []
+    if weeks and all(re.fullmatch(r"\d{6}", date) for date in dates):
+        return [ISO_WEEK] if _fits(dates, ISO_WEEK) else []
     spans = len(set(dates)) > 1 or re.fullmatch(r"\d{4}.\d{4}", dates[0])
     if spans and _fits(dates, YEARS):  # no months that all are their years' numbers
         return [YEARS]
-    unmarked = _bare_week(dates[0]) is not None
+    unmarked = not weeks and _is_bare_week(dates[0])
     tried = [style for style in _USUAL if style != YEARS and not (unmarked and style == ISO_WEEK)]
     if found := [style for style in tried if _fits(dates, style)]:
         return found
@@ -157,10 +154,9 @@ def _years(date: str) -> tuple[int, int, int] | None:
     return int(match[1]), 1, 1
 
 
-def _bare_week(date: str) -> tuple[int, int] | None:
-    """A year and a number of two digits at most, without a letter that says what it counts."""
-    match = next((m for p in _BARE_WEEKS if (m := p.fullmatch(date.strip()))), None)
-    return None if match is None else (int(match["y"]), int(match["w"]))
+def _is_bare_week(date: str) -> bool:
+    """Whether it is a year and another number, without a letter that says what that counts."""
+    return any(pattern.fullmatch(date.strip()) for pattern in _BARE_WEEKS)
 
 
 def _week(date: str) -> tuple[int, int, int] | None:

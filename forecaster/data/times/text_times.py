@@ -35,6 +35,7 @@ from forecaster.errors import UserError
 
 Times = tuple[pd.DatetimeIndex, NDArray[np.int64] | None]
 _ISO_DATE = len("2020-01-01")
+_IF_WEEKS = f"if these are weeks, give --date-format {ISO_WEEK}"
 _ISO_ZONE = re.compile(r"(?<=\d)(?:Z|[+-]\d{2}:?\d{2})$")
 
 
@@ -204,6 +205,9 @@ def _odd_date(source: Source, parts: Texts) -> UserError:
     row = cells.date.first(outside)
     if row is not None and (outside[cells.date.codes[0]] or styles):
         return out_of_range(source, row, int(outside[cells.date.codes].sum()))
+    are_weeks = bool(fitting(dates, only=[ISO_WEEK]))
+    if not styles and are_weeks:
+        return source.fault(0, f"is not a time; {_IF_WEEKS}")
     if not styles or (parts.timed and not any(map(has_day, styles))):
         anyhow = "write times as YYYY-MM-DD HH:MM:SS, or tell their format with --date-format"
         return source.fault(0, f"is not a time; {_language(source, dates[:20]) or anyhow}")
@@ -212,10 +216,8 @@ def _odd_date(source: Source, parts: Texts) -> UserError:
     odd = dates[cells.date.codes[row]]
     if fitting([odd], parts.weeks):
         return source.fault(row, _other_format(source))
-    if not fitting(dates, only=[ISO_WEEK]):
-        remedy = _language(source, [first, odd]) or "write all times in one format"
-    else:
-        remedy = f"if these are weeks, give --date-format {ISO_WEEK}"
+    remedy = _language(source, [first, odd]) or "write all times in one format"
+    remedy = _IF_WEEKS if are_weeks else remedy
     return source.fault(row, f"is not a time like '{source.cell(0)}' in the first row; {remedy}")
 
 
