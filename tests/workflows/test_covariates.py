@@ -19,10 +19,10 @@ LONG_TRAINING = ("--set", "trainer.max_epochs=40", "--set", "trainer.learning_ra
 SHORT = ("--set", "trainer.max_epochs=1")
 
 
-def made(seed: int = 0) -> pd.DataFrame:
+def made(seed: int = 0, rows: int = ROWS) -> pd.DataFrame:
     """y = 10 + a week + 3·promo + 2·temp² + noise; promo and temp come without a pattern."""
     random = np.random.default_rng(seed)
-    count = ROWS + HORIZON
+    count = rows + HORIZON
     promo, temp = (random.random(count) < 0.2).astype(int), random.uniform(-2, 2, count).round(4)
     week = 2 * np.sin(2 * np.pi * np.arange(count) / 7)
     y = 10 + week + 3 * promo + 2 * temp**2 + NOISE * random.normal(size=count)
@@ -90,6 +90,21 @@ def test_every_model_that_reads_them_comes_near_the_noise(
 ) -> None:
     found = train(cli, folder, preset, preset, "--known", "promo,temp")
     assert found["test/rmse"] < 1.25 * NOISE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["tide", "lightgbm"])
+def test_models_that_learn_the_effects_from_data_alone_need_more_of_it(
+    cli: Cli, tmp_path: Path, preset: str
+) -> None:
+    """Within a tenth of the noise floor on 14,400 days; on 900 they are 17 to 24 % above it."""
+    whole = made(11, 14_400)
+    whole.assign(y=whole["y"].where(whole.index < 14_400)).to_csv(
+        tmp_path / "file.csv", index=False
+    )
+    few = ("--refit", "none", "--set", "trainer.score_windows=16")
+    found = train(cli, tmp_path, preset, preset, "--known", "promo,temp", *few)
+    assert 0.97 * NOISE < found["test/rmse"] < 1.1 * NOISE
 
 
 def test_the_forecast_follows_the_future(cli: Cli, folder: Path, trained) -> None:
