@@ -59,6 +59,7 @@ def test_only_the_store_imports_mlflow_and_only_fitting_and_data_know_lightning(
             "stages.py",
             "exact.py",
             "fit.py",
+            "patience.py",
             "progress.py",
             "data_module.py",
         }

@@ -102,6 +102,7 @@ def test_what_is_masked_has_no_say() -> None:
     assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_known_square_is_learnt() -> None:
     """y = x², where nothing in the history tells x of the future."""
     errors = {}

@@ -746,8 +746,8 @@ def test_a_failed_cell_of_a_file_is_shown_and_run_again(
     assert "too short" not in file.read_text()
 
 
+@pytest.mark.usefixtures("finished")
 def test_what_is_no_table_of_a_benchmark_is_refused_as_results(cli: Cli, tmp_path: Path) -> None:
-    of_models(tmp_path)
     remedy = "name the CSV that a benchmark wrote, or a new file"
     for content, reason in (
         ("mse,mae\n1,2\n", "it has no column 'cell'"),

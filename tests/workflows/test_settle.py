@@ -173,6 +173,6 @@ def test_a_backtest_says_once_what_a_wide_table_takes_unless_asked(
     sizes = ("--horizon", 6, "--lookback", 24, "--origins", 2, "--refit-every", 1, "--samples", 4)
     given = ("backtest", "--csv", tmp_path / "wide.csv", "--model", "nlinear", *sizes)
     short = ("--set", "trainer.max_epochs=1")
-    said = "batches of 31 windows, not 32: each has 65 columns; --set trainer.batch_size=32 keeps"
+    said = "batches of 24 windows, not 32: each has 65 columns; --set trainer.batch_size=32 keeps"
     assert cli(*given, *short).stderr.count(said) == 1
     assert said not in cli(*given, *short, "--set", "trainer.batch_size=32").stderr
