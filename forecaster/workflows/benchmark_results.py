@@ -39,8 +39,10 @@ class Elsewhere:
 
 def elsewhere(path: Path | None, suite: Suite, cells: Sequence[Cell]) -> Elsewhere:
     """What the file at ``path`` has of these cells, as the suite asks for it; raises UserError."""
-    found = [] if path is None else _read(path)
-    rows = {cell.key: _rows_of(suite, cell, found) for cell in cells}
+    found: dict[str, list[Row]] = {}
+    for row in [] if path is None else _read(path):
+        found.setdefault(row["cell"], []).append(row)
+    rows = {cell.key: _rows_of(suite, cell, found.get(cell.key, [])) for cell in cells}
     return Elsewhere({key: part for key, part in rows.items() if part})
 
 
@@ -97,7 +99,7 @@ def _value(name: str, text: str) -> Any:
     return int(text) if name in _COUNTS else float(text)
 
 
-def _rows_of(suite: Suite, cell: Cell, found: Sequence[Row]) -> Sequence[Row]:
+def _rows_of(suite: Suite, cell: Cell, own: Sequence[Row]) -> Sequence[Row]:
     """The rows of a cell with all that the suite asks for, or the row of its failure, or none."""
     about: dict[str, Any] = {
         "data": cell.data,
@@ -105,7 +107,6 @@ def _rows_of(suite: Suite, cell: Cell, found: Sequence[Row]) -> Sequence[Row]:
         "model": cell.model,
         "seed": cell.config.trainer.seed,
     }
-    own = [row for row in found if row["cell"] == cell.key]
     rows = []
     walks: Sequence[tuple[float | None, int | None]] = suite.walks or [(None, None)]
     for s, steps in walks:

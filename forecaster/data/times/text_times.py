@@ -81,7 +81,7 @@ class Texts:
 def take_apart(source: Source, weeks: bool, only: Sequence[str] | None = None) -> Texts:
     """The parts of the texts, and the styles, of those in ``only``, that fit all dates.
 
-    ``weeks``: two numbers are known to be a year and a week.
+    ``weeks``: as for ``fitting``.
     """
     texts, intervals = source.texts, False
     ends = interval_ends(texts)
