@@ -139,8 +139,7 @@ def forecast(
         engine,
     )
     if template is not None:
-        count = forecasting.write_template(options, template)
-        click.echo(f"{template}: {count} rows to be filled in, for --future")
+        click.echo(forecasting.write_template(options, template))
         return
     if stream:
         lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace")

@@ -16,6 +16,7 @@ from forecaster.data.digits import shortest
 from forecaster.data.layout.header import with_names
 from forecaster.data.layout.time_columns import find_time
 from forecaster.data.layout.words import listed
+from forecaster.data.put_in import usually_lacking
 from forecaster.data.reading import RawTable, read_file
 from forecaster.data.series_names import groups_of
 from forecaster.data.tables import Series, Table
@@ -207,7 +208,11 @@ def _extended(table: Table, raw: RawTable, series: Series, rows: _Rows) -> Serie
     history = (places[on] < len(series.values))[:, None] & ~np.isnan(known[places[on]])
     kept = history | np.isnan(rows.known[on])
     known[places[on]] = np.where(kept, known[places[on]], rows.known[on])
-    return replace(series, known=known[: max(len(series.known), int(grid.searchsorted(last)) + 1)])
+    put_in = series.lacking(length)
+    if len(put_in):
+        put_in[places[on]] = False
+    end = max(len(series.known), int(grid.searchsorted(last)) + 1)
+    return replace(series, known=known[:end], put_in=put_in[:end])
 
 
 def _place(raw: RawTable, series: Series) -> str:
@@ -217,6 +222,9 @@ def _place(raw: RawTable, series: Series) -> str:
 def template(table: Table, horizon: int) -> pd.DataFrame:
     """The rows that a forecast of ``horizon`` steps needs: times, names of the series, and the
     known covariates as far as the table holds them, as texts.
+
+    With --on-gap zero, without those at times at which the history never has one. Raises UserError
+    if there is none to be filled in.
     """
     if not table.covariates.known:
         raise UserError("--template: the model has no covariates that are known ahead; forecast")
@@ -235,8 +243,15 @@ def template(table: Table, horizon: int) -> pd.DataFrame:
         ahead[: len(given)] = given
         for column, values in zip(table.covariates.known, ahead.T, strict=True):
             cells[column.name] = [_cell(column, value) for value in values]
-        frames.append(pd.DataFrame(cells))
-    return pd.concat(frames, ignore_index=True)
+        lacking = usually_lacking(series, table.interval, horizon) & np.isnan(ahead).all(axis=1)
+        frames.append(pd.DataFrame(cells)[~lacking])
+    rows = pd.concat(frames, ignore_index=True)
+    if rows.empty:
+        raise UserError(
+            "--template: the rows to forecast are at times at which the history never has one, so "
+            "that there is none to be filled in; forecast without --future"
+        )
+    return rows
 
 
 def _key_cells(table: Table, series: Series, keys: Sequence[str]) -> list[tuple[str, str]]:

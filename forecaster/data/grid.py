@@ -41,6 +41,16 @@ class SeriesRows:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """The values (n, K) of a series on its grid, nan where missing; ``put_in`` (n,): the rows that
+    the file lacks, with --on-gap zero; else empty.
+    """
+
+    values: NDArray[np.float64]
+    put_in: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class Gridder:
     """Puts series on a grid by the policies in ``columns``; decisions go to ``report``.
 
@@ -150,8 +160,12 @@ class Gridder:
         )
         return SeriesRows(series.item, days, series.values, series.rows)
 
-    def on_grid(self, interval: Interval, series: SeriesRows) -> NDArray[np.float64]:
-        """The values (n, K) on the grid that starts at the first time, nan without a row."""
+    def on_grid(self, interval: Interval, series: SeriesRows) -> Grid:
+        """The values on the grid that starts at the first time, nan without a row.
+
+        With --on-gap zero, 0 without a row, from the first value of each target to its last: before
+        it there was none yet, after it there is none any more, or it is to be forecast.
+        """
         times, rows = series.times, series.rows
         if (
             interval.tick is not None and times[-1].value - times[0].value > np.iinfo(np.int64).max
@@ -174,16 +188,21 @@ class Gridder:
         length = int(positions[-1]) + 1
         if length > len(times):
             self._report_gaps(interval, series, positions)
+        zero = self.columns.on_gap == "zero"
         if length == len(times):
-            return series.values
+            return Grid(series.values, np.zeros(length if zero else 0, bool))
         grid = np.full((length, series.values.shape[1]), np.nan)
-        if self.columns.on_gap == "zero":
-            given = ~np.isnan(series.values[:, : self.targets]).all(axis=1)
-            # after the last value are the rows to forecast
-            end = positions[given][-1] if given.any() else length
-            grid[:end, : self.targets] = 0.0
         grid[positions] = series.values
-        return grid
+        if not zero:
+            return Grid(grid, np.zeros(0, bool))
+        put_in = np.ones(length, bool)
+        put_in[positions] = False
+        targets = grid[:, : self.targets]
+        rows = np.arange(length)[:, None]
+        given = ~np.isnan(targets)
+        begin, end = given.argmax(axis=0), length - given[::-1].argmax(axis=0)
+        targets[put_in[:, None] & given.any(axis=0) & (rows > begin) & (rows < end)] = 0.0
+        return Grid(grid, put_in)
 
     def _report_gaps(
         self, interval: Interval, series: SeriesRows, positions: NDArray[np.int64]

@@ -89,7 +89,9 @@ def for_gaps(
             f"where the clock goes forward, give --timezone {zone}, or the zone meant; otherwise "
             "add the rows, or give --on-gap fill to take them as missing values"
         )
-    nothing = ", or --on-gap zero where nothing happened" if columns.aggregate in _TOTALS else ""
+    # a shop's closed days, a sum of nothing
+    idle = columns.aggregate in _TOTALS or interval.alias == "D"
+    nothing = ", or --on-gap zero where nothing happened" if idle else ""
     return f"add the rows, or give --on-gap fill to take them as missing values{nothing}"
 
 

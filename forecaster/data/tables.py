@@ -25,7 +25,7 @@ from forecaster.data.covariates import (
     static_values,
 )
 from forecaster.data.ends import with_ends
-from forecaster.data.grid import Gridder, SeriesRows
+from forecaster.data.grid import Grid, Gridder, SeriesRows
 from forecaster.data.intervals import Interval
 from forecaster.data.layout.header import with_names
 from forecaster.data.layout.turning import turned
@@ -54,6 +54,8 @@ class Series:
 
     ``item_id`` is the item's name in a long file, and None in a wide one, where the columns are the
     series. Covariates: ``known`` (n + future rows, C), ``past`` (n, P) and ``static`` (S,).
+    ``put_in`` (n + future rows,): the rows that the file lacks, with --on-gap zero and known
+    covariates without a forecast of one's own; else empty.
     """
 
     item_id: str | None
@@ -62,6 +64,7 @@ class Series:
     known: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     past: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     static: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    put_in: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool))
 
     def between(self, begin: int, end: int, first: pd.Timestamp | None = None) -> "Series":
         """The rows from ``begin`` to ``end``, at time ``first``; those after them are the future
@@ -73,6 +76,7 @@ class Series:
             values=self.values[begin:end],
             known=self.known[begin:],
             past=self.past[begin:end],
+            put_in=self.put_in[begin:],
         )
 
     def until(self, end: int, blank: float) -> "Series":
@@ -83,7 +87,13 @@ class Series:
             values=longer(self.values[:end], gap, blank),
             known=longer(self.known, max(end - len(self.known), 0), np.nan),
             past=longer(self.past[:end], gap, np.nan),
+            put_in=self.lacking(end),
         )
+
+    def lacking(self, rows: int) -> NDArray[np.bool_]:
+        """``put_in`` of so many rows, or of more; the further ones are rows that the file lacks."""
+        count = max(rows - len(self.put_in), 0) if len(self.put_in) else 0
+        return np.pad(self.put_in, (0, count), constant_values=True)
 
 
 def longer(rows: NDArray[np.float64], count: int, value: float) -> NDArray[np.float64]:
@@ -252,7 +262,8 @@ def read_table(
         report.decisions.append(said_together(columns, step, len(times), count))
     ordered = [gridder.on_days(interval, each) for each in ordered]
     series = tuple(
-        _series(raw, each, gridder.on_grid(interval, each), covariates.columns) for each in ordered
+        _series(raw, each, gridder.on_grid(interval, each), covariates.columns, columns)
+        for each in ordered
     )
     report.decisions[told:] = briefly(report.decisions[told:])
     table = Table(
@@ -281,17 +292,18 @@ def read_table(
 
 
 def _series(
-    raw: RawTable, rows: SeriesRows, grid: NDArray[np.float64], columns: Covariates
+    raw: RawTable, rows: SeriesRows, grid: Grid, columns: Covariates, roles: Columns
 ) -> Series:
     """The series of ``rows``, whose targets and covariates are on the ``grid``."""
     sizes = [len(columns.known), len(columns.past), len(columns.static)]
     if not columns:
-        return Series(rows.item, rows.times[0], grid)
-    targets = grid.shape[1] - sum(sizes)
+        return Series(rows.item, rows.times[0], grid.values)
+    targets = grid.values.shape[1] - sum(sizes)
     cuts = np.cumsum([targets, *sizes[:2]])
-    values, known, past, _ = np.split(grid, cuts, axis=1)
+    values, known, past, _ = np.split(grid.values, cuts, axis=1)
     static = static_values(raw, rows, columns.static, rows.values[:, cuts[-1] :])
-    return Series(rows.item, rows.times[0], values, known, past, static)
+    put_in = grid.put_in[: 0 if roles.prior_column or not columns.known else None]
+    return Series(rows.item, rows.times[0], values, known, past, static, put_in)
 
 
 def _without_others(columns: Columns, kinds: Collection[str]) -> Columns:

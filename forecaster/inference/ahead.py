@@ -1,15 +1,17 @@
 """The future of known covariates, which a forecast needs."""
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecaster.config.schema import DataConfig
 from forecaster.data.covariates import Covariate
 from forecaster.data.digits import shortest
 from forecaster.data.encoding import Encoding
+from forecaster.data.put_in import taken_as_put_in, usually_lacking
 from forecaster.data.tables import Series, Table
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import SavedModel
@@ -24,31 +26,80 @@ def check_ahead(
 
     A blank cell of a column of texts is taken as none of them, which is told, and so are texts that
     the model does not know, and numbers far from those that it has learnt from; with ``whole``,
-    those of the whole future that is given.
+    those of the whole future that is given. So are rows that are not there, where the model has
+    learnt from such ones.
     """
     if saved.encoding is None:
         return []
     horizon, columns = saved.config.data.horizon, table.covariates.known
     blank = dict.fromkeys((each.name for each in columns if each.levels is not None), 0)
-    for number in numbers:
+    put_in = _PutIn(saved, table)
+    for number in numbers if columns else ():
         series = table.series[number]
         given = series.known[len(series.values) :]
-        ahead = given[:horizon]
-        if columns and len(ahead) < horizon:
-            raise _too_few(table, series, len(ahead), saved.config.data)
-        for place, column in enumerate(columns):
-            missing = np.flatnonzero(np.isnan(ahead[:, place]))
-            if len(missing) and column.levels is None:
-                raise _blank(table, series, column, int(missing[0]), len(missing), horizon)
+        lacking = put_in.rows(number)
+        if not lacking[len(given) : horizon].all():
+            raise _too_few(table, series, lacking, saved.config.data)
+        missing = np.isnan(given) & ~lacking[: len(given), None]
+        for column, rows in zip(columns, missing.T, strict=True):
+            wanted = np.flatnonzero(rows[:horizon])
+            if len(wanted) and column.levels is None:
+                raise _blank(table, series, column, int(wanted[0]), len(wanted), horizon)
             if column.levels is not None:
-                blank[column.name] += int(np.isnan((given if whole else ahead)[:, place]).sum())
+                blank[column.name] += int((rows if whole else rows[:horizon]).sum())
     said = [
         f"column '{name}': blank in {count} row(s) of the future, taken as none of its texts"
         for name, count in blank.items()
         if count
     ]
     far = _far(saved.encoding, table, numbers, None if whole else horizon)
-    return said + far + saved.encoding.unknown(table)
+    return said + put_in.said() + far + saved.encoding.unknown(table)
+
+
+class _PutIn:
+    """The rows of the future that count as those that --on-gap zero puts into the history."""
+
+    def __init__(self, saved: SavedModel, table: Table) -> None:
+        self._table, self._horizon = table, saved.config.data.horizon
+        self._any = any(s.put_in[: len(s.values)].any() for s in table.series)
+        self._lacking, self._unusual = list[pd.Timestamp](), list[pd.Timestamp]()
+
+    def rows(self, number: int) -> NDArray[np.bool_]:
+        """Those of a series' future (horizon or more rows,)."""
+        series, horizon = self._table.series[number], self._horizon
+        if not self._any:
+            return np.zeros(max(horizon, len(series.known) - len(series.values)), bool)
+        interval = self._table.interval
+        rows = taken_as_put_in(series, interval, horizon)
+        usual = usually_lacking(series, interval, horizon)
+        for found, steps in (
+            (self._lacking, rows[:horizon]),
+            (self._unusual, usual & ~rows[:horizon]),
+        ):
+            found.extend(
+                _stamp(self._table, series, step) for step in np.flatnonzero(steps).tolist()
+            )
+        return rows
+
+    def said(self) -> list[str]:
+        """What is told of them, and of rows where the history has none."""
+        said = []
+        if self._lacking:
+            said.append(
+                f"{len(self._lacking)} row(s) of the future are not there, first "
+                f"{self._first(self._lacking)}: taken as those of the history that --on-gap zero "
+                "puts in"
+            )
+        if self._unusual:
+            said.append(
+                f"{len(self._unusual)} row(s) of the future are at times at which the history has "
+                f"none, first {self._first(self._unusual)}: forecast like the others; leave them "
+                "out where nothing is to come"
+            )
+        return said
+
+    def _first(self, times: Sequence[pd.Timestamp]) -> str:
+        return self._table.clock.write(pd.DatetimeIndex([min(times)]))[0]
 
 
 def _far(
@@ -72,16 +123,27 @@ def _far(
     return said
 
 
-def _too_few(table: Table, series: Series, rows: int, data: DataConfig) -> UserError:
-    horizon = data.horizon
+def _too_few(
+    table: Table, series: Series, lacking: NDArray[np.bool_], data: DataConfig
+) -> UserError:
+    """``lacking``: the rows of the future (horizon,) that count as put in."""
+    horizon, rows = data.horizon, len(series.known) - len(series.values)
     names = ", ".join(f"'{each.name}'" for each in table.covariates.known)
-    first, last = _time(table, series, rows), _time(table, series, horizon - 1)
+    wanted = rows + np.flatnonzero(~lacking[rows:])
+    first, last = (_time(table, series, int(step)) for step in (wanted[0], wanted[-1]))
+    free = np.flatnonzero(lacking[wanted[0] : wanted[-1]])
+    without = (
+        f" but for those at times at which the history has none, such as "
+        f"{_time(table, series, int(wanted[0] + free[0]))},"
+        if len(free)
+        else ""
+    )
     have = "no rows after its last value" if rows == 0 else f"{rows} row(s) after its last value"
     return UserError(
         f"{_name(table, series)}: the model needs {names} of the {horizon} rows to forecast, and "
-        f"there are {have}; add those from {first} to {last} with the values left blank (on the "
-        "command line also in a file of their own, --future FILE, which --template FILE writes to "
-        f"be filled in){_without_the_dead(table, data)}"
+        f"there are {have}; add those from {first} to {last}{without} with the values left blank "
+        "(on the command line also in a file of their own, --future FILE, which --template FILE "
+        f"writes to be filled in){_without_the_dead(table, data)}"
     )
 
 

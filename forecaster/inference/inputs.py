@@ -76,6 +76,10 @@ def read_input(
     alone = columns.model_copy(update={"static_file": None})
     table = read_table(source, alone, IntakeReport(), usual=usual, wanted=wanted, start=start)
     table = _with_static(saved, table, columns)
+    if saved.config.data.columns.on_gap != "zero":
+        # the model has learnt from no rows that were put in
+        series = tuple(replace(each, put_in=each.put_in[:0]) for each in table.series)
+        table = replace(table, series=series)
     if future is not None:
         table = with_future(table, future, columns)
     if columns.missing_column == "masked":

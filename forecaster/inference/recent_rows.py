@@ -42,7 +42,10 @@ def with_row(
     past[-1] = of_past
     rows = longer(series.values, skipped + 1, np.nan)
     rows[-1] = values
-    return replace(series, values=rows, known=known, past=past)
+    put_in = series.lacking(place + 1)
+    if len(put_in):
+        put_in[place] = False
+    return replace(series, values=rows, known=known, past=past, put_in=put_in)
 
 
 def check_static(table: Table, series: Series, row: Row) -> None:

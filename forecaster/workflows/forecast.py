@@ -148,8 +148,8 @@ def forecast_with(
     return forecast_series(ready.saved, ready.read(source), ready.request, ready.columns)
 
 
-def write_template(options: ForecastOptions, output: Path) -> int:
-    """Write the rows of the future that a forecast needs, to be filled in; returns their number."""
+def write_template(options: ForecastOptions, output: Path) -> str:
+    """Write the rows of the future that a forecast needs, to be filled in; says what it wrote."""
     check_folder(output.parent)
     saved = open_model(options.reference, options.accelerator, options.trust_code)
     table = read_input(saved, options.csv, options.roles, options.start, options.future)
@@ -157,7 +157,9 @@ def write_template(options: ForecastOptions, output: Path) -> int:
     # its names are safe for spreadsheets already
     content = frame.to_csv(index=False, lineterminator="\n")
     write_together({output: lambda path: path.write_text(content, encoding="utf-8")})
-    return len(frame)
+    lacking = saved.config.data.horizon * len(table.series) - len(frame)
+    without = f", without {lacking} at times at which the history has none" if lacking else ""
+    return f"{output}: {len(frame)} rows to be filled in, for --future{without}"
 
 
 @dataclass(frozen=True)
