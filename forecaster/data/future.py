@@ -68,7 +68,7 @@ def with_future(table: Table, source: str | Path | RawTable, columns: Columns) -
         for number, item in enumerate(items)
     }
     _tell(table, raw, found)
-    widened = replace(table, covariates=known.columns)
+    widened = replace(table, covariates=known.columns, future=raw.path)
     series = tuple(
         each if each.item_id not in found else _extended(widened, raw, each, found[each.item_id])
         for each in table.series

@@ -107,7 +107,8 @@ class Table:
 
     ``date_style``: how the file writes its dates, as ``--date-format`` takes it. ``absent``:
     columns that a model knows and the file lacks, all of whose values are missing. ``covariates``:
-    the columns of the series' covariates; ``given``: the static ones of a file of their own.
+    the columns of the series' covariates; ``given``: the static ones of a file of their own;
+    ``future``: the path of a file of what is known ahead.
     """
 
     path: str
@@ -123,6 +124,7 @@ class Table:
     absent: tuple[str, ...] = ()
     covariates: Covariates = field(default_factory=Covariates)
     given: StaticValues | None = None
+    future: str | None = None
 
     def __len__(self) -> int:
         return len(self.series)

@@ -1,6 +1,5 @@
 """The future of known covariates, which a forecast needs."""
 
-import shlex
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -143,27 +142,25 @@ def _too_few(
         f"{_name(table, series)}: the model needs {names} of the {horizon} rows to forecast, and "
         f"there are {have}; add those from {first} to {last}{without} with the values left blank "
         "(on the command line also in a file of their own, --future FILE, which --template FILE "
-        f"writes to be filled in){_without_the_dead(table, data)}"
+        f"writes to be filled in){_without_it(table, series, horizon)}"
     )
 
 
-def _without_the_dead(table: Table, data: DataConfig) -> str:
-    """The options that leave a series out, where it ended a lookback before the others, if that is
-    all that keeps these from being forecast, and they leave out nothing else.
-    """
-    begins = [_stamp(table, each, 0) for each in table.series]
-    begin = max(begins)
-    for each, own in zip(table.series, begins, strict=True):
-        lasts = own == begin and len(each.known) >= len(each.values) + data.horizon
-        recent = each.values[-data.lookback :]
-        lives = all(len(np.unique(row[~np.isnan(row)])) > 1 for row in recent.T)
-        if not (lives if lasts else _stamp(table, each, data.lookback) <= begin):
-            return ""
-    [start] = table.clock.write(pd.DatetimeIndex([begin]))
-    return (
-        "; if it has ended for good, leave it out and begin where the others end: "
-        f"--start {shlex.quote(start)} --on-gap fill --on-dead skip"
-    )
+def _without_it(table: Table, series: Series, horizon: int) -> str:
+    """The option that leaves a series without a row of the future out, where others have theirs."""
+    others = any(len(each.known) >= len(each.values) + horizon for each in table.series)
+    if len(series.known) > len(series.values) or not others:
+        return ""
+    return "; if it has ended for good, --on-dead skip forecasts the others"
+
+
+def without_future(saved: SavedModel, table: Table, series: Series) -> bool:
+    """Whether a series has no row of the future, but has to have some."""
+    if saved.encoding is None or not table.covariates.known:
+        return False
+    horizon = saved.config.data.horizon
+    wanted = ~usually_lacking(series, table.interval, horizon)
+    return bool(wanted.any()) and len(series.known) <= len(series.values)
 
 
 def _blank(
@@ -177,7 +174,8 @@ def _blank(
 
 
 def _name(table: Table, series: Series) -> str:
-    return table.path if series.item_id is None else f"{table.path}, series '{series.item_id}'"
+    path = table.future or table.path
+    return path if series.item_id is None else f"{path}, series '{series.item_id}'"
 
 
 def _time(table: Table, series: Series, step: int) -> str:

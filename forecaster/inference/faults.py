@@ -11,6 +11,7 @@ from forecaster.config.schema import Columns
 from forecaster.data.digits import shortest
 from forecaster.data.tables import Series, Table
 from forecaster.errors import UserError
+from forecaster.inference.ahead import without_future
 from forecaster.inference.inputs import fewest_rows
 from forecaster.inference.saved_model import SavedModel
 
@@ -66,6 +67,9 @@ def _faults(saved: SavedModel, table: Table, number: int, columns: Columns) -> l
             policy = "skip" if columns.on_short == "skip" else "fallback"
         reason = f"{rows} rows where {minimum} are needed"
         return [Fault(number, k, reason, policy, message, option) for k in channels]
+    if columns.on_dead != "error" and without_future(saved, table, series):
+        reason = "no rows of the future, which the model needs"
+        return [Fault(number, k, reason, columns.on_dead) for k in channels]
     found = [f for k in channels for f in _dead(table, number, k, name, lookback, columns)]
     unknown = (series.item_id or "") not in saved.scaling
     if found and unknown and len(found) < len(channels):

@@ -183,7 +183,9 @@ def test_no_future_is_refused_with_the_rows_that_are_needed(
     rows = pd.read_csv(filled)
     assert rows["date"].tolist() == AHEAD["date"].tolist()
     _, said = forecast(cli, folder, "history.csv", "--future", filled, status=1)
-    assert f"column 'promo' is blank at {first} and 13 more of the 14 rows to forecast" in said
+    assert said.startswith(
+        f"error: {filled}: column 'promo' is blank at {first} and 13 more of the 14 rows to forecast"
+    )
     rows.assign(promo=AHEAD["promo"].to_numpy(), temp=AHEAD["temp"].to_numpy()).to_csv(
         filled, index=False
     )
@@ -298,32 +300,38 @@ def test_static_and_past_covariates_of_a_long_file(cli: Cli, folder: Path) -> No
     )
     said = cli("forecast", *args, folder / "new.csv").stderr
     assert "column 'group': 'new' was not in the training, 1 time(s): taken as unknown" in said
-    # a shop that closed before the others' last weeks: the remedy that is named
+    # a shop that closed a week before the others: the remedy that is named
     closed, shut = folder / "closed.csv", table["shop"] == "s0"
-    table[~shut | (table["date"] < "2023-09-23")].to_csv(closed, index=False)
+    table[~shut | (table["date"] < "2023-10-14")].to_csv(closed, index=False)
     refused = cli("forecast", *args, closed, status=1).stderr
-    remedy = "--start 2023-10-21 --on-gap fill --on-dead skip"
     assert (
-        "series 's0': the model needs 'promo' of the 7 rows to forecast, and there are" in refused
+        "series 's0': the model needs 'promo' of the 7 rows to forecast, and there are no rows"
+        in (refused)
     )
     assert refused.endswith(
-        f"filled in); if it has ended for good, leave it out and begin where the others end: {remedy}\n"
+        "filled in); if it has ended for good, --on-dead skip forecasts the others\n"
     )
-    cli("forecast", *args, closed, *remedy.split())
-    found = pd.read_csv(folder / "groups.csv").dropna(subset="mean")
-    assert sorted(set(found["item_id"])) == ["s1", "s2", "s3", "s4", "s5"]
-    assert found["timestamp"].min() == "2023-10-21"
-    # others that --on-dead skip would leave out, too
-    flat = table["y"].where((table["shop"] != "s1") | (table["date"] < "2023-09-01"), 8)
-    still = table.assign(y=flat.where(table["date"] < "2023-10-21"))
-    still[~shut | (table["date"] < "2023-09-23")].to_csv(closed, index=False)
-    refused = cli("forecast", *args, closed, status=1).stderr
-    assert refused.endswith("writes to be filled in)\n")
-    # one that has a value in the lookback before, and others that have no future themselves
+    cli("forecast", *args, closed, "--on-dead", "skip")
+    found = pd.read_csv(folder / "groups.csv")
+    of_shut = found["item_id"] == "s0"
+    assert set(found.loc[of_shut, "status"]) == {
+        "skipped: no rows of the future, which the model needs"
+    }
+    assert found.loc[of_shut, "mean"].isna().all()
+    assert set(found.loc[~of_shut, "status"]) == {"ok"}
+    cli("forecast", *args, folder / "long.csv")
+    usual = pd.read_csv(folder / "groups.csv")
+    pd.testing.assert_frame_equal(
+        found[~of_shut].drop(columns="status").reset_index(drop=True),
+        usual[usual["item_id"] != "s0"].reset_index(drop=True),
+    )
+    # one with a part of its future, and others that have no future themselves
     for kept in (
-        table[~shut | (table["date"] < "2023-09-24")],
-        table[table["date"] < table["shop"].map({"s0": "2023-09-23"}).fillna("2023-10-21")],
+        table[~shut | (table["date"] < "2023-10-24")],
+        table[table["date"] < table["shop"].map({"s0": "2023-10-14"}).fillna("2023-10-21")],
     ):
         kept.to_csv(closed, index=False)
         refused = cli("forecast", *args, closed, status=1).stderr
         assert refused.endswith("writes to be filled in)\n")
+    refused = cli("forecast", *args, closed, "--on-dead", "skip", status=1).stderr
+    assert "no series can be forecast; 6 series skipped: 's0' (no rows of the future" in refused
