@@ -72,9 +72,15 @@ BLOCKS = csv(
 TWO_TIMES = csv("a,b,x", *(f"{day},{DAYS[(7 * i) % 40]},{i}" for i, day in enumerate(DAYS)))
 FRAME = pd.DataFrame({"day": DATES, "due": DATES[::-1], "x": np.arange(40.0)})
 
+GERMAN = """Artikel;Januar 2024;Februar 2024;März 2024;Mai 2024
+Brot;1.234;1.301;1.410;1.190
+Kuchen;234;301;410;190
+"""
 REFUSALS = [
     # what a file's columns are
     Refusal("no column holds times", daily("x", "1").replace("2024-01", "some"), mended=(GOOD,)),
+    Refusal("give --locale de", GERMAN),
+    Refusal("give --locale de", GERMAN, {"layout": "dates-across"}),
     Refusal("could each be the time", TWO_TIMES),
     Refusal("no column 'y'", GOOD, {"target": "y"}, values={"target": "x"}),
     Refusal("holds the times, so it cannot be", GOOD, {"target": "day,x"}),

@@ -2,10 +2,12 @@
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forecaster.workflows.check import examine
 from forecaster.workflows.propose import command_of, options_in, working_options
 
 
@@ -91,3 +93,21 @@ def test_a_command_is_one_that_a_shell_reads() -> None:
         *("train", "--csv", "my data.csv", "--no-header", "--target", "a b,c"),
         *("--missing", "-200", "--horizon", "7"),
     ]
+
+
+def test_a_german_table_of_months_gets_its_command_at_once(tmp_path: Path) -> None:
+    """Language, layout and the mark between thousands, each named by another refusal."""
+    months = ["Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August"]
+    head = [f"{month} {year}" for year in (2022, 2023, 2024) for month in months]
+    path = tmp_path / "verkauf.csv"
+    path.write_text(
+        f"Artikel;{';'.join(head)}\n"
+        f"Brot;{';'.join(f'1.{300 + 7 * n % 90}' for n in range(24))}\n"
+        f"Kuchen;{';'.join(f'{300 + 7 * n % 50}' for n in range(24))}\n"
+    )
+    (command,) = examine(path, {"on_gap": "fill"}).outcome["commands"]
+    assert command.endswith("--locale de --layout dates-across --thousands .")
+    found = examine(
+        path, {"on_gap": "fill", "locale": "de", "layout": "dates-across", "thousands": "."}
+    ).outcome
+    assert (found["refused"], found["series"], found["interval"]) == (None, 2, "MS")

@@ -1,5 +1,6 @@
 """Which column is the time."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,8 +13,11 @@ from forecaster.data.layout.codes import Coded, coded
 from forecaster.data.layout.words import listed, option, or_without
 from forecaster.data.marks import is_number
 from forecaster.data.reading import RawTable
+from forecaster.data.times.month_names import suggested_locale
 from forecaster.data.timestamps import looks_like_time, parse_stamps
 from forecaster.errors import UserError
+
+_WORD_AND_YEAR = re.compile(r"[^\W\d_]{3}.*\d|\d.*[^\W\d_]{3}")  # März 2024, 24-mai
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ def find_time(raw: RawTable, columns: Columns) -> TimeColumn:
     }
     if not found:
         _check_targets(raw, columns)
+        check_language(raw, columns)
         raise UserError(
             f"{raw.path}: no column holds times (columns: {listed(raw.columns)}); name it with "
             "--timestamp"
@@ -67,6 +72,19 @@ def _check_targets(raw: RawTable, columns: Columns) -> None:
                 f"{raw.path}: column '{name}' holds the times, so it cannot be a value; name "
                 f"others{or_without(name, targets)}"
             )
+
+
+def check_language(raw: RawTable, columns: Columns) -> None:
+    """Raise UserError if most names of columns are times in another language."""
+    named = [name for name in raw.columns if _WORD_AND_YEAR.search(name)]
+    if columns.locale is not None or 2 * len(named) <= len(raw.columns):
+        return
+    locale = suggested_locale([name.strip() for name in named])
+    if locale is not None:
+        raise UserError(
+            f"{raw.path}: the names of {len(named)} columns, '{named[0]}' to '{named[-1]}', are "
+            f"times in another language; give --locale {locale}"
+        )
 
 
 def _leading(raw: RawTable, names: Sequence[str], columns: Columns) -> TimeColumn | None:

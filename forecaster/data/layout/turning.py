@@ -12,6 +12,7 @@ from forecaster.data.cells import Column, Text
 from forecaster.data.layout.across import Across, dates_across, numbered, periods_across
 from forecaster.data.layout.codes import is_words, starts_whole
 from forecaster.data.layout.keys import names_series
+from forecaster.data.layout.time_columns import check_language
 from forecaster.data.numbers import numbers
 from forecaster.data.reading import RawTable
 from forecaster.errors import UserError
@@ -40,6 +41,7 @@ def turned(raw: RawTable, columns: Columns) -> tuple[RawTable, Columns, list[str
         return raw, columns, []
     across = _LAYOUTS[columns.layout](raw, columns)
     if across is None:
+        check_language(raw, columns)
         raise UserError(
             f"{raw.path}: --layout {columns.layout}: no columns stand so; leave the option out"
         )
