@@ -178,6 +178,7 @@ def test_store_lies_in_the_users_data(installed: Installed, trained: dict) -> No
     assert json.loads((model / "metadata.json").read_text())["code"] == "0.1.0"
 
 
+@pytest.mark.slow
 def test_logged_code_of_an_installed_copy_loads_alone(installed: Installed, trained: dict) -> None:
     """By this environment, which has no forecaster of its own, outside the checkout: what a copy
     asks for its home with is among its requirements.
@@ -199,6 +200,7 @@ print(len(model.predict(pandas.read_csv("sample.csv"), params={{"mode": "point"}
     assert done.stdout.split() == [str(logged / "code" / "forecaster" / "__init__.py"), "56"]
 
 
+@pytest.mark.slow
 def test_five_lines_of_python(installed: Installed, trained: dict) -> None:
     code = """
 import forecaster
@@ -217,6 +219,7 @@ def test_variable_names_the_home(installed: Installed) -> None:
     assert found == [str(installed.folder / "there"), str(installed.folder / "there" / "datasets")]
 
 
+@pytest.mark.slow
 def test_missing_extra_is_told_with_a_remedy_that_works(installed: Installed) -> None:
     code = """
 import sys

@@ -73,8 +73,9 @@ def check(
     >>> report = forecaster.check(frame, horizon=1, lookback=2)
     >>> report.problems[0][:42]
     'the frame: 2 time(s) are missing in 1 gap('
-    >>> report.suggestions
-    ('add the rows, or give --on-gap fill to take them as missing values',)
+    >>> report.suggestions  # doctest: +NORMALIZE_WHITESPACE
+    ('add the rows, or give --on-gap fill to take them as missing values, or --on-gap zero where
+    nothing happened',)
     >>> forecaster.check(frame, horizon=1, lookback=2, on_gap="fill").ok
     True
     """

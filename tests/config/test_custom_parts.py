@@ -121,6 +121,7 @@ def test_a_link_out_of_a_saved_model_is_refused(cli: Cli, saved: Path, tmp_path:
     assert "outside the saved model" in refused.stderr or "leads out of" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_module_beside_the_program_is_stored_with_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,6 +106,7 @@ def test_the_forecaster_s_own_quantiles_are_written(trained: Path) -> None:
     assert meta["model_name"] == "my_model.py:MyModel"
 
 
+@pytest.mark.slow
 def test_python_trains_the_class_itself(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from forecaster.config import load
 

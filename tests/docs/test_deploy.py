@@ -193,6 +193,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_the_unit_serves_with_its_token_and_ends_as_it_says(champion: None, tmp_path: Path) -> None:
     credential, file = setting("forecaster-serve.service", "LoadCredential").split(":")
     assert (credential, file) == ("token", "/etc/forecaster/token")

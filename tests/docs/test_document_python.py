@@ -28,7 +28,9 @@ def short_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("short_trainings")
-@pytest.mark.parametrize("page", [DOCS / "python.md", INDEX], ids=page_name)
+@pytest.mark.parametrize(
+    "page", [DOCS / "python.md", pytest.param(INDEX, marks=pytest.mark.slow)], ids=page_name
+)
 def test_every_block_runs(page: Path, tmp_path: Path) -> None:
     shutil.copy(SAMPLE, tmp_path / "sales.csv")
     names: dict[str, Any] = {}

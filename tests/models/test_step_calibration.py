@@ -165,6 +165,7 @@ def test_shifts_are_saved_with_the_weights_and_without_them_there_are_none() -> 
     assert torch.equal(loaded.sample(batch, draws), plain.sample(batch, draws))
 
 
+@pytest.mark.slow
 def test_train_calibrates_says_so_and_saves_it(cli: Cli, tmp_path) -> None:
     usual = ["--csv", SAMPLE, "--target", "temp_max", "--horizon", 7, "--lookback", 28, "--json"]
     short = [f"trainer.{key}" for key in ("max_epochs=1", "stage_epochs=1", "epoch_batches=2")]

@@ -486,6 +486,7 @@ def test_a_training_stores_curves_and_no_more_history_than_its_picture(
     assert list(past["timestamp"][:84]) == list(sample["date"])[-84:]
 
 
+@pytest.mark.slow
 def test_an_evaluation_adds_the_pit(runs: tuple[Path, list[str], dict], tmp_path) -> None:
     ids, out = runs[1], tmp_path / "r.html"
     scored = json.loads(

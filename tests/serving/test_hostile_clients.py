@@ -145,6 +145,7 @@ def test_pings_are_answered_while_bodies_come_slowly(server: Server) -> None:
         each.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_leaves_none_behind_and_whole_lines_of_json(
     model: Path, tmp_path: Path
 ) -> None:

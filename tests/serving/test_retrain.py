@@ -115,6 +115,7 @@ def test_a_corrupt_file_leaves_the_champion(nights: Path) -> None:
     assert references.aliases_of("good").get("champion") == before
 
 
+@pytest.mark.slow
 def test_readers_are_told_of_another_horizon_before_it_is_in_service(nights: Path) -> None:
     before = references.aliases_of("good").get("champion")
     asked = ("--promote-if-better", "--horizon", 9)
@@ -133,6 +134,7 @@ def test_readers_are_told_of_another_horizon_before_it_is_in_service(nights: Pat
     inside("models", "promote", "good", before, "--force")
 
 
+@pytest.mark.slow
 def test_other_columns_are_promoted_by_force_alone(nights: Path) -> None:
     before = references.aliases_of("good").get("champion")
     renamed = ROWS.rename(columns={"wind": "wind speed"})
@@ -158,6 +160,7 @@ def test_other_columns_are_promoted_by_force_alone(nights: Path) -> None:
     inside("models", "promote", "good", before, "--force")
 
 
+@pytest.mark.slow
 def test_what_is_not_registered_cannot_be_promoted(nights: Path) -> None:
     folder = str(find_model(str(references.find_version("models:/good/1").run_id)))
     args = ("retrain", folder, "--csv", nights / "1300.csv", "--promote-if-better")
@@ -212,6 +215,7 @@ def test_a_model_that_saw_what_is_held_out_now_is_no_start(nights: Path) -> None
     )
 
 
+@pytest.mark.slow
 def test_other_weights_are_no_start(nights: Path) -> None:
     given = ("retrain", "models:/good/1", "--csv", nights / "1300.csv", "--lookback", 35)
     assert "note: no warm start: the earlier model has other weights" in inside(*given).stderr
@@ -220,6 +224,7 @@ def test_other_weights_are_no_start(nights: Path) -> None:
 WEEK = np.array([5.0, 1.0, 4.0, 2.0, 3.0, 9.0, 7.0])
 
 
+@pytest.mark.slow
 def test_the_batches_of_a_wide_table_stay_as_they_were(nights: Path) -> None:
     """Those that were asked for in the training."""
     wide = pd.concat({f"c{k}": ROWS["temp_max"] + k for k in range(65)}, axis=1)

@@ -156,6 +156,7 @@ def test_the_smoke_suite_runs_and_a_failing_cell_does_not_stop_it(cli: Cli, tmp_
     assert "0 of 1 cells done" in failed.stdout
 
 
+@pytest.mark.slow
 def test_a_cell_trained_but_not_scored_is_scored_without_training(cli: Cli, tmp_path: Path) -> None:
     """As after an interruption between the two, or where the suite asks for more numbers of
     steps.

@@ -234,6 +234,7 @@ def test_python_gives_the_same_model_and_leaves_the_given_one(folder: Path, done
     assert calibrated.metrics["test/mae"] < model.metrics["test/mae"]
 
 
+@pytest.mark.slow
 def test_other_data_are_refused_and_the_remedies_work(
     cli: Cli, folder: Path, done: str, tmp_path: Path
 ) -> None:
@@ -303,6 +304,7 @@ def test_too_few_windows_and_other_models_are_refused(
     )
 
 
+@pytest.mark.slow
 def test_a_bridge_in_its_residuals_coordinates_is_calibrated(folder: Path) -> None:
     """Its spread is chosen anew, as a training does after the mean errors are taken out."""
     further = {"trainer.validation_windows": 8, "model.sampler.steps": 2, "trainer.refit": "none"}

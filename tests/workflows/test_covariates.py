@@ -214,6 +214,7 @@ def test_evaluation_and_backtest_read_them(cli: Cli, folder: Path, trained) -> N
     assert "nlinear" in json.dumps(ranked)
 
 
+@pytest.mark.slow
 def test_effects_are_those_that_the_data_were_made_with(cli: Cli, folder: Path, trained) -> None:
     """3 of promo; of temp 2·((t + s)² − t²), on average 2·s² + 4·s·t."""
     args = ("--model", folder / "model", "--csv", folder / "history.csv", "--limit", 60)
@@ -240,7 +241,8 @@ def test_a_model_that_reads_none_says_so(cli: Cli, folder: Path) -> None:
 
 
 def test_another_interval_is_refused(cli: Cli, folder: Path) -> None:
-    train(cli, folder, "state", "s4d", "--known", "promo", *SHORT, "--refit", "none")
+    few = (*SHORT, "--set", "trainer.score_windows=2", "--set", "trainer.epoch_batches=2")
+    train(cli, folder, "state", "s4d", "--known", "promo", *few, "--refit", "none")
     given = ("--model", folder / "state", "--csv", folder / "file.csv", "--resample-rate", 2)
     assert cli("forecast", *given, status=1).stderr == (
         "error: --resample-rate: the model reads covariates, which this is not made for; leave it "

@@ -440,6 +440,7 @@ def test_origins_that_the_model_has_seen_are_told(trained: dict) -> None:
     )
 
 
+@pytest.mark.slow
 def test_origins_seen_before_the_file_grew_are_told(trained: dict, tmp_path: Path) -> None:
     """Another row: the file is another, its series is not."""
     text = SAMPLE.read_text(encoding="utf-8").rstrip("\n")
@@ -480,6 +481,7 @@ def test_damaged_times_are_one_line(trained: dict, tmp_path: Path, damage: objec
     )
 
 
+@pytest.mark.slow
 def test_a_split_that_the_model_has_seen_is_told(trained: dict, tmp_path: Path) -> None:
     """The first 700 of 1461 rows: their last fifth lies in the training rows."""
     half = tmp_path / "half.csv"
@@ -553,6 +555,7 @@ def test_a_column_that_ends_early_is_scored_as_far_as_it_goes(tmp_path: Path) ->
     assert scored["test/mae"] == pytest.approx(metrics["test/mae"])
 
 
+@pytest.mark.slow
 def test_conformal_intervals_on_their_own_errors_are_told(trained: dict) -> None:
     args = ["evaluate", "--model", trained["model_dir"], "--conformal", "--limit", 3, "--mode"]
     told = "note: --conformal: the intervals come from the errors on these very windows"
@@ -611,6 +614,7 @@ def refitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path]:
     return json.loads(done.stdout), folder
 
 
+@pytest.mark.slow
 def test_rows_that_the_saved_model_has_learnt_are_scored_by_the_held_out_one(
     refitted: tuple[dict, Path],
 ) -> None:

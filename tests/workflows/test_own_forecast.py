@@ -94,6 +94,7 @@ def test_rows_without_a_plan_are_missing_values(cli: Cli, folder: Path) -> None:
     assert metrics["metrics"]["test/own_forecast/mae"] == pytest.approx(3, abs=0.15)
 
 
+@pytest.mark.slow
 def test_each_value_column_has_its_own_plan_in_any_order(cli: Cli, folder: Path) -> None:
     frame = blanked(made(3, 1, "ab"))
     frame["b"], frame["plan_b"] = 100 * frame["b"], 100 * frame["plan_b"]

@@ -124,6 +124,7 @@ class Stopped(Silent):
         raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_resumed_training_keeps_what_was_chosen(new_home: Path, tmp_path: Path) -> None:
     """Of the decisions of the file, too; as the training that is not interrupted."""
     path = written(tmp_path, hours(1500), "h")

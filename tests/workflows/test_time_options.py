@@ -70,6 +70,7 @@ def test_models_of_before_read_any_order(cli, new_home, write, tmp_path) -> None
     assert first_forecast(out) == "2024-03-11"
 
 
+@pytest.mark.slow
 def test_a_format_of_ones_own_is_remembered(cli, new_home, write, tmp_path) -> None:
     hours = pd.date_range("2024-01-20", periods=60, freq="h")
     path, model, out = write(csv(hours, "%H:%M %d.%m.%Y")), tmp_path / "model", tmp_path / "f.csv"

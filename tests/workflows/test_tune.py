@@ -195,6 +195,7 @@ def test_a_study_is_searched_by_one_process_at_a_time(cli: Cli, tmp_path: Path) 
     )
 
 
+@pytest.mark.slow
 def test_a_trial_that_the_time_limit_cuts_is_used_only_for_want_of_another(
     new_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
