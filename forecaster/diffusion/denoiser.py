@@ -104,10 +104,17 @@ class Denoiser(nn.Module):
             return out
         if self.predicts == "correction":
             return h + out
+        if self.predicts == "innovation":
+            return self.untrained(y_t, h, t) + self.size(t, y_t) * out
         a, g, b = self._at(t, y_t)
-        if self.predicts == "noise":
-            return (y_t - g * h - b * out) / a
-        return h + a / (a**2 + b**2) * (y_t - (a + g) * h) + self.size(t, y_t) * out
+        return (y_t - g * h - b * out) / a
+
+    def untrained(
+        self, y_t: Float[Tensor, "B K M"], h: Float[Tensor, "B K M"], t: Int[Tensor, " B"]
+    ) -> Float[Tensor, "B K M"]:
+        """ŷ_0 for N = 0, of an innovation: the posterior mean if y_0 − h is N(0, 1)."""
+        a, g, b = self._at(t, y_t)
+        return h + a / (a**2 + b**2) * (y_t - (a + g) * h)
 
     def size(self, t: Int[Tensor, " B"], like: Tensor) -> Float[Tensor, "B 1 1"]:
         """How much of ŷ_0 an innovation is, in the dtype of another tensor."""

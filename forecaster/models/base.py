@@ -139,6 +139,14 @@ class Forecaster(nn.Module):
         """The early-stopping metric, lower is better: the loss, unless overridden."""
         return self.loss(batch)
 
+    def contest(self, batch: Batch) -> Float[Tensor, "3 K"] | None:
+        """Of a model that learns for each channel by itself whether it is of use: its score, that
+        without what it has learnt, each summed over windows, and their number; else None.
+
+        The mean of the better of both is then the early-stopping metric.
+        """
+        return None
+
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """The deterministic forecast, in z-scores."""
         raise NotImplementedError

@@ -78,6 +78,23 @@ def pinball(
     return error.abs() + (2 * tau - 1) * error
 
 
+def scores_by_channel(
+    paths: Float[Tensor, "B S K M"], y: Float[Tensor, "B K M"], mask: Float[Tensor, "B K M"]
+) -> tuple[Float[Tensor, " K"], Float[Tensor, " K"]]:
+    """The score of each channel summed over windows, and the number of windows with values.
+
+    A window's is the CRPS of its values plus the energy score of the channel's path, of one value's
+    size: all that samples say of a channel by itself.
+    """
+    y = torch.where(mask > 0, y, 0.0)
+    seen = mask.sum(2)
+    crps = (crps_from_samples(paths, y) * mask).sum(2) / seen.clamp(min=1)
+    alone = paths.transpose(1, 2).flatten(0, 1)  # (B·K, S, M)
+    energy = energy_score(alone, y.flatten(0, 1), mask.flatten(0, 1)).view_as(seen)
+    found = crps + energy / seen.clamp(min=1).sqrt()
+    return (found * (seen > 0)).sum(0), (seen > 0).to(found.dtype).sum(0)
+
+
 def sample_score(
     paths: Float[Tensor, "B S K M"],
     y: Float[Tensor, "B K M"],

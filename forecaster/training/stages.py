@@ -56,6 +56,7 @@ class Training(pl.LightningModule):
     def __init__(self, model: Forecaster, config: TrainerConfig) -> None:
         super().__init__()
         self.model, self.config = model, config
+        self._contest: Tensor | None = None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss: Tensor = self.model.loss(batch)
@@ -65,7 +66,20 @@ class Training(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        found = self.model.contest(batch)
+        if found is not None:
+            self._contest = found if self._contest is None else self._contest + found
+            return
         self.log("val/loss", self.model.score(batch), batch_size=len(batch), sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """The score of a contest of the whole validation, over all devices."""
+        if self._contest is not None:
+            total = self.trainer.strategy.reduce(self._contest, reduce_op="sum")
+            own, without, windows = total
+            seen = windows > 0
+            self.log("val/loss", (torch.minimum(own, without) / windows)[seen].mean())
+            self._contest = None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW over the weights that are not frozen; the weight decay is 0 by default.

@@ -23,6 +23,7 @@ from forecaster.io.output_tables import TableWriter
 from forecaster.models.adjusted import uses_covariates
 from forecaster.models.base import Forecaster, problem_shape
 from forecaster.models.diffusion.calibration import StepShifts, calibrated
+from forecaster.models.diffusion.forecaster import walked_as_untrained
 from forecaster.models.held_out import HeldOut, calibration, errors_after
 from forecaster.models.residual_paths import in_service
 from forecaster.models.selected import selections
@@ -48,6 +49,8 @@ from forecaster.workflows.tracking_target import Run
 from forecaster.workflows.train_bounds import Selection, selected
 from forecaster.workflows.train_clock import Clock
 from forecaster.workflows.train_scores import score_naive, score_own, score_split
+
+_NAMED = 5  # columns in a line
 
 
 @dataclass(frozen=True)
@@ -220,11 +223,24 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
     for key, selection in selections(model):
         site.run.parameters({f"{key}.chosen": selection.names[selection.best]})
         progress.say(f"{key}: {selection}")
+    if unlearnt := walked_as_untrained(model):
+        _tell_untrained(site, problem, unlearnt)
     if config.trainer.calibrate:
         _tell_calibrated(site, model)
     if on_cuda(config.trainer):
         model.to("cuda")
     return Fitted(config, problem, model, seconds, folder, trained.leaderboard)
+
+
+def _tell_untrained(site: Site, problem: Problem, channels: Sequence[int]) -> None:
+    """The columns in which a bridge is walked as untrained."""
+    count, names = len(problem.table.names), [problem.table.names[k] for k in channels]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    site.run.parameters({"model.walked_as_untrained": f"{listed(names[:_NAMED])}{more}"})
+    site.context.progress.say(
+        f"model: on validation the network helps in {count - len(names)} of {count} columns; "
+        f"walked as untrained: {listed(names[:_NAMED])}{more}"
+    )
 
 
 def _tell_calibrated(site: Site, model: Forecaster) -> None:

@@ -17,6 +17,8 @@ from forecaster.models.copula.correlation import Correlation
 from forecaster.models.copula.law import ResidualLaw
 from forecaster.models.copula.marginals import NormalScores
 from forecaster.models.diffusion.config import DiffusionConfig
+from forecaster.models.diffusion.forecaster import Diffusion, walked_as_untrained
+from forecaster.models.scoring_rules import sample_score, scores_by_channel
 
 K, L, H, SEASON = 2, 16, 4, 6
 SHAPE = Shape(K, L, H, SEASON)
@@ -459,3 +461,94 @@ def test_directions_of_little_variance_count_less_in_a_loss(
         variance = float(((z * direction).sum(1) ** 2).mean())
         weight = float((found.weigh(direction) ** 2).sum())
         assert weight == pytest.approx(variance / (variance + half), rel=0.02)
+
+
+BY_SAMPLES = {"name": "path", "loss": "mse", "select_by": "samples"}
+
+
+def bridge_with_weights() -> Diffusion:
+    """A bridge whose network is selected by samples and says something, if nothing of use."""
+    model = bridge_of(prepared(), objective=BY_SAMPLES)
+    assert isinstance(model, Diffusion)
+    with torch.no_grad():
+        for parameter in model.denoiser.parameters():
+            parameter.normal_(0, 0.3)
+    return model
+
+
+def test_the_score_of_a_channel_is_that_of_samples_of_it_alone() -> None:
+    paths, y = torch.randn(5, 4, K, H), torch.randn(5, K, H)
+    mask = (torch.rand(5, K, H) > 0.3).float()
+    mask[2, 0] = 0
+    found, windows = scores_by_channel(paths, y.where(mask > 0, torch.tensor(torch.nan)), mask)
+    assert windows.tolist() == [4, 5]
+    for k in range(K):
+        alone = [
+            sample_score(
+                paths[b : b + 1, :, [k]], y[b : b + 1, [k]], mask[b : b + 1, [k]], 1.0, 1.0, 0.0
+            )
+            for b in range(5)
+            if mask[b, k].any()
+        ]
+        torch.testing.assert_close(found[k], torch.stack(alone).sum())
+
+
+def test_channels_that_are_not_learnt_are_walked_as_untrained() -> None:
+    """With the same noise, so that they go together as before."""
+    model, draws = bridge_with_weights(), Draws(6, list(range(len(BATCH))))
+    untrained = bridge_of(prepared(), objective=BY_SAMPLES)
+    found = {}
+    for learnt in ((1.0, 1.0), (1.0, 0.0), (0.0, 0.0)):
+        model.learnt.copy_(torch.tensor(learnt))
+        found[learnt] = model.sample(BATCH, draws), model.predict(BATCH)
+    for own, mixed, none, plain in zip(
+        *found.values(), (untrained.sample(BATCH, draws), untrained.predict(BATCH)), strict=True
+    ):
+        assert torch.equal(none, plain)
+        assert torch.equal(mixed[..., 0, :], own[..., 0, :])
+        assert torch.equal(mixed[..., 1, :], plain[..., 1, :])
+        assert not torch.isclose(own, plain).any(dim=-1).all()
+
+
+def test_a_contest_is_of_all_samples_of_the_network_and_of_none() -> None:
+    model, draws = bridge_with_weights(), Draws(16, BATCH.index.tolist())
+    assert bridge_of(prepared()).contest(BATCH) is None
+    expected = []
+    for learnt in (1.0, 0.0):
+        model.learnt.fill_(learnt)
+        expected.append(
+            scores_by_channel(model.sample(BATCH, draws), BATCH.future, BATCH.future_mask)
+        )
+    model.learnt.copy_(torch.tensor([0.0, 1.0]))  # a contest is of all channels
+    torch.testing.assert_close(
+        model.contest(BATCH), torch.stack([expected[0][0], expected[1][0], expected[0][1]])
+    )
+    assert model.learnt.tolist() == [0, 1]
+
+
+def test_a_channel_is_learnt_where_its_sum_over_the_validation_is_less(monkeypatch) -> None:
+    """In single batches the first channel is better without the network, the second with it."""
+    model, seen = bridge_with_weights(), list[int]()
+
+    def contest(batch: Batch) -> torch.Tensor:
+        seen.append(len(batch))
+        own = [[3.0, 1.0], [0.0, 5.0]][len(seen) % 2]
+        return torch.tensor([own, [2.0, 2.0], [4.0, 4.0]])
+
+    monkeypatch.setattr(model, "contest", contest)
+    calibration = Windows([series(300).numpy()], [(L, 300)], L, H, [0])
+    model.calibrate(TRAIN, calibration)
+    assert sum(seen) == 256
+    assert len(seen) == 4
+    assert model.learnt.tolist() == [1, 0]
+    assert walked_as_untrained(model) == [1]
+    model.learnt.fill_(0)
+    assert walked_as_untrained(model) == []  # the fit says so by itself
+
+
+def test_a_bridge_saved_before_channels_were_selected_walks_all_with_the_network() -> None:
+    model = bridge_with_weights()
+    state = {name: value for name, value in model.state_dict().items() if name != "learnt"}
+    model.learnt.fill_(0)
+    model.load_state_dict(state)
+    assert model.learnt.tolist() == [1, 1]

@@ -1,6 +1,6 @@
 """Selection of the residuals' centre, scaling and widening by validation score."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -200,11 +200,15 @@ class Calibrator:
     def _forecasts(self) -> list[tuple[Batch, Tensor]]:
         """The windows, with the base's forecasts (B, K, M), which no choice changes."""
         found = []
-        most = of_a_wide_table(_WINDOWS, self.validation.channels, _FEWEST)
-        for cpu_batch in ordered_loader(self.validation, 64, most):
+        for cpu_batch in calibration_batches(self.validation):
             batch = cpu_batch.to(self.law.device)
             found.append((batch, self.base.predict_with_label(batch)))
         return found
+
+
+def calibration_batches(validation: Windows) -> Iterable[Batch]:
+    """Evenly spaced validation windows, fewer of a wide table."""
+    return ordered_loader(validation, 64, of_a_wide_table(_WINDOWS, validation.channels, _FEWEST))
 
 
 def _least(scores: dict[Widening, _Score]) -> Widening:

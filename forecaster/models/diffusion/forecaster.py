@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from forecaster.config.parts import build, register
 from forecaster.data.windows import Batch, Windows
@@ -16,15 +18,16 @@ from forecaster.diffusion.drawing import Draws, WindowNoise, draw_in_chunks
 from forecaster.diffusion.sampler import sample, step_grid
 from forecaster.errors import UserError
 from forecaster.models.base import Distribution, Forecaster, Precursor, Shape, with_label
-from forecaster.models.bootstrap.calibrator import SPREADS, Calibrator, Choices
+from forecaster.models.bootstrap.calibrator import SPREADS, Calibrator, Choices, calibration_batches
 from forecaster.models.copula.forecaster import ResidualCopula
 from forecaster.models.diffusion.calibration import StepErrors, StepShifts, noise_of, step_shifts
 from forecaster.models.diffusion.config import DiffusionConfig, SamplerConfig
 from forecaster.models.diffusion.coordinates import Frame, ResidualFrame, SeriesFrame
-from forecaster.models.diffusion.objectives import Ends, Objective, PathObjectiveConfig
+from forecaster.models.diffusion.objectives import SCORE_DRAWS, Ends, Objective, PathObjectiveConfig
 from forecaster.models.diffusion.walk import Walk
 from forecaster.models.folds import Folds
 from forecaster.models.prior import Prior
+from forecaster.models.scoring_rules import scores_by_channel
 from forecaster.networks.base import NetworkShape
 from forecaster.networks.conditions import Condition, ConditionShape, CovariateInputs, Nothing
 from forecaster.networks.norms import WindowScale, window_scale
@@ -40,10 +43,13 @@ class Diffusion(Forecaster):
     ``folds``: what the residuals of training windows are of, while it learns, in place of the
     prior's point model; they are no part of what is saved. ``step_shifts``: what
     ``calibrate_steps`` found. ``teacher``: a bridge of many steps with the prior, trained before.
+    ``learnt`` (K,): 1 for the channels in which the network is of use, 0 for those that are walked
+    as untrained, in the residual's coordinates.
     """
 
     distribution: Distribution = "samples"
     spread: Tensor
+    learnt: Tensor | None
     prior: Prior | None
 
     def __init__(self, config: DiffusionConfig, shape: Shape) -> None:
@@ -80,6 +86,9 @@ class Diffusion(Forecaster):
         self.denoiser = Denoiser(network, config.predicts, self.process)
         self.arc = Arc(self.process) if config.predicts == "end" else None
         self.objective: Objective = build(config.objective)
+        in_residual = config.coordinates == "residual" and config.predicts == "innovation"
+        self.contests = in_residual and self.objective.selects_samples
+        self.register_buffer("learnt", torch.ones(shape.channels) if self.contests else None)
         self.folds: Folds | None = None
         self.step_shifts: StepShifts | None = None
 
@@ -110,6 +119,19 @@ class Diffusion(Forecaster):
     def score(self, batch: Batch) -> Float[Tensor, ""]:
         """The score of the objective, with the same draws in every epoch."""
         return self.objective.score(self, batch)
+
+    def contest(self, batch: Batch) -> Float[Tensor, "3 K"] | None:
+        """The score by channel of samples of the network and of the untrained bridge."""
+        if self.learnt is None:
+            return None
+        target, mask = with_label(batch, self.label)
+        draws = Draws(SCORE_DRAWS, batch.index.tolist())
+        everywhere, nowhere = torch.ones_like(self.learnt), torch.zeros_like(self.learnt)
+        (own, windows), (without, _) = (
+            scores_by_channel(self._paths(batch, draws, learnt), target, mask)
+            for learnt in (everywhere, nowhere)
+        )
+        return torch.stack([own, without, windows])
 
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """Reverse sampling with s = 0 from the mean of y_T: deterministic."""
@@ -265,10 +287,25 @@ class Diffusion(Forecaster):
         given = self._inputs(self._condition(batch, window, past), frame.seen)
         count = self.config.sampler.point_steps if steps is None else steps
         h = frame.h
-        return frame.point(self._reverse(h, given, lambda step: torch.zeros_like(h), count, s=0.0))
+
+        def walked(network: bool) -> Tensor:
+            start = torch.zeros_like(h)
+            return frame.point(self._reverse(h, given, lambda _: start, count, 0.0, network))
+
+        return _merged(walked, self.learnt)
 
     def reverse_samples(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K M"]:
-        """Reverse sampling with noise, in z-scores, in chunks that fit the memory."""
+        """Reverse sampling with noise, in z-scores."""
+        paths = self._paths(batch, draws, self.learnt)
+        return self._widened(paths, batch) if self.config.coordinates == "residual" else paths
+
+    def _paths(
+        self, batch: Batch, draws: Draws, learnt: Float[Tensor, " K"] | None
+    ) -> Float[Tensor, "B S K M"]:
+        """Reverse sampling with noise, in z-scores, in chunks that fit the memory.
+
+        ``learnt``: 1 for the channels that the network walks, None for all.
+        """
         window, past = self._normalise(batch)
         condition, sampler = self._condition(batch, window, past), self.config.sampler
         steps = sampler.steps if draws.steps is None else draws.steps
@@ -277,14 +314,18 @@ class Diffusion(Forecaster):
 
         def reverse(rows: Tensor, h: Tensor, noise: WindowNoise) -> Tensor:
             given = self._inputs(condition[rows], h if in_series else frame.seen[rows])
-            return frame.leave(self._reverse(h, given, noise, steps, sampler.s), rows)
+            once = cache(noise)
+
+            def walked(network: bool) -> Tensor:
+                return frame.leave(self._reverse(h, given, once, steps, sampler.s, network), rows)
+
+            return _merged(walked, learnt)
 
         if in_series:
             starts = self._prior_samples(batch, window, draws)
         else:
             starts = frame.h[:, None].expand(-1, draws.samples, -1, -1)
-        paths = draw_in_chunks(draws, starts, self.row_bytes, reverse)
-        return paths if in_series else self._widened(paths, batch)
+        return draw_in_chunks(draws, starts, self.row_bytes, reverse)
 
     def _widened(self, paths: Float[Tensor, "B S K M"], batch: Batch) -> Float[Tensor, "B S K M"]:
         """The paths, ``spread`` times as far from the point forecast."""
@@ -295,12 +336,24 @@ class Diffusion(Forecaster):
 
     @torch.no_grad()
     def calibrate(self, train: Windows, validation: Windows) -> None:
-        """In the residual's coordinates, select the spread on validation windows."""
+        """In the residual's coordinates, select the channels that the network walks, and the
+        spread, on validation windows.
+        """
         if self.config.coordinates == "residual":
+            if self.learnt is not None:
+                found = [self.contest(b.to(self.device)) for b in calibration_batches(validation)]
+                own, without, _ = torch.stack([each for each in found if each is not None]).sum(0)
+                self.learnt.copy_(own < without)
             walk = Walk(self)
             calibrator = Calibrator(walk, walk, self.label, validation)
             self.spread.fill_(1.0)
             self.spread.fill_(calibrator.choose(Choices((0.0,), SPREADS, (0.0,))).spread)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """A model saved before channels were selected walks all with the network."""
+        if self.learnt is not None:
+            state_dict.setdefault(prefix + "learnt", torch.ones_like(self.learnt))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _reverse(
         self,
@@ -309,12 +362,16 @@ class Diffusion(Forecaster):
         noise: Callable[[int], Tensor],
         steps: int | Sequence[int],
         s: float,
+        network: bool = True,
     ) -> Float[Tensor, "n K M"]:
+        """A walk down the steps; without the ``network``, one of the untrained bridge."""
         if self.arc is not None:
             return sample_ends(self.arc, self._end(given), noise, step_grid(self.steps, steps))
         return sample(
             self.process,
-            lambda y_t, t: self.denoiser(y_t, h, given, t),
+            (lambda y_t, t: self.denoiser(y_t, h, given, t))
+            if network
+            else (lambda y_t, t: self.denoiser.untrained(y_t, h, t)),
             h,
             noise,
             step_grid(self.steps, steps),
@@ -391,6 +448,25 @@ class Diffusion(Forecaster):
             return condition
         aligned = F.pad(h, (condition.shape[2] - h.shape[2], 0))
         return torch.cat([condition, aligned[..., None]], dim=3)
+
+
+def walked_as_untrained(model: nn.Module) -> list[int]:
+    """The channels in which the network of a bridge is of no use, though it is in others."""
+    learnt = next((part.learnt for part in model.modules() if isinstance(part, Diffusion)), None)
+    if learnt is None or not bool(learnt.any()):
+        return []
+    return [k for k, own in enumerate(learnt.tolist()) if not own]
+
+
+def _merged(
+    walked: Callable[[bool], Float[Tensor, "n K M"]], learnt: Float[Tensor, " K"] | None
+) -> Float[Tensor, "n K M"]:
+    """What is walked with the network, in channels where it is ``learnt``, and without."""
+    if learnt is None or bool(learnt.all()):
+        return walked(True)
+    if not bool(learnt.any()):
+        return walked(False)
+    return torch.where(learnt[:, None] > 0, walked(True), walked(False))
 
 
 def _none(t: int) -> float:

@@ -22,7 +22,7 @@ from forecaster.models.base import Loss, masked_mean, path_errors, with_label
 from forecaster.models.scoring_rules import sample_score
 
 # draws a window for the score: enough to rank epochs, few enough to be cheap
-_SCORE_DRAWS = 16
+SCORE_DRAWS = 16
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,12 @@ class Objective:
     """What is minimised, built from its settings.
 
     ``needs_spread``: the sampler's draws have to differ. ``shows_future``: in training the
-    condition is shown the truth.
+    condition is shown the truth. ``selects_samples``: the score is that of samples.
     """
 
     needs_spread = False
     shows_future = True
+    selects_samples = False
 
     def loss(self, model: PathModel, batch: Batch) -> Float[Tensor, ""]:
         """The training loss, with random draws."""
@@ -119,6 +120,7 @@ class PathObjective(Objective):
 
     def __init__(self, config: PathObjectiveConfig) -> None:
         self.config = config
+        self.selects_samples = config.select_by == "samples"
 
     def loss(self, model: PathModel, batch: Batch) -> Float[Tensor, ""]:
         """The error at t ~ U{1…T}."""
@@ -137,7 +139,7 @@ class PathObjective(Objective):
         The point forecast's steps alone would select a network that still copies h, whose samples
         hardly spread.
         """
-        if self.config.select_by == "samples":
+        if self.selects_samples:
             return SamplesObjective(SamplesObjectiveConfig(point=0.0)).score(model, batch)
         if self.config.select_by == "point":
             target, mask = with_label(batch, model.label)
@@ -209,7 +211,7 @@ class SamplesObjective(Objective):
 
     def score(self, model: PathModel, batch: Batch) -> Float[Tensor, ""]:
         """The score of 16 draws a window, seeded by the window's number."""
-        return self._score(model, batch, _SCORE_DRAWS, batch.index.tolist())
+        return self._score(model, batch, SCORE_DRAWS, batch.index.tolist())
 
     def _score(
         self, model: PathModel, batch: Batch, count: int, seeds: Sequence[int]
