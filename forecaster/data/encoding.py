@@ -77,25 +77,29 @@ class ColumnCode:
     """How a column becomes features: of numbers ``mean`` and ``std``, of texts their ``levels``.
 
     ``std`` is 0 for a column that is the same in all training rows: nothing is learnt from it, and
-    its features stay 0 whatever comes.
+    its features stay 0 whatever comes. ``blanks``: of numbers, whether some of the training rows
+    have none; then a second feature is 1 there, where the first is 0 as at the mean.
     """
 
     name: str
     mean: float = 0.0
     std: float = 1.0
     levels: tuple[str, ...] | None = None
+    blanks: bool = False
 
     @property
     def width(self) -> int:
         """The number of features."""
-        return 1 if self.levels is None else len(self.levels)
+        return 1 + self.blanks if self.levels is None else len(self.levels)
 
     def features(self, values: NDArray[np.float64], column: Covariate) -> NDArray[np.float64]:
         """Values (n,) of a file's column → features (n, width)."""
+        if self.levels is None:
+            size = self.std or np.inf
+            numbers = np.nan_to_num((values - self.mean) / size)
+            return np.stack([numbers, np.isnan(values)][: self.width], axis=1).astype(np.float64)
         if self.std == 0:
             return np.zeros((len(values), self.width))
-        if self.levels is None:
-            return np.nan_to_num((values - self.mean) / self.std)[:, None]
         places = {level: place for place, level in enumerate(self.levels)}
         names = column.levels or ()
         # the last row is that of missing values and of unknown texts
@@ -111,7 +115,9 @@ class ColumnCode:
         given = values[~np.isnan(values)]
         if column.levels is None:
             mean, std = (float(given.mean()), float(given.std())) if len(given) else (0.0, 0.0)
-            return cls(column.name, mean, std if std > 1e-12 * max(abs(mean), 1e-300) else 0.0)
+            std = std if std > 1e-12 * max(abs(mean), 1e-300) else 0.0
+            blanks = kind != "static" and 0 < len(given) < len(values)
+            return cls(column.name, mean, std, blanks=blanks)
         levels = tuple(column.levels[place] for place in np.unique(given.astype(np.int64)))
         if len(levels) > MOST_LEVELS[kind]:
             raise UserError(
@@ -150,7 +156,7 @@ class Encoding:
     def constant(self) -> list[str]:
         """The names of columns that are the same in all training rows."""
         columns = (*self.known, *self.past, *self.static)
-        return [code.name for code in columns if code.std == 0 or not code.width]
+        return [c.name for c in columns if (c.std == 0 and not c.blanks) or not c.width]
 
     @property
     def sizes(self) -> Sizes:
@@ -267,7 +273,8 @@ def _code_of(content: Mapping[str, Any], kind: str) -> ColumnCode:
     texts = content["levels"]
     levels = None if texts is None else tuple(map(str, texts))
     mean, std = float(content["mean"]), float(content["std"])
-    code = ColumnCode(str(content["name"]), mean, std, levels)
+    blanks = bool(content.get("blanks")) and levels is None
+    code = ColumnCode(str(content["name"]), mean, std, levels, blanks)
     if not (np.isfinite([mean, std]).all() and std >= 0):
         raise ValueError(f"the scaling of '{code.name}'")
     if levels is not None and len(levels) > MOST_LEVELS[kind]:

@@ -16,7 +16,7 @@ from forecaster.data.digits import shortest
 from forecaster.data.layout.header import with_names
 from forecaster.data.layout.time_columns import find_time
 from forecaster.data.layout.words import listed
-from forecaster.data.put_in import usually_lacking
+from forecaster.data.put_in import usually_put_in
 from forecaster.data.reading import RawTable, read_file
 from forecaster.data.series_names import groups_of
 from forecaster.data.tables import Series, Table
@@ -205,12 +205,15 @@ def _extended(table: Table, raw: RawTable, series: Series, rows: _Rows) -> Serie
     known = np.full((length, series.known.shape[1]), np.nan)
     known[: len(series.known)] = series.known
     on = places >= 0
-    history = (places[on] < len(series.values))[:, None] & ~np.isnan(known[places[on]])
+    past = places[on] < len(series.values)
+    put_in = series.put_in_until(length)
+    # what the history has; a row that it lacks stays one
+    lacked = past & put_in[places[on]] if len(put_in) else np.zeros(len(past), bool)
+    history = past[:, None] & (~np.isnan(known[places[on]]) | lacked[:, None])
     kept = history | np.isnan(rows.known[on])
     known[places[on]] = np.where(kept, known[places[on]], rows.known[on])
-    put_in = series.lacking(length)
     if len(put_in):
-        put_in[places[on]] = False
+        put_in[places[on][~past]] = False
     end = max(len(series.known), int(grid.searchsorted(last)) + 1)
     return replace(series, known=known[:end], put_in=put_in[:end])
 
@@ -243,8 +246,8 @@ def template(table: Table, horizon: int) -> pd.DataFrame:
         ahead[: len(given)] = given
         for column, values in zip(table.covariates.known, ahead.T, strict=True):
             cells[column.name] = [_cell(column, value) for value in values]
-        lacking = usually_lacking(series, table.interval, horizon) & np.isnan(ahead).all(axis=1)
-        frames.append(pd.DataFrame(cells)[~lacking])
+        closed = usually_put_in(table, series, horizon) & np.isnan(ahead).all(axis=1)
+        frames.append(pd.DataFrame(cells)[~closed])
     rows = pd.concat(frames, ignore_index=True)
     if rows.empty:
         raise UserError(

@@ -87,10 +87,10 @@ class Series:
             values=longer(self.values[:end], gap, blank),
             known=longer(self.known, max(end - len(self.known), 0), np.nan),
             past=longer(self.past[:end], gap, np.nan),
-            put_in=self.lacking(end),
+            put_in=self.put_in_until(end),
         )
 
-    def lacking(self, rows: int) -> NDArray[np.bool_]:
+    def put_in_until(self, rows: int) -> NDArray[np.bool_]:
         """``put_in`` of so many rows, or of more; the further ones are rows that the file lacks."""
         count = max(rows - len(self.put_in), 0) if len(self.put_in) else 0
         return np.pad(self.put_in, (0, count), constant_values=True)

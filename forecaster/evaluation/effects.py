@@ -29,7 +29,8 @@ _BATCH = 16
 class _Change:
     """The features ``place`` of a kind with values ``to`` (width,) against those ``before``.
 
-    None: as they are in the data; ``shift``: added to what they are there.
+    None: as they are in the data; ``shift``: added to what they are there. ``blanks``: the feature
+    that is 1 where the column is blank, and stays so.
     """
 
     name: str
@@ -39,6 +40,7 @@ class _Change:
     before: NDArray[np.float64] | None
     to: NDArray[np.float64] | None
     shift: float = 0.0
+    blanks: int | None = None
 
 
 def effects_of(
@@ -114,12 +116,14 @@ def _of_column(
 ) -> Iterator[_Change]:
     given = values[~np.isnan(values)]
     if code.levels is None:
+        first = slice(place.start, place.start + 1)
+        blanks = place.start + 1 if code.blanks else None
         if set(np.unique(given).tolist()) == {0.0, 1.0}:
             off, on = (np.array([(value - code.mean) / code.std]) for value in (0, 1))
-            yield _Change(code.name, "1 against 0", kind, place, off, on)
+            yield _Change(code.name, "1 against 0", kind, first, off, on, 0.0, blanks)
         else:
             words = f"{shortest(float(f'{code.std:.3g}'))} more"
-            yield _Change(code.name, words, kind, place, None, None, 1.0)
+            yield _Change(code.name, words, kind, first, None, None, 1.0, blanks)
         return
     counts = pd.Series([(levels or ())[int(value)] for value in given]).value_counts()
     known = [text for text in counts.index if text in code.levels][:_LEVELS]
@@ -135,8 +139,12 @@ def _with(batch: Batch, change: _Change, values: NDArray[np.float64] | None, shi
     features = getattr(batch.covariates, change.kind).clone()
     steps = slice(batch.past.shape[2], None) if change.kind == "known" else slice(None)
     index = (slice(None), change.place, steps)[: features.ndim]
+    usual = features[index].clone()
     if values is not None:
         new = torch.from_numpy(values).to(features)
         features[index] = new[:, None] if features.ndim == 3 else new
     features[index] += shift
+    if change.blanks is not None:
+        blank = features[:, change.blanks, steps][:, None] > 0
+        features[index] = torch.where(blank, usual, features[index])
     return replace(batch, covariates=replace(batch.covariates, **{change.kind: features}))

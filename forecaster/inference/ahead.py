@@ -10,12 +10,13 @@ from forecaster.config.schema import DataConfig
 from forecaster.data.covariates import Covariate
 from forecaster.data.digits import shortest
 from forecaster.data.encoding import Encoding
-from forecaster.data.put_in import taken_as_put_in, usually_lacking
+from forecaster.data.put_in import put_in_ahead, usually_put_in
 from forecaster.data.tables import Series, Table
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import SavedModel
 
 _FAR = 20.0  # standard deviations
+_AFTER = "; of days without a row to come, the first row after them says so"
 
 
 def check_ahead(
@@ -38,7 +39,8 @@ def check_ahead(
         given = series.known[len(series.values) :]
         lacking = put_in.rows(number)
         if not lacking[len(given) : horizon].all():
-            raise _too_few(table, series, lacking, saved.config.data)
+            after = _AFTER if _knows_rows_put_in(saved) else ""
+            raise _too_few(table, series, lacking, saved.config.data, after)
         missing = np.isnan(given) & ~lacking[: len(given), None]
         for column, rows in zip(columns, missing.T, strict=True):
             wanted = np.flatnonzero(rows[:horizon])
@@ -60,24 +62,18 @@ class _PutIn:
 
     def __init__(self, saved: SavedModel, table: Table) -> None:
         self._table, self._horizon = table, saved.config.data.horizon
-        self._any = any(s.put_in[: len(s.values)].any() for s in table.series)
-        self._lacking, self._unusual = list[pd.Timestamp](), list[pd.Timestamp]()
+        self._learnt = _knows_rows_put_in(saved)
+        self._lacking, self._unusual = list[tuple[Series, int]](), list[tuple[Series, int]]()
 
     def rows(self, number: int) -> NDArray[np.bool_]:
-        """Those of a series' future (horizon or more rows,)."""
+        """Those of a series' future (horizon or more rows,), noted to be told."""
         series, horizon = self._table.series[number], self._horizon
-        if not self._any:
+        if not self._learnt or not len(series.put_in):
             return np.zeros(max(horizon, len(series.known) - len(series.values)), bool)
-        interval = self._table.interval
-        rows = taken_as_put_in(series, interval, horizon)
-        usual = usually_lacking(series, interval, horizon)
-        for found, steps in (
-            (self._lacking, rows[:horizon]),
-            (self._unusual, usual & ~rows[:horizon]),
-        ):
-            found.extend(
-                _stamp(self._table, series, step) for step in np.flatnonzero(steps).tolist()
-            )
+        rows = put_in_ahead(self._table, series, horizon)
+        unusual = usually_put_in(self._table, series, horizon) & ~rows[:horizon]
+        for found, steps in (self._lacking, rows[:horizon]), (self._unusual, unusual):
+            found.extend((series, step) for step in np.flatnonzero(steps).tolist())
         return rows
 
     def said(self) -> list[str]:
@@ -97,8 +93,19 @@ class _PutIn:
             )
         return said
 
-    def _first(self, times: Sequence[pd.Timestamp]) -> str:
-        return self._table.clock.write(pd.DatetimeIndex([min(times)]))[0]
+    def _first(self, found: Sequence[tuple[Series, int]]) -> str:
+        series, step = min(found, key=lambda each: _stamp(self._table, *each))
+        of = "" if series.item_id is None else f" of series '{series.item_id}'"
+        return f"{_time(self._table, series, step)}{of}"
+
+
+def _knows_rows_put_in(saved: SavedModel) -> bool:
+    """Whether the model has learnt from rows that --on-gap zero puts in: they have no covariates,
+    which it can tell from those that have some.
+    """
+    codes = () if saved.encoding is None else saved.encoding.known
+    learnt = any(code.blanks or code.levels is not None for code in codes)
+    return learnt and saved.config.data.columns.on_gap == "zero"
 
 
 def _far(
@@ -111,8 +118,8 @@ def _far(
             series = table.series[number]
             ahead = series.known[len(series.values) :, place][:steps]
             away = np.nan_to_num(np.abs(ahead - code.mean) / code.std)
-            step = int(np.argmax(away))
-            if away[step] > _FAR:
+            step = int(np.argmax(away)) if len(away) else 0
+            if len(away) and away[step] > _FAR:
                 said.append(
                     f"column '{code.name}': {shortest(ahead[step])} at "
                     f"{_time(table, series, step)} is {away[step]:.3g} standard deviations from "
@@ -123,9 +130,11 @@ def _far(
 
 
 def _too_few(
-    table: Table, series: Series, lacking: NDArray[np.bool_], data: DataConfig
+    table: Table, series: Series, lacking: NDArray[np.bool_], data: DataConfig, after: str
 ) -> UserError:
-    """``lacking``: the rows of the future (horizon,) that count as put in."""
+    """``lacking``: the rows of the future (horizon,) that count as put in; ``after``: a further
+    remedy.
+    """
     horizon, rows = data.horizon, len(series.known) - len(series.values)
     names = ", ".join(f"'{each.name}'" for each in table.covariates.known)
     wanted = rows + np.flatnonzero(~lacking[rows:])
@@ -142,25 +151,35 @@ def _too_few(
         f"{_name(table, series)}: the model needs {names} of the {horizon} rows to forecast, and "
         f"there are {have}; add those from {first} to {last}{without} with the values left blank "
         "(on the command line also in a file of their own, --future FILE, which --template FILE "
-        f"writes to be filled in){_without_it(table, series, horizon)}"
+        f"writes to be filled in){after}{_without_it(table, series, horizon)}"
     )
 
 
 def _without_it(table: Table, series: Series, horizon: int) -> str:
     """The option that leaves a series without a row of the future out, where others have theirs."""
-    others = any(len(each.known) >= len(each.values) + horizon for each in table.series)
-    if len(series.known) > len(series.values) or not others:
+    others = any(_has_future(each, horizon) for each in table.series)
+    if _has_future(series, horizon) or not others:
         return ""
     return "; if it has ended for good, --on-dead skip forecasts the others"
 
 
 def without_future(saved: SavedModel, table: Table, series: Series) -> bool:
-    """Whether a series has no row of the future, but has to have some."""
+    """Whether a series has no row among those to forecast, but has to have some."""
     if saved.encoding is None or not table.covariates.known:
         return False
     horizon = saved.config.data.horizon
-    wanted = ~usually_lacking(series, table.interval, horizon)
-    return bool(wanted.any()) and len(series.known) <= len(series.values)
+    if _has_future(series, horizon):
+        return False
+    usual = usually_put_in(table, series, horizon)
+    return not (_knows_rows_put_in(saved) and bool(usual.all()))
+
+
+def _has_future(series: Series, horizon: int) -> bool:
+    """Whether the file has one of the rows to forecast."""
+    rows = len(series.values)
+    known = series.known[rows : rows + horizon]
+    put_in = series.put_in[rows : rows + horizon]
+    return len(known) > 0 and not (len(put_in) > 0 and bool(put_in.all()))
 
 
 def _blank(
@@ -174,7 +193,7 @@ def _blank(
 
 
 def _name(table: Table, series: Series) -> str:
-    path = table.future or table.path
+    path = table.path if table.future is None else f"{table.path} with --future {table.future}"
     return path if series.item_id is None else f"{path}, series '{series.item_id}'"
 
 

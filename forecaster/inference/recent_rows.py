@@ -24,14 +24,15 @@ def with_row(
     series: Series,
     values: NDArray[np.float64],
     row: Row,
-    skipped: int,
+    gap: Sequence[float],
     columns: Sequence[Covariate],
 ) -> Series:
     """The series with a further row, whose values (K,) are in the model's order, after skipped
-    ones.
+    ones with the values of ``gap``.
 
     What the row leaves blank of the known covariates, ``columns``, is as it was known before.
     """
+    skipped = len(gap)
     place = len(series.values) + skipped
     known = longer(series.known, max(place + 1 - len(series.known), 0), np.nan).copy()
     past = longer(series.past, skipped + 1, np.nan)
@@ -41,8 +42,9 @@ def with_row(
     known[place] = np.where(blank, known[place], given)
     past[-1] = of_past
     rows = longer(series.values, skipped + 1, np.nan)
+    rows[len(series.values) :] = np.array([*gap, 0.0])[:, None]
     rows[-1] = values
-    put_in = series.lacking(place + 1)
+    put_in = series.put_in_until(place + 1)
     if len(put_in):
         put_in[place] = False
     return replace(series, values=rows, known=known, past=past, put_in=put_in)

@@ -86,8 +86,10 @@ class _SeriesState:
         self.state: StreamingState = _streamable(self.saved.core).stream(self._batch())
         self.model: Forecaster = self.saved.around(self.state)
 
-    def update(self, row: Row, fill: bool) -> None:
-        """Advance the state by a row; with ``fill``, times skipped before it are missing values."""
+    def update(self, row: Row, on_gap: str) -> None:
+        """Advance the state by a row; times skipped before it are refused, missing values or 0, by
+        the policy ``on_gap``.
+        """
         expected = self._next()
         stamp = self.table.clock.read(row.wall, row.offset, expected)
         if stamp is None:
@@ -100,7 +102,7 @@ class _SeriesState:
                 f"{row.where}: {self._text(stamp)} is not after {self._text(self.last)}, the last "
                 "row read; leave it out"
             )
-        if stamp != expected and not fill:
+        if stamp != expected and on_gap == "error":
             raise UserError(
                 f"{row.where}: {self._text(stamp)} where {self._text(expected)} is next; send the "
                 "rows between, or give --on-gap fill to take them as missing values"
@@ -109,11 +111,12 @@ class _SeriesState:
         skipped = self._skipped(row, stamp)
         check_static(self.table, self.recent, row)
         known = self.table.covariates.known
-        further = with_row(self.recent, row.values[self.order], row, skipped, known)
+        gap = [0.0 if on_gap == "zero" else np.nan] * skipped
+        further = with_row(self.recent, row.values[self.order], row, gap, known)
         self.recent = last_rows(further, self.table, self.window.shape[1])
         for _ in range(skipped + 1):
             self.last, self.start = self._next(), self.start + 1
-        self._read(row.where)
+        self._read(row.where, skipped > 0)
 
     def _skipped(self, row: Row, stamp: pd.Timestamp) -> int:
         """The number of grid times between the last row and ``stamp``."""
@@ -134,11 +137,11 @@ class _SeriesState:
         return count
 
     @torch.no_grad()
-    def _read(self, where: str) -> None:
+    def _read(self, where: str, skipped: bool) -> None:
         """Read the newest row.
 
         While one of the last L rows misses a value, they are read again from rest, since later
-        values change what is estimated in its place.
+        values change what is estimated in its place; and so they are if rows were ``skipped``.
         """
         try:
             self._cut()
@@ -151,7 +154,7 @@ class _SeriesState:
                 f"{where}: column '{name}' has no value in the last {self.window.shape[1]} rows "
                 "that the model reads; start again with the newer history"
             )
-        if missing.any():
+        if missing.any() or skipped:
             self._start()
         else:
             self.state.update(self._batch())
@@ -243,7 +246,7 @@ def follow(
                 f"{row.where}: series '{row.item}' is not in {table.path}; add its history to that "
                 "file"
             )
-        states[row.item].update(row, columns.on_gap == "fill")
+        states[row.item].update(row, columns.on_gap)
         for name, text in row.new.items() - told:
             tell(
                 f"{row.where}, column '{name}': '{text}' was not in the training: taken as unknown"

@@ -988,6 +988,21 @@ def test_a_stream_without_values_for_a_lookback_ends(
     assert "column 'temp_min' has no value in the last 56 rows that the model reads" in done.stderr
 
 
+def test_skipped_times_of_a_stream_are_zeros_by_the_policy(
+    streamed: tuple[Path, Path, list[str]], tmp_path: Path
+) -> None:
+    """As the forecast of a file that has them."""
+    model, history, rows = streamed
+    args = ["forecast", "--model", model, "--on-gap", "zero", "--mode", "point"]
+    said = inside(*args, "--csv", history, "--stream", input=f"{rows[0]}\n{rows[2]}\n").stdout
+    found = pd.read_csv(io.StringIO(said))
+    zeros = ",".join([rows[1].split(",")[0], *["0"] * rows[1].count(",")])
+    longer, out = tmp_path / "longer.csv", tmp_path / "out.csv"
+    longer.write_text(f"{history.read_text().rstrip()}\n{zeros}\n{rows[2]}\n")
+    inside(*args, "--csv", longer, "--output", out)
+    np.testing.assert_allclose(found["mean"], pd.read_csv(out)["mean"], rtol=1e-4)
+
+
 def test_models_that_cannot_stream_or_resample_are_refused(bridge: dict) -> None:
     args = ["forecast", "--model", bridge["model_dir"], "--csv", SAMPLE]
     assert (

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from forecaster.config.schema import Columns
-from forecaster.data.encoding import Encoding
+from forecaster.data.covariates import Covariate
+from forecaster.data.encoding import ColumnCode, Encoding
 from forecaster.data.future import template, with_future
 from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
@@ -119,6 +120,29 @@ def test_numbers_become_scores_and_texts_one_feature_each(write) -> None:
     assert features.known[:, 1].tolist() == [1.0 * (i % 4 == 0) for i in range(10)]
     assert features.past.shape == (7, 1)
     assert Encoding.from_json(json.loads(json.dumps(encoding.to_json()))) == encoding
+
+
+def test_numbers_with_blank_training_rows_have_a_feature_that_says_where() -> None:
+    """A blank is as the mean in the first feature; in one that is always 5 nothing else is."""
+    column, given = Covariate("price"), np.array([7.0, np.nan, 5.0])
+    for values, scores in (([1.0, np.nan, 3.0], [5.0, 0, 3.0]), ([5.0, np.nan, 5.0], [0, 0, 0])):
+        code = ColumnCode.fit(column, np.array(values), "known")
+        np.testing.assert_array_equal(
+            code.features(given, column), np.stack([scores, [0, 1, 0]], axis=1)
+        )
+        assert Encoding(known=(code,)).constant == []
+    for values, kind in (([1.0, 3.0], "known"), ([1.0, np.nan, 3.0], "static")):
+        code = ColumnCode.fit(column, np.array(values), kind)
+        assert code.features(given, column).tolist() == [[5.0], [0.0], [3.0]]
+    assert ColumnCode.fit(column, np.full(3, np.nan), "known").width == 1
+
+
+def test_an_encoding_saved_before_blanks_were_told_has_no_feature_for_them() -> None:
+    encoding = Encoding(known=(ColumnCode("price", 2.0, 1.0, blanks=True),))
+    content = json.loads(json.dumps(encoding.to_json()))
+    assert Encoding.from_json(content) == encoding
+    del content["known"][0]["blanks"]
+    assert Encoding.from_json(content).sizes.known == 1
 
 
 def test_only_training_rows_shape_the_encoding(write) -> None:

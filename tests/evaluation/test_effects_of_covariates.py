@@ -105,3 +105,25 @@ def test_no_covariates_have_no_effects(problem: Problem) -> None:
     assert effects_of(model, plain, windows, torch.arange(4)).empty
     other = Forecaster()
     assert effects_of(other, problem, windows, torch.arange(4)).empty
+
+
+def test_blank_rows_stay_as_they_are(problem: Problem) -> None:
+    """The price of every second day is blank, and a deviation more of it counts on the others."""
+    holed = []
+    for series in problem.table.series:
+        known = series.known.copy()
+        known[::2, 1] = np.nan
+        holed.append(replace(series, known=known))
+    table = replace(problem.table, series=tuple(holed))
+    found = load_problem(problem.config, table)
+    assert found.encoding is not None
+    assert found.encoding.known[1].blanks
+    sizes = found.encoding.sizes
+    known = torch.zeros(sizes.known)
+    known[1], known[2] = 1.0, 50.0  # the price; where it is blank
+    windows = found.windows("test")
+    model = Given(known.tolist(), [0.0] * sizes.past, [0.0] * sizes.static)
+    effects = effects_of(model, found, windows, torch.arange(len(windows)))
+    deviation = np.mean([scale.std[0] for scale in found.scaling])
+    [effect] = effects.loc[effects["covariate"] == "price", "effect"]
+    assert effect == pytest.approx(deviation / 2, rel=0.1)

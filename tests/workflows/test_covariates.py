@@ -184,7 +184,7 @@ def test_no_future_is_refused_with_the_rows_that_are_needed(
     assert rows["date"].tolist() == AHEAD["date"].tolist()
     _, said = forecast(cli, folder, "history.csv", "--future", filled, status=1)
     assert said.startswith(
-        f"error: {filled}: column 'promo' is blank at {first} and 13 more of the 14 rows to forecast"
+        f"error: {folder / 'history.csv'} with --future {filled}: column 'promo' is blank at {first} and 13 more of the 14 rows to forecast"
     )
     rows.assign(promo=AHEAD["promo"].to_numpy(), temp=AHEAD["temp"].to_numpy()).to_csv(
         filled, index=False

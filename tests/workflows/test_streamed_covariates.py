@@ -141,7 +141,7 @@ def test_what_a_stream_lacks_is_told_with_its_remedy(folder: Path) -> None:
     last = WHOLE["date"].iloc[ROWS + HORIZON]
     assert found is None
     assert said.splitlines()[-1] == (
-        f"error: standard input, line 1: {folder / 'some.csv'}, series 'a': the model needs "
+        f"error: standard input, line 1: {folder / 'history.csv'} with --future {folder / 'some.csv'}, series 'a': the model needs "
         "'promo', 'event', 'plan' of the 7 rows to forecast, and there are 6 row(s) after its last "
         f"value; add those from {last} to {last} with the values left blank (on the command line "
         "also in a file of their own, --future FILE, which --template FILE writes to be filled in)"
@@ -159,7 +159,7 @@ def test_what_a_stream_lacks_is_told_with_its_remedy(folder: Path) -> None:
     holed.to_csv(folder / "holed.csv", index=False)
     _, said = stream(folder, "history.csv", sent(1), "--future", folder / "holed.csv", status=1)
     assert (
-        f"error: standard input, line 1: {folder / 'holed.csv'}, series 'a': column 'plan' is "
+        f"error: standard input, line 1: {folder / 'history.csv'} with --future {folder / 'holed.csv'}, series 'a': column 'plan' is "
         f"blank at {last} to forecast, which the model needs; fill it in\n"
     ) in said
     for change, words in (
