@@ -430,6 +430,7 @@ def test_tracked_trainings_are_runs_of_the_store(long_csv: Path, cli: Cli) -> No
     )
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_and_signals_are_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     asked = {"preset": "s2dbm", "horizon": 3, "lookback": 14, "settings": FEW}

@@ -562,6 +562,7 @@ def test_wrong_usage_is_status_2(cli: Cli) -> None:
         cli(*args, status=2)
 
 
+@pytest.mark.slow
 def test_debug_shows_the_traceback(tmp_path) -> None:
     done = Cli(tmp_path).process("--debug", "train", "--csv", "nowhere.csv", status=1)
     assert "Traceback" in done.stderr
@@ -728,6 +729,7 @@ def test_nlinear_reaches_the_published_figures(cli: Cli, name: str) -> None:
     assert 0.95 * mae < found["test/mae"] < 1.02 * mae
 
 
+@pytest.mark.slow
 @needs_shared
 def test_errors_on_the_published_windows_stand_beside_those_on_all(cli: Cli) -> None:
     cli("datasets", "fetch", "ili", "--from", SHARED)

@@ -163,6 +163,7 @@ def test_worse_versions_are_not_promoted_unless_forced(store: Path, tmp_path: Pa
     assert [line.split()[:2] for line in table[1:]] == [["weather", "2"], ["weather", "1"]]
 
 
+@pytest.mark.slow
 def test_versions_without_a_value_to_compare_by_are_not_promoted(store: Path, write: Any) -> None:
     """All test rows are blank but the last, which is of no whole forecast's use in training."""
     kept = (WEATHER.index < 1100) | (WEATHER.index > 1459)

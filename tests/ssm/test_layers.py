@@ -172,6 +172,7 @@ def test_every_tensor_lives_on_the_layers_device(name: str) -> None:
     assert layer.step(u[..., 0], state)[0].shape == y.shape[:2]
 
 
+@pytest.mark.slow
 def test_layers_compile_without_a_break() -> None:
     """In a process of its own, since the shape checks cannot be compiled."""
     code = """
