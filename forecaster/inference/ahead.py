@@ -16,6 +16,7 @@ from forecaster.errors import UserError
 from forecaster.inference.saved_model import SavedModel
 
 _FAR = 20.0  # standard deviations
+_OUT = ", or leave the row out where nothing is to come"
 _AFTER = "; of days without a row to come, the first row after them says so"
 
 
@@ -45,7 +46,8 @@ def check_ahead(
         for column, rows in zip(columns, missing.T, strict=True):
             wanted = np.flatnonzero(rows[:horizon])
             if len(wanted) and column.levels is None:
-                raise _blank(table, series, column, int(wanted[0]), len(wanted), horizon)
+                free = _OUT if _knows_rows_put_in(saved) else ""
+                raise _blank(table, series, column, int(wanted[0]), len(wanted), horizon, free)
             if column.levels is not None:
                 blank[column.name] += int((rows if whole else rows[:horizon]).sum())
     said = [
@@ -183,12 +185,12 @@ def _has_future(series: Series, horizon: int) -> bool:
 
 
 def _blank(
-    table: Table, series: Series, column: Covariate, step: int, count: int, horizon: int
+    table: Table, series: Series, column: Covariate, step: int, count: int, horizon: int, free: str
 ) -> UserError:
     others = f" and {count - 1} more of the {horizon} rows" if count > 1 else ""
     return UserError(
         f"{_name(table, series)}: column '{column.name}' is blank at "
-        f"{_time(table, series, step)}{others} to forecast, which the model needs; fill it in"
+        f"{_time(table, series, step)}{others} to forecast, which the model needs; fill it in{free}"
     )
 
 

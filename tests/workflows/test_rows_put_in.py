@@ -98,6 +98,21 @@ def test_a_future_that_begins_too_late_is_refused(cli: Cli, folder: Path) -> Non
     ) in said
 
 
+def test_a_blank_row_of_a_closed_day_is_to_be_left_out(cli: Cli, folder: Path) -> None:
+    every = pd.DataFrame({"date": pd.date_range("2024-05-19", periods=14), "price": 10.0})
+    every.loc[every["date"].dt.weekday == SUNDAY, "price"] = np.nan
+    every.to_csv(folder / "future.csv", index=False)
+    data = ("--model", folder / "model", "--csv", folder / "shop.csv")
+    given = (*data, "--future", folder / "future.csv", "--output", folder / "out.csv")
+    said = cli("forecast", *given, status=1).stderr
+    assert said.endswith(
+        "column 'price' is blank at 2024-05-19 and 1 more of the 14 rows to forecast, which the "
+        "model needs; fill it in, or leave the row out where nothing is to come\n"
+    )
+    every.dropna().to_csv(folder / "future.csv", index=False)
+    cli("forecast", *given)
+
+
 def test_a_sunday_alone_needs_no_future(cli: Cli, folder: Path) -> None:
     """What the refusal of a template names works: no row of the future has to be there."""
     few = ("--refit", "none", "--set", "trainer.max_epochs=20")
@@ -118,7 +133,9 @@ def test_a_model_that_has_learnt_from_no_such_row_asks_for_all(cli: Cli, folder:
     given = (*data, "--on-gap", "fill", "--horizon", 14, "--lookback", 28)
     cli("train", "nlinear", *given, *few, "--output", folder / "filled")
     data = ("--model", folder / "filled", "--csv", folder / "shop.csv", "--on-gap", "zero")
-    done = cli("forecast", *data, "--future", folder / "future.csv", status=1)
+    open_on = pd.DataFrame({"date": days("2024-05-19", 14), "price": 10.0})
+    open_on.to_csv(folder / "open.csv", index=False)
+    done = cli("forecast", *data, "--future", folder / "open.csv", status=1)
     assert "column 'price' is blank at 2024-05-19" in done.stderr
 
 
