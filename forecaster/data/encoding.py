@@ -76,9 +76,9 @@ class Features:
 class ColumnCode:
     """How a column becomes features: of numbers ``mean`` and ``std``, of texts their ``levels``.
 
-    ``std`` is 0 for a column that is the same in all training rows: nothing is learnt from it, and
-    its features stay 0 whatever comes. ``blanks``: of numbers, whether some of the training rows
-    have none; then a second feature is 1 there, where the first is 0 as at the mean.
+    ``std`` is 0 for a column that is the same in all training rows: nothing is learnt from its
+    values, whose features stay 0. ``blanks``: of numbers, whether some of the training rows have
+    none; then a second feature is 1 there, where the first is 0 as at the mean.
     """
 
     name: str

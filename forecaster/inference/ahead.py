@@ -17,7 +17,7 @@ from forecaster.inference.saved_model import SavedModel
 
 _FAR = 20.0  # standard deviations
 _OUT = ", or leave the row out where nothing is to come"
-_AFTER = "; of days without a row to come, the first row after them says so"
+_AFTER = "; of times without a row to come, the first row after them says so"
 
 
 def check_ahead(
@@ -41,6 +41,8 @@ def check_ahead(
         lacking = put_in.rows(number)
         if not lacking[len(given) : horizon].all():
             after = _AFTER if _knows_rows_put_in(saved) else ""
+            # a stream leaves no series out
+            after += "" if whole else _without_it(table, series, horizon)
             raise _too_few(table, series, lacking, saved.config.data, after)
         missing = np.isnan(given) & ~lacking[: len(given), None]
         for column, rows in zip(columns, missing.T, strict=True):
@@ -134,8 +136,8 @@ def _far(
 def _too_few(
     table: Table, series: Series, lacking: NDArray[np.bool_], data: DataConfig, after: str
 ) -> UserError:
-    """``lacking``: the rows of the future (horizon,) that count as put in; ``after``: a further
-    remedy.
+    """``lacking``: the rows of the future (horizon,) that count as put in; ``after``: further
+    remedies.
     """
     horizon, rows = data.horizon, len(series.known) - len(series.values)
     names = ", ".join(f"'{each.name}'" for each in table.covariates.known)
@@ -153,7 +155,7 @@ def _too_few(
         f"{_name(table, series)}: the model needs {names} of the {horizon} rows to forecast, and "
         f"there are {have}; add those from {first} to {last}{without} with the values left blank "
         "(on the command line also in a file of their own, --future FILE, which --template FILE "
-        f"writes to be filled in){after}{_without_it(table, series, horizon)}"
+        f"writes to be filled in){after}"
     )
 
 

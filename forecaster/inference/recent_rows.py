@@ -42,7 +42,7 @@ def with_row(
     known[place] = np.where(blank, known[place], given)
     past[-1] = of_past
     rows = longer(series.values, skipped + 1, np.nan)
-    rows[len(series.values) :] = np.array([*gap, 0.0])[:, None]
+    rows[len(series.values) : -1] = np.reshape(gap, (-1, 1))
     rows[-1] = values
     put_in = series.put_in_until(place + 1)
     if len(put_in):

@@ -85,7 +85,7 @@ def test_the_remedy_for_a_last_day_without_a_row_works(cli: Cli, folder: Path) -
     """A closed Saturday at the end: with the first day after it."""
     short = days("2024-05-19", 14, ("2024-06-01",))
     _, said = forecast(cli, folder, short, status=1)
-    assert "; of days without a row to come, the first row after them says so\n" in said
+    assert "; of times without a row to come, the first row after them says so\n" in said
     mean, _ = forecast(cli, folder, short.append(pd.DatetimeIndex(["2024-06-03"])))
     assert abs(mean["2024-06-01"]) < 15
 

@@ -44,7 +44,7 @@ class Diffusion(Forecaster):
     prior's point model; they are no part of what is saved. ``step_shifts``: what
     ``calibrate_steps`` found. ``teacher``: a bridge of many steps with the prior, trained before.
     ``learnt`` (K,): 1 for the channels in which the network is of use, 0 for those that are walked
-    as untrained, in the residual's coordinates.
+    as untrained; None if all are walked with it.
     """
 
     distribution: Distribution = "samples"
@@ -87,8 +87,8 @@ class Diffusion(Forecaster):
         self.arc = Arc(self.process) if config.predicts == "end" else None
         self.objective: Objective = build(config.objective)
         in_residual = config.coordinates == "residual" and config.predicts == "innovation"
-        self.contests = in_residual and self.objective.selects_samples
-        self.register_buffer("learnt", torch.ones(shape.channels) if self.contests else None)
+        contests = in_residual and self.objective.selects_samples
+        self.register_buffer("learnt", torch.ones(shape.channels) if contests else None)
         self.folds: Folds | None = None
         self.step_shifts: StepShifts | None = None
 
