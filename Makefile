@@ -4,6 +4,7 @@ BIN := .venv/bin
 # Without a CUDA GPU the CPU build of torch is enough (and several gigabytes smaller).
 TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+PIP_TORCH := $(PIP) --retries 1 --timeout 20 $(TORCH_INDEX) -r requirements-torch.lock
 
 .PHONY: demo test test-slow lint check bench docs mutate parts audit licences clean
 # Train on the bundled sample, forecast past its end both ways, draw it, and say where to look.
@@ -27,7 +28,7 @@ check: test
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 bench: .venv/installed
 	$(BIN)/python tests/bench/bench.py docs/benchmarks.md
@@ -39,8 +40,9 @@ bench: .venv/installed
 	@echo "installing into .venv (a few minutes, once)" >&2
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) --require-hashes --no-deps -r requirements.lock
-	$(PIP) --retries 1 --timeout 20 $(TORCH_INDEX) -r requirements-torch.lock
+	@# torch is as large as all others: both at once, and then what its wheel needs besides, if anything
+	$(PIP_TORCH) --no-deps & $(PIP) --require-hashes --no-deps -r requirements.lock && wait $$!
+	$(PIP_TORCH)
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@# all processors at once, where pip takes one; the files left out are of a newer Python
 	-$(BIN)/python -m compileall -qq -j 0 -x '/py31[0-9]_' .venv/lib

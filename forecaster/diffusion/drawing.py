@@ -8,19 +8,23 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+# the memory of one network call, in bytes: of a GPU much at once; of a CPU what its cache holds a
+# good part of (the bridge of 21 channels takes a third less time than with 256 MiB)
+_BUDGET, _CPU_BUDGET = 256 * 2**20, 64 * 2**20
+
 
 @dataclass(frozen=True)
 class Draws:
     """The number of samples, a seed for each window, and the sampling steps (None: the model's).
 
     By the seeds, a window's samples do not depend on the other windows in its batch. ``budget``:
-    the memory of one network call, in bytes.
+    the memory of one network call, in bytes (None: the device's).
     """
 
     samples: int
     seeds: Sequence[int]
     steps: int | None = None
-    budget: int = 256 * 2**20
+    budget: int | None = None
 
 
 def generator(*parts: int | str) -> torch.Generator:
@@ -62,8 +66,11 @@ def draw_in_chunks(
     ``reverse(window, h, noise)`` samples y_0 for a chunk of ``h`` (n, K, M); ``window`` (n,): the
     numbers of their windows. ``row_bytes``: the memory that one sample takes.
     """
+    budget = draws.budget
+    if budget is None:
+        budget = _CPU_BUDGET if h.device.type == "cpu" else _BUDGET
     chunks = []
-    for rows in torch.arange(len(h) * draws.samples).split(max(draws.budget // row_bytes, 1)):
+    for rows in torch.arange(len(h) * draws.samples).split(max(budget // row_bytes, 1)):
         window, sample = (rows // draws.samples).to(h.device), (rows % draws.samples).to(h.device)
         start = h[window, sample]
         chunks.append(reverse(window, start, WindowNoise(draws, rows, start)))

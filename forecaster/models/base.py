@@ -139,9 +139,10 @@ class Forecaster(nn.Module):
         """The early-stopping metric, lower is better: the loss, unless overridden."""
         return self.loss(batch)
 
-    def contest(self, batch: Batch) -> Float[Tensor, "3 K"] | None:
-        """Of a model that learns for each channel by itself whether it is of use: its score, that
-        without what it has learnt, each summed over windows, and their number; else None.
+    def channel_scores(self, batch: Batch, learnt: bool) -> Float[Tensor, "2 K"] | None:
+        """Of a model that learns for each channel whether what it learns is of use there: the
+        score of each, with what it has learnt or without, summed over windows, and their number;
+        else None.
 
         The mean of the better of both is then the early-stopping metric.
         """

@@ -56,7 +56,10 @@ class Training(pl.LightningModule):
     def __init__(self, model: Forecaster, config: TrainerConfig) -> None:
         super().__init__()
         self.model, self.config = model, config
-        self._contest: Tensor | None = None
+        # of models that score each channel by itself: sums of a validation with what has been
+        # learnt and without, and the latter of all its windows, which training does not change
+        self._sums: dict[bool, Tensor] = {}
+        self._without: Tensor | None = None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss: Tensor = self.model.loss(batch)
@@ -66,20 +69,30 @@ class Training(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        found = self.model.contest(batch)
-        if found is not None:
-            self._contest = found if self._contest is None else self._contest + found
-            return
-        self.log("val/loss", self.model.score(batch), batch_size=len(batch), sync_dist=True)
+        for learnt in (True, False) if self._without is None else (True,):
+            found = self.model.channel_scores(batch, learnt)
+            if found is None:
+                score = self.model.score(batch)
+                self.log("val/loss", score, batch_size=len(batch), sync_dist=True)
+                return
+            self._sums[learnt] = self._sums.get(learnt, torch.zeros_like(found)) + found
 
     def on_validation_epoch_end(self) -> None:
-        """The score of a contest of the whole validation, over all devices."""
-        if self._contest is not None:
-            total = self.trainer.strategy.reduce(self._contest, reduce_op="sum")
-            own, without, windows = total
-            seen = windows > 0
-            self.log("val/loss", (torch.minimum(own, without) / windows)[seen].mean())
-            self._contest = None
+        """The mean over channels of the better score of each, with what it has learnt or without,
+        over all devices.
+        """
+        if not self._sums:
+            return
+        totals = {
+            learnt: self.trainer.strategy.reduce(sums, reduce_op="sum")
+            for learnt, sums in self._sums.items()
+        }
+        self._sums = {}
+        own, windows = totals[True]
+        if self._without is None:
+            self._without = totals[False][0]
+        seen = windows > 0
+        self.log("val/loss", (torch.minimum(own, self._without) / windows)[seen].mean())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW over the weights that are not frozen; the weight decay is 0 by default.
@@ -420,7 +433,6 @@ def stage_settings(config: TrainerConfig) -> TrainerConfig:
         "max_steps": None,
         "epoch_batches": config.stage_batches,
         "learning_rate": rate,
-        "weight_average": 0.0,
     }
     return config.model_copy(update=budget)
 

@@ -7,10 +7,11 @@ from itertools import pairwise
 import pytest
 import torch
 from scipy import stats
+from torch import Tensor
 
 from forecaster.config.parts import build
 from forecaster.data.windows import Batch
-from forecaster.diffusion.drawing import Draws
+from forecaster.diffusion.drawing import Draws, WindowNoise, draw_in_chunks
 from forecaster.models.base import Forecaster, Shape
 from forecaster.models.diffusion.config import DiffusionConfig
 from forecaster.models.scoring_rules import sample_score
@@ -113,6 +114,18 @@ def test_what_a_window_draws_does_not_depend_on_how_the_walk_is_cut() -> None:
         seen, **{name: value[1:2] for name, value in vars(seen).items() if value is not None}
     )
     torch.testing.assert_close(model.sample(alone, Draws(5, [4])), whole[1:2], rtol=1e-4, atol=1e-5)
+
+
+def test_a_call_of_the_network_has_64_mib_on_a_cpu() -> None:
+    """Ten samples of two windows, of 4 MiB each: sixteen at a time."""
+    sizes = []
+
+    def reverse(windows: Tensor, h: Tensor, noise: WindowNoise) -> Tensor:
+        sizes.append(len(h))
+        return h
+
+    draw_in_chunks(Draws(10, [0, 1]), torch.zeros(2, 10, 1, 1), 4 * 2**20, reverse)
+    assert sizes == [16, 4]
 
 
 @pytest.mark.parametrize("budget", [0, 1, 5, 12])

@@ -510,36 +510,37 @@ def test_channels_that_are_not_learnt_are_walked_as_untrained() -> None:
         assert not torch.isclose(own, plain).any(dim=-1).all()
 
 
-def test_a_contest_is_of_all_samples_of_the_network_and_of_none() -> None:
-    model, draws = bridge_with_weights(), Draws(16, BATCH.index.tolist())
-    assert bridge_of(prepared()).contest(BATCH) is None
-    expected = []
-    for learnt in (1.0, 0.0):
-        model.learnt.fill_(learnt)
-        expected.append(
-            scores_by_channel(model.sample(BATCH, draws), BATCH.future, BATCH.future_mask)
+def test_scores_by_channel_are_of_all_samples_of_the_network_or_of_none() -> None:
+    model, draws = bridge_with_weights(), Draws(8, BATCH.index.tolist())
+    assert bridge_of(prepared()).channel_scores(BATCH, True) is None
+    expected = {}
+    for learnt in (True, False):
+        model.learnt.fill_(float(learnt))
+        expected[learnt] = scores_by_channel(
+            model.sample(BATCH, draws), BATCH.future, BATCH.future_mask
         )
-    model.learnt.copy_(torch.tensor([0.0, 1.0]))  # a contest is of all channels
-    torch.testing.assert_close(
-        model.contest(BATCH), torch.stack([expected[0][0], expected[1][0], expected[0][1]])
-    )
+    model.learnt.copy_(torch.tensor([0.0, 1.0]))  # the scores are of all channels
+    for learnt, (each, windows) in expected.items():
+        scores = model.channel_scores(BATCH, learnt)
+        torch.testing.assert_close(scores, torch.stack([each, windows]))
     assert model.learnt.tolist() == [0, 1]
 
 
 def test_a_channel_is_learnt_where_its_sum_over_the_validation_is_less(monkeypatch) -> None:
     """In single batches the first channel is better without the network, the second with it."""
-    model, seen = bridge_with_weights(), list[int]()
+    model, seen = bridge_with_weights(), {True: list[int](), False: list[int]()}
 
-    def contest(batch: Batch) -> torch.Tensor:
-        seen.append(len(batch))
-        own = [[3.0, 1.0], [0.0, 5.0]][len(seen) % 2]
-        return torch.tensor([own, [2.0, 2.0], [4.0, 4.0]])
+    def channel_scores(batch: Batch, learnt: bool) -> torch.Tensor:
+        seen[learnt].append(len(batch))
+        own = [[3.0, 1.0], [0.0, 5.0]][len(seen[learnt]) % 2]
+        return torch.tensor([own if learnt else [2.0, 2.0], [4.0, 4.0]])
 
-    monkeypatch.setattr(model, "contest", contest)
+    monkeypatch.setattr(model, "channel_scores", channel_scores)
     calibration = Windows([series(300).numpy()], [(L, 300)], L, H, [0])
     model.calibrate(TRAIN, calibration)
-    assert sum(seen) == 256
-    assert len(seen) == 4
+    assert seen[True] == seen[False]
+    assert sum(seen[True]) == 256
+    assert len(seen[True]) == 4
     assert model.learnt.tolist() == [1, 0]
     assert walked_as_untrained(model) == [1]
     model.learnt.fill_(0)

@@ -67,6 +67,11 @@ def test_a_falling_score_is_waited_for(tmp_path):
         ([1, 9, 9, 9, 9, 8, 7, 6, 7, 5, 9, 9, 9], 6, 11),  # 8, 7, 6 and 5
         ([1, 9, 9, 9, 9, 8, 7, 6, 5, 4], 5, 10),
         ([1, 9, 8, 7, 6, 5, 4, 3, 2], 4, 5),  # the best is one of four before it
+        ([1, 0.9991, 0.9982, 0.9973, 0.9964, 0.9955], 2, 6),  # each second one is the best
+        ([1, 0.9995, 0.9991, 0.999, 0.999, 0.999], 4, 5),  # a thousandth in all
+        ([1, 9, 9, 9, 8, 7.995, 7.99, 9, 9, 9], 6, 7),  # below those before it by too little
+        ([-1, -1.0009, -1.0011, -1.003, -1.0031, -1.0032, -1.0033], 3, 7),
+        ([0, -0.1, 0, 0, 0, 0], 3, 5),
     ],
 )
 def test_every_other_epoch_that_is_not_the_best_is_counted(tmp_path, scores, patience, count):

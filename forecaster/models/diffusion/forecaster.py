@@ -120,18 +120,14 @@ class Diffusion(Forecaster):
         """The score of the objective, with the same draws in every epoch."""
         return self.objective.score(self, batch)
 
-    def contest(self, batch: Batch) -> Float[Tensor, "3 K"] | None:
-        """The score by channel of samples of the network and of the untrained bridge."""
+    def channel_scores(self, batch: Batch, learnt: bool) -> Float[Tensor, "2 K"] | None:
+        """Those of samples of the network, or of the untrained bridge."""
         if self.learnt is None:
             return None
         target, mask = with_label(batch, self.label)
         draws = Draws(SCORE_DRAWS, batch.index.tolist())
-        everywhere, nowhere = torch.ones_like(self.learnt), torch.zeros_like(self.learnt)
-        (own, windows), (without, _) = (
-            scores_by_channel(self._paths(batch, draws, learnt), target, mask)
-            for learnt in (everywhere, nowhere)
-        )
-        return torch.stack([own, without, windows])
+        paths = self._paths(batch, draws, torch.full_like(self.learnt, float(learnt)))
+        return torch.stack(scores_by_channel(paths, target, mask))
 
     def predict(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K H"]:
         """Reverse sampling with s = 0 from the mean of y_T: deterministic."""
@@ -341,13 +337,20 @@ class Diffusion(Forecaster):
         """
         if self.config.coordinates == "residual":
             if self.learnt is not None:
-                found = [self.contest(b.to(self.device)) for b in calibration_batches(validation)]
-                own, without, _ = torch.stack([each for each in found if each is not None]).sum(0)
+                own, without = (self._channel_sums(validation, learnt) for learnt in (True, False))
                 self.learnt.copy_(own < without)
             walk = Walk(self)
             calibrator = Calibrator(walk, walk, self.label, validation)
             self.spread.fill_(1.0)
             self.spread.fill_(calibrator.choose(Choices((0.0,), SPREADS, (0.0,))).spread)
+
+    def _channel_sums(self, windows: Windows, learnt: bool) -> Float[Tensor, " K"]:
+        """The score of each channel, summed over the windows that calibrate."""
+        scores = [
+            self.channel_scores(batch.to(self.device), learnt)
+            for batch in calibration_batches(windows)
+        ]
+        return torch.stack([each[0] for each in scores if each is not None]).sum(0)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """A model saved before channels were selected walks all with the network."""

@@ -22,7 +22,7 @@ from forecaster.models.base import Loss, masked_mean, path_errors, with_label
 from forecaster.models.scoring_rules import sample_score
 
 # draws a window for the score: enough to rank epochs, few enough to be cheap
-SCORE_DRAWS = 16
+SCORE_DRAWS = 8
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class SamplesObjective(Objective):
         return self._score(model, batch, self.config.draws, seeds)
 
     def score(self, model: PathModel, batch: Batch) -> Float[Tensor, ""]:
-        """The score of 16 draws a window, seeded by the window's number."""
+        """The score of 8 draws a window, seeded by the window's number."""
         return self._score(model, batch, SCORE_DRAWS, batch.index.tolist())
 
     def _score(
