@@ -133,9 +133,25 @@ def _localize(
     skipped = np.flatnonzero(local.isna())
     if len(skipped):
         row = int(skipped[0])
+        after = _put_forward(stamps.wall[row], timezone)
+        own = frame.wall[frame.group == groups[row]]
         raise UserError(
-            f"{raw.where(row, name)}: {stamps.wall[row]} does not exist in {timezone} (the clock "
-            "goes forward); "
-            "correct the time or --timezone"
+            f"{raw.where(row, name)}: {stamps.wall[row]} does not exist in {timezone}, where the "
+            f"clock goes forward to {after.time()}"
+            + (
+                ", which is there as well: the file's clock is another one; leave --timezone out "
+                "if it never changes, or name its zone"
+                if after in set(own)
+                else f"; correct the time to {after}, or --timezone"
+            )
         )
     return local.tz_convert("UTC").tz_localize(None)
+
+
+def _put_forward(wall: pd.Timestamp, timezone: str) -> pd.Timestamp:
+    """A skipped local time by the clock that has gone forward."""
+    after, before = (
+        wall.tz_localize(timezone, nonexistent=way).utcoffset()
+        for way in ("shift_forward", "shift_backward")
+    )
+    return wall + (after - before)

@@ -61,13 +61,36 @@ def test_local_time_without_a_zone_is_refused_with_a_hint(write) -> None:
         read_table(write(local_csv("2024-03-30 12:00", 30, "%Y-%m-%d %H:%M")), Columns())
 
 
-def test_hour_that_does_not_exist_is_refused(write) -> None:
-    text = "time,x\n2024-03-31 01:00,1\n2024-03-31 02:00,2\n2024-03-31 03:00,3\n"
-    with pytest.raises(
-        UserError,
-        match="line 3, column 'time': 2024-03-31 02:00:00 does not exist in Europe/Berlin",
-    ):
+@pytest.mark.parametrize(
+    ("times", "remedy"),
+    [
+        (
+            ("2024-03-31 01:00", "2024-03-31 02:00", "2024-03-31 03:00"),
+            ", which is there as well: the file's clock is another one; leave --timezone out if it "
+            "never changes, or name its zone",
+        ),
+        (
+            ("2024-03-31 01:00", "2024-03-31 02:00", "2024-03-31 04:00"),
+            "; correct the time to 2024-03-31 03:00:00, or --timezone",
+        ),
+    ],
+    ids=["a clock that never changes", "one mistake"],
+)
+def test_hour_that_does_not_exist_is_refused(write, times, remedy) -> None:
+    text = "time,x\n" + "".join(f"{time},{i}\n" for i, time in enumerate(times))
+    with pytest.raises(UserError) as refused:
         read_table(write(text), Columns(timezone=ZONE))
+    assert str(refused.value).endswith(
+        ", line 3, column 'time': 2024-03-31 02:00:00 does not exist in Europe/Berlin, where the "
+        f"clock goes forward to 03:00:00{remedy}"
+    )
+
+
+def test_an_hour_of_another_series_is_no_reason_to_doubt_the_zone(write) -> None:
+    text = "id,time,x\na,2024-03-31 01:00,1\na,2024-03-31 02:00,2\n"
+    text += "b,2024-03-31 03:00,3\nb,2024-03-31 04:00,3\n"
+    with pytest.raises(UserError, match=r"correct the time to 2024-03-31 03:00:00"):
+        read_table(write(text), Columns(timezone=ZONE, item_id="id"))
 
 
 def test_one_offset_is_used_and_changing_ones_fall_back_to_utc(write) -> None:

@@ -139,6 +139,14 @@ REFUSALS = [
         rows("2024-03-31 01:00", "2024-03-31 02:00", "2024-03-31 03:00"),
         {"timezone": "Europe/Berlin"},
         values={"timezone": "UTC"},
+        without=("timezone",),
+    ),
+    Refusal(
+        "correct the time to 2024-03-31 03:00:00",
+        rows("2024-03-31 01:00", "2024-03-31 02:00", "2024-03-31 04:00"),
+        {"timezone": "Europe/Berlin"},
+        values={"timezone": "Africa/Lagos"},
+        mended=(rows("2024-03-31 01:00", "2024-03-31 03:00", "2024-03-31 04:00"),),
     ),
     *(
         Refusal(f"where the clock goes {way}, give --timezone {zone}", csv(local(first, 60, zone)))
