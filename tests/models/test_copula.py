@@ -8,13 +8,14 @@ import pytest
 import torch
 from scipy import stats
 
+from forecaster.config.load import find_config, load_config
 from forecaster.config.parts import build
 from forecaster.data.windows import Batch, Windows
 from forecaster.diffusion.drawing import Draws
 from forecaster.models.base import Forecaster, Precursor, Shape
 from forecaster.models.copula import ResidualCopula, ResidualCopulaConfig, correlation
 from forecaster.models.copula.correlation import Correlation
-from forecaster.models.copula.law import ResidualLaw
+from forecaster.models.copula.law import LARGEST_TABLE, ResidualLaw
 from forecaster.models.copula.marginals import NormalScores
 from forecaster.models.diffusion.config import DiffusionConfig
 from forecaster.models.diffusion.forecaster import Diffusion, walked_as_untrained
@@ -553,3 +554,15 @@ def test_a_bridge_saved_before_channels_were_selected_walks_all_with_the_network
     model.learnt.fill_(0)
     model.load_state_dict(state)
     assert model.learnt.tolist() == [1, 1]
+
+
+def test_the_bridge_of_862_columns_is_saved_in_less_than_200_mb() -> None:
+    """At 96 steps, whatever the season: its two tables are as large as they may be."""
+    config = load_config(find_config("s2dbm"), ["data.horizon=96"]).model
+    model = build(config, Shape(862, 336, 96, 24, seasons=(24, 168)))
+    law = model.prior.copula
+    kept = {id(each): each for each in model.state_dict().values()}
+    for table in (law.means, law.sizes):
+        del kept[next(key for key, each in kept.items() if each.data_ptr() == table.data_ptr())]
+    size = sum(each.numel() * each.element_size() for each in kept.values())
+    assert size + 2 * 4 * LARGEST_TABLE < 200e6

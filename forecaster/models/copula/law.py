@@ -19,7 +19,7 @@ from forecaster.networks.norms import window_scale
 
 # the largest number of residuals that the law is fitted on, and the largest seasonal table
 MOST_NUMBERS = 2**25
-_LARGEST_TABLE = 2**24
+LARGEST_TABLE = 2**24
 # bounds of a window's scale in that of the training
 _LEAST, _MOST = 0.1, 10.0
 # the least size of an error, in z-scores
@@ -170,7 +170,7 @@ class ResidualLaw(nn.Module):
         span, chosen = int(times.max() - times.min()), (1, 0)
         for season, width in sorted(self.seasons.items()):
             needed = SHORTEST_TURNS if season == min(self.seasons) else TURNS
-            fits = season * self.means[0].numel() <= _LARGEST_TABLE
+            fits = season * self.means[0].numel() <= LARGEST_TABLE
             if span / season + 1 >= needed and fits:
                 chosen = season, width
         return chosen
