@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from forecaster.data.grid import SeriesRows
 
 KINDS = ("known", "past", "static")
+# the most texts of a column that are learnt from
+MOST_LEVELS = {"known": 64, "past": 64, "static": 1024}
 _FLAGS = {"true": "1", "false": "0", "1": "1", "0": "0"}
 _SPELT = pa.array(["true", "false", "True", "False", "TRUE", "FALSE"])
 # the options that name covariates

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
 from forecaster.data.calendar_covariates import CalendarCovariates
-from forecaster.data.covariates import KINDS, Covariate
+from forecaster.data.covariates import KINDS, MOST_LEVELS, Covariate
 from forecaster.data.layout.words import listed
 from forecaster.data.splits import Scaling
 from forecaster.data.static_file import StaticValues
 from forecaster.data.tables import Series, Table, longer
 from forecaster.errors import UserError
 
-MOST_LEVELS = {"known": 64, "past": 64, "static": 1024}
 _SHOWN = 3
 NO_CALENDAR = CalendarCovariates()
 NO_COLUMNS = Columns()

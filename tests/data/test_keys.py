@@ -42,7 +42,7 @@ def test_the_case_of_a_flag() -> None:
     assert table.names == ("Sales",)
     assert table.report.decisions[:2] == [
         "column 'Store' names the series",
-        "column 'IsHoliday' left out: text",
+        "column 'IsHoliday' left out: text; --known reads what is known ahead",
     ]
 
 

@@ -62,3 +62,25 @@ def test_names_that_are_numbers_keep_every_digit(tmp_path) -> None:
     frame.to_parquet(tmp_path / "data.parquet")
     table = read_table(tmp_path / "data.parquet", Columns(item_id=("meter",)))
     assert [s.item_id for s in table.series] == ["7234567", "7234568", "12345678901234", "0.5"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "hint"),
+    [
+        (["open", "closed"], True),
+        (["open"], False),  # nothing to learn from
+        ([f"note {chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(64)], True),
+        ([f"note {chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(65)], False),
+    ],
+    ids=["two", "one", "as many as are learnt from", "too many"],
+)
+def test_a_text_that_could_be_a_covariate_is_left_out_with_a_hint(write, texts, hint) -> None:
+    """What the hint names reads the column."""
+    days = pd.date_range("2024-01-01", periods=130, freq="D")
+    rows = [f"{day.date()},{i % 7},{texts[i % len(texts)]}\n" for i, day in enumerate(days)]
+    path = write("day,sales,weather\n" + "".join(rows))
+    said = "column 'weather' left out: text" + "; --known reads what is known ahead" * hint
+    assert said in read_table(path, Columns()).report.decisions
+    if hint:
+        table = read_table(path, Columns(known=("weather",)))
+        assert [each.name for each in table.covariates.known] == ["weather"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
+from forecaster.data.covariates import MOST_LEVELS
 from forecaster.data.layout.calendar_columns import could_repeat, repeats_the_calendar
 from forecaster.data.layout.codes import coded, holds_codes, is_words
 from forecaster.data.layout.keys import names_series
@@ -30,17 +31,25 @@ _MEASURED = re.compile(r"\W{0,3}\d")
 
 @dataclass(frozen=True)
 class Values:
-    """The value columns, and why others are left out, by name."""
+    """The value columns, and why others are left out, by name.
+
+    ``categories``: whether there are texts among these that a covariate could be.
+    """
 
     targets: tuple[str, ...]
     left_out: Mapping[str, str]
+    categories: bool = False
 
     @property
     def decisions(self) -> list[str]:
         """What is said of the columns left out."""
         reasons = dict.fromkeys(self.left_out.values())
         named = {why: [n for n, other in self.left_out.items() if other == why] for why in reasons}
-        return [f"column {listed(names)} left out: {why}" for why, names in named.items()]
+        hints = {TEXT: "; --known reads what is known ahead"} if self.categories else {}
+        return [
+            f"column {listed(names)} left out: {why}{hints.get(why, '')}"
+            for why, names in named.items()
+        ]
 
 
 def find_values(
@@ -76,7 +85,8 @@ def find_values(
         raise UserError(
             f"{raw.path}: no value column beside {listed([*times, *items])}{beside}; add one"
         )
-    return Values(targets, left_out)
+    texts = [name for name, why in left_out.items() if why == TEXT]
+    return Values(targets, left_out, any(_is_category(raw.columns[name]) for name in texts))
 
 
 def _is_empty(column: Column, codes: Codes) -> bool:
@@ -99,6 +109,11 @@ def _is_label(raw: RawTable, name: str) -> bool:
     """Whether a column is text that does not look like numbers that could not be read."""
     values = coded(raw.columns[name]).values
     return 2 * sum(_MEASURED.match(value) is not None for value in values) < len(values)
+
+
+def _is_category(column: Column) -> bool:
+    """Whether a column has several texts, and few enough to be learnt from."""
+    return 1 < coded(column).count <= MOST_LEVELS["known"]
 
 
 def _no_series(raw: RawTable, name: str, items: tuple[str, ...], columns: Columns) -> str:
