@@ -42,13 +42,13 @@ class Paired:
 class Held:
     """The share of values that the 90 % intervals covered, and the number of windows of these.
 
-    ``crps``: the two CRPS, if that of the forecasts is clearly above that of seasonal naive.
-    ``apart``: from how many origins windows do not overlap.
+    ``worse``: by how many percent the CRPS is above that of seasonal naive, each column's in its
+    standard deviations, if it clearly is. ``apart``: from how many origins windows do not overlap.
     """
 
     share: float
     windows: int
-    crps: tuple[float, float] | None = None
+    worse: float | None = None
     apart: int = _FEW
 
 
@@ -105,23 +105,16 @@ def judge(
         ours, theirs = samples
         scored = pairs_of(ours.numbers, ours.errors, theirs.errors)
         lost = _comparison(scored, "seasonal naive")
-        held = held_by(ours, theirs if lost is not None and lost.high < 0 else None)
-        held = None if held is None else replace(held, apart=scored.apart)
+        worse = -lost.percent if lost is not None and lost.high < 0 else None
+        held = held_by(ours)
+        held = None if held is None else replace(held, worse=worse, apart=scored.apart)
     return Verdict(verdict(pairs, naive_name, held), skill_of(pairs))
 
 
-def held_by(scores: WindowScores, better: WindowScores | None = None) -> Held | None:
-    """What the intervals of a probabilistic evaluation held; None of a point forecast's.
-
-    ``better``: seasonal naive's scores, if its CRPS is clearly the lower one.
-    """
-    found = scores.pooled()
-    share = found.get("coverage/90")
-    if share is None:
-        return None
-    both = None if better is None else (found.get("crps"), better.pooled().get("crps"))
-    crps = None if both is None or both[0] is None or both[1] is None else (both[0], both[1])
-    return Held(share, int(scores.errors.isfinite().sum()), crps)
+def held_by(scores: WindowScores) -> Held | None:
+    """What the intervals of a probabilistic evaluation held; None of a point forecast's."""
+    share = scores.pooled().get("coverage/90")
+    return None if share is None else Held(share, int(scores.errors.isfinite().sum()))
 
 
 def paired(
@@ -172,8 +165,8 @@ def verdict(pairs: Paired, naive: str, held: Held | None = None) -> str:
     what = "windows" if pairs.series == 1 else "origins"
     few = f" (too few {what} apart to count on it)" if held.apart < _FEW else ""
     worse = ""
-    if held.crps is not None:
-        worse = f", BUT THEIR CRPS IS {held.crps[0]:.4g}, THAT OF SEASONAL NAIVE {held.crps[1]:.4g}"
+    if held.worse is not None:
+        worse = f", BUT THEIR CRPS IS {_whole(held.worse)} % ABOVE THAT OF SEASONAL NAIVE"
     return f"{sentence}; 90 % intervals held {100 * held.share:.0f} %{only}{few}{worse}."
 
 
