@@ -6,7 +6,9 @@ on local dates.
 """
 
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -149,9 +151,7 @@ def _localize(
 
 
 def _put_forward(wall: pd.Timestamp, timezone: str) -> pd.Timestamp:
-    """A skipped local time by the clock that has gone forward."""
-    after, before = (
-        wall.tz_localize(timezone, nonexistent=way).utcoffset()
-        for way in ("shift_forward", "shift_backward")
-    )
+    """A skipped local time by the clock that has gone forward: of its two folds one is before."""
+    local = wall.to_pydatetime(warn=False).replace(tzinfo=ZoneInfo(timezone))
+    before, after = (local.replace(fold=fold).utcoffset() or timedelta() for fold in (0, 1))
     return wall + (after - before)

@@ -86,6 +86,12 @@ def test_hour_that_does_not_exist_is_refused(write, times, remedy) -> None:
     )
 
 
+def test_a_clock_that_skips_half_an_hour(write) -> None:
+    text = "time,x\n2024-10-06 01:45,1\n2024-10-06 02:15,2\n2024-10-06 03:15,3\n"
+    with pytest.raises(UserError, match=r"forward to 02:45:00; correct the time to 2024-10-06 02"):
+        read_table(write(text), Columns(timezone="Australia/Lord_Howe"))
+
+
 def test_an_hour_of_another_series_is_no_reason_to_doubt_the_zone(write) -> None:
     text = "id,time,x\na,2024-03-31 01:00,1\na,2024-03-31 02:00,2\n"
     text += "b,2024-03-31 03:00,3\nb,2024-03-31 04:00,3\n"
