@@ -41,7 +41,8 @@ bench: .venv/installed
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@# torch is as large as all others: both at once, and then what its wheel needs besides, if anything
-	$(PIP_TORCH) --no-deps & $(PIP) --require-hashes --no-deps -r requirements.lock && wait $$!
+	$(PIP_TORCH) --no-deps & $(PIP) --require-hashes --no-deps -r requirements.lock; lock=$$?; \
+	    wait $$! && exit $$lock
 	$(PIP_TORCH)
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@# all processors at once, where pip takes one; the files left out are of a newer Python

@@ -135,17 +135,17 @@ def _localize(
     skipped = np.flatnonzero(local.isna())
     if len(skipped):
         row = int(skipped[0])
-        after = _put_forward(stamps.wall[row], timezone)
-        own = frame.wall[frame.group == groups[row]]
+        then = _put_forward(stamps.wall[row], timezone)
+        there = bool((frame.wall[frame.group == groups[row]] == then).any())
+        again = stamps.wall[~first].tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
+        # a file that has both hours of the night when the clock goes back is on that clock
+        other = (
+            "" if again.isna().any() else ", or --timezone UTC if the file's clock never changes"
+        )
         raise UserError(
             f"{raw.where(row, name)}: {stamps.wall[row]} does not exist in {timezone}, where the "
-            f"clock goes forward to {after.time()}"
-            + (
-                ", which is there as well: the file's clock is another one; leave --timezone out "
-                "if it never changes, or name its zone"
-                if after in set(own)
-                else f"; correct the time to {after}, or --timezone"
-            )
+            f"clock goes forward and it is {then} then; "
+            f"{'remove the row' if there else 'correct the time'}{other}"
         )
     return local.tz_convert("UTC").tz_localize(None)
 

@@ -28,7 +28,6 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from forecaster.config.schema import TrainerConfig
 from forecaster.data.windows import Batch
@@ -36,6 +35,7 @@ from forecaster.errors import UserError
 from forecaster.models.adjusted import effect_weights
 from forecaster.models.base import Forecaster
 from forecaster.models.selected import selections
+from forecaster.training.averaging import moving_average
 from forecaster.training.data_module import Share, WindowData
 from forecaster.training.distributed import run_in_group
 from forecaster.training.limit import Limit, in_words
@@ -354,8 +354,7 @@ def _callbacks(stage: Stage, work: _Work) -> list[pl.Callback]:
     title = work.name + stage.title
     callbacks: list[pl.Callback] = [StepSeed(work.config.seed)]
     if stage.config.weight_average:
-        # interpolation leaves frozen weights as they are, to the last bit
-        average = get_ema_multi_avg_fn(stage.config.weight_average)
+        average = moving_average(stage.config.weight_average)
         callbacks.append(WeightAveraging(use_buffers=False, multi_avg_fn=average))
     if work.limit is not None:
         callbacks.append(_Stop(work.limit, stage.folder / "stopped", title))

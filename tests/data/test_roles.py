@@ -64,23 +64,37 @@ def test_names_that_are_numbers_keep_every_digit(tmp_path) -> None:
     assert [s.item_id for s in table.series] == ["7234567", "7234568", "12345678901234", "0.5"]
 
 
+NOTES = [f"note {chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(65)]
+HINT = "; --known reads what is known ahead"
+
+
 @pytest.mark.parametrize(
     ("texts", "hint"),
     [
-        (["open", "closed"], True),
-        (["open"], False),  # nothing to learn from
-        ([f"note {chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(64)], True),
-        ([f"note {chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(65)], False),
+        (["open", "closed"], HINT),
+        (["open"], ""),  # nothing to learn from
+        (["open", " open"], ""),
+        (["open", ""], HINT),
+        (["open", "NA"], HINT),
+        (NOTES[:64], HINT),
+        ([*NOTES[:64], ""], HINT),
+        (NOTES, ""),
     ],
-    ids=["two", "one", "as many as are learnt from", "too many"],
+    ids=["two", "one", "one, padded", "a flag", "a flag, coded", "64", "64 and blanks", "65"],
 )
 def test_a_text_that_could_be_a_covariate_is_left_out_with_a_hint(write, texts, hint) -> None:
-    """What the hint names reads the column."""
+    """What the hint names reads the column, and beside it another one has none."""
     days = pd.date_range("2024-01-01", periods=130, freq="D")
-    rows = [f"{day.date()},{i % 7},{texts[i % len(texts)]}\n" for i, day in enumerate(days)]
-    path = write("day,sales,weather\n" + "".join(rows))
-    said = "column 'weather' left out: text" + "; --known reads what is known ahead" * hint
-    assert said in read_table(path, Columns()).report.decisions
+    rows = [
+        f"{day.date()},{i % 7},{texts[i % len(texts)]},{NOTES[i % 65]}\n"
+        for i, day in enumerate(days)
+    ]
+    path = write("day,sales,weather,remark\n" + "".join(rows))
+    said = [each for each in read_table(path, Columns()).report.decisions if "left out" in each]
     if hint:
+        assert said == [f"column 'weather' left out: text{HINT}", "column 'remark' left out: text"]
         table = read_table(path, Columns(known=("weather",)))
         assert [each.name for each in table.covariates.known] == ["weather"]
+        assert all("left out: text;" not in each for each in table.report.decisions)
+    else:
+        assert said == ["column 'weather', 'remark' left out: text"]

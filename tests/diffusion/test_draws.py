@@ -116,16 +116,20 @@ def test_what_a_window_draws_does_not_depend_on_how_the_walk_is_cut() -> None:
     torch.testing.assert_close(model.sample(alone, Draws(5, [4])), whole[1:2], rtol=1e-4, atol=1e-5)
 
 
-def test_a_call_of_the_network_has_64_mib_on_a_cpu() -> None:
-    """Ten samples of two windows, of 4 MiB each: sixteen at a time."""
+@pytest.mark.parametrize(
+    ("device", "expected"), [("cpu", [16] * 6 + [4]), ("meta", [64, 36])], ids=["CPU", "another"]
+)
+def test_a_call_of_the_network_has_the_memory_of_its_device(device, expected) -> None:
+    """Fifty samples of two windows, of 4 MiB each: 64 MiB of a CPU, 256 MiB of another device."""
     sizes = []
 
     def reverse(windows: Tensor, h: Tensor, noise: WindowNoise) -> Tensor:
         sizes.append(len(h))
         return h
 
-    draw_in_chunks(Draws(10, [0, 1]), torch.zeros(2, 10, 1, 1), 4 * 2**20, reverse)
-    assert sizes == [16, 4]
+    h = torch.zeros(2, 50, 1, 1, device=device)
+    draw_in_chunks(Draws(50, [0, 1]), h, 4 * 2**20, reverse)
+    assert sizes == expected
 
 
 @pytest.mark.parametrize("budget", [0, 1, 5, 12])

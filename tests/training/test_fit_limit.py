@@ -143,17 +143,21 @@ def test_a_suspended_fit_goes_on_with_its_average_of_the_weights(tmp_path: Path)
 
 
 def test_what_is_saved_is_the_moving_average_of_the_weights(tmp_path: Path) -> None:
-    """An epoch of n steps leaves w_1 at first, and .9 of what there was and .1 of w_n after each."""
+    """After n steps n/(n + 9) of what there was, at most ``weight_average``, and the rest of w_n.
+
+    With .25 these are 1, 2/11, 3/12, 1/4 and 1/4.
+    """
     average = torch.zeros(0)
-    for steps in range(1, 5):
+    for steps in range(1, 6):
         model, *_ = fitted(tmp_path / f"plain{steps}", None, max_steps=steps, learning_rate=0.03)
         step = weights(model)
-        average = step if steps == 1 else 0.9 * average + 0.1 * step
+        share = min(steps / (steps + 9), 0.25)
+        average = step if steps == 1 else share * average + (1 - share) * step
         found, *_ = fitted(
             tmp_path / f"average{steps}",
             None,
             max_steps=steps,
             learning_rate=0.03,
-            weight_average=0.9,
+            weight_average=0.25,
         )
         torch.testing.assert_close(weights(found), average)

@@ -24,6 +24,7 @@ from forecaster.data.timestamps import looks_like_time
 from forecaster.errors import UserError
 
 TIMES, TEXT, ROW_NUMBERS = "holds times", "text", "numbers the rows"
+CATEGORY = f"{TEXT}; --known reads what is known ahead"
 EMPTY, CODES = "has no values", "holds codes, no quantities"
 CALENDAR, ONE = "repeats the time", "is the same in all rows"
 _MEASURED = re.compile(r"\W{0,3}\d")
@@ -31,25 +32,17 @@ _MEASURED = re.compile(r"\W{0,3}\d")
 
 @dataclass(frozen=True)
 class Values:
-    """The value columns, and why others are left out, by name.
-
-    ``categories``: whether there are texts among these that a covariate could be.
-    """
+    """The value columns, and why others are left out, by name."""
 
     targets: tuple[str, ...]
     left_out: Mapping[str, str]
-    categories: bool = False
 
     @property
     def decisions(self) -> list[str]:
         """What is said of the columns left out."""
         reasons = dict.fromkeys(self.left_out.values())
         named = {why: [n for n, other in self.left_out.items() if other == why] for why in reasons}
-        hints = {TEXT: "; --known reads what is known ahead"} if self.categories else {}
-        return [
-            f"column {listed(names)} left out: {why}{hints.get(why, '')}"
-            for why, names in named.items()
-        ]
+        return [f"column {listed(names)} left out: {why}" for why, names in named.items()]
 
 
 def find_values(
@@ -73,7 +66,8 @@ def find_values(
         elif _holds_times(raw.columns[name], name in words, columns):
             left_out[name] = TIMES
         elif name in words and name not in wanted and _is_label(raw, name):
-            left_out[name] = TEXT
+            learnable = not wanted and _is_category(raw.columns[name], codes)
+            left_out[name] = CATEGORY if learnable else TEXT
     values = [name for name in rest if name not in left_out]
     free = [name for name in values if name not in wanted]
     no_series = {name: why for name in free if (why := _no_series(raw, name, items, columns))}
@@ -85,8 +79,7 @@ def find_values(
         raise UserError(
             f"{raw.path}: no value column beside {listed([*times, *items])}{beside}; add one"
         )
-    texts = [name for name, why in left_out.items() if why == TEXT]
-    return Values(targets, left_out, any(_is_category(raw.columns[name]) for name in texts))
+    return Values(targets, left_out)
 
 
 def _is_empty(column: Column, codes: Codes) -> bool:
@@ -111,9 +104,11 @@ def _is_label(raw: RawTable, name: str) -> bool:
     return 2 * sum(_MEASURED.match(value) is not None for value in values) < len(values)
 
 
-def _is_category(column: Column) -> bool:
-    """Whether a column has several texts, and few enough to be learnt from."""
-    return 1 < coded(column).count <= MOST_LEVELS["known"]
+def _is_category(column: Column, missing: Codes) -> bool:
+    """Whether the texts of a column are few enough to be learnt from, and no single one."""
+    found = {each.strip() for each in coded(column).values}
+    texts = {each for each in found if each and each.lower() not in missing.folded}
+    return len(found) > 1 and len(texts) <= MOST_LEVELS["known"]
 
 
 def _no_series(raw: RawTable, name: str, items: tuple[str, ...], columns: Columns) -> str:
