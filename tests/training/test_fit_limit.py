@@ -11,6 +11,7 @@ from forecaster.config.parts import build
 from forecaster.config.schema import TrainerConfig
 from forecaster.data.windows import Windows
 from forecaster.models.base import Forecaster, Shape
+from forecaster.models.bootstrap import ResidualBootstrapConfig
 from forecaster.models.linear import LinearConfig
 from forecaster.training.data_module import WindowData
 from forecaster.training.fit import fit
@@ -37,15 +38,19 @@ def new_limit(seconds: float, suspends: bool = False) -> Limit:
 
 
 def fitted(
-    folder: Path, limit: Limit | None, **settings: float
+    folder: Path, limit: Limit | None, staged: bool = False, **settings: float
 ) -> tuple[Forecaster, list[str], list[float], WindowData]:
-    """The model, what was stopped, the losses of the epochs, and the data."""
+    """The model, what was stopped, the losses of the epochs, and the data.
+
+    ``staged``: it is trained in a stage before another one.
+    """
     series = np.random.default_rng(0).standard_normal((500, 2)).cumsum(0)
     train, validation = (
         Windows([series], [part], 20, 5, [0]) for part in ((20, 24 + 16 * BATCHES), (200, 304))
     )
     torch.manual_seed(0)
-    model = build(LinearConfig(), Shape(2, 20, 5, 7))
+    alone = LinearConfig()
+    model = build(ResidualBootstrapConfig(base=alone) if staged else alone, Shape(2, 20, 5, 7))
     assert isinstance(model, Forecaster)
     data, losses = WindowData(train, validation, 16, 0), []
     config = TrainerConfig(accelerator="cpu", patience=99, **settings)
@@ -142,22 +147,21 @@ def test_a_suspended_fit_goes_on_with_its_average_of_the_weights(tmp_path: Path)
     assert torch.equal(weights(model), weights(expected))
 
 
-def test_what_is_saved_is_the_moving_average_of_the_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("staged", [False, True], ids=["model", "stage"])
+def test_what_is_saved_is_the_moving_average_of_the_weights(tmp_path: Path, staged: bool) -> None:
     """After n steps n/(n + 9) of what there was, at most ``weight_average``, and the rest of w_n.
 
     With .25 these are 1, 2/11, 3/12, 1/4 and 1/4.
     """
     average = torch.zeros(0)
     for steps in range(1, 6):
-        model, *_ = fitted(tmp_path / f"plain{steps}", None, max_steps=steps, learning_rate=0.03)
-        step = weights(model)
+        settings = {"max_steps": steps, "learning_rate": 0.03}
+        if staged:
+            settings = {"stage_epochs": 1, "stage_batches": steps, "learning_rate": 0.03}
+        model, *_ = fitted(tmp_path / f"plain{steps}", None, staged, **settings)
+        step = weights(model.base if staged else model)
         share = min(steps / (steps + 9), 0.25)
         average = step if steps == 1 else share * average + (1 - share) * step
-        found, *_ = fitted(
-            tmp_path / f"average{steps}",
-            None,
-            max_steps=steps,
-            learning_rate=0.03,
-            weight_average=0.25,
-        )
-        torch.testing.assert_close(weights(found), average)
+        settings["weight_average"] = 0.25
+        found, *_ = fitted(tmp_path / f"average{steps}", None, staged, **settings)
+        torch.testing.assert_close(weights(found.base if staged else found), average)
