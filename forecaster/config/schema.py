@@ -143,9 +143,9 @@ class TrainerConfig(Section):
     (rounded up to whole epochs) are those of the model itself. ``epoch_batches``: the number of
     batches in an epoch, after which validation follows; the windows of a small file are repeated
     (None: all training windows, once). ``stage_batches``: likewise of a submodel.
-    ``weight_average``: the decay a step of an exponential moving average of the weights, of
-    submodels, too, which is what is validated and saved (0: the last weights themselves); of few
-    steps it is an average of the last tenth.
+    ``weight_average``: the decay a step of an exponential moving average of the model's weights,
+    which is what is validated and saved (0: the last weights themselves); of few steps it is an
+    average of the last tenth.
     ``patience``: the epochs without a better score, by a thousandth, after which training ends.
     ``validation_windows``: the number of evenly spaced validation windows scored after each epoch
     (all by default). At the end ``point_windows`` of each split are scored with the point forecast

@@ -139,9 +139,9 @@ def _localize(
         there = bool((frame.wall[frame.group == groups[row]] == then).any())
         again = stamps.wall[~first].tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
         # a file that has both hours of the night when the clock goes back is on that clock
-        other = (
-            "" if again.isna().any() else ", or --timezone UTC if the file's clock never changes"
-        )
+        other = ", or --timezone UTC if the file's clock never changes"
+        if np.any(again.isna()):
+            other = ""
         raise UserError(
             f"{raw.where(row, name)}: {stamps.wall[row]} does not exist in {timezone}, where the "
             f"clock goes forward and it is {then} then; "

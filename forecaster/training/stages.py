@@ -432,6 +432,7 @@ def stage_settings(config: TrainerConfig) -> TrainerConfig:
         "max_steps": None,
         "epoch_batches": config.stage_batches,
         "learning_rate": rate,
+        "weight_average": 0.0,
     }
     return config.model_copy(update=budget)
 
