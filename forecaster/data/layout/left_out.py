@@ -24,7 +24,6 @@ from forecaster.data.timestamps import looks_like_time
 from forecaster.errors import UserError
 
 TIMES, TEXT, ROW_NUMBERS = "holds times", "text", "numbers the rows"
-CATEGORY = f"{TEXT}; --known reads what is known ahead"
 EMPTY, CODES = "has no values", "holds codes, no quantities"
 CALENDAR, ONE = "repeats the time", "is the same in all rows"
 _MEASURED = re.compile(r"\W{0,3}\d")
@@ -32,16 +31,22 @@ _MEASURED = re.compile(r"\W{0,3}\d")
 
 @dataclass(frozen=True)
 class Values:
-    """The value columns, and why others are left out, by name."""
+    """The value columns, and why others are left out, by name.
+
+    ``categories``: the texts among these that a covariate could be.
+    """
 
     targets: tuple[str, ...]
     left_out: Mapping[str, str]
+    categories: Collection[str] = ()
 
     @property
     def decisions(self) -> list[str]:
         """What is said of the columns left out."""
-        reasons = dict.fromkeys(self.left_out.values())
-        named = {why: [n for n, other in self.left_out.items() if other == why] for why in reasons}
+        named = dict[str, list[str]]()
+        for name, why in self.left_out.items():
+            hint = "; --known reads what is known ahead" if name in self.categories else ""
+            named.setdefault(why + hint, []).append(name)
         return [f"column {listed(names)} left out: {why}" for why, names in named.items()]
 
 
@@ -66,8 +71,7 @@ def find_values(
         elif _holds_times(raw.columns[name], name in words, columns):
             left_out[name] = TIMES
         elif name in words and name not in wanted and _is_label(raw, name):
-            learnable = not wanted and _is_category(raw.columns[name], codes)
-            left_out[name] = CATEGORY if learnable else TEXT
+            left_out[name] = TEXT
     values = [name for name in rest if name not in left_out]
     free = [name for name in values if name not in wanted]
     no_series = {name: why for name in free if (why := _no_series(raw, name, items, columns))}
@@ -79,7 +83,9 @@ def find_values(
         raise UserError(
             f"{raw.path}: no value column beside {listed([*times, *items])}{beside}; add one"
         )
-    return Values(targets, left_out)
+    texts = () if wanted else (name for name, why in left_out.items() if why == TEXT)
+    categories = [name for name in texts if _is_category(raw.columns[name], codes)]
+    return Values(targets, left_out, categories)
 
 
 def _is_empty(column: Column, codes: Codes) -> bool:
