@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 # an average is of the last tenth of the steps so far, until its decay is reached
 _BEFORE = 9
@@ -18,11 +18,9 @@ def moving_average(decay: float) -> Average:
     are the initial ones nearly, do not weigh on what little has been learnt since.
     """
 
-    @torch.no_grad()
     def update(average: list[Tensor], weights: list[Tensor], steps: int | Tensor) -> None:
         n = int(steps)
         # interpolation leaves frozen weights as they are, to the last bit
-        share = 1 - min(decay, (1 + n) / (1 + n + _BEFORE))
-        torch._foreach_lerp_(average, weights, share)
+        get_ema_multi_avg_fn(min(decay, (1 + n) / (1 + n + _BEFORE)))(average, weights, n)
 
     return update
