@@ -368,6 +368,7 @@ def _describe(
     ends = [table.interval.stamp(s.first, len(s.values) - 1) for s in table.series]
     report.facts |= {
         "series": len(table.series),
+        **({"channels": len(table.names)} if len(table.names) > 1 else {}),
         "length": lengths[0] if len(set(lengths)) == 1 else f"{min(lengths)} to {max(lengths)}",
         "from": table.clock.write(pd.DatetimeIndex([first]))[0],
         "to": table.clock.write(pd.DatetimeIndex([max(ends)]))[0],
