@@ -105,10 +105,12 @@ def suspected_codes(values: NDArray[np.float64]) -> list[Suspect]:
     return sorted(found, key=lambda suspect: suspect.value)
 
 
-def suspicion(name: str, suspects: Sequence[Suspect]) -> str:
-    """What to tell about the suspected codes of a column."""
+def suspicion(name: str, suspects: Sequence[Suspect], named: Sequence[str] = ()) -> str:
+    """What to tell about the suspected codes of a column; ``named``: codes that are named already,
+    which the option takes besides.
+    """
     counts = ", ".join(f"{shortest(each.value)} ({each.count} times)" for each in suspects)
-    codes = ",".join(shortest(each.value) for each in suspects)
+    codes = ",".join([*named, *(shortest(each.value) for each in suspects)])
     return (
         f"column '{name}': {counts} lies far off all other values; if that stands for missing "
         f"values, give --missing {codes}"

@@ -25,7 +25,8 @@ class ColumnProfile:
     """A column: its role, what it holds (numbers, times, text or nothing), and its range.
 
     ``missing``: the share of cells without a value, 0…1; ``distinct``: of text, the number of
-    different texts; ``suspects``: numbers that may stand for missing values.
+    different texts; ``suspects``: numbers that may stand for missing values; ``usual``: the range
+    without them.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ColumnProfile:
     missing: float = 0.0
     distinct: int | None = None
     suspects: tuple[Suspect, ...] = ()
+    usual: tuple[float, float] | None = None
 
 
 def profile_columns(
@@ -86,6 +88,7 @@ def _of_numbers(
     given = values[~np.isnan(values)]
     if not len(given):
         return make("nothing", missing=1.0)
+    others = given[~np.isin(given, [suspect.value for suspect in suspects])]
     return make(
         "numbers",
         float(given.min()),
@@ -93,6 +96,7 @@ def _of_numbers(
         float(given.max()),
         1 - len(given) / len(values),
         suspects=suspects,
+        usual=(float(others.min()), float(others.max())) if suspects else None,
     )
 
 
@@ -118,5 +122,5 @@ def codes_to_name(found: list[ColumnProfile]) -> list[str]:
 
 
 def _within(column: ColumnProfile, code: float) -> bool:
-    low, high = column.minimum, column.maximum
+    low, high = column.usual or (column.minimum, column.maximum)
     return isinstance(low, float) and isinstance(high, float) and low <= code <= high

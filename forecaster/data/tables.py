@@ -4,7 +4,7 @@ All facts and decisions about the data go into one report; none is silent.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,8 @@ def longer(rows: NDArray[np.float64], count: int, value: float) -> NDArray[np.fl
 class Table:
     """Series with the same channels, interval and clock; ``names`` (K,): the value columns.
 
-    ``date_style``: how the file writes its dates, as ``--date-format`` takes it. ``absent``:
+    ``date_style``: how the file writes its dates, as ``--date-format`` takes it; ``units``: what
+    stands beside the numbers of a value column, such as € or %, of those that have it. ``absent``:
     columns that a model knows and the file lacks, all of whose values are missing. ``covariates``:
     the columns of the series' covariates; ``given``: the static ones of a file of their own;
     ``future``: the path of a file of what is known ahead.
@@ -125,6 +126,7 @@ class Table:
     covariates: Covariates = field(default_factory=Covariates)
     given: StaticValues | None = None
     future: str | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.series)
@@ -280,6 +282,7 @@ def read_table(
         rows_format,
         stamps.date_style,
         covariates=covariates.columns,
+        units={name: unit for name in layout.targets if (unit := found.styles[name].unit)},
     )
     _check_labels(table)
     if columns.static_file is not None:

@@ -1,10 +1,11 @@
 """Whether a model can forecast a table as asked, and what is to be told of that."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from forecaster.config.schema import Columns
+from forecaster.data.doubtful import codes_read, other_scale
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.inference.ahead import check_ahead
@@ -104,8 +105,58 @@ def check_table(
             recent = series.values[-config.lookback :]
             scale.check(recent[:, order], place, saved.schema.names)
     readable = [number for number, names in good.items() if names]
+    unlike = [
+        *codes_read(table, config.lookback, columns.missing),
+        *_other_units(saved, table),
+        *_other_scales(saved, table, readable, order),
+    ]
     ahead = check_ahead(saved, table, readable, stream)
-    return faults, ahead + _estimated(saved, table, request, good)
+    return faults, unlike + ahead + _estimated(saved, table, request, good)
+
+
+def _other_units(saved: SavedModel, table: Table) -> Iterator[str]:
+    """Decisions about columns whose numbers have another unit beside them than in the training."""
+    before = saved.schema.units
+    if before is None:
+        return
+    for name in saved.schema.names:
+        unit, was = table.units.get(name, ""), before.get(name, "")
+        if unit != was and name not in table.absent:
+            yield (
+                f"column '{name}' is written {_unit(unit)}, in the training's file {_unit(was)}: "
+                "its numbers are taken as they are; if they mean something else now, write them "
+                "as before"
+            )
+
+
+def _unit(unit: str) -> str:
+    return f"with '{unit}'" if unit else "without a unit"
+
+
+def _other_scales(
+    saved: SavedModel, table: Table, readable: Sequence[int], order: Sequence[int]
+) -> Iterator[str]:
+    """A decision about columns whose recent values are far from the size of the training rows."""
+    found = []
+    for number in readable:
+        series = table.series[number]
+        scale = saved.scaling.get(series.item_id or "")
+        if scale is None:
+            continue
+        recent = series.values[-saved.config.data.lookback :, order]
+        of = "" if series.item_id is None else f"series '{series.item_id}', "
+        for k in other_scale(recent, scale.mean, scale.std):
+            usual = float(np.nanmedian(recent[:, k]))
+            found.append(
+                f"{of}column '{saved.schema.names[k]}': the values that the model reads are about "
+                f"{usual:.3g}, those it has learnt from {scale.mean[k]:.3g} on average"
+            )
+    if found:
+        more = f" (and {len(found) - 1:,} more like this)" if found[1:] else ""
+        yield (
+            f"{found[0]}{more}: if these are of another unit, or stand for missing values, the "
+            "forecast is of no use; write them as in the training's file"
+        )
 
 
 def _estimated(

@@ -16,6 +16,11 @@ from forecaster.inference.faults import readable_series
 from forecaster.inference.outcome import Cells, Lenders, Outcome, Place, with_fallbacks
 from forecaster.inference.predictor import PredictionRequest, SavedPredictor
 from forecaster.inference.saved_model import SavedModel
+from forecaster.models.residual_paths import FEWEST, ResidualPaths
+from forecaster.models.seen import Widened
+
+# held-out forecasts of fewer errors are no distribution to read quantiles from
+_FEW_PATHS = 10
 
 
 def in_model_order(saved: SavedModel, table: Table) -> Table:
@@ -137,8 +142,24 @@ def _learnt_rows(saved: SavedModel, table: Table) -> list[str]:
 
 
 def _without_spread(saved: SavedModel, request: PredictionRequest) -> list[str]:
-    """A decision if all samples are equal with this number of sampling steps."""
-    if request.mode == "point" or saved.model.has_spread(request.steps):
+    """A decision if there are no quantiles or few different ones, for want of held-out errors, or
+    if all samples are equal with this number of sampling steps.
+    """
+    count = len(saved.held_out.errors)
+    if request.mode == "point":
+        if saved.model.distribution != "none":
+            return []
+        return [
+            f"no quantiles, which are made of the errors of held-out forecasts: {count} where "
+            f"{FEWEST} are needed; train with more rows, or a shorter horizon"
+        ]
+    model = saved.model.model if isinstance(saved.model, Widened) else saved.model
+    if isinstance(model, ResidualPaths) and count < _FEW_PATHS:
+        return [
+            f"the intervals are made of the errors of {count} held-out forecasts: their quantiles "
+            "are few different values; train with more rows, or a shorter horizon"
+        ]
+    if saved.model.has_spread(request.steps):
         return []
     return [
         f"--steps {request.steps}: this path draws no noise in so few steps, so all samples are "

@@ -63,13 +63,15 @@ _SPARE = 1 << 20  # numbers that a model may need while it is built
 class Schema:
     """Value columns, layout and interval of the training file, which other files have to match.
 
-    ``date_style``: how it writes dates, which other files may; None of older models.
+    ``date_style``: how it writes dates, which other files may, and ``units``: what stands beside
+    the numbers of its columns; None of older models.
     """
 
     names: tuple[str, ...]
     layout: str
     interval: Interval
     date_style: str | None = None
+    units: Mapping[str, str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``schema.json``."""
@@ -78,13 +80,14 @@ class Schema:
             "layout": self.layout,
             "interval": self.interval.alias,
             "dates": self.date_style,
+            "units": self.units,
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Schema":
         """The schema of ``schema.json``."""
         names, interval = tuple(content["columns"]), read_interval(content["interval"])
-        return cls(names, content["layout"], interval, content.get("dates"))
+        return cls(names, content["layout"], interval, content.get("dates"), content.get("units"))
 
 
 @dataclass(frozen=True)
@@ -240,7 +243,10 @@ def save_model(
     its errors, if ``model`` learnt from further rows.
     """
     table = problem.table
-    schema = Schema(table.names, table.report.facts["layout"], table.interval, table.date_style)
+    facts = table.report.facts
+    schema = Schema(
+        table.names, facts["layout"], table.interval, table.date_style, dict(table.units)
+    )
     scaling = {
         s.item_id or "": scale.to_json()
         for s, scale in zip(table.series, problem.scaling, strict=True)

@@ -61,12 +61,13 @@ def examine(path: Path | RawTable, given: Mapping[str, Any]) -> Checked:
         ways = [{**given, **({"missing": tuple(codes)} if codes else {})}]
     else:
         ways = working_options(outcome["refused"], given, lambda way: _refusal(path, way))
-    named = [] if isinstance(path, RawTable) else [{"csv": str(path), **way} for way in ways]
-    commands = [command_of(way) for way in named]
-    suspects = [suspicion(each.name, each.suspects) for each in columns if each.suspects]
+    written = [] if isinstance(path, RawTable) else [{"csv": str(path), **way} for way in ways]
+    commands = [command_of(way) for way in written]
+    named = given.get("missing") or ()
+    suspects = [suspicion(each.name, each.suspects, named) for each in columns if each.suspects]
     profiles = [asdict(each) for each in columns]
     if commands and outcome["refused"] is None:
-        outcome = {"of_several": command_of(named[0], "auto", "--time-limit 10m"), **outcome}
+        outcome = {"of_several": command_of(written[0], "auto", "--time-limit 10m"), **outcome}
     outcome = {"commands": commands, "suspected": suspects, **outcome, "columns": profiles}
     return Checked(outcome, checked.table)
 

@@ -10,9 +10,11 @@ import torch
 from forecaster.config.load import check_config
 from forecaster.config.parts import Trust, custom_names
 from forecaster.config.schema import Config, DataConfig, TrainerConfig
+from forecaster.data.doubtful import doubtful_values
 from forecaster.data.leaks import ended_early, suspected_leaks
 from forecaster.data.problem import Problem, load_problem, load_table
 from forecaster.data.reading import RawTable
+from forecaster.data.report import briefly
 from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
 from forecaster.inference.saved_model import SavedModel
@@ -73,15 +75,18 @@ def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> Training
     check_devices(options.config.trainer)
     _check_parts(options.config)
     table = _table(options.config.data, options.source)
+    read = [] if options.parent else list(table.report.decisions)
     config, decisions = settle(options.config, table)
     decisions += suspected_leaks(table, config.data.horizon, config.data.prior_column or ())
     decisions += ended_early(table)
+    if config.data.dataset is None:
+        decisions += doubtful_values(table, config.data.missing)
     problem = load_problem(config.data, table)
     config = config.model_copy(update={"data": problem.config})
     config, of_width = settle_width(config, problem, options.asked)
     decisions += of_width
     context.tracker.check()
-    for decision in decisions:
+    for decision in briefly([*read, *decisions]):
         context.notify(decision)
     name = options.run_name or _run_name(options, config, problem)
     with context.tracker.open(options.experiment, name, parent=options.parent) as run:

@@ -454,8 +454,14 @@ def _log(site: Site, stored: Stored) -> TrainingResult:
 
 
 def _last(until: Mapping[str, str], clock: FileClock) -> str:
-    """The last of the series' times, without a time of day that all lack."""
-    return clock.said(pd.Timestamp(max(until.values()))).removesuffix(" 00:00:00")
+    """The last of the series' times, and the first if it is another, without a time of day that all
+    lack.
+    """
+    first, last = (
+        clock.said(pd.Timestamp(end(until.values()))).removesuffix(" 00:00:00")
+        for end in (min, max)
+    )
+    return last if first == last else f"{last}, the earliest series until {first}"
 
 
 def _described(site: Site, service: InService) -> str:

@@ -187,6 +187,7 @@ def test_a_suspicion_names_the_option() -> None:
     said = suspicion("CO", [Suspect(-200, 17), Suspect(999, 2)])
     assert "-200 (17 times), 999 (2 times)" in said
     assert said.endswith("give --missing -200,999")
+    assert suspicion("CO", [Suspect(999, 2)], ("-1", "x")).endswith("give --missing -1,x,999")
 
 
 @pytest.mark.parametrize(

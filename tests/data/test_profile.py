@@ -74,6 +74,15 @@ def test_a_code_is_proposed_unless_another_column_has_it_as_a_value(
     assert codes_to_name([*found.values()]) == named
 
 
+def test_a_code_of_each_column_is_proposed_though_a_greater_one_is_in_another(
+    tmp_path: Path,
+) -> None:
+    cells = [f"{9999.9 if i % 9 == 4 else i % 7},{999.9 if i % 8 == 2 else i}" for i in range(ROWS)]
+    found = profiles(tmp_path, "day,a,b\n" + days(*cells))
+    assert codes_to_name([*found.values()]) == ["999.9", "9999.9"]
+    assert found["a"].usual == (0.0, 6.0)
+
+
 def test_a_far_number_that_programs_do_not_write_is_suspected_but_not_proposed(
     tmp_path: Path,
 ) -> None:
