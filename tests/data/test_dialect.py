@@ -110,6 +110,84 @@ def test_names_are_found_below_a_title(above: str, head: str, time: str) -> None
     assert [";".join(cells) for cells in zip(*found.columns, strict=True)] == rows
 
 
+KEYS = [
+    '"Data Source","WDI",\n\n"Last Updated Date","2024-05-30",\n\n',
+    "Data Source,WDI\nLast Updated Date,2024-05-30\n",
+    "Data Source,WDI,,,,\nLast Updated Date,2024-05-30,,,,\n",
+    "Population, total, both sexes\n\n",
+    "\ufeffPopulation\n# of all ages\n",
+]
+NAMED_BY_TIMES = [
+    ["2019", "2020", "2021", "2022"],
+    ["2022", "2021", "2020", "2019"],
+    ["X2019", "X2020", "X2021", "X2022"],
+    ["2019 [YR2019]", "2020 [YR2020]", "2021 [YR2021]", "2022 [YR2022]"],
+    ["202401", "202402", "202403", "202404"],
+    ["20240131", "20240201", "20240202", "20240203"],
+    ["2024-01", "2024-02", "2024-03", "2024-04"],
+    ["1/30/20", "1/31/20", "2/1/20", "2/2/20"],
+    ["2023-Q3", "2023-Q4", "2024-Q1", "2024-Q2"],
+    ["Jan 2024", "Feb 2024", "Mar 2024", "Apr 2024"],
+]
+
+
+@pytest.mark.parametrize("end", ["", ","])
+@pytest.mark.parametrize("times", NAMED_BY_TIMES, ids=lambda times: times[0])
+@pytest.mark.parametrize("above", KEYS)
+def test_names_that_are_times_are_found_below_keys_and_titles(
+    above: str, times: list[str], end: str
+) -> None:
+    head = ["Country Name", "Code", *times]
+    rows = ['"Aruba, isle",ABW,101,,103,', "Italy,ITA,601,602,603,", "Kosovo,XKX,,302,303,"]
+    found = read(above + f"{','.join(head)}{end}\n" + "".join(f"{row}{end}\n" for row in rows))
+    assert found.names == head
+    assert list(zip(*found.columns, strict=True)) == [
+        ("Aruba, isle", "ABW", "101", "", "103", ""),
+        ("Italy", "ITA", "601", "602", "603", ""),
+        ("Kosovo", "XKX", "", "302", "303", ""),
+    ]
+    assert found.header_line == above.count("\n") + 1
+    assert "skipped, above the names of the columns" in found.decisions[0]
+
+
+def test_a_world_bank_file_is_read_as_without_what_stands_above(write) -> None:
+    years = [str(year) for year in range(2012, 2024)]
+    rows = [
+        [country, code, "Population, total", "SP.POP.TOTL", *map(str, range(n, n + 11)), ""]
+        for country, code, n in [("Aruba", "ABW", 101), ("Italy", "ITA", 601)]
+    ]
+    head = ["Country Name", "Country Code", "Indicator Name", "Indicator Code", *years]
+    lines = ['"' + '","'.join(cells) + '",' for cells in [head, *rows]]
+    tables = []
+    for above in ["\ufeff" + KEYS[0], ""]:
+        path = write("\n".join([above + lines[0], *lines[1:]]) + "\n")
+        with pytest.raises(UserError, match="'2012' to '2023': a row is a series; give --layout"):
+            read_table(path, Columns())
+        tables.append(read_table(path, Columns(layout="dates-across")))
+    assert tables[0].interval.alias == "YS-JAN"
+    assert tables[0].report.decisions[0].startswith("lines 1 to 3 skipped, above the names")
+    for found, plain in zip(tables[0].series, tables[1].series, strict=True):
+        assert (found.item_id, found.first) == (plain.item_id, plain.first)
+        assert found.values.tolist() == plain.values.tolist()
+
+
+# rows that may be data, below names that do not fit them
+NOT_NAMES = [
+    "Name,Old,New\nx,1990,2000,2010\ny,1991,2001,2011\nz,1992,2002,2012\n",
+    "Name,Old\nx,1990,2010,2000\ny,1991,2001,2011\nz,1992,2002,2012\n",
+    "Name,Old\nx,990,1000,1010\ny,991,1001,1011\nz,992,1002,1012\n",
+    "Name,Old\nx,2000,2000,2010\ny,2000,2001,2011\nz,2000,2002,2012\n",
+    "Name,Old\nx,2000.5,2001.5,2002.5\ny,2000.7,2001.5,2011\nz,2000,2002,2012\n",
+    "Name,Old\nx,2000,2001\ny,2000,2001\nz,2001,2002\n",
+]
+
+
+@pytest.mark.parametrize("text", NOT_NAMES)
+def test_numbers_are_no_names_below_names_of_another_width(text: str) -> None:
+    with pytest.raises(UserError, match=r"line 2: \d fields where the header has"):
+        read(text)
+
+
 WITHIN = [
     ("t;a;b", "lines 5, 9 skipped: the names again"),
     (";;", "lines 5, 9 skipped: blank"),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from forecaster.data.files.kinds import Kind, is_unit, kind_of
+from forecaster.data.files.kinds import Kind, is_time_name, is_unit, kind_of
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -17,6 +17,7 @@ ROWS = 200
 _JUDGED = 60  # rows and columns that tell the delimiter
 _MOST = 0.6  # of a column's cells
 _SHOWN = 60  # letters of a line that is skipped
+_FEWEST = 3  # times that name columns
 _NAMED = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
 
@@ -133,7 +134,9 @@ def structure(rows: Sequence[Row], delimiter: str, header: bool) -> Dialect:
         after = rows[start].line
     else:
         trailing = not any(row.cells[-1] for row in whole[len(whole) // 2 :])
-        found = _header(rows[:first], width, trailing) if first < len(rows) else None
+        found = _names_of_times(rows, kinds, trailing)
+        if found is None and first < len(rows):
+            found = _header(rows[:first], width, trailing)
         place = rows.index(whole[0]) if found is None else found
         names, start = _uncommented(rows[place].cells), place + 1
         while start < first < len(rows) and not _has_data(rows[start]):
@@ -168,15 +171,37 @@ def _has_data(row: Row) -> bool:
     return any(kind_of(cell) == "plain" for cell in row.cells)
 
 
-def _header(above: Sequence[Row], width: int, trailing: bool) -> int | None:
-    """The row of names among those above the data, the likeliest first."""
-    fitting = [
-        i
-        for i, row in enumerate(above)
-        if len(row.cells) == width
+def _names_of_times(rows: Sequence[Row], kinds: Sequence[Kind], trailing: bool) -> int | None:
+    """The first row that is no title and no key with its value, if it names columns by times.
+
+    Its years have the kind of the numbers below them, so that it would pass for a row of data.
+    """
+    few = max(2, len(kinds) // 2)
+    filled = (i for i, row in enumerate(rows) if sum(map(bool, row.cells)) > few)
+    place = next((i for i in filled if not rows[i].is_remark), None)
+    if place is None or not _fits(rows[place], len(kinds), trailing):
+        return None
+    cells = rows[place].cells
+    times = [cell for cell, kind in zip(cells, kinds, strict=False) if cell and kind != "text"]
+    if len(times) < _FEWEST or not all(map(is_time_name, times)):
+        return None
+    numbers = [int(cell) for cell in times if cell.isdigit()]
+    ordered = sorted(numbers) in (numbers, numbers[::-1])
+    return place if ordered and _are_names(cells, trailing) else None
+
+
+def _fits(row: Row, width: int, trailing: bool) -> bool:
+    """Whether a row has a name for each column (``trailing``: but for the last, blank one)."""
+    return (
+        len(row.cells) == width
         or (len(row.cells) == width - 1 and trailing)
         or (len(row.cells) == width + 1 and not row.cells[-1])
-    ]
+    )
+
+
+def _header(above: Sequence[Row], width: int, trailing: bool) -> int | None:
+    """The row of names among those above the data, the likeliest first."""
+    fitting = [i for i, row in enumerate(above) if _fits(row, width, trailing)]
     named = [i for i in fitting if _are_names(above[i].cells, trailing)]
     names = [i for i in named if not all(map(is_unit, above[i].cells))]
     plain = [i for i in names if not _has_data(above[i]) and not above[i].is_remark]

@@ -17,6 +17,10 @@ _TIME = re.compile(
     r"(?:, ?\d{4})?[^,;|\t]*",
     re.IGNORECASE,
 )
+# names of columns: 2015, 201503, 20150331
+_NUMERIC_TIME = re.compile(r"(?:1[5-9]|2[0-2])\d\d(?:(?:0[1-9]|1[0-2])(?:[0-3]\d)?)?")
+# what programs put before a time that is to be a name
+_DECORATED = (re.compile(r"[XY_](\d.*)"), re.compile(r"(\d{4}) \[YR\1\]"))
 # what stands in a line of units: [kW], (°C), %, m/s, kWh, yyyy-mm-dd, UTC
 _UNIT = re.compile(
     r"[\[(].{1,20}[\])]|-|[°%‰$€£¥µμΩ].{0,8}|.{0,8}[°%‰$€£µμ²³]|[kMGTmµ]?(?:Wh?|V|A|VA|Pa|J|Hz|bar)"
@@ -47,6 +51,25 @@ def kind_of(cell: str) -> Kind:
     if is_number(cell) or _TIME.fullmatch(cell):
         return "plain"
     return "measure" if with_unit(cell) else "text"
+
+
+def undecorated(name: str) -> str:
+    """The time in a name such as ``X2015`` and ``2015 [YR2015]``; any other name as it is."""
+    for decorated in _DECORATED:
+        if match := decorated.fullmatch(name):
+            return match[1]
+    return name
+
+
+def is_numeric_time(name: str) -> bool:
+    """Whether a name without decoration is a year, month or day in digits alone."""
+    return _NUMERIC_TIME.fullmatch(name) is not None
+
+
+def is_time_name(name: str) -> bool:
+    """Whether a cell could name a column by its time."""
+    time = undecorated(name)
+    return is_numeric_time(time) or (not is_number(time) and _TIME.fullmatch(time) is not None)
 
 
 def is_unit(cell: str) -> bool:

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 
 from forecaster.config.schema import Columns
 from forecaster.data.cells import Text
+from forecaster.data.files.kinds import is_numeric_time, undecorated
 from forecaster.data.timestamps import looks_like_time
 
-_NUMERIC = re.compile(r"(?:1[5-9]|2[0-2])\d\d(?:(?:0[1-9]|1[0-2])(?:[0-3]\d)?)?")
-# what programs put before a time that is to be a name
-_DECORATED = (re.compile(r"[XY_](\d.*)"), re.compile(r"(\d{4}) \[YR\1\]"))
 _FEWEST = 3
 
 
@@ -22,8 +20,8 @@ def time_names(names: Sequence[str], columns: Columns) -> dict[str, str]:
     """The names that are times, three or more of one shape, and the times they are."""
     by_shape: dict[str, dict[str, str]] = {}
     for name in names:
-        text = _undecorated(name.strip())
-        if _NUMERIC.fullmatch(text) or (not text.isdigit() and has_shape_of_time(text)):
+        text = undecorated(name.strip())
+        if is_numeric_time(text) or (not text.isdigit() and has_shape_of_time(text)):
             by_shape.setdefault(_shape(text), {})[name] = text
     found: dict[str, str] = {}
     for group in by_shape.values():
@@ -33,13 +31,6 @@ def time_names(names: Sequence[str], columns: Columns) -> dict[str, str]:
         ):
             found |= group
     return {name: found[name] for name in names if name in found}
-
-
-def _undecorated(name: str) -> str:
-    for decorated in _DECORATED:
-        if match := decorated.fullmatch(name):
-            return match[1]
-    return name
 
 
 def _shape(text: str) -> str:
