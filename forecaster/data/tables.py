@@ -27,6 +27,7 @@ from forecaster.data.covariates import (
 from forecaster.data.ends import with_ends
 from forecaster.data.grid import Grid, Gridder, SeriesRows
 from forecaster.data.intervals import Interval
+from forecaster.data.layout.flags import without_flags
 from forecaster.data.layout.header import with_names
 from forecaster.data.layout.turning import turned
 from forecaster.data.layout.words import listed, or_without
@@ -200,6 +201,7 @@ def read_table(
     """
     report = report if report is not None else IntakeReport()
     raw = source if isinstance(source, RawTable) else read_file(source, columns.header)
+    raw = without_flags(raw)
     report.facts |= {
         "file": raw.path,
         "sha256": raw.digest,

@@ -23,6 +23,7 @@ _NAMED = re.compile(
     r"produit|pays|ville|tienda|producto|ciudad)(?:$|[\W_\d])",
     re.IGNORECASE,
 )
+_CORNER = re.compile(r".+\\time(_period)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,13 @@ class Key:
 
 def names_series(column: str) -> bool:
     """Whether a column is called like one that names series: ``Store``, ``sensor_id``."""
-    return _NAMED.search(re.sub(r"([a-z])([A-Z])", r"\1_\2", column)) is not None
+    spaced = re.sub(r"([a-z])([A-Z])", r"\1_\2", column)
+    return _NAMED.search(spaced) is not None or is_corner(column)
+
+
+def is_corner(column: str) -> bool:
+    """Whether a column names the rows of a table of Eurostat's: ``freq,unit,geo\\TIME_PERIOD``."""
+    return _CORNER.fullmatch(column) is not None
 
 
 def find_keys(

@@ -1,0 +1,79 @@
+"""Eurostat's tables: the numbers without their flags, which are counted and said."""
+
+import numpy as np
+import pytest
+
+from forecaster.config.schema import Columns
+from forecaster.data.tables import read_table
+from forecaster.errors import UserError
+
+ACROSS = Columns(layout="dates-across")
+TIMES = {
+    "YS-JAN": ["2019", "2020", "2021", "2022"],
+    "QS-JAN": ["2021-Q3", "2021-Q4", "2022-Q1", "2022-Q2"],
+    "MS": ["2021-11", "2021-12", "2022-01", "2022-02"],
+}
+CORNERS = [
+    "freq,unit,geo\\TIME_PERIOD",
+    "geo\\TIME_PERIOD",
+    "unit,na_item,geo\\time",
+    "nace_r2\\TIME_PERIOD",
+]
+ROWS = {"AT": [": c", "12.3 b", "-1.5 p", "1.75 bp"], "BE": ["0 n", ":z", ": ", "7 p"]}
+
+
+def tsv(head: list[str], rows: dict[str, list[str]] = ROWS) -> str:
+    lines = [head, *([name, *cells] for name, cells in rows.items())]
+    return "\n".join(" \t".join(cells) for cells in lines) + "\n"
+
+
+@pytest.mark.parametrize("interval", TIMES)
+@pytest.mark.parametrize("corner", CORNERS)
+def test_flags_are_no_units(write, corner: str, interval: str) -> None:
+    path = write(tsv([corner, *TIMES[interval]]))
+    with pytest.raises(UserError, match="a row is a series; give --layout dates-across"):
+        read_table(path, Columns())
+    table = read_table(path, ACROSS)
+    assert table.interval.alias == interval
+    assert [series.item_id for series in table.series] == ["AT", "BE"]
+    np.testing.assert_array_equal(table.series[0].values[:, 0], [12.3, -1.5, 1.75])
+    np.testing.assert_array_equal(table.series[1].values[:, 0], [0, np.nan, np.nan, 7])
+    assert table.report.decisions[:2] == [
+        "5 value(s) with flags (p 2, b 1, bp 1, n 1): read as numbers",
+        "2 missing value(s) with flags (c 1, z 1)",
+    ]
+
+
+@pytest.mark.parametrize("flag", [*"bcdefnprsuz", "de", "bdep"])
+def test_each_flag_is_known(write, flag: str) -> None:
+    cells = {"AT": ["1.5", f"1.6 {flag}", "1.7", "1.8"], "BE": ["1", "2", f": {flag}", "4"]}
+    table = read_table(write(tsv(["geo\\TIME_PERIOD", *TIMES["MS"]], cells)), ACROSS)
+    assert table.series[0].values[:, 0].tolist() == [1.5, 1.6, 1.7, 1.8]
+    np.testing.assert_array_equal(table.series[1].values[:, 0], [1, 2, np.nan, 4])
+
+
+def test_a_table_without_flags_is_said_to_have_none(write) -> None:
+    cells = {"AT": ["1.5", "1.6", "1.7", "1.8"], "BE": ["1", "2", ":", "4"]}
+    table = read_table(write(tsv(["geo\\TIME_PERIOD", *TIMES["MS"]], cells)), ACROSS)
+    assert not any("flags" in decision for decision in table.report.decisions)
+
+
+@pytest.mark.parametrize("cell", ["1.6 x", "1.6p", "1.6 P", "1,6 p", "1.6 p e", "p"])
+def test_other_texts_stay_refused(write, cell: str) -> None:
+    cells = {"AT": ["1.5", cell, "1.7", "1.8"], "BE": ["1", "2", "3", "4"]}
+    with pytest.raises(UserError, match=r"column '2021-12'|no columns stand so"):
+        read_table(write(tsv(["geo\\TIME_PERIOD", *TIMES["MS"]], cells)), ACROSS)
+
+
+@pytest.mark.parametrize("corner", ["geo", "key", "TIME_PERIOD", "geo/TIME_PERIOD", "\\TIME"])
+def test_only_eurostat_s_tables_have_flags(write, corner: str) -> None:
+    cells = {"AT": ["1.5", "1.6", "1.7 p", "1.8"], "BE": ["1", "2", "3", "4"]}
+    path = write(tsv([corner, *TIMES["QS-JAN"]], cells))
+    with pytest.raises(UserError, match="are in different units; write all in one"):
+        read_table(path, ACROSS)
+
+
+def test_an_ordinary_file_has_units(write) -> None:
+    path = write("date,x\n2024-01-01,1.7 p\n2024-01-02,1.8\n2024-01-03,1.9\n")
+    with pytest.raises(UserError, match="are in different units; write all in one"):
+        read_table(path, Columns())
