@@ -188,6 +188,52 @@ def test_numbers_are_no_names_below_names_of_another_width(text: str) -> None:
         read(text)
 
 
+TOTALS = [
+    "Total;28,5;7",
+    "Subtotal;;7",
+    "sub total;5;",
+    "SUMME;28,5;7",
+    "Zwischensumme;28,5;7",
+    "Gesamt;28,5;7",
+    "Total général;28,5;7",
+    "Sous-total;28,5;7",
+    "Jan Total;28,5;7",
+    "2024 total;28,5;7",
+    "Mittelwert;28,5;7",
+    "Итого;28,5;7",
+    "Max;28,5;7",
+]
+
+
+@pytest.mark.parametrize("line", TOTALS)
+@pytest.mark.parametrize("where", [[0], [3], [3, 5], [0, 7], [0, 1, 2, 3, 4, 5, 6, 7]])
+def test_totals_are_skipped_and_said_wherever_they_stand(line: str, where: list[int]) -> None:
+    lines = [*ROWS]
+    for place in reversed(where):
+        lines.insert(place, line)
+    found = read("\n".join(["t;a;b", *lines, ""]))
+    assert (found.names, found.header_line) == (["t", "a", "b"], 1)
+    assert [";".join(cells) for cells in zip(*found.columns, strict=True)] == ROWS
+    assert list(found.lines) == [lines.index(row) + 2 for row in ROWS]
+    skipped = "; ".join(found.decisions)
+    assert all(str(i + 2) in skipped or i > 5 for i, row in enumerate(lines) if row == line)
+    assert f"'{', '.join(filter(None, line.split(';')))}'" in skipped
+
+
+def test_the_label_may_stand_behind_the_name_of_an_item() -> None:
+    rows = [f"{shop},2024-01-0{day},{day}" for shop in ("North", "South") for day in range(1, 7)]
+    lines = [*rows[:6], "North,Total,21", *rows[6:], "South,Total,21"]
+    found = read("\n".join(["shop,date,sold", *lines]))
+    assert [",".join(cells) for cells in zip(*found.columns, strict=True)] == rows
+    assert found.decisions == ("lines 8, 15 skipped: totals ('North, Total, 21')",)
+
+
+def test_a_total_below_names_that_could_be_units_is_no_name() -> None:
+    found = read("date;a\nTotal;28\n" + "".join(f"2024-01-0{day};{day}\n" for day in range(1, 8)))
+    assert found.names == ["date", "a"]
+    assert list(found.columns[1]) == [*"1234567"]
+
+
 WITHIN = [
     ("t;a;b", "lines 5, 9 skipped: the names again"),
     (";;", "lines 5, 9 skipped: blank"),
@@ -224,6 +270,11 @@ KEPT = [
     ("time,x\n", ["yesterday,1", "2024-01-02,2", "2024-01-03,3", "2024-01-04,4"]),
     ("time,x\n", ["2024-01-02,2", "2024-01-03,3", "2024-01-04,4", "tomorrow,1"]),
     ("#,x\n", ["1,2", "2,3", "3,4"]),
+    ("item,t,a\n", ["Total,2024-01-01,1", "Max Frei,2024-01-01,2", "Total,2024-01-02,3"]),
+    ("item,a,t\n", ["A,1,2024-01-01", "A,max,2024-01-02", "Total,NA,2024-01-03", "A,4,2024-01-04"]),
+    ("t,sky,a\n", ["2024-01-01,total,1", "2024-01-02,max,2", "2024-01-03,sun,3"]),
+    ("country,1960,1961\n", ["A,5,6", "Total,6,7", "Total men,,9", "B,8,9"]),
+    ("month,2023,2024\n", ["Jan,5,6", "Total,6,7", "Feb,8,9"]),
     ("date,1,2,3\n", ["2024-01-01,5,6,7", "2024-01-02,5,6,7", "2024-01-03,5,6,7"]),
     ("country,1960,1961\n", ["A,5,6", "B,6,7", "C,8,9"]),
     ("time,t,h\n", ["2024-01-01,5,6", "2024-01-02,5,6"]),

@@ -57,6 +57,17 @@ def test_what_stands_around_the_table_is_skipped(tmp_path: Path, kind: str) -> N
     ]
 
 
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_totals_between_the_rows_are_skipped(tmp_path: Path, kind: str) -> None:
+    rows = [PLAIN[0], ["Total", 120.0], *PLAIN[1:8], ["Subtotal", 20.0], *PLAIN[8:]]
+    table = read(tmp_path, KINDS[kind]({"Data": rows}), kind)
+    assert table.series[0].values[:, 0].tolist() == VALUES
+    assert table.report.decisions == [
+        "row 2 skipped: 'Total, 120'",
+        "row 10 skipped: 'Subtotal, 20'",
+    ]
+
+
 def test_times_of_day_are_joined_to_dates(tmp_path: Path) -> None:
     start = datetime.datetime(2024, 1, 1)
     hours = [start + datetime.timedelta(hours=i) for i in range(72)]

@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecaster.data.cells import Text
-from forecaster.data.files.dialect import Dialect, find_dialect
+from forecaster.data.files.dialect import Dialect, find_dialect, shown
 from forecaster.data.files.encoding import decode
-from forecaster.data.files.footer import table_end
+from forecaster.data.files.footer import table_end, time_column
+from forecaster.data.files.kinds import TOTAL
 from forecaster.data.files.rows_of_text import Body, byte_of, named_lines, read_exactly, read_fast
 from forecaster.errors import UserError
 
@@ -92,13 +93,19 @@ def _is_blank(column: Text) -> bool:
 def _without_repeated(
     names: Sequence[str], columns: list[Text], lines: Sequence[int], dialect: Dialect
 ) -> tuple[list[Text], Sequence[int], list[str]]:
-    """The rows without those that are blank, comments, or the line of names again."""
+    """The rows without those that are blank, comments, totals, or the line of names again."""
     blank = _rows_of(columns, [""] * len(columns))
     again = _rows_of(columns, names) if dialect.header_line else blank[:0]
     comments = blank[:0]
     if dialect.kinds[0] == "plain":
         comments = np.flatnonzero(pc.starts_with(columns[0].arrow, "#"))
-    kinds = {"blank": blank, "the names again": again, "comments": comments}
+    totals = _totals(columns)
+    kinds = {
+        "blank": blank,
+        "the names again": again,
+        "comments": comments,
+        f"totals ({_shown(columns, totals)})": totals,
+    }
     decisions = [
         f"{named_lines([lines[row] for row in rows.tolist()])} skipped: {kind}"
         for kind, rows in kinds.items()
@@ -109,6 +116,19 @@ def _without_repeated(
     kept = np.delete(np.arange(len(lines)), np.concatenate(list(kinds.values())))
     columns = [Text(column.arrow.take(pa.array(kept))) for column in columns]
     return columns, [lines[row] for row in kept.tolist()], decisions
+
+
+def _totals(columns: Sequence[Text]) -> NDArray[np.int64]:
+    """The rows with the label of a total where others have their time."""
+    place = time_column(column.head for column in columns)
+    if place is None:
+        return np.empty(0, np.int64)
+    cells = columns[place].arrow
+    return np.flatnonzero(pc.match_substring_regex(cells, TOTAL, ignore_case=True))
+
+
+def _shown(columns: Sequence[Text], rows: NDArray[np.int64]) -> str:
+    return shown([column[rows[0]] for column in columns]) if len(rows) else ""
 
 
 def _rows_of(columns: Sequence[Text], cells: Sequence[str]) -> NDArray[np.int64]:

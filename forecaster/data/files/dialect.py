@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from forecaster.data.files.kinds import Kind, is_time_name, is_unit, kind_of
+from forecaster.data.files.kinds import Kind, is_time_name, is_total, is_unit, kind_of
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -199,9 +199,15 @@ def _fits(row: Row, width: int, trailing: bool) -> bool:
     )
 
 
+def _sums_up(row: Row) -> bool:
+    return is_total(next(filter(None, row.cells), "")) and _has_data(row)
+
+
 def _header(above: Sequence[Row], width: int, trailing: bool) -> int | None:
     """The row of names among those above the data, the likeliest first."""
-    fitting = [i for i, row in enumerate(above) if _fits(row, width, trailing)]
+    fitting = [
+        i for i, row in enumerate(above) if _fits(row, width, trailing) and not _sums_up(row)
+    ]
     named = [i for i in fitting if _are_names(above[i].cells, trailing)]
     names = [i for i in named if not all(map(is_unit, above[i].cells))]
     plain = [i for i in names if not _has_data(above[i]) and not above[i].is_remark]
@@ -227,7 +233,7 @@ def _said(rows: Sequence[Row], where: str) -> Iterator[str]:
     """A decision about rows that are skipped."""
     if rows:
         lines = lines_of(rows[0].line, rows[-1].after - 1)
-        yield f"{lines} skipped, {where}: {shown(rows[0])}"
+        yield f"{lines} skipped, {where}: {shown(rows[0].cells)}"
 
 
 def lines_of(first: int, last: int) -> str:
@@ -235,7 +241,7 @@ def lines_of(first: int, last: int) -> str:
     return f"line {first}" if first == last else f"lines {first} to {last}"
 
 
-def shown(row: Row) -> str:
+def shown(cells: Sequence[str]) -> str:
     """The beginning of a row, in quotes."""
-    text = ", ".join(cell for cell in row.cells if cell)
+    text = ", ".join(cell for cell in cells if cell)
     return f"'{text[:_SHOWN]}{'…' if len(text) > _SHOWN else ''}'"

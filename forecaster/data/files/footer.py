@@ -1,10 +1,10 @@
-"""Where a table ends: lines of totals, of remarks and of nothing below it."""
+"""Totals among the rows of a table, and where it ends: what stands below it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from forecaster.data.files.dialect import Dialect, Row, lines_of, parse, shown
-from forecaster.data.files.kinds import is_label, is_remark, kind_of
+from forecaster.data.files.kinds import is_label, is_remark, is_time_name, is_total, kind_of
 
 LINE_END = re.compile(rb"\r\n|\n|\r")
 _TAIL = 1 << 16  # bytes in which a table ends
@@ -32,7 +32,7 @@ def table_end(content: bytes, begin: int, dialect: Dialect) -> tuple[int, list[s
         return end, []
     before = count_lines(content, begin, start) + dialect.first_line - 1
     lines = lines_of(skipped[0].line + before, skipped[-1].after - 1 + before)
-    return end, [f"{lines} skipped, below the table: {shown(skipped[0])}"]
+    return end, [f"{lines} skipped, below the table: {shown(skipped[0].cells)}"]
 
 
 def last_row(rows: Sequence[Row], dialect: Dialect) -> int:
@@ -41,6 +41,17 @@ def last_row(rows: Sequence[Row], dialect: Dialect) -> int:
     while last > max(len(rows) - _MOST, 0) and _is_below(rows, last - 1, dialect):
         last -= 1
     return last or len(rows)
+
+
+def time_column(heads: Iterable[Sequence[str]]) -> int | None:
+    """The place of the first column of times, in which a total has its label; None for none.
+
+    ``heads``: the first cells of each column.
+    """
+    for place, cells in enumerate(heads):
+        if is_time_name(next((cell for cell in cells if cell and not is_total(cell)), "")):
+            return place
+    return None
 
 
 def count_lines(content: bytes, begin: int, end: int) -> int:

@@ -30,12 +30,15 @@ _UNIT = re.compile(
     r"|[ymdhs]{1,4}(?:[-./: ]+[ymdhs]{1,4})+.*|EUR|USD|GBP|pcs|stk",
     re.IGNORECASE,
 )
-_LABEL = re.compile(
-    r"(?:grand |sub-?|overall )?totals?\b|sum(?:me|ma)?\b|gesamt|insgesamt|total[ei]n?\b|somme\b|"
-    r"suma\b|итого|всего|合計|means?\b|averages?\b|avg\b|mittel|durchschnitt|moyenne|promedio|"
-    r"media\b|medians?\b|std\b|count\b|anzahl\b|min(?:imum)?\b|max(?:imum)?\b",
-    re.IGNORECASE,
+# of lines that sum up others, at the beginning of a cell, in any case
+_LABEL_WORDS = (
+    r"(?:grand |sub[- ]?|sous[- ]|overall )?totals?\b|sum(?:me|ma)?\b|zwischensumme|gesamt|"
+    r"insgesamt|total[ei]n?\b|somme\b|suma\b|итого|всего|合計|means?\b|averages?\b|avg\b|mittel|"
+    r"durchschnitt|moyenne|promedio|media\b|medians?\b|std\b|count\b|anzahl\b|min(?:imum)?\b|"
+    r"max(?:imum)?\b"
 )
+TOTAL = rf"^(?:{_LABEL_WORDS}|.* totals?$)"  # in a column of times: Jan Total
+_LABEL, _TOTAL = re.compile(_LABEL_WORDS, re.IGNORECASE), re.compile(TOTAL, re.IGNORECASE)
 _REMARK = re.compile(
     r"#|\*|©|\(c\)|(?:source|quelle|fuente|notes?|hinweis|anmerkung|remark|comment|copyright|data "
     r"(?:from|source|provided)|last updated?|updated|created|generated|exported|report|stand|"
@@ -80,6 +83,11 @@ def is_unit(cell: str) -> bool:
 def is_label(cell: str) -> bool:
     """Whether a cell says that its line sums up others."""
     return _LABEL.match(cell) is not None
+
+
+def is_total(cell: str) -> bool:
+    """Whether a cell in a column of times says that its line sums up others."""
+    return _TOTAL.match(cell) is not None
 
 
 def is_remark(cell: str) -> bool:

@@ -16,7 +16,8 @@ from forecaster.config.program import install_extra
 from forecaster.data.cells import Column
 from forecaster.data.files.containers import Opened, unreadable
 from forecaster.data.files.dialect import ROWS, Dialect, Row, lines_of, shown, structure
-from forecaster.data.files.footer import last_row
+from forecaster.data.files.footer import last_row, time_column
+from forecaster.data.files.kinds import is_total
 from forecaster.data.files.typed import column_of_objects, text_of
 from forecaster.data.files.workbook_size import check_size
 from forecaster.data.missing import is_missing
@@ -24,6 +25,7 @@ from forecaster.errors import UserError
 
 _OPEN = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
 _NAMED = 5  # sheets that a message names
+_HEAD = 20  # rows that tell the column of times
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,19 @@ def _table(name: str, first: int, values: list[list[object]], header: bool) -> S
     dialect = structure(rows[:ROWS], "", header)
     table = [row for row in rows if row.line >= dialect.first_line]
     last = last_row(table, dialect)
-    inside = {row.line: _is_row(row, dialect) for row in table[:last]}
+    times = time_column(zip(*(row.cells for row in table[:_HEAD]), strict=True))
+    inside = {row.line: _is_row(row, dialect, times) for row in table[:last]}
     places = [line for line, kept in inside.items() if kept]
     if not places:
         raise UserError(f"{name}: there is a header but no data; add rows")
     decisions = [
         *dialect.decisions,
-        *(f"{_place(row)} skipped: {shown(row)}" for row in table[:last] if not inside[row.line]),
-        *(f"{_place(row)} skipped, below the table: {shown(row)}" for row in table[last:]),
+        *(
+            f"{_place(row)} skipped: {shown(row.cells)}"
+            for row in table[:last]
+            if not inside[row.line]
+        ),
+        *(f"{_place(row)} skipped, below the table: {shown(row.cells)}" for row in table[last:]),
     ]
     body = [values[line - first] for line in places]
     columns = {
@@ -112,7 +119,9 @@ def _table(name: str, first: int, values: list[list[object]], header: bool) -> S
     )
 
 
-def _is_row(row: Row, dialect: Dialect) -> bool:
+def _is_row(row: Row, dialect: Dialect, times: int | None) -> bool:
+    if times is not None and is_total(row.cells[times]):
+        return False
     return row.cells != dialect.names and not dialect.is_comment(row)
 
 

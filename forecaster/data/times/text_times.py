@@ -216,7 +216,9 @@ def _odd_date(source: Source, parts: Texts) -> UserError:
     odd = dates[cells.date.codes[row]]
     if fitting([odd], parts.weeks):
         return source.fault(row, _other_format(source))
-    remedy = _language(source, [first, odd]) or "write all times in one format"
+    remedy = _language(source, [first, odd]) or (
+        "write all times in one format, or remove what is no row of data"
+    )
     remedy = _IF_WEEKS if are_weeks else remedy
     return source.fault(row, f"is not a time like '{source.cell(0)}' in the first row; {remedy}")
 
