@@ -11,6 +11,7 @@ from forecaster.config.schema import Columns
 from forecaster.data import timestamps
 from forecaster.data.cells import Text
 from forecaster.data.reading import RawTable
+from forecaster.data.tables import read_table
 from forecaster.data.times import month_names
 from forecaster.data.times.readings import Stamps
 from forecaster.data.timestamps import parse_stamps
@@ -402,3 +403,24 @@ def test_floats_may_be_years() -> None:
     assert looks_like_time("YEAR", years)
     assert list(read(years, "YEAR").wall.year) == list(range(1700, 1720))
     assert not looks_like_time("t", np.arange(20.0))
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["Q{q} {y}", "q{q}-{y}", "Q{q}/{y}", "Q{q}'{y}", "Q{q} '{y}", "{q}Q{y}", "{y}Q{q}", "{y}-Q{q}"],
+)
+@pytest.mark.parametrize("first", [1996, 2010])
+def test_quarters_of_years_of_two_digits(write, form: str, first: int) -> None:
+    quarters = [(year, q) for year in range(first, first + 10) for q in range(1, 5)]
+    rows = [f"{form.format(q=q, y=f'{y % 100:02d}')},{i}" for i, (y, q) in enumerate(quarters)]
+    table = read_table(write("\n".join(["period,x", *rows])), Columns())
+    assert table.interval.alias == "QS-JAN"
+    assert table.series[0].first == pd.Timestamp(first, 1, 1)
+    assert table.series[0].values[:, 0].tolist() == list(range(40))
+
+
+@pytest.mark.parametrize("cells", [["Q110", "Q210"], ["Q1 10", "Q2 2010"], ["Q5 10", "Q6 10"]])
+def test_other_texts_with_a_q_are_no_quarters(write, cells: list[str]) -> None:
+    path = write("\n".join(["period,x", *(f"{cell},{i}" for i, cell in enumerate(cells))]))
+    with pytest.raises(UserError, match=r"is not a time|another format"):
+        read_table(path, Columns(timestamp="period"))

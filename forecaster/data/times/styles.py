@@ -46,6 +46,12 @@ _QUARTERS = (
     re.compile(r"[QT]0?(?P<q>[1-4])\s?[-:/. ]?\s?(?P<y>\d{4})", re.IGNORECASE),
     re.compile(r"(?P<q>[1-4])[QT]\s?[-:/. ]?\s?(?P<y>\d{4})", re.IGNORECASE),
 )
+# years of two digits, where a letter or a mark parts them from the quarter: Q1 10, 1Q10, 10-Q1
+_SHORT_QUARTERS = (
+    re.compile(r"Q(?P<q>[1-4])\s?[-:/.' ]\s?'?(?P<y>\d\d)", re.IGNORECASE),
+    re.compile(r"(?P<q>[1-4])Q\s?[-:/.']?\s?(?P<y>\d\d)", re.IGNORECASE),
+    re.compile(r"(?P<y>\d\d)\s?[-:/.]?\s?Q(?P<q>[1-4])", re.IGNORECASE),
+)
 _WEEKS = (
     re.compile(r"(?P<y>\d{4})\s?[-:/ ]?\s?K?W\s?(?P<w>\d{1,2})(?:-?(?P<d>[1-7]))?", re.IGNORECASE),
     re.compile(r"K?W\s?(?P<w>\d{1,2})\s?[-:/ ]?\s?(?P<y>\d{4})", re.IGNORECASE),
@@ -109,6 +115,8 @@ def _fits(dates: Sequence[str], style: str) -> bool:
 
 def _has_shape(date: str, style: str) -> bool:
     """Whether a date could be in a style, told without reading it."""
+    if style == QUARTER and _short_quarter(date):
+        return True
     if style in _COUNTED:
         return _COUNTED[style](date) is not None
     if style not in STYLES or style == "%Y.%m":
@@ -118,6 +126,8 @@ def _has_shape(date: str, style: str) -> bool:
 
 def read_dates(dates: Sequence[str], style: str) -> pd.DatetimeIndex:
     """Dates in a style of ``STYLES``, or, as they are spelt, in any other strptime format."""
+    if style == QUARTER and dates and _short_quarter(dates[0]):
+        return _with_century([_short_quarter(date) for date in dates], "%y-%m")
     if style in _COUNTED:
         return _from_numbers([_COUNTED[style](date) for date in dates])
     if style == "%Y.%m" and any(re.fullmatch(r"\d{4}\.0\d", date) for date in dates):
@@ -144,6 +154,12 @@ def _shape(style: str) -> re.Pattern[str]:
 def _quarter(date: str) -> tuple[int, int, int] | None:
     match = next((m for p in _QUARTERS if (m := p.fullmatch(date.strip()))), None)
     return None if match is None else (int(match["y"]), 3 * int(match["q"]) - 2, 1)
+
+
+def _short_quarter(date: str) -> str:
+    """The year of two digits and the first month of a quarter, ``10-01``; '' for other texts."""
+    match = next((m for p in _SHORT_QUARTERS if (m := p.fullmatch(date.strip()))), None)
+    return "" if match is None else f"{match['y']}-{3 * int(match['q']) - 2:02d}"
 
 
 def _years(date: str) -> tuple[int, int, int] | None:
