@@ -76,9 +76,14 @@ GERMAN = """Artikel;Januar 2024;Februar 2024;März 2024;Mai 2024
 Brot;1.234;1.301;1.410;1.190
 Kuchen;234;301;410;190
 """
+STATION = "".join(f"ACW00011604,2024010{day},28{day}\n" for day in range(1, 7))
+TWO_DAYS = "a,b,c\n" + "".join(f"{day},2024010{day},2023010{day}\n" for day in range(1, 7))
 REFUSALS = [
     # what a file's columns are
     Refusal("no column holds times", daily("x", "1").replace("2024-01", "some"), mended=(GOOD,)),
+    Refusal("'column_2' could hold days such as '20240101'", STATION, {"header": False}),
+    Refusal("'obs' could hold days such as '20240101'", f"id,obs,x\n{STATION}"),
+    Refusal("give --timestamp b or --timestamp c", TWO_DAYS),
     Refusal("give --locale de", GERMAN),
     Refusal("give --locale de", GERMAN, {"layout": "dates-across"}),
     Refusal("could each be the time", TWO_TIMES),

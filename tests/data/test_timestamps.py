@@ -424,3 +424,12 @@ def test_other_texts_with_a_q_are_no_quarters(write, cells: list[str]) -> None:
     path = write("\n".join(["period,x", *(f"{cell},{i}" for i, cell in enumerate(cells))]))
     with pytest.raises(UserError, match=r"is not a time|another format"):
         read_table(path, Columns(timestamp="period"))
+
+
+@pytest.mark.parametrize(
+    "cells", [["1949013", "1949014"], ["19490230", "19490231"], ["12345678", "23456789"]]
+)
+def test_other_numbers_are_not_proposed_as_days(write, cells: list[str]) -> None:
+    path = write("\n".join(["a,b", *(f"{cell},{i}" for i, cell in enumerate(cells))]))
+    with pytest.raises(UserError, match="no column holds times"):
+        read_table(path, Columns())

@@ -9,6 +9,7 @@ import pandas as pd
 
 from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
+from forecaster.data.files.kinds import is_numeric_time
 from forecaster.data.layout.codes import Coded, coded
 from forecaster.data.layout.words import listed, option, or_without
 from forecaster.data.marks import is_number
@@ -18,6 +19,8 @@ from forecaster.data.timestamps import looks_like_time, parse_stamps
 from forecaster.errors import UserError
 
 _WORD_AND_YEAR = re.compile(r"[^\W\d_]{3}.*\d|\d.*[^\W\d_]{3}")  # März 2024, 24-mai
+
+_DAY = len("20240131")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,17 @@ def find_time(raw: RawTable, columns: Columns) -> TimeColumn:
     if not found:
         _check_targets(raw, columns)
         check_language(raw, columns)
+        days = {
+            name: day
+            for name, column in raw.columns.items()
+            if name not in taken and (day := _first_day(column))
+        }
+        if days:
+            raise UserError(
+                f"{raw.path}: no column is called like one of times, but {listed(days)} could hold "
+                f"days such as '{next(iter(days.values()))}'; give "
+                f"{' or '.join(option('timestamp', [name]) for name in days)}"
+            )
         raise UserError(
             f"{raw.path}: no column holds times (columns: {listed(raw.columns)}); name it with "
             "--timestamp"
@@ -61,6 +75,14 @@ def find_time(raw: RawTable, columns: Columns) -> TimeColumn:
         said = "the column without a name holds times: it is the time"
         return replace(time, decisions=(said, *time.decisions))
     return time
+
+
+def _first_day(column: Column) -> str:
+    """The first cell of numbers that could be days, 20240131; '' for other columns."""
+    if not isinstance(column, Text) or not looks_like_time("date", column):
+        return ""
+    days = all(len(cell) == _DAY and is_numeric_time(cell) for cell in column.present)
+    return next(iter(column.present), "") if days else ""
 
 
 def _check_targets(raw: RawTable, columns: Columns) -> None:
