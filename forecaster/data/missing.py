@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecaster.data.digits import shortest
+from forecaster.data.layout.words import option
 
 MISSING = frozenset(
     {"", "-", "--", "---", "–", "—", ".", "..", "...", "…", "?", ":", "\\n", "na", "<na>", "n/a"}
@@ -110,8 +111,8 @@ def suspicion(name: str, suspects: Sequence[Suspect], named: Sequence[str] = ())
     which the option takes besides.
     """
     counts = ", ".join(f"{shortest(each.value)} ({each.count} times)" for each in suspects)
-    codes = ",".join([*named, *(shortest(each.value) for each in suspects)])
+    codes = option("missing", [*named, *(shortest(each.value) for each in suspects)])
     return (
         f"column '{name}': {counts} lies far off all other values; if that stands for missing "
-        f"values, give --missing {codes}"
+        f"values, give {codes}"
     )

@@ -100,6 +100,11 @@ class Scaling:
         return cls(mean, np.where(std > noise, std, np.maximum(noise, 1.0)))
 
     @property
+    def constant(self) -> NDArray[np.bool_]:
+        """Which channels (K,) had one value, so that their std stands in for none."""
+        return self.std == np.maximum(1e-12 * np.abs(self.mean), 1.0)
+
+    @property
     def zeros(self) -> NDArray[np.float64]:
         """The z-score of a value of 0 in each channel (K,)."""
         return -self.mean / self.std

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from forecaster.config.schema import Columns
-from forecaster.data.doubtful import codes_read, other_scale
+from forecaster.data.doubtful import doubtful_codes, other_scale
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.inference.ahead import check_ahead
@@ -105,10 +105,11 @@ def check_table(
             recent = series.values[-config.lookback :]
             scale.check(recent[:, order], place, saved.schema.names)
     readable = [number for number, names in good.items() if names]
+    again = ", and train again with it if the training's file had such"
     unlike = [
-        *codes_read(table, config.lookback, columns.missing),
+        *doubtful_codes(table, columns.missing, config.lookback, again),
         *_other_units(saved, table),
-        *_other_scales(saved, table, readable, order),
+        *_other_scales(saved, table, good, order),
     ]
     ahead = check_ahead(saved, table, readable, stream)
     return faults, unlike + ahead + _estimated(saved, table, request, good)
@@ -121,7 +122,8 @@ def _other_units(saved: SavedModel, table: Table) -> Iterator[str]:
         return
     for name in saved.schema.names:
         unit, was = table.units.get(name, ""), before.get(name, "")
-        if unit != was and name not in table.absent:
+        k = table.names.index(name)
+        if unit != was and any(not np.isnan(each.values[:, k]).all() for each in table.series):
             yield (
                 f"column '{name}' is written {_unit(unit)}, in the training's file {_unit(was)}: "
                 "its numbers are taken as they are; if they mean something else now, write them "
@@ -134,25 +136,28 @@ def _unit(unit: str) -> str:
 
 
 def _other_scales(
-    saved: SavedModel, table: Table, readable: Sequence[int], order: Sequence[int]
+    saved: SavedModel, table: Table, good: Mapping[int, list[int]], order: Sequence[int]
 ) -> Iterator[str]:
-    """A decision about columns whose recent values are far from the size of the training rows."""
+    """A decision about columns whose recent values are far from the size of the training rows.
+
+    ``good``: the columns of each series that it forecasts; ``order``: those of the model.
+    """
     found = []
-    for number in readable:
+    for number, names in good.items():
         series = table.series[number]
         scale = saved.scaling.get(series.item_id or "")
-        if scale is None:
+        if scale is None or not names:
             continue
-        recent = series.values[-saved.config.data.lookback :, order]
         of = "" if series.item_id is None else f"series '{series.item_id}', "
-        for k in other_scale(recent, scale.mean, scale.std):
-            usual = float(np.nanmedian(recent[:, k]))
-            found.append(
-                f"{of}column '{saved.schema.names[k]}': the values that the model reads are about "
-                f"{usual:.3g}, those it has learnt from {scale.mean[k]:.3g} on average"
-            )
+        recent = series.values[-saved.config.data.lookback :, order]
+        found += [
+            f"{of}column '{saved.schema.names[k]}': the values that the model reads are of the "
+            f"size {size:.3g}, those that it has learnt from of {before:.3g} (root mean squares)"
+            for k, size, before in other_scale(recent, scale)
+            if order[k] in names
+        ]
     if found:
-        more = f" (and {len(found) - 1:,} more like this)" if found[1:] else ""
+        more = f"; and {len(found) - 1:,} more like this" if found[1:] else ""
         yield (
             f"{found[0]}{more}: if these are of another unit, or stand for missing values, the "
             "forecast is of no use; write them as in the training's file"

@@ -32,9 +32,9 @@ class ResidualPaths(Forecaster):
     """A point forecaster, and samples around its forecast: see ``ResidualBank``.
 
     Errors on held-out windows of the same place in the season are drawn, those of the window's own
-    series first, in the size of its errors. Each whole path comes once with either sign, so that
-    mean and median of an even number of samples are the forecast, and a bias of few windows counts
-    as spread.
+    series first, in the size of its errors. Each whole path has either sign with the same chance,
+    so that mean and median of the samples are the forecast, and a bias of few windows counts as
+    spread.
     """
 
     distribution = "samples"
@@ -54,14 +54,13 @@ class ResidualPaths(Forecaster):
         return self.predict(batch, draws.steps)[:, None] + self.errors(batch, draws)
 
     def errors(self, batch: Batch, draws: Draws) -> Float[Tensor, "B S K H"]:
-        """Error paths, one after the other with the one sign and with the other."""
+        """Error paths of either sign."""
         paths, _ = self.bank.draw(batch, draws)
         signs = [
             2 * torch.randint(2, (draws.samples, 1, 1), generator=generator(seed, "sign")) - 1
             for seed in draws.seeds
         ]
-        drawn = (paths * torch.stack(signs).to(paths))[:, : (draws.samples + 1) // 2]
-        return torch.stack([drawn, -drawn], dim=2).flatten(1, 2)[:, : draws.samples]
+        return paths * torch.stack(signs).to(paths)
 
     def check_steps(self, steps: int | None) -> None:
         self.model.check_steps(steps)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from forecaster.config.schema import DataConfig
 from forecaster.data.defaults import settle
+from forecaster.data.doubtful import totals
 from forecaster.data.leaks import ended_early, suspected_leaks
 from forecaster.data.missing import suspicion
 from forecaster.data.periods import seasons_in_words
@@ -56,14 +57,14 @@ def examine(path: Path | RawTable, given: Mapping[str, Any]) -> Checked:
     report = IntakeReport(columns=[])
     checked = _checked(path, given, report)
     outcome, columns = checked.outcome, report.columns or []
+    named = DataConfig(**given).missing or ()
     if outcome["refused"] is None:
-        codes = [] if "missing" in given else codes_to_name(columns)
-        ways = [{**given, **({"missing": tuple(codes)} if codes else {})}]
+        codes = codes_to_name(columns)
+        ways = [{**given, **({"missing": (*named, *codes)} if codes else {})}]
     else:
         ways = working_options(outcome["refused"], given, lambda way: _refusal(path, way))
     written = [] if isinstance(path, RawTable) else [{"csv": str(path), **way} for way in ways]
     commands = [command_of(way) for way in written]
-    named = given.get("missing") or ()
     suspects = [suspicion(each.name, each.suspects, named) for each in columns if each.suspects]
     profiles = [asdict(each) for each in columns]
     if commands and outcome["refused"] is None:
@@ -91,7 +92,7 @@ def _checked(path: Path | RawTable, given: Mapping[str, Any], report: IntakeRepo
         report.facts["spans"] = _spans(table)
         config, decisions = settle(config, table)
         leaks = suspected_leaks(table, config.horizon, config.prior_column or ())
-        report.decisions += [*decisions, *leaks, *ended_early(table)]
+        report.decisions += [*decisions, *leaks, *ended_early(table), *totals(table)]
         horizon, lookback = config.horizon, config.lookback
         seasons = seasons_of(config, table.interval)
         plan |= {"horizon": horizon, "lookback": lookback, "seasons": list(seasons)}

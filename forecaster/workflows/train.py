@@ -10,7 +10,7 @@ import torch
 from forecaster.config.load import check_config
 from forecaster.config.parts import Trust, custom_names
 from forecaster.config.schema import Config, DataConfig, TrainerConfig
-from forecaster.data.doubtful import doubtful_values
+from forecaster.data.doubtful import constants, doubtful_codes, totals
 from forecaster.data.leaks import ended_early, suspected_leaks
 from forecaster.data.problem import Problem, load_problem, load_table
 from forecaster.data.reading import RawTable
@@ -79,8 +79,8 @@ def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> Training
     config, decisions = settle(options.config, table)
     decisions += suspected_leaks(table, config.data.horizon, config.data.prior_column or ())
     decisions += ended_early(table)
-    if config.data.dataset is None:
-        decisions += doubtful_values(table, config.data.missing)
+    if config.data.dataset is None and not options.parent:
+        decisions += doubtful_codes(table, config.data.missing) + constants(table) + totals(table)
     problem = load_problem(config.data, table)
     config = config.model_copy(update={"data": problem.config})
     config, of_width = settle_width(config, problem, options.asked)

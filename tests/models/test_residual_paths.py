@@ -46,13 +46,7 @@ def test_samples_are_whole_paths_of_either_sign() -> None:
     values, counts = found[:, 0, 0].unique(return_counts=True)
     assert values.tolist() == [-3, -1, 1, 3]
     assert ((counts / 2000 - 0.25).abs() < 0.04).all()
-    torch.testing.assert_close(found[0::2], -found[1::2])
-    assert len(found[0::2, 0, 0].unique()) == 4  # the first of a pair has either sign
-    assert float(found.mean(0).abs().max()) == 0
-    assert float(found.quantile(0.5, dim=0).abs().max()) == 0
-    odd = drawn(model, window(10 * SEASON), 3)
-    torch.testing.assert_close(odd[0], -odd[1])
-    assert len(odd) == 3
+    assert abs(float(found[:, 0, 0].mean())) < 4 * 5**0.5 / 2000**0.5
 
 
 def test_paths_of_the_same_place_in_the_season_are_drawn_that_do_not_overlap() -> None:

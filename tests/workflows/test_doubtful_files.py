@@ -1,5 +1,7 @@
 """What a training says of the file that it reads, and a forecast of one unlike it."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -65,14 +67,44 @@ def test_another_unit_is_said(trained: tuple[Cli, Path, str]) -> None:
     assert len(notes(cli, folder, "first.csv")) == 2
 
 
+def test_a_model_of_before_and_a_column_without_values_have_no_unit(
+    trained: tuple[Cli, Path, str], tmp_path: Path
+) -> None:
+    cli, folder, _ = trained
+    file(folder / "euros.csv", "€1,{:03d}.00", "")
+    options = ("--csv", folder / "euros.csv", "--on-dead", "skip", "--output", tmp_path / "f.csv")
+    said = cli("forecast", "--model", folder / "model", *options).stderr
+    assert "column 'sales' is written with '€'" in said
+    assert "column 'rate' is written" not in said
+    absent = ("--csv", write_sales(tmp_path), "--missing-column", "masked", *options[4:])
+    said = cli("forecast", "--model", folder / "model", *absent).stderr
+    assert "is written" not in said
+    shutil.copytree(folder / "model", tmp_path / "model")
+    schema = json.loads((tmp_path / "model" / "schema.json").read_text())
+    del schema["units"]
+    (tmp_path / "model" / "schema.json").write_text(json.dumps(schema))
+    record = json.loads((tmp_path / "model" / "metadata.json").read_text())
+    del record["files"]
+    (tmp_path / "model" / "metadata.json").write_text(json.dumps(record))
+    assert "is written" not in cli("forecast", "--model", tmp_path / "model", *options).stderr
+
+
+def write_sales(folder: Path) -> Path:
+    """The same file without the rate."""
+    whole = file(folder / "whole.csv", "$1,{:03d}.00", "{}%")
+    path = folder / "sales.csv"
+    pd.read_csv(whole)[["day", "sales"]].to_csv(path, index=False)
+    return path
+
+
 def test_another_scale_is_said(trained: tuple[Cli, Path, str]) -> None:
     cli, folder, _ = trained
     file(folder / "shares.csv", "$1,{:03d}.00", "{:.3f}%", 100)
     given = ("--csv", folder / "shares.csv", "--output", folder / "f.csv")
     said = cli("forecast", "--model", folder / "model", *given).stderr
     assert (
-        "column 'rate': the values that the model reads are about 0.15, those it has learnt from "
-        "15 on average: if these are of another unit, or stand for missing values, the forecast "
+        "column 'rate': the values that the model reads are of the size 0.151, those that it has learnt "
+        "from of 15.1 (root mean squares): if these are of another unit, or stand for missing values, the forecast "
         "is of no use; write them as in the training's file\n" in said
     )
 
@@ -85,12 +117,13 @@ def test_the_named_option_takes_what_a_training_suspects_as_missing(
     csv, model = tmp_path / "codes.csv", tmp_path / "model"
     pd.DataFrame({"day": days, "x": values}).to_csv(csv, index=False)
     told = (
-        f"column 'x': -9999 ({(values == -9999).sum()} times) lies far off all other values; if "
-        "that stands for missing values, give --missing -9999"
+        f"far off all other values: column 'x': -9999 ({(values == -9999).sum()} times); if that "
+        "stands for missing values, give --missing -9999"
     )
     assert told in cli("train", "nlinear", "--csv", csv, *TINY, "--output", model).stderr
     forecast = ("forecast", "--csv", csv, "--output", tmp_path / "f.csv", "--model")
-    assert f"note: {told}\n" in cli(*forecast, model).stderr
+    again = ", and train again with it if the training's file had such"
+    assert f"note: {told}{again}\n" in cli(*forecast, model).stderr
     named = tmp_path / "named"
     again = cli("train", "nlinear", "--csv", csv, *TINY, "--missing", "-9999", "--output", named)
     taken = "-9999 taken as missing: 7 time(s) in column 'x'"
