@@ -18,7 +18,7 @@ from forecaster.data.layout.words import or_without
 from forecaster.data.marks import NumberStyle, find, given_style, proves_decimal
 from forecaster.data.missing import Codes
 from forecaster.data.reading import RawTable
-from forecaster.data.written import has_numbers, infinite, read_alike, read_written
+from forecaster.data.written import has_numbers, infinite, read_alike, read_written, side_of_limit
 from forecaster.errors import UserError
 
 LARGEST = 1e36  # below float32's maximum of 3e38, so that sums do not overflow
@@ -167,7 +167,9 @@ def _leave_out(
         where = [f"'{name}'" for name, count in zip(names, counts, strict=True) if count]
         if where:
             shown = ", ".join(where[:_NAMED]) + (", …" if len(where) > _NAMED else "")
-            yield f"{text} taken as missing: {counts.sum()} time(s) in column {shown}"
+            side = side_of_limit(text)
+            known = "" if side is None else f", although these values are known to be {side}"
+            yield f"{text} taken as missing: {counts.sum()} time(s) in column {shown}{known}"
 
 
 def _count(column: Column, text: str) -> int:

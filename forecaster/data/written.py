@@ -28,6 +28,7 @@ from forecaster.data.missing import Codes
 from forecaster.data.reading import RawTable
 from forecaster.errors import UserError
 
+_LIMIT = re.compile(r"([<>≤≥])=?\s*[-+]?[\d.,]*\d")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 
 
@@ -141,11 +142,25 @@ def _not_a_number(present: Present, cell: int, style: NumberStyle | None = None)
     text, where = present.cells[cell].as_py(), present.where(cell)
     if _INFINITE.fullmatch(text):
         return infinite(where)
+    known = side_of_limit(text)
+    if known is not None:
+        return UserError(
+            f"{where}: '{text}' is a limit, not a number; write a number in its place, such as the "
+            f"limit itself{' or half of it' if known == 'low' else ''}, or leave it blank for "
+            f"missing, although it is known to be {known} (or name the text with --missing)"
+            f"{present.or_without}"
+        )
     as_others = f" with {style.in_words}" if style is not None and style.in_words else ""
     return UserError(
         f"{where}: '{text}' is not a number{as_others}; correct it, or leave it blank for "
         f"missing (or name the text with --missing){present.or_without}"
     )
+
+
+def side_of_limit(text: str) -> str | None:
+    """Which values a limit such as ``<0.1`` stands for, low or high; None of other texts."""
+    found = _LIMIT.match(text)
+    return None if found is None else "low" if found[1] in "<≤" else "high"
 
 
 def _unit(present: Present, known: str) -> str:

@@ -265,6 +265,43 @@ def test_a_message_is_one_line_of_some_length_and_cannot_steer_a_terminal(write)
     assert said.endswith("or leave it blank for missing (or name the text with --missing)")
 
 
+@pytest.mark.parametrize(
+    ("cell", "side", "such_as"),
+    [
+        ("<1", "low", "the limit itself or half of it"),
+        ("≤ 0.5", "low", "the limit itself or half of it"),
+        ("<=1.5", "low", "the limit itself or half of it"),
+        (">100", "high", "the limit itself"),
+        (">= 7", "high", "the limit itself"),
+    ],
+)
+def test_a_limit_of_detection_is_no_number_and_is_not_missing_without_a_word(
+    write, cell: str, side: str, such_as: str
+) -> None:
+    days = [f"2024-01-{day:02},{day}" for day in range(1, 9)]
+    path = write("\n".join(["time,x", *days[:5], f'2024-01-06,"{cell}"', *days[6:]]) + "\n")
+    with pytest.raises(UserError) as caught:
+        read(path)
+    assert str(caught.value).endswith(
+        f"line 7, column 'x': '{cell}' is a limit, not a number; write a number in its place, such "
+        f"as {such_as}, or leave it blank for missing, although it is known to be {side} (or name "
+        "the text with --missing)"
+    )
+    table = read(path, missing=cell)
+    assert np.isnan(table.series[0].values[5, 0])
+    assert table.report.decisions[0] == (
+        f"{cell} taken as missing: 1 time(s) in column 'x', although these values are known to be "
+        f"{side}"
+    )
+
+
+@pytest.mark.parametrize("cell", ["<b>", "< none", "a<1", "=1"])
+def test_other_texts_are_no_limits(write, cell: str) -> None:
+    days = [f"2024-01-{day:02},{day}" for day in range(1, 9)]
+    with pytest.raises(UserError, match="is not a number; correct it"):
+        read(write("\n".join(["time,x", *days, f"2024-01-09,{cell}"]) + "\n"))
+
+
 def test_a_forecast_past_the_last_year_is_refused(write) -> None:
     table = read(
         write("year,x\n" + "".join(f"{year},1\n" for year in range(2240, 2262)), "old.csv"),
