@@ -50,8 +50,9 @@ def test_what_is_said_of_a_file_is_in_its_own_times(write) -> None:
     stamp = pd.Timestamp("2024-07-01 15:00")
     assert missing.clock.said(stamp) == "2024-07-01 17:00:00+02:00"
     assert Clock(False, ZONE, True).said(stamp.normalize()) == "2024-07-01 00:00:00"
+    assert _last({"a": str(stamp), "b": str(stamp)}, missing.clock) == "2024-07-01 17:00:00+02:00"
     assert _last({"a": "2024-07-01 14:00:00", "b": str(stamp)}, missing.clock) == (
-        "2024-07-01 17:00:00+02:00"
+        "2024-07-01 17:00:00+02:00, the earliest series until 2024-07-01 16:00:00+02:00"
     )
     assert _last({"": "2024-07-01 00:00:00"}, Clock(False, None, True)) == "2024-07-01"
 
