@@ -23,7 +23,8 @@ def fill(
 
     ``past`` is 0 where ``mask`` is; ``seasons`` in steps. Values that are there stay as they are.
     """
-    holed = (mask.amin(2) == 0) & (mask.amax(2) > 0)  # (B, K)
+    count = mask.sum(2)  # far faster than the least and the greatest
+    holed = (count > 0) & (count < mask.shape[2])  # (B, K)
     if not bool(holed.any()):
         return past, mask
     values, known = past[holed], mask[holed]
