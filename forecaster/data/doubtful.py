@@ -80,12 +80,8 @@ def _more(names: Sequence[str]) -> str:
 
 def constants(table: Table) -> list[str]:
     """A decision about columns that never change beside others that do."""
-    constant = []
-    for k, name in enumerate(table.names):
-        values = np.concatenate([series.values[:, k] for series in table.series])
-        known = values[~np.isnan(values)]
-        if len(known) >= _FEWEST and known.min() == known.max():
-            constant.append(name)
+    found = table.report.facts.get("constant columns", ())
+    constant = [name for name in table.names if name in found]
     if not constant or len(constant) == len(table.names):
         return []
     varied = [name for name in table.names if name not in constant]
@@ -130,8 +126,10 @@ def _of_one_time(series: Sequence[Series]) -> bool:
 def _total(values: NDArray[np.float64]) -> int | None:
     """The column of (n, K) that is the sum of all others in each row that has them all."""
     rows = values[~np.isnan(values).any(axis=1)]
+    if len(rows) < _FEWEST:
+        return None
     varied = rows.std(axis=0) > 0
-    if len(rows) < _FEWEST or not varied.any():
+    if not varied.any():
         return None
     rounding = _ROUNDING * np.abs(rows).mean(axis=0)[varied].min()
     off = np.abs(rows.sum(axis=1)[:, None] - 2 * rows)

@@ -87,11 +87,6 @@ def test_constant_columns_are_told_with_the_option_that_leaves_them_out(tmp_path
     assert constants(wide(tmp_path, **many, x=parts()[0]))[0].startswith(
         "one value in all rows: 'c0', 'c1', 'c2' and 2 more; "
     )
-    few = np.full(ROWS, np.nan)
-    few[:7] = 1.0
-    assert constants(wide(tmp_path, few=few, x=parts()[0])) == []
-    few[7] = 1.0
-    assert len(constants(wide(tmp_path, few=few, x=parts()[0]))) == 1
 
 
 def test_a_column_that_is_the_sum_of_all_others_is_told(tmp_path: Path) -> None:
@@ -135,6 +130,13 @@ def test_a_series_that_is_the_sum_of_all_others_is_told(tmp_path: Path, shift: i
     assert [text.partition(":")[0] for text in told] == (
         ["series 'total' is the sum of all others"] if not shift else []
     )
+
+
+@pytest.mark.filterwarnings("error")
+def test_columns_that_are_never_there_together_are_no_total(tmp_path: Path) -> None:
+    a, b = (each.astype(float) for each in parts())
+    a[::2], b[1::2] = np.nan, np.nan
+    assert totals(wide(tmp_path, a=a, b=b, c=parts()[0])) == []
 
 
 def test_two_columns_are_no_total(tmp_path: Path) -> None:
