@@ -93,7 +93,8 @@ class _Validated:
             auto_insert_metric_name=False,
             save_on_train_epoch_end=False,
         )
-        stopping = Patience("val/loss", stage.config.patience)
+        averaged = bool(stage.config.weight_average)
+        stopping = Patience("val/loss", stage.config.patience, averaged)
         trainer = make_trainer(
             stage.config, folder, len(data.train_dataloader()), [stopping, checkpoints, *callbacks]
         )

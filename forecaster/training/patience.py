@@ -9,8 +9,8 @@ from lightning.pytorch.callbacks import EarlyStopping
 # a score below those of so many epochs before it is on its way down; scores without a trend are
 # so once in five epochs
 _RECENT = 4
-# a score is below another one if it is so by this share: an average of the weights goes on falling
-# by less for as many epochs again
+# of averaged weights, a score is below another one if it is so by this share: it goes on falling by
+# less for as many epochs again
 _LEAST = 1e-3
 
 
@@ -19,21 +19,22 @@ class Patience(EarlyStopping):
 
     A score may rise for the first epochs and fall from there to far below its first value: counted
     from the best epoch alone, ``patience`` would end such a training in the middle of its fall.
-    What is below a score by less than a thousandth is not below it; the weights that are kept are
-    of the best score all the same.
+    Of ``averaged`` weights, what is below a score by less than a thousandth is not below it; the
+    weights that are kept are of the best score all the same.
     """
 
-    def __init__(self, monitor: str, patience: int) -> None:
+    def __init__(self, monitor: str, patience: int, averaged: bool) -> None:
         super().__init__(monitor, patience=patience, check_on_train_epoch_end=False)
+        self.least = _LEAST if averaged else 0.0
         self.recent: list[float] = []
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         score = float(trainer.callback_metrics[self.monitor])
-        if len(self.recent) == _RECENT and score < _below(min(self.recent)):
+        if len(self.recent) == _RECENT and score < self._below(min(self.recent)):
             self.wait_count -= 1  # what the line below adds unless this epoch is the best so far
         self.recent = [*self.recent, score][-_RECENT:]
         best = float(self.best_score)
-        self.min_delta = _below(best) - best if math.isfinite(best) else 0.0
+        self.min_delta = self._below(best) - best if math.isfinite(best) else 0.0
         super().on_validation_end(trainer, pl_module)
 
     @property
@@ -48,7 +49,6 @@ class Patience(EarlyStopping):
         super().load_state_dict(state_dict)
         self.recent = state_dict.get("recent", [])
 
-
-def _below(score: float) -> float:
-    """What is below a score is below this, too."""
-    return score - _LEAST * abs(score)
+    def _below(self, score: float) -> float:
+        """What is below a score is below this, too."""
+        return score - self.least * abs(score)

@@ -29,14 +29,14 @@ class Scored(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def epochs(scores, patience, folder, count=None, resumed=None):
+def epochs(scores, patience, folder, count=None, resumed=None, averaged=True):
     """The epochs that a training with these scores runs."""
     model = Scored(scores)
     last = ModelCheckpoint(folder, save_last=True, save_on_train_epoch_end=False)
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=len(scores) if count is None else count,
-        callbacks=[Patience("val/loss", patience), last],
+        callbacks=[Patience("val/loss", patience, averaged), last],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -77,6 +77,19 @@ def test_a_falling_score_is_waited_for(tmp_path):
 )
 def test_every_other_epoch_that_is_not_the_best_is_counted(tmp_path, scores, patience, count):
     assert len(epochs(scores, patience, tmp_path)) == count
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "count"),
+    [
+        ([1, 0.9995, 0.9991, 0.999, 0.999, 0.999, 0.999, 0.999], 4, 8),
+        ([1, 9, 9, 9, 8, 7.995, 7.99, 9, 9, 9, 9], 6, 10),
+        ([-1, -1.0009, -1.0011, -1.0011, -1.0011, -1.0011], 3, 6),
+        ([1, 1, 1, 1, 1], 3, 4),
+    ],
+)
+def test_of_weights_as_they_are_any_lower_score_counts(tmp_path, scores, patience, count):
+    assert len(epochs(scores, patience, tmp_path, averaged=False)) == count
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")
