@@ -106,6 +106,7 @@ def test_the_image_runs_as_a_user_of_its_own_on_the_port_that_it_names() -> None
         assert "root" not in given
 
 
+@pytest.mark.slow
 def test_the_images_command_serves_and_its_check_tells_so(champion: None) -> None:
     program, *words = command()
     assert (program, words[0]) == ("forecaster", "serve")

@@ -13,6 +13,7 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+pytestmark = pytest.mark.slow
 PATIENCE = 120.0
 # MLflow draws of its tables what is in sight: the columns of runs, the metrics of two runs compared
 RUNS, COMPARED = ".ag-body-horizontal-scroll-viewport", ".ReactVirtualized__Grid"
