@@ -19,6 +19,11 @@ _SHOWN, _MOST = 3, 20  # names in a message, and in an option
 _FAR = 20.0
 
 
+def doubts(table: Table, missing: Sequence[str] | None) -> list[str]:
+    """What to tell about the values of a file before a training: codes, constants and totals."""
+    return [*doubtful_codes(table, missing), *constants(table), *totals(table)]
+
+
 def doubtful_codes(
     table: Table, missing: Sequence[str] | None, rows: int | None = None, after: str = ""
 ) -> list[str]:

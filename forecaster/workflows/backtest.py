@@ -17,6 +17,7 @@ import pandas as pd
 from forecaster.config.load import find_config, keys_of, load_config
 from forecaster.config.schema import Config
 from forecaster.data.dead import without_dead
+from forecaster.data.doubtful import doubts
 from forecaster.data.problem import load_table, with_season_lookback
 from forecaster.data.short import without_short
 from forecaster.data.tables import Table
@@ -115,7 +116,10 @@ def backtest(options: BacktestOptions, notify: Callable[[str], object]) -> Backt
         check_folder(options.output.parent)
     configs = load_configs(options.models, options.settings, options.overrides)
     _check_engine(options, configs)
-    table = load_table(next(iter(configs.values())).data)
+    data = next(iter(configs.values())).data
+    table = load_table(data)
+    if data.dataset is None:
+        table.report.decisions += doubts(table, data.missing)
     return compete(configs, table, options, RunContext(notify=notify))
 
 

@@ -10,7 +10,7 @@ import torch
 from forecaster.config.load import check_config
 from forecaster.config.parts import Trust, custom_names
 from forecaster.config.schema import Config, DataConfig, TrainerConfig
-from forecaster.data.doubtful import constants, doubtful_codes, totals
+from forecaster.data.doubtful import doubts
 from forecaster.data.leaks import ended_early, suspected_leaks
 from forecaster.data.problem import Problem, load_problem, load_table
 from forecaster.data.reading import RawTable
@@ -80,7 +80,7 @@ def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> Training
     decisions += suspected_leaks(table, config.data.horizon, config.data.prior_column or ())
     decisions += ended_early(table)
     if config.data.dataset is None and not options.parent:
-        decisions += doubtful_codes(table, config.data.missing) + constants(table) + totals(table)
+        decisions += doubts(table, config.data.missing)
     problem = load_problem(config.data, table)
     config = config.model_copy(update={"data": problem.config})
     config, of_width = settle_width(config, problem, options.asked)

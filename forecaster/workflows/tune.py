@@ -20,7 +20,9 @@ import yaml
 from forecaster.config.load import check_config, dump_config
 from forecaster.config.parts import Trust
 from forecaster.config.schema import Config
+from forecaster.data.doubtful import doubts
 from forecaster.data.problem import Problem, load_problem, load_table
+from forecaster.data.report import briefly
 from forecaster.errors import UserError
 from forecaster.evaluation.score import evaluate, scorings_of
 from forecaster.io.atomic import check_folder, exclusive_lock, write_together
@@ -174,13 +176,13 @@ def tune(options: TuneOptions) -> TuningResult:
         raise UserError(f"--space {repeated[0]}: given twice; give it once, with all of its values")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     table = load_table(options.config.data)
-    settled, decisions = settle(options.config, table)
-    for decision in decisions:
-        print(decision, file=sys.stderr)
+    settled, _ = settle(options.config, table)
+    if settled.data.dataset is None:
+        table.report.decisions += doubts(table, settled.data.missing)
     problem = load_problem(settled.data, table)
     settled = settled.model_copy(update={"data": problem.config})
-    settled, decisions = settle_width(settled, problem, (*options.asked, *keys))
-    for decision in decisions:
+    settled, _ = settle_width(settled, problem, (*options.asked, *keys))
+    for decision in briefly(problem.table.report.decisions):
         print(decision, file=sys.stderr)
     options = replace(options, config=settled)
     _check_study(options, problem)

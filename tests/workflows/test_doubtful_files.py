@@ -133,6 +133,32 @@ def test_the_named_option_takes_what_a_training_suspects_as_missing(
     assert pd.read_csv(tmp_path / "f.csv")["mean"].between(15, 31).all()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("backtest", "--model", "nlinear", "--origins", 2), ("tune", "nlinear", "--trials", 1)],
+    ids=["backtest", "tune"],
+)
+def test_comparisons_say_of_a_file_what_a_training_says(
+    cli: Cli, tmp_path: Path, command: tuple[str | int, ...]
+) -> None:
+    csv = tmp_path / "codes.csv"
+    x = np.where(np.arange(ROWS) % 9 == 4, -9999, 20 + np.arange(ROWS) % 7)
+    columns = {"day": pd.date_range("2024-01-01", periods=ROWS), "x": x, "y": 5 + x % 3, "same": 7}
+    pd.DataFrame(columns).to_csv(csv, index=False)
+    said = [
+        line.removeprefix("note: ")
+        for line in cli(*command, "--csv", csv, *TINY).stderr.splitlines()
+    ]
+    assert [line for line in said if "-9999" in line or "one value" in line] == [
+        "far off all other values: column 'x': -9999 (7 times); if that stands for missing values, "
+        "give --missing -9999",
+        "one value in all rows: 'same'; forecast and scored all the same; --target x,y leaves it out",
+    ]
+    named = cli(*command, "--csv", csv, *TINY, "--missing", "-9999", "--target", "x,y").stderr
+    assert "far off all other values" not in named
+    assert "-9999 taken as missing: 7 time(s) in column 'x'" in named
+
+
 def test_the_first_and_the_last_end_of_series_are_said(cli: Cli, tmp_path: Path) -> None:
     parts = [
         pd.DataFrame({"day": pd.date_range("2024-01-01", periods=n), "shop": name})
