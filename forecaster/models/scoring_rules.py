@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from forecaster.models.base import masked_mean
+
+# a score that is worse than another one by no more than this factor may be so by chance
+_CLEARLY = 1.02
 
 
 def crps_from_samples(
@@ -93,6 +96,15 @@ def scores_by_channel(
     energy = energy_score(alone, y.flatten(0, 1), mask.flatten(0, 1)).view_as(seen)
     found = crps + energy / seen.clamp(min=1).sqrt()
     return (found * (seen > 0)).sum(0), (seen > 0).to(found.dtype).sum(0)
+
+
+def is_kept(own: Float[Tensor, " K"], without: Float[Tensor, " K"]) -> Bool[Tensor, " K"]:
+    """The channels in which what is learnt is kept: its score is not worse than without by more
+    than a fiftieth. Most smaller differences have another sign in another half of the windows.
+
+    What changes nothing is not kept.
+    """
+    return (own <= _CLEARLY * without) & (own != without)
 
 
 def sample_score(

@@ -238,7 +238,7 @@ def _tell_untrained(site: Site, problem: Problem, channels: Sequence[int]) -> No
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     site.run.parameters({"model.walked_as_untrained": f"{listed(names[:_NAMED])}{more}"})
     site.context.progress.say(
-        f"model: on validation the network helps in {count - len(names)} of {count} columns; "
+        f"model: on validation the network is kept in {count - len(names)} of {count} columns; "
         f"walked as untrained: {listed(names[:_NAMED])}{more}"
     )
 

@@ -19,7 +19,7 @@ from forecaster.models.copula.law import LARGEST_TABLE, ResidualLaw
 from forecaster.models.copula.marginals import NormalScores
 from forecaster.models.diffusion.config import DiffusionConfig
 from forecaster.models.diffusion.forecaster import Diffusion, walked_as_untrained
-from forecaster.models.scoring_rules import sample_score, scores_by_channel
+from forecaster.models.scoring_rules import is_kept, sample_score, scores_by_channel
 
 K, L, H, SEASON = 2, 16, 4, 6
 SHAPE = Shape(K, L, H, SEASON)
@@ -546,6 +546,14 @@ def test_a_channel_is_learnt_where_its_sum_over_the_validation_is_less(monkeypat
     assert walked_as_untrained(model) == [1]
     model.learnt.fill_(0)
     assert walked_as_untrained(model) == []  # the fit says so by itself
+
+
+def test_a_channel_is_kept_unless_it_is_clearly_worse() -> None:
+    own = torch.tensor([1.0, 1.02, 1.03, 1.0, 0.0, 0.5])
+    without = torch.tensor([2.0, 1.0, 1.0, 1.0, 0.0, 0.49])
+    # a fiftieth is not clear; the same score, as of no values, is that of a network without effect
+    assert is_kept(own, without).tolist() == [True, True, False, False, False, False]
+    assert is_kept(torch.tensor([0.499]), torch.tensor([0.49])).tolist() == [True]
 
 
 def test_a_bridge_saved_before_channels_were_selected_walks_all_with_the_network() -> None:

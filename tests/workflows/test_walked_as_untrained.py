@@ -1,4 +1,4 @@
-"""The columns in which a bridge's network is of no use are told."""
+"""The columns in which a bridge's network is not kept are told."""
 
 from types import SimpleNamespace
 
@@ -20,6 +20,6 @@ def test_they_are_said_and_logged(count: int, shown: str) -> None:
     _tell_untrained(site, SimpleNamespace(table=table), range(count))
     assert logged == {"model.walked_as_untrained": shown}
     assert said == [
-        f"model: on validation the network helps in {9 - count} of 9 columns; walked as "
+        f"model: on validation the network is kept in {9 - count} of 9 columns; walked as "
         f"untrained: {shown}"
     ]

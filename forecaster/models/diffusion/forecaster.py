@@ -27,7 +27,7 @@ from forecaster.models.diffusion.objectives import SCORE_DRAWS, Ends, Objective,
 from forecaster.models.diffusion.walk import Walk
 from forecaster.models.folds import Folds
 from forecaster.models.prior import Prior
-from forecaster.models.scoring_rules import scores_by_channel
+from forecaster.models.scoring_rules import is_kept, scores_by_channel
 from forecaster.networks.base import NetworkShape
 from forecaster.networks.conditions import Condition, ConditionShape, CovariateInputs, Nothing
 from forecaster.networks.norms import WindowScale, window_scale
@@ -43,7 +43,7 @@ class Diffusion(Forecaster):
     ``folds``: what the residuals of training windows are of, while it learns, in place of the
     prior's point model; they are no part of what is saved. ``step_shifts``: what
     ``calibrate_steps`` found. ``teacher``: a bridge of many steps with the prior, trained before.
-    ``learnt`` (K,): 1 for the channels in which the network is of use, 0 for those that are walked
+    ``learnt`` (K,): 1 for the channels in which the network is kept, 0 for those that are walked
     as untrained; None if all are walked with it.
     """
 
@@ -338,7 +338,7 @@ class Diffusion(Forecaster):
         if self.config.coordinates == "residual":
             if self.learnt is not None:
                 own, without = (self._channel_sums(validation, learnt) for learnt in (True, False))
-                self.learnt.copy_(own < without)
+                self.learnt.copy_(is_kept(own, without))
             walk = Walk(self)
             calibrator = Calibrator(walk, walk, self.label, validation)
             self.spread.fill_(1.0)
@@ -454,7 +454,7 @@ class Diffusion(Forecaster):
 
 
 def walked_as_untrained(model: nn.Module) -> list[int]:
-    """The channels in which the network of a bridge is of no use, though it is in others."""
+    """The channels in which the network of a bridge is not kept, though it is in others."""
     learnt = next((part.learnt for part in model.modules() if isinstance(part, Diffusion)), None)
     if learnt is None or not bool(learnt.any()):
         return []
