@@ -77,3 +77,27 @@ def test_an_ordinary_file_has_units(write) -> None:
     path = write("date,x\n2024-01-01,1.7 p\n2024-01-02,1.8\n2024-01-03,1.9\n")
     with pytest.raises(UserError, match="are in different units; write all in one"):
         read_table(path, Columns())
+
+
+@pytest.mark.parametrize("interval", TIMES)
+@pytest.mark.parametrize("cell", ["1.6 p", ": c", "closed", "1.6 x"])
+def test_a_column_of_words_named_as_a_time_is_refused_by_its_cell(
+    write, interval: str, cell: str
+) -> None:
+    cells = {"AT": ["1.5", ":", "1.7", "1.8"], "BE": ["1", cell, "3", "4"]}
+    names = TIMES[interval]
+    path = write(tsv(["geo", *names], cells))
+    also = "; Eurostat's flags are read below a corner such as 'geo\\TIME_PERIOD'"
+    told = (
+        f"{path}, line 3, column '{names[1]}': the names of 4 columns are times, '{names[0]}' to "
+        f"'{names[-1]}', so '{cell}' has to be a number; write the number alone"
+    )
+    for columns in (Columns(), ACROSS):
+        with pytest.raises(UserError) as refused:
+            read_table(path, columns)
+        assert str(refused.value) == told + (also if cell in {"1.6 p", ": c"} else "")
+    if cell in {"1.6 p", ": c"}:
+        table = read_table(write(tsv(["geo\\TIME_PERIOD", *names], cells)), ACROSS)
+    else:
+        table = read_table(write(tsv(["geo", *names], cells | {"BE": list("1234")})), ACROSS)
+    assert table.series[0].values[:, 0][[0, 2, 3]].tolist() == [1.5, 1.7, 1.8]

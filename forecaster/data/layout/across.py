@@ -13,8 +13,10 @@ from forecaster.config.schema import Columns
 from forecaster.data.cells import Text
 from forecaster.data.intervals import Interval, parse_interval
 from forecaster.data.layout.codes import starts_with_words
+from forecaster.data.layout.flags import CORNER, has_flags
 from forecaster.data.layout.period_labels import Periods, find_periods
 from forecaster.data.layout.time_names import time_names
+from forecaster.data.missing import is_missing
 from forecaster.data.reading import RawTable
 from forecaster.data.timestamps import looks_like_time, parse_stamps
 from forecaster.errors import UserError
@@ -47,12 +49,13 @@ def dates_across(raw: RawTable, columns: Columns) -> Across | None:
     """Columns whose names are times, in a table without a column of times."""
     plain = time_names(list(raw.columns), columns)
     rest = [name for name in raw.columns if name not in plain]
-    if not plain or len(plain) < len(rest) or _has_words(raw, plain):
+    if not plain or len(plain) < len(rest):
         return None
     begin = _read_names(raw, list(plain.values()), columns)
     if begin is None or _time_of(raw, rest, columns) is not None:
         return None
     names = tuple(plain)
+    _check_numbers(raw, names)
     what = f"the names of {len(names)} columns are times, '{names[0]}' to '{names[-1]}'"
     found = _periods_down(raw, rest, begin)
     if found is None:
@@ -61,6 +64,22 @@ def dates_across(raw: RawTable, columns: Columns) -> Across | None:
     label, periods = found
     what = f"{what}, and the rows are their {periods.what}"
     return Across(names, (label,), what, False, lambda: _grid(periods, begin).T)
+
+
+def _check_numbers(raw: RawTable, names: Sequence[str]) -> None:
+    """Raise UserError for a column of words among ``names``, which are times."""
+    for name in names:
+        column = raw.columns[name]
+        if not isinstance(column, Text) or not starts_with_words(column):
+            continue
+        cells = enumerate(column)
+        row, cell = next((row, cell) for row, cell in cells if not is_missing(cell))
+        also = f"; Eurostat's flags are read below a corner such as '{CORNER}'"
+        raise UserError(
+            f"{raw.where(row, name)}: the names of {len(names)} columns are times, '{names[0]}' to "
+            f"'{names[-1]}', so '{cell}' has to be a number; write the number alone"
+            f"{also if has_flags(cell) else ''}"
+        )
 
 
 def _read_names(raw: RawTable, names: Sequence[str], columns: Columns) -> pd.DatetimeIndex | None:

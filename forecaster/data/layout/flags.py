@@ -1,5 +1,6 @@
 """Flags behind the values of Eurostat's tables: ``1.7 p`` is 1.7, provisional."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -10,9 +11,15 @@ from forecaster.data.cells import Text
 from forecaster.data.layout.keys import is_corner
 from forecaster.data.reading import RawTable
 
+CORNER = r"geo\TIME_PERIOD"  # of such a table
 # break, confidential, definition differs, estimated, forecast, not significant, provisional,
 # revised, Eurostat's estimate, unreliable, not applicable; several together: bp
 _FLAGGED = r"^(?P<value>[+-]?\d+(?:\.\d*)? |: ?) *(?P<flags>[bcdefnprsuz]{1,4})$"
+
+
+def has_flags(cell: str) -> bool:
+    """Whether a cell is a value, or a mark of a missing one, with flags behind."""
+    return re.search(_FLAGGED, cell) is not None
 
 
 def without_flags(raw: RawTable) -> RawTable:
