@@ -26,6 +26,10 @@ _FEW = 10  # distances that tell
 _MANY = 1.5  # rows of a time, on average, that are no slips
 _ONE_A_TIME = "remove them or give --on-duplicate first|last|mean"
 _TOTALS = frozenset({"sum", "count"})
+# of the distances of events so many at most are near the usual one, of measurements more
+_NEAR, _SCATTERED = 0.25, 0.35
+_EVENTS = 3  # in a step, on average
+_NATURAL = frozenset({"min", "h", *_LONG})
 
 
 def for_irregular(times: pd.DatetimeIndex, columns: Columns, clock: Clock) -> str:
@@ -123,16 +127,31 @@ def _snap(times: pd.DatetimeIndex, usual: pd.Timedelta) -> str | None:
 
 def _resample(times: pd.DatetimeIndex, usual: pd.Timedelta) -> str:
     """The shortest step that mostly has a row, of those no shorter than the usual distance."""
-    for alias in _steps_from(usual):
+    alias, steps, used = _fullest(times, _steps_from(usual))
+    how, others = ("mean", "sum, last") if usual < _DAY else ("last", "mean, sum")
+    if len(times) >= _EVENTS * used and _are_scattered(times, usual):
+        alias, steps, used = _fullest(times, (a for a in _steps_from(usual) if a in _NATURAL))
+        how, others = "sum", "mean, count"
+    together = f"--resample {alias} --aggregate {how}{_filled(steps, used)}"
+    return f"put the rows of each step together with {together} (or {others} …)"
+
+
+def _fullest(times: pd.DatetimeIndex, aliases: Iterator[str]) -> tuple[str, int, int]:
+    """The first step that mostly has a row, or the last; how many there are, and have one."""
+    for alias in aliases:
         step = Interval(alias)
         used = step_labels(times, step).unique()
         steps = _count(step, used)
         if len(used) >= _FULL * steps or alias == _LONG[-1]:
             break
-    how = "mean" if usual < _DAY else "last"
-    others = "sum, last" if usual < _DAY else "mean, sum"
-    together = f"--resample {alias} --aggregate {how}{_filled(steps, len(used))}"
-    return f"put the rows of each step together with {together} (or {others} …)"
+    return alias, steps, len(used)
+
+
+def _are_scattered(times: pd.DatetimeIndex, usual: pd.Timedelta) -> bool:
+    """Whether times keep no usual distance, not even nearly, as events do."""
+    steps = np.diff(times.to_numpy(np.int64))
+    near = np.abs(steps - usual.value) <= _NEAR * usual.value
+    return bool(near.mean() < _SCATTERED)
 
 
 def _steps_from(usual: pd.Timedelta) -> Iterator[str]:

@@ -37,6 +37,18 @@ LATE = pd.to_timedelta(RANDOM.integers(-40, 40, 50), unit="s")
 EVENTS = pd.Timestamp("2024-01-01") + pd.to_timedelta(
     np.sort(RANDOM.uniform(0, 90 * 86_400, 300)).round(), unit="s"
 )
+# by day alone: sales at any time, readings every 25 minutes or so, and events that are too rare
+SALES = sorted(
+    day + pd.Timedelta(minutes=float(late)).round("s")
+    for day in DAYS
+    for late in RANDOM.uniform(480, 720, 30)
+)
+BY_DAY = [
+    day + pd.Timedelta(minutes=480 + 24.5 * i + float(late)).round("s")
+    for day in DAYS
+    for i, late in enumerate(RANDOM.uniform(-3, 3, 20))
+]
+RARE = EVENTS[::2]
 MIDMONTH = [pd.Timestamp(2020, month, 10 + month % 5) for month in range(1, 13)]
 TWELVE = rows(*(f"{month}/1/2015" for month in range(1, 12)))
 BUSY = [day + pd.Timedelta(hours=9 + i) for day in DAYS for i in range(3) for _ in range(2)]
@@ -165,7 +177,10 @@ REFUSALS = [
         "give --snap min --on-gap fill",
         csv((pd.date_range("2024-01-01", periods=50, freq="min") + LATE / 8).delete([7, 8, 30])),
     ),
-    Refusal("--resample D --aggregate mean --on-gap fill", csv(EVENTS)),
+    Refusal("--resample D --aggregate sum --on-gap fill \\(or mean, count", csv(EVENTS)),
+    Refusal("--resample D --aggregate sum \\(or mean, count", csv(SALES)),
+    Refusal("--resample 12h --aggregate mean \\(or sum, last", csv(BY_DAY)),
+    Refusal("--resample D --aggregate mean --on-gap fill \\(or sum, last", csv(RARE)),
     Refusal("--resample MS --aggregate last", csv(MIDMONTH, "%Y-%m-%d")),
     Refusal("more gaps than data", csv([*HOURS[:3], DAYS[30]])),
     Refusal("more than 292 years", rows("1690-01-01", "1690-01-02", "2240-01-01"), mended=(TWO,)),
