@@ -9,6 +9,7 @@ from forecaster.data.digits import shortest
 from forecaster.data.layout.words import listed, option
 from forecaster.data.missing import Suspect, suspected_codes
 from forecaster.data.splits import Scaling
+from forecaster.data.stuck import stuck
 from forecaster.data.tables import Series, Table
 
 # of a total of rounded values, as a share of the smallest column
@@ -20,8 +21,8 @@ _FAR = 20.0
 
 
 def doubts(table: Table, missing: Sequence[str] | None) -> list[str]:
-    """What to tell about the values of a file before a training: codes, constants and totals."""
-    return [*doubtful_codes(table, missing), *constants(table), *totals(table)]
+    """What to tell about the values of a file before a training."""
+    return [*doubtful_codes(table, missing), *stuck(table), *constants(table), *totals(table)]
 
 
 def doubtful_codes(

@@ -6,6 +6,7 @@ import numpy as np
 
 from forecaster.config.schema import Columns
 from forecaster.data.doubtful import doubtful_codes, other_scale
+from forecaster.data.stuck import stuck
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.inference.ahead import check_ahead
@@ -108,6 +109,7 @@ def check_table(
     again = ", and train again with it if the training's file had such"
     unlike = [
         *doubtful_codes(table, columns.missing, config.lookback, again),
+        *stuck(table, config.lookback),
         *_other_units(saved, table),
         *_other_scales(saved, table, good, order),
     ]

@@ -20,6 +20,7 @@ from forecaster.data.reading import RawTable, read_file
 from forecaster.data.report import IntakeReport
 from forecaster.data.seasons import seasons_of
 from forecaster.data.splits import PARTS
+from forecaster.data.stuck import stuck
 from forecaster.data.tables import Table, read_table
 from forecaster.errors import UserError
 from forecaster.workflows.estimate import training_time
@@ -92,7 +93,8 @@ def _checked(path: Path | RawTable, given: Mapping[str, Any], report: IntakeRepo
         report.facts["spans"] = _spans(table)
         config, decisions = settle(config, table)
         leaks = suspected_leaks(table, config.horizon, config.prior_column or ())
-        report.decisions += [*decisions, *leaks, *ended_early(table), *totals(table)]
+        report.decisions += [*decisions, *leaks, *ended_early(table)]
+        report.decisions += [*stuck(table), *totals(table)]
         horizon, lookback = config.horizon, config.lookback
         seasons = seasons_of(config, table.interval)
         plan |= {"horizon": horizon, "lookback": lookback, "seasons": list(seasons)}

@@ -133,6 +133,23 @@ def test_the_named_option_takes_what_a_training_suspects_as_missing(
     assert pd.read_csv(tmp_path / "f.csv")["mean"].between(15, 31).all()
 
 
+def test_a_value_that_is_stuck_at_the_end_is_said(trained: tuple[Cli, Path, str]) -> None:
+    cli, folder, said = trained
+    path = file(folder / "stuck.csv", "$1,{:03d}.00", "{}%")
+    head, *rows = path.read_text(encoding="utf-8").splitlines()
+    rows[-26:] = [row.rpartition(",")[0] + ',"15.5%"' for row in rows[-26:]]
+    path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+    told = (
+        "one value for long, where others change: column 'rate': 15.5 in 26 rows, 2024-02-04 "
+        "00:00:00 to 2024-02-29 00:00:00; if these were not measured, leave their cells blank"
+    )
+    given = ("--csv", path, "--output", folder / "f.csv")
+    assert f"note: {told}\n" in cli("forecast", "--model", folder / "model", *given).stderr
+    assert told in cli("check", "--csv", path).stdout
+    for earlier in (said, cli("check", "--csv", folder / "first.csv").stdout):
+        assert "one value for long" not in earlier
+
+
 @pytest.mark.parametrize(
     "command",
     [("backtest", "--model", "nlinear", "--origins", 2), ("tune", "nlinear", "--trials", 1)],
