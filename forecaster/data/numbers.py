@@ -53,6 +53,8 @@ def numbers(
     codes, given = Codes(columns.missing or ()), given_style(columns.decimal, columns.thousands)
     styles = {name: (known or {}).get(name, given) for name in names}
     usual = NumberStyle()  # of the column before
+    # that a value column can be left out for; of a table on its side all columns are one
+    others = names if columns.layout in {None, "wide", "long"} else ()
     values, examples = np.empty((len(raw.places), len(names))), dict[str, str]()
     for begin, end in _batches(len(raw.places), len(names)):
         batch = names[begin:end]
@@ -60,7 +62,7 @@ def numbers(
             values[:, begin:end] = plain.T
             continue
         for k, name in enumerate(batch, start=begin):
-            values[:, k], examples[name] = _column(raw, name, styles, codes, usual)
+            values[:, k], examples[name] = _column(raw, name, styles, codes, usual, others)
             usual = styles[name] if known is None else usual
     decisions = [*_in_words(examples, styles), *_leave_out(raw, names, values, codes)]
     _check_sizes(raw, names, values)
@@ -112,9 +114,16 @@ def _with_point(text: Text, known: NumberStyle) -> NumberStyle | None:
 
 
 def _column(
-    raw: RawTable, name: str, styles: dict[str, NumberStyle], codes: Codes, usual: NumberStyle
+    raw: RawTable,
+    name: str,
+    styles: dict[str, NumberStyle],
+    codes: Codes,
+    usual: NumberStyle,
+    others: Sequence[str],
 ) -> tuple[NDArray[np.float64], str]:
-    """A column (n,) of any kind, and a cell that shows its marks or unit."""
+    """A column (n,) of any kind, and a cell that shows its marks or unit; ``others``: with those
+    that are left if a refused one is left out.
+    """
     column = raw.columns[name]
     if isinstance(column, np.ndarray):
         return column, ""
@@ -123,7 +132,7 @@ def _column(
         if alike is not None:
             styles[name] = alike.style
             return alike.values, alike.example
-    unless = or_without(name, styles)
+    unless = or_without(name, others)
     if isinstance(column, pd.DatetimeIndex):
         raise UserError(
             f"{raw.path}, column '{name}': holds dates, not numbers; give numbers{unless}"

@@ -87,6 +87,20 @@ REFUSALS = [
     Refusal("give --locale de", GERMAN),
     Refusal("give --locale de", GERMAN, {"layout": "dates-across"}),
     Refusal("could each be the time", TWO_TIMES),
+    Refusal(
+        "so 'n/k' has to be a number",
+        csv("geo,2019,2020,2021,2022", "AT,n/k,1,2,3", "BE,n/k,2,3,4"),
+        {"layout": "dates-across"},
+        mended=(csv("geo,2019,2020,2021,2022", "AT,0,1,2,3", "BE,1,2,3,4"),),
+    ),
+    Refusal(
+        "'n/k' is not a number; correct it, or leave it blank for missing \\(or name the text with "
+        "--missing\\)$",
+        csv("geo,2019,2020,2021,2022", "AT,n/k,1,2,3", "BE,1,2,3,4"),
+        {"layout": "dates-across"},
+        mended=(csv("geo,2019,2020,2021,2022", "AT,,1,2,3", "BE,1,2,3,4"),),
+        values={"missing": "n/k"},
+    ),
     Refusal("no column 'y'", GOOD, {"target": "y"}, values={"target": "x"}),
     Refusal("holds the times, so it cannot be", GOOD, {"target": "day,x"}),
     Refusal(
