@@ -144,8 +144,7 @@ class Forecaster(nn.Module):
         score of each, with what it has learnt or without, summed over windows, and their number;
         else None.
 
-        The mean over channels, of the score with it where it is kept, is then the early-stopping
-        metric.
+        The mean of the better of both is then the early-stopping metric.
         """
         return None
 

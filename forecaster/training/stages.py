@@ -34,7 +34,6 @@ from forecaster.data.windows import Batch
 from forecaster.errors import UserError
 from forecaster.models.adjusted import effect_weights
 from forecaster.models.base import Forecaster
-from forecaster.models.scoring_rules import is_kept
 from forecaster.models.selected import selections
 from forecaster.training.averaging import moving_average
 from forecaster.training.data_module import Share, WindowData
@@ -79,8 +78,8 @@ class Training(pl.LightningModule):
             self._sums[learnt] = self._sums.get(learnt, torch.zeros_like(found)) + found
 
     def on_validation_epoch_end(self) -> None:
-        """The mean over channels of the score of each, over all devices: with what it has learnt
-        where that is kept, else without.
+        """The mean over channels of the better score of each, with what it has learnt or without,
+        over all devices.
         """
         if not self._sums:
             return
@@ -93,8 +92,7 @@ class Training(pl.LightningModule):
         if self._without is None:
             self._without = totals[False][0]
         seen = windows > 0
-        best = torch.where(is_kept(own, self._without), own, self._without)
-        self.log("val/loss", (best / windows)[seen].mean())
+        self.log("val/loss", (torch.minimum(own, self._without) / windows)[seen].mean())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW over the weights that are not frozen; the weight decay is 0 by default.
