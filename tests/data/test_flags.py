@@ -80,24 +80,53 @@ def test_an_ordinary_file_has_units(write) -> None:
 
 
 @pytest.mark.parametrize("interval", TIMES)
-@pytest.mark.parametrize("cell", ["1.6 p", ": c", "closed", "1.6 x"])
-def test_a_column_of_words_named_as_a_time_is_refused_by_its_cell(
+@pytest.mark.parametrize("cell", ["1.6 p", ": c", "closed", "1.6 x", "$5", "x" * 41])
+def test_columns_named_as_times_without_plain_numbers_are_told(
     write, interval: str, cell: str
 ) -> None:
-    cells = {"AT": ["1.5", ":", "1.7", "1.8"], "BE": ["1", cell, "3", "4"]}
-    names = TIMES[interval]
+    """With what reads them, or says which cell is no number."""
+    cells, names = {"AT": ["1.5", ":", "1.7", "1.8"], "BE": ["1", cell, "3", "4"]}, TIMES[interval]
     path = write(tsv(["geo", *names], cells))
-    also = "; Eurostat's flags are read below a corner such as 'geo\\TIME_PERIOD'"
-    told = (
-        f"{path}, line 3, column '{names[1]}': the names of 4 columns are times, '{names[0]}' to "
-        f"'{names[-1]}', so '{cell}' has to be a number; write the number alone"
+    shown = cell if len(cell) < 41 else "x" * 40 + "…"
+    also = ", or, for Eurostat's flags, name the first one as there, 'geo\\TIME_PERIOD'"
+    with pytest.raises(UserError) as refused:
+        read_table(path, Columns())
+    assert str(refused.value) == (
+        f"{path}: no column holds times; the names of 4 columns are times, '{names[0]}' to "
+        f"'{names[-1]}', but '{names[1]}' holds no plain numbers ('{shown}'); if a row is a series, "
+        f"give --layout dates-across{also if cell in {'1.6 p', ': c'} else ''}"
     )
-    for columns in (Columns(), ACROSS):
-        with pytest.raises(UserError) as refused:
-            read_table(path, columns)
-        assert str(refused.value) == told + (also if cell in {"1.6 p", ": c"} else "")
+    with pytest.raises(UserError, match=r"is not a number; correct|; write all in one unit$"):
+        read_table(path, ACROSS)
     if cell in {"1.6 p", ": c"}:
         table = read_table(write(tsv(["geo\\TIME_PERIOD", *names], cells)), ACROSS)
     else:
-        table = read_table(write(tsv(["geo", *names], cells | {"BE": list("1234")})), ACROSS)
+        table = read_table(path, Columns(layout="dates-across", missing=(cell,)))
     assert table.series[0].values[:, 0][[0, 2, 3]].tolist() == [1.5, 1.7, 1.8]
+    assert table.series[1].values[:, 0][[0, 2, 3]].tolist() == [1, 3, 4]
+
+
+def test_columns_of_one_value_are_in_one_unit(write) -> None:
+    cells = {"AT": ["$1", "$2", "$3", "$4"], "BE": ["$5", "$6", "$7", ""]}
+    table = read_table(write(tsv(["geo", *TIMES["MS"]], cells)), ACROSS)
+    assert table.series[1].values[:, 0].tolist() == [5, 6, 7]
+    cells |= {"AT": ["$1", "2", "$3", "$4"], "BE": ["$5", "6", "$7", ""]}
+    path = write(tsv(["geo", *TIMES["MS"]], cells))
+    with pytest.raises(UserError) as refused:
+        read_table(path, ACROSS)
+    assert str(refused.value) == (
+        f"{path}: column '2021-11' is written with '$', column '2021-12' without a unit; write all "
+        "in one unit"
+    )
+    cells |= {"AT": ["$1", "", "$3", "$4"], "BE": ["$5", "", "$7", ""]}
+    table = read_table(write(tsv(["geo", *TIMES["MS"]], cells)), ACROSS)
+    assert table.series[0].values[:, 0][[0, 2, 3]].tolist() == [1, 3, 4]
+
+
+def test_a_file_with_a_time_beside_such_columns_is_read(write) -> None:
+    rows = [f"2024010{day},late,{day},1,2" for day in range(1, 10)]
+    path = write("\n".join(["k,2019,2020,2021,2022", *rows]) + "\n")
+    with pytest.raises(UserError, match=r"give --timestamp k$"):
+        read_table(path, Columns())
+    table = read_table(path, Columns(timestamp="k"))
+    assert table.names == ("2020", "2021", "2022")

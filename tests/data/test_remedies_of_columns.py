@@ -88,10 +88,14 @@ REFUSALS = [
     Refusal("give --locale de", GERMAN, {"layout": "dates-across"}),
     Refusal("could each be the time", TWO_TIMES),
     Refusal(
-        "so 'n/k' has to be a number",
-        csv("geo,2019,2020,2021,2022", "AT,n/k,1,2,3", "BE,n/k,2,3,4"),
+        "'2019' holds no plain numbers \\('\\$5'\\); if a row is a series, give --layout dates-across",
+        csv("geo,2019,2020,2021,2022", "AT,$5,$1,$2,$3", "BE,$5,$2,$3,$4"),
+    ),
+    Refusal(
+        "; write all in one unit$",
+        csv("geo,2019,2020,2021,2022", "AT,$5,1,2,3", "BE,$5,2,3,4"),
         {"layout": "dates-across"},
-        mended=(csv("geo,2019,2020,2021,2022", "AT,0,1,2,3", "BE,1,2,3,4"),),
+        mended=(csv("geo,2019,2020,2021,2022", "AT,5,1,2,3", "BE,5,2,3,4"),),
     ),
     Refusal(
         "'n/k' is not a number; correct it, or leave it blank for missing \\(or name the text with "

@@ -24,6 +24,7 @@ from forecaster.errors import UserError
 Times = NDArray[np.datetime64]
 
 _FEWEST_NUMBERED = 8
+_SHOWN = 40  # letters of a cell
 COUNTED_FROM = pd.Timestamp("2000-01-01")
 _NUMBERED = re.compile(r"([^\W\d]*)[\s_.-]?(\d+)")
 # days between two beginnings of a base of periods
@@ -51,11 +52,12 @@ def dates_across(raw: RawTable, columns: Columns) -> Across | None:
     rest = [name for name in raw.columns if name not in plain]
     if not plain or len(plain) < len(rest):
         return None
+    if columns.layout is None and _has_words(raw, plain):
+        return None
     begin = _read_names(raw, list(plain.values()), columns)
     if begin is None or _time_of(raw, rest, columns) is not None:
         return None
     names = tuple(plain)
-    _check_numbers(raw, names)
     what = f"the names of {len(names)} columns are times, '{names[0]}' to '{names[-1]}'"
     found = _periods_down(raw, rest, begin)
     if found is None:
@@ -66,20 +68,25 @@ def dates_across(raw: RawTable, columns: Columns) -> Across | None:
     return Across(names, (label,), what, False, lambda: _grid(periods, begin).T)
 
 
-def _check_numbers(raw: RawTable, names: Sequence[str]) -> None:
-    """Raise UserError for a column of words among ``names``, which are times."""
-    for name in names:
-        column = raw.columns[name]
-        if not isinstance(column, Text) or not starts_with_words(column):
-            continue
-        cells = enumerate(column)
-        row, cell = next((row, cell) for row, cell in cells if not is_missing(cell))
-        also = f"; Eurostat's flags are read below a corner such as '{CORNER}'"
-        raise UserError(
-            f"{raw.where(row, name)}: the names of {len(names)} columns are times, '{names[0]}' to "
-            f"'{names[-1]}', so '{cell}' has to be a number; write the number alone"
-            f"{also if has_flags(cell) else ''}"
-        )
+def words_across(raw: RawTable, columns: Columns) -> str:
+    """What to tell of columns named as times without plain numbers, where no column holds times;
+    '' if there are none.
+    """
+    plain = time_names(list(raw.columns), columns)
+    if 2 * len(plain) < len(raw.columns):
+        return ""
+    worded = [name for name in plain if starts_with_words(raw.columns[name])]
+    if not worded:
+        return ""
+    names = list(plain)
+    cell = next(cell for cell in raw.columns[worded[0]] if not is_missing(cell))
+    shown = cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]}…"
+    also = f", or, for Eurostat's flags, name the first one as there, '{CORNER}'"
+    return (
+        f"the names of {len(names)} columns are times, '{names[0]}' to '{names[-1]}', but "
+        f"'{worded[0]}' holds no plain numbers ('{shown}'); if a row is a series, give --layout "
+        f"dates-across{also if has_flags(cell) else ''}"
+    )
 
 
 def _read_names(raw: RawTable, names: Sequence[str], columns: Columns) -> pd.DatetimeIndex | None:

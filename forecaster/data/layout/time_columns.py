@@ -10,6 +10,7 @@ import pandas as pd
 from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
 from forecaster.data.files.kinds import is_numeric_time
+from forecaster.data.layout.across import words_across
 from forecaster.data.layout.codes import Coded, coded
 from forecaster.data.layout.words import listed, option, or_without
 from forecaster.data.marks import is_number
@@ -60,6 +61,8 @@ def find_time(raw: RawTable, columns: Columns) -> TimeColumn:
                 f"days such as '{next(iter(days.values()))}'; give "
                 f"{' or '.join(option('timestamp', [name]) for name in days)}"
             )
+        if said := words_across(raw, columns):
+            raise UserError(f"{raw.path}: no column holds times; {said}")
         raise UserError(
             f"{raw.path}: no column holds times (columns: {listed(raw.columns)}); name it with "
             "--timestamp"

@@ -13,7 +13,7 @@ from forecaster.data.layout.across import Across, dates_across, numbered, period
 from forecaster.data.layout.codes import is_words, starts_whole
 from forecaster.data.layout.keys import names_series
 from forecaster.data.layout.time_columns import check_language
-from forecaster.data.numbers import numbers
+from forecaster.data.numbers import Numbers, numbers
 from forecaster.data.reading import RawTable
 from forecaster.errors import UserError
 
@@ -63,10 +63,29 @@ def _offer(layout: str, columns: Columns) -> str:
     return f"give --layout {layout}"
 
 
+def _check_units(raw: RawTable, across: Across, found: Numbers) -> None:
+    """Raise UserError if columns that hold one value are in different units."""
+    units = dict[str, str]()
+    for k, name in enumerate(across.columns):
+        if not np.isnan(found.values[:, k]).all():
+            units.setdefault(found.styles[name].unit, name)
+    if len(units) > 1:
+        (one, first), (other, second), *_ = units.items()
+        raise UserError(
+            f"{raw.path}: column '{first}' is written {_unit(one)}, column '{second}' "
+            f"{_unit(other)}; write all in one unit"
+        )
+
+
+def _unit(unit: str) -> str:
+    return f"with '{unit}'" if unit else "without a unit"
+
+
 def _upright(raw: RawTable, columns: Columns, across: Across) -> tuple[RawTable, list[str]]:
     """The cells row by row, those without a value at both ends of a row left out."""
     found = numbers(raw, across.columns, columns)
     values = found.values
+    _check_units(raw, across, found)
     times = across.times()
     beyond = np.argwhere(np.isnat(times) & ~np.isnan(values))
     if len(beyond):
