@@ -6,51 +6,75 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecaster.data.digits import shortest
+from forecaster.data.missing import suspected_codes
 from forecaster.data.tables import Table
 
-# equal values in a row: so many at least, and so many times as many as usual
-_LONG, _FACTOR = 24, 8
-# runs of a column that may be stuck, and the fewest and longest others that tell what is usual
-_MOST, _FEWEST, _USUAL = 3, 20, 4
+# rows of one value that are many, by themselves and beside the longest run that is usual
+_MANY, _TIMES = 24, 8
+# what is usual: all runs but the three longest, of which there have to be twenty, of four rows at
+# most; where values stay for longer they may be prices or rates
+_LONGEST, _FEWEST, _STEADY = 3, 20, 4
+_ALIKE = 0.8  # two long runs of a weekend each
 _SHOWN = 3
+
+# series, column, first and last row of a run
+Run = tuple[int, int, int, int]
 
 
 def stuck(table: Table, rows: int | None = None) -> list[str]:
     """What to tell about values that are stuck, in one line.
 
-    ``rows``: the last of each series, into which a run has to reach (None: any). A run of 0 may be
-    nothing in a row, and is not told.
+    ``rows``: the last of each series, into which a run has to reach (None: any). Not told are runs
+    of 0, of the least or the largest value, which may be a limit, of codes for missing values, and
+    several of nearly one length, which may be closed days filled.
     """
-    found = [said for k in range(len(table.names)) for said in _of_column(table, k, rows)]
+    found = [run for k in range(len(table.names)) for run in _of_column(table, k, rows)]
     if not found:
         return []
     more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
     return [
-        f"one value for long, where others change: {'; '.join(found[:_SHOWN])}{more}; if these "
-        "were not measured, leave their cells blank"
+        "one value for long, where others change: "
+        f"{'; '.join(_in_words(table, run) for run in found[:_SHOWN])}{more}; if these were not "
+        "measured, leave their cells blank"
     ]
 
 
-def _of_column(table: Table, k: int, rows: int | None) -> Iterator[str]:
+def _in_words(table: Table, run: Run) -> str:
+    number, k, first, last = run
+    series, name = table.series[number], f"column '{table.names[k]}'"
+    place = name if series.item_id is None else f"series '{series.item_id}', {name}"
+    since, until = (
+        table.clock.said(table.interval.stamp(series.first, row)) for row in (first, last)
+    )
+    value = shortest(series.values[first, k])
+    return f"{place}: {value} in {last - first + 1:,} rows, {since} to {until}"
+
+
+def _of_column(table: Table, k: int, rows: int | None) -> Iterator[Run]:
     values = np.concatenate([series.values[:, k] for series in table.series])
     ends = np.cumsum([len(series.values) for series in table.series])
     starts, lengths = _runs(values, ends[:-1])
-    long = (lengths >= _LONG) & (values[starts] != 0)
+    many = (lengths >= _MANY) & (values[starts] != 0)
+    if not many.any():
+        return
+    codes = {suspect.value for suspect in suspected_codes(values)}
     owners = np.searchsorted(ends, starts, side="right")
-    for number in np.unique(owners[long]).tolist():
-        series, own = table.series[number], owners == number
-        least = _FACTOR * _usual(lengths[own])
-        name = f"column '{table.names[k]}'"
-        place = name if series.item_id is None else f"series '{series.item_id}', {name}"
-        begins = int(ends[number]) - len(series.values)
-        for start, length in zip(starts[own & long], lengths[own & long], strict=True):
-            first, last = int(start) - begins, int(start + length) - begins - 1
-            if length < least or (rows is not None and last < len(series.values) - rows):
-                continue
-            since, until = (
-                table.clock.said(table.interval.stamp(series.first, row)) for row in (first, last)
-            )
-            yield f"{place}: {shortest(values[start])} in {length:,} rows, {since} to {until}"
+    for number in np.unique(owners[many]).tolist():
+        own = slice(*np.searchsorted(owners, [number, number + 1]))
+        own_values = table.series[number].values[:, k]
+        least = max(_MANY, _TIMES * _usual(lengths[own]))
+        limits = {0.0, np.nanmin(own_values), np.nanmax(own_values), *codes}
+        begins = int(ends[number]) - len(own_values)
+        runs = [
+            (int(start) - begins, int(length))
+            for start, length in zip(starts[own], lengths[own], strict=True)
+            if length >= least and values[start] not in limits
+        ]
+        for first, length in runs:
+            alike = sum(_ALIKE * length <= other <= length / _ALIKE for _, other in runs) > 1
+            last = first + length - 1
+            if not alike and (rows is None or last >= len(own_values) - rows):
+                yield number, k, first, last
 
 
 def _runs(
@@ -66,8 +90,8 @@ def _runs(
 
 
 def _usual(lengths: NDArray[np.int64]) -> float:
-    """The longest run but those that may be stuck; infinite if that tells nothing."""
-    usual = np.sort(lengths)[:-_MOST]
-    if len(usual) < _FEWEST or usual[-1] > _USUAL:
+    """The longest run that is usual; infinite where that cannot be told."""
+    usual = np.sort(lengths)[:-_LONGEST]
+    if len(usual) < _FEWEST or usual[-1] > _STEADY:
         return float("inf")
     return float(usual[-1])

@@ -123,10 +123,12 @@ def test_columns_of_one_value_are_in_one_unit(write) -> None:
     assert table.series[0].values[:, 0][[0, 2, 3]].tolist() == [1, 3, 4]
 
 
-def test_a_file_with_a_time_beside_such_columns_is_read(write) -> None:
-    rows = [f"2024010{day},late,{day},1,2" for day in range(1, 10)]
+@pytest.mark.parametrize("first", ["late", "1"])
+def test_a_file_with_a_time_beside_such_columns_is_read(write, first: str) -> None:
+    rows = [f"2024010{day},{first},{day},1,2" for day in range(1, 10)]
     path = write("\n".join(["k,2019,2020,2021,2022", *rows]) + "\n")
-    with pytest.raises(UserError, match=r"give --timestamp k$"):
+    remedy = "--timestamp k" if first == "late" else "--layout dates-across"
+    with pytest.raises(UserError, match=rf"give {remedy}$"):
         read_table(path, Columns())
     table = read_table(path, Columns(timestamp="k"))
-    assert table.names == ("2020", "2021", "2022")
+    assert table.names == ("2019", "2020", "2021", "2022")[first == "late" :]

@@ -52,7 +52,7 @@ def dates_across(raw: RawTable, columns: Columns) -> Across | None:
     rest = [name for name in raw.columns if name not in plain]
     if not plain or len(plain) < len(rest):
         return None
-    if columns.layout is None and _has_words(raw, plain):
+    if columns.layout is None and (columns.timestamp in rest or _has_words(raw, plain)):
         return None
     begin = _read_names(raw, list(plain.values()), columns)
     if begin is None or _time_of(raw, rest, columns) is not None:
