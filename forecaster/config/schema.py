@@ -146,8 +146,8 @@ class TrainerConfig(Section):
     ``weight_average``: the decay a step of an exponential moving average of the model's weights,
     which is what is validated and saved (0: the last weights themselves); of few steps it is an
     average of the last tenth.
-    ``patience``: the epochs without a better score, with an average of the weights better by a
-    thousandth, after which training ends.
+    ``patience``: the epochs without a better score after which training ends; of averaged weights
+    a score is better if it is lower by a thousandth.
     ``validation_windows``: the number of evenly spaced validation windows scored after each epoch
     (all by default). At the end ``point_windows`` of each split are scored with the point forecast
     (all by default) and ``score_windows`` with samples (0: none); the metrics ``windows`` and

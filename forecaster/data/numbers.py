@@ -121,8 +121,9 @@ def _column(
     usual: NumberStyle,
     others: Sequence[str],
 ) -> tuple[NDArray[np.float64], str]:
-    """A column (n,) of any kind, and a cell that shows its marks or unit; ``others``: with those
-    that are left if a refused one is left out.
+    """A column (n,) of any kind, and a cell that shows its marks or unit.
+
+    ``others``: the value columns, one of which can be left out; none where all are one.
     """
     column = raw.columns[name]
     if isinstance(column, np.ndarray):

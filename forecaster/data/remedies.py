@@ -26,9 +26,10 @@ _FEW = 10  # distances that tell
 _MANY = 1.5  # rows of a time, on average, that are no slips
 _ONE_A_TIME = "remove them or give --on-duplicate first|last|mean"
 _TOTALS = frozenset({"sum", "count"})
-# of the distances of events so many at most are near the usual one, of measurements more
-_NEAR, _SCATTERED = 0.25, 0.35
+_NEAR = 0.25  # how far from the usual distance one may be that is near it, as a share
+_SCATTERED = 0.35  # so many distances of events are near it at most, of measurements more
 _EVENTS = 3  # in a step, on average
+_OPEN = 0.6  # of the steps have events, as of five days a week
 _NATURAL = frozenset({"min", "h", *_LONG})
 
 
@@ -127,22 +128,28 @@ def _snap(times: pd.DatetimeIndex, usual: pd.Timedelta) -> str | None:
 
 def _resample(times: pd.DatetimeIndex, usual: pd.Timedelta) -> str:
     """The shortest step that mostly has a row, of those no shorter than the usual distance."""
-    alias, steps, used = _fullest(times, _steps_from(usual))
-    how, others = ("mean", "sum, last") if usual < _DAY else ("last", "mean, sum")
+    alias, steps, used = _fullest(times, _steps_from(usual), _FULL)
     if len(times) >= _EVENTS * used and _are_scattered(times, usual):
-        alias, steps, used = _fullest(times, (a for a in _steps_from(usual) if a in _NATURAL))
-        how, others = "sum", "mean, count"
+        natural = (alias for alias in _steps_from(usual) if alias in _NATURAL)
+        alias, steps, used = _fullest(times, natural, _OPEN)
+        nothing = " --on-gap zero" if steps > used else ""
+        return (
+            f"put the rows of each step together: of events with --resample {alias} --aggregate "
+            f"sum{nothing}, of measurements with --resample {alias} --aggregate "
+            f"mean{_filled(steps, used)}"
+        )
+    how, others = ("mean", "sum, last") if usual < _DAY else ("last", "mean, sum")
     together = f"--resample {alias} --aggregate {how}{_filled(steps, used)}"
     return f"put the rows of each step together with {together} (or {others} …)"
 
 
-def _fullest(times: pd.DatetimeIndex, aliases: Iterator[str]) -> tuple[str, int, int]:
-    """The first step that mostly has a row, or the last; how many there are, and have one."""
+def _fullest(times: pd.DatetimeIndex, aliases: Iterator[str], share: float) -> tuple[str, int, int]:
+    """The first step of which a ``share`` has rows, or the last; how many there are, and have."""
     for alias in aliases:
         step = Interval(alias)
         used = step_labels(times, step).unique()
         steps = _count(step, used)
-        if len(used) >= _FULL * steps or alias == _LONG[-1]:
+        if len(used) >= share * steps or alias == _LONG[-1]:
             break
     return alias, steps, len(used)
 

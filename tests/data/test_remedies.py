@@ -177,8 +177,20 @@ REFUSALS = [
         "give --snap min --on-gap fill",
         csv((pd.date_range("2024-01-01", periods=50, freq="min") + LATE / 8).delete([7, 8, 30])),
     ),
-    Refusal("--resample D --aggregate sum --on-gap fill \\(or mean, count", csv(EVENTS)),
-    Refusal("--resample D --aggregate sum \\(or mean, count", csv(SALES)),
+    Refusal(
+        "of events with --resample D --aggregate sum --on-gap zero, of measurements with --resample "
+        "D --aggregate mean --on-gap fill$",
+        csv(EVENTS),
+    ),
+    Refusal(
+        "of events with --resample D --aggregate sum, of measurements with --resample D "
+        "--aggregate mean$",
+        csv(SALES),
+    ),
+    Refusal(
+        "with --resample D --aggregate sum --on-gap zero, of",
+        csv([time for time in SALES if time.weekday() < 5]),
+    ),
     Refusal("--resample 12h --aggregate mean \\(or sum, last", csv(BY_DAY)),
     Refusal("--resample D --aggregate mean --on-gap fill \\(or sum, last", csv(RARE)),
     Refusal("--resample MS --aggregate last", csv(MIDMONTH, "%Y-%m-%d")),
@@ -196,7 +208,7 @@ REFUSALS = [
     Refusal("remove them or give --on-duplicate", A_DAY_TWICE, mended=(csv(DAYS),)),
     Refusal("with --aggregate sum \\(or", csv([day for day in DAYS for _ in range(3)])),
     Refusal("with --aggregate sum --freq D", csv(BUSY)),
-    Refusal("together with --resample D --aggregate", csv([*EVENTS, EVENTS[5]])),
+    Refusal("of events with --resample D --aggregate", csv([*EVENTS, EVENTS[5]])),
     Refusal("put the rows of a step together", csv(HOURS + LATE), {"snap": "3h"}),
     # steps
     Refusal(

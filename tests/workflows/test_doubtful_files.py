@@ -152,28 +152,38 @@ def test_a_value_that_is_stuck_at_the_end_is_said(trained: tuple[Cli, Path, str]
 
 @pytest.mark.parametrize(
     "command",
-    [("backtest", "--model", "nlinear", "--origins", 2), ("tune", "nlinear", "--trials", 1)],
-    ids=["backtest", "tune"],
+    [
+        ("backtest", "--model", "nlinear", "--origins", 2),
+        ("tune", "nlinear", "--trials", 1),
+        ("train", "nlinear"),
+    ],
+    ids=lambda command: command[0],
 )
-def test_comparisons_say_of_a_file_what_a_training_says(
-    cli: Cli, tmp_path: Path, command: tuple[str | int, ...]
+def test_every_training_says_what_is_doubtful(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str | int, ...]
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where tune writes what it has found
     csv = tmp_path / "codes.csv"
     x = np.where(np.arange(ROWS) % 9 == 4, -9999, 20 + np.arange(ROWS) % 7)
-    columns = {"day": pd.date_range("2024-01-01", periods=ROWS), "x": x, "y": 5 + x % 3, "same": 7}
+    y = np.where(np.arange(ROWS) // 30 == 1, 6.5, 5 + np.arange(ROWS) % 4)
+    columns = {"day": pd.date_range("2024-01-01", periods=ROWS), "x": x, "y": y, "same": 7}
     pd.DataFrame(columns).to_csv(csv, index=False)
-    said = [
-        line.removeprefix("note: ")
-        for line in cli(*command, "--csv", csv, *TINY).stderr.splitlines()
-    ]
-    assert [line for line in said if "-9999" in line or "one value" in line] == [
+    marks = ("-9999", "one value", "is the sum")
+    said = cli(*command, "--csv", csv, *TINY).stderr.splitlines()
+    lines = [line.removeprefix("note: ") for line in said]
+    assert [line for line in lines if any(mark in line for mark in marks)] == [
         "far off all other values: column 'x': -9999 (7 times); if that stands for missing values, "
         "give --missing -9999",
+        "one value for long, where others change: column 'y': 6.5 in 30 rows, 2024-01-31 00:00:00 to "
+        "2024-02-29 00:00:00; if these were not measured, leave their cells blank",
         "one value in all rows: 'same'; forecast and scored all the same; --target x,y leaves it out",
     ]
-    named = cli(*command, "--csv", csv, *TINY, "--missing", "-9999", "--target", "x,y").stderr
-    assert "far off all other values" not in named
+    columns |= {"y": 5 + np.arange(ROWS) % 4}
+    pd.DataFrame(columns | {"same": x + columns["y"]}).to_csv(csv, index=False)
+    named = cli(*command, "--csv", csv, *TINY, "--missing", "-9999").stderr
+    assert "far off all other values: column 'x'" not in named
     assert "-9999 taken as missing: 7 time(s) in column 'x'" in named
+    assert "column 'same' is the sum of all others" in named
 
 
 def test_the_first_and_the_last_end_of_series_are_said(cli: Cli, tmp_path: Path) -> None:
