@@ -13,9 +13,11 @@ from forecaster.data.windows import Windows
 from forecaster.models.base import Forecaster, Shape
 from forecaster.models.bootstrap import ResidualBootstrapConfig
 from forecaster.models.linear import LinearConfig
+from forecaster.training import fit as fitting
 from forecaster.training.data_module import WindowData
 from forecaster.training.fit import fit
 from forecaster.training.limit import Limit
+from forecaster.training.patience import Patience
 from forecaster.training.progress import Silent
 from forecaster.training.stages import OutOfTimeError, _Stop
 
@@ -168,3 +170,19 @@ def test_the_weights_of_a_stage_before_it_are_not_averaged(tmp_path: Path) -> No
     model, *_ = fitted(tmp_path / "plain", None, True, **settings)
     found, *_ = fitted(tmp_path / "average", None, True, weight_average=0.25, **settings)
     assert torch.equal(weights(found.base), weights(model.base))
+
+
+def test_a_thousandth_counts_of_averaged_weights_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    class Seen(Patience):
+        def __init__(self, monitor: str, patience: int, averaged: bool) -> None:
+            seen.append(averaged)
+            super().__init__(monitor, patience, averaged)
+
+    monkeypatch.setattr(fitting, "Patience", Seen)
+    fitted(tmp_path / "average", None, True, weight_average=0.25, stage_epochs=1, max_epochs=1)
+    fitted(tmp_path / "plain", None, True, stage_epochs=1, max_epochs=1)
+    assert seen == [False, True, False, False]
