@@ -183,6 +183,7 @@ def test_a_thousandth_counts_of_averaged_weights_alone(
             super().__init__(monitor, patience, averaged)
 
     monkeypatch.setattr(fitting, "Patience", Seen)
-    fitted(tmp_path / "average", None, True, weight_average=0.25, stage_epochs=1, max_epochs=1)
-    fitted(tmp_path / "plain", None, True, stage_epochs=1, max_epochs=1)
-    assert seen == [False, True, False, False]
+    fitted(tmp_path / "average", None, weight_average=0.25, max_epochs=1)
+    fitted(tmp_path / "stage", None, True, weight_average=0.25, stage_epochs=1)
+    fitted(tmp_path / "plain", None, max_epochs=1)
+    assert seen == [True, False, False]
