@@ -75,16 +75,17 @@ def words_across(raw: RawTable, columns: Columns) -> str:
     plain = time_names(list(raw.columns), columns)
     if 2 * len(plain) < len(raw.columns):
         return ""
-    worded = [name for name in plain if starts_with_words(raw.columns[name])]
-    if not worded:
+    texts = {name: raw.columns[name] for name in plain if starts_with_words(raw.columns[name])}
+    if not texts:
         return ""
+    (worded, column), *_ = texts.items()
     names = list(plain)
-    cell = next(cell for cell in raw.columns[worded[0]] if not is_missing(cell))
+    cell = next(cell for cell in map(str, column) if not is_missing(cell))
     shown = cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]}…"
     also = f", or, for Eurostat's flags, name the first one as there, '{CORNER}'"
     return (
         f"the names of {len(names)} columns are times, '{names[0]}' to '{names[-1]}', but "
-        f"'{worded[0]}' holds no plain numbers ('{shown}'); if a row is a series, give --layout "
+        f"'{worded}' holds no plain numbers ('{shown}'); if a row is a series, give --layout "
         f"dates-across{also if has_flags(cell) else ''}"
     )
 
