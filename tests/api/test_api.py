@@ -53,7 +53,7 @@ def model(long_csv: Path) -> forecaster.Model:
 
 @pytest.mark.parametrize(
     "preset",
-    [pytest.param("s2dbm", marks=pytest.mark.slow), "quantile-linear", "s4d"],
+    [*(pytest.param(n, marks=pytest.mark.slow) for n in ("s2dbm", "quantile-linear")), "s4d"],
     ids=["samples", "quantiles", "point"],
 )
 def test_the_same_seed_gives_the_command_lines_numbers(

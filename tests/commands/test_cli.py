@@ -319,11 +319,10 @@ def test_evaluate_gives_the_metrics_of_the_training(cli: Cli, bridge: dict) -> N
 @pytest.mark.parametrize(
     "model",
     [
-        "nlinear",
         "seasonal-naive",
         *(
             pytest.param(n, marks=pytest.mark.slow)
-            for n in ("quantile-linear", "residual-bootstrap")
+            for n in ("nlinear", "quantile-linear", "residual-bootstrap")
         ),
     ],
 )

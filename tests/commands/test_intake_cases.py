@@ -119,7 +119,13 @@ def test_a_case_is_read_as_meant_or_refused_with_a_command_that_reads_it(
         assert {key: again[key] for key in case.facts} == case.facts
 
 
-@pytest.mark.parametrize("name", ["two_keys", "dst_autumn", "date_and_time"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("two_keys", "dst_autumn")),
+        "date_and_time",
+    ],
+)
 def test_a_proposed_command_trains(cli: Cli, name: str, new_home: Path) -> None:
     path = CASES / f"{name}.csv"
     status = bool(EXPECTED[name].refused)

@@ -394,7 +394,11 @@ def test_a_teacher_is_what_s2dbm_would_be_and_is_trained_on_all_rows_too(
     assert found.teacher is not None
 
 
-@pytest.mark.parametrize("settings", [(), (DISTILLED,)], ids=["scratch", "distilled"])
+@pytest.mark.parametrize(
+    "settings",
+    [(), pytest.param((DISTILLED,), marks=pytest.mark.slow)],
+    ids=["scratch", "distilled"],
+)
 def test_the_preset_trains_and_forecasts_in_both_modes(
     cli: Cli, tmp_path: Path, settings: tuple[str, ...]
 ) -> None:
