@@ -6,6 +6,7 @@ import numpy as np
 
 from forecaster.config.schema import Columns
 from forecaster.data.doubtful import doubtful_codes, other_scale
+from forecaster.data.layout.words import with_unit
 from forecaster.data.stuck import stuck
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
@@ -127,14 +128,10 @@ def _other_units(saved: SavedModel, table: Table) -> Iterator[str]:
         k = table.names.index(name)
         if unit != was and any(not np.isnan(each.values[:, k]).all() for each in table.series):
             yield (
-                f"column '{name}' is written {_unit(unit)}, in the training's file {_unit(was)}: "
-                "its numbers are taken as they are; if they mean something else now, write them "
-                "as before"
+                f"column '{name}' is written {with_unit(unit)}, in the training's file "
+                f"{with_unit(was)}: its numbers are taken as they are; if they mean something "
+                "else now, write them as before"
             )
-
-
-def _unit(unit: str) -> str:
-    return f"with '{unit}'" if unit else "without a unit"
 
 
 def _other_scales(

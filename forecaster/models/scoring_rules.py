@@ -102,9 +102,12 @@ def is_kept(own: Float[Tensor, " K"], without: Float[Tensor, " K"]) -> Bool[Tens
     """The channels in which what is learnt is kept: its score is not worse than without by more
     than a fiftieth. Most smaller differences have another sign in another half of the windows.
 
-    What changes nothing is not kept.
+    If these together are worse than without, only what is better is kept. What changes nothing is
+    not kept.
     """
-    return (own <= _CLEARLY * without) & (own != without)
+    kept = (own <= _CLEARLY * without) & (own != without)
+    hurts = (own - without)[kept].sum() > 0
+    return own < without if hurts else kept
 
 
 def sample_score(

@@ -549,11 +549,17 @@ def test_a_channel_is_learnt_where_its_sum_over_the_validation_is_less(monkeypat
 
 
 def test_a_channel_is_kept_unless_it_is_clearly_worse() -> None:
-    own = torch.tensor([1.0, 1.02, 1.03, 1.0, 0.0, 0.5])
-    without = torch.tensor([2.0, 1.0, 1.0, 1.0, 0.0, 0.49])
+    own = torch.tensor([1.0, 1.02, 1.03, 1.0, 0.0, 0.5, 0.499])
+    without = torch.tensor([2.0, 1.0, 1.0, 1.0, 0.0, 0.49, 0.49])
     # a fiftieth is not clear; the same score, as of no values, is that of a network without effect
-    assert is_kept(own, without).tolist() == [True, True, False, False, False, False]
-    assert is_kept(torch.tensor([0.499]), torch.tensor([0.49])).tolist() == [True]
+    assert is_kept(own, without).tolist() == [True, True, False, False, False, False, True]
+
+
+@pytest.mark.parametrize(("better", "kept"), [(0.991, False), (0.989, True)])
+def test_what_is_kept_is_not_worse_than_without_it(better: float, kept: bool) -> None:
+    """Of two scores that are .01 worse in all, and one that is better by less or by more."""
+    own, without = torch.tensor([1.004, 1.006, better]), torch.ones(3)
+    assert is_kept(own, without).tolist() == [kept, kept, True]
 
 
 def test_a_bridge_saved_before_channels_were_selected_walks_all_with_the_network() -> None:

@@ -13,6 +13,7 @@ from forecaster.data.layout.across import Across, dates_across, numbered, period
 from forecaster.data.layout.codes import is_words, starts_whole
 from forecaster.data.layout.keys import names_series
 from forecaster.data.layout.time_columns import check_language
+from forecaster.data.layout.words import with_unit
 from forecaster.data.numbers import Numbers, numbers
 from forecaster.data.reading import RawTable
 from forecaster.errors import UserError
@@ -72,13 +73,9 @@ def _check_units(raw: RawTable, across: Across, found: Numbers) -> None:
     if len(units) > 1:
         (one, first), (other, second), *_ = units.items()
         raise UserError(
-            f"{raw.path}: column '{first}' is written {_unit(one)}, column '{second}' "
-            f"{_unit(other)}; write all in one unit"
+            f"{raw.path}: column '{first}' is written {with_unit(one)}, column '{second}' "
+            f"{with_unit(other)}; write all in one unit"
         )
-
-
-def _unit(unit: str) -> str:
-    return f"with '{unit}'" if unit else "without a unit"
 
 
 def _upright(raw: RawTable, columns: Columns, across: Across) -> tuple[RawTable, list[str]]:

@@ -11,6 +11,11 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
+def with_unit(unit: str) -> str:
+    """How numbers are written: with a unit, or without one."""
+    return f"with '{unit}'" if unit else "without a unit"
+
+
 def or_without(name: str, names: Iterable[str]) -> str:
     """The option that leaves a value column out, if there are others: with them if they are few."""
     others = [other for other in names if other != name]
