@@ -1,7 +1,7 @@
-"""The one of several point forecasters that is best on validation."""
+"""The best of several point forecasters on validation, or the mean of those that are level."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float, Float64
@@ -21,13 +21,15 @@ from forecaster.models.sorted_levels import SortedLevelsConfig
 # number of validation windows, evenly spaced, that the candidates are compared on, and the fewest
 # of a wide table
 _WINDOWS, _FEWEST = 2048, 64
+# an error is level with the least one up to so many times that: which is lower then is chance
+_LEVEL = 1.01
 
 
 class SelectedConfig(PartConfig):
-    """The one of several point models, each trained by itself, that is best on validation.
+    """The best of several point models, each trained by itself, on validation, or the mean of all
+    whose mean absolute errors over the horizon are within 1 % of the lowest one.
 
-    The best has the lowest mean absolute error over the horizon; among equals it is the first. A
-    forecast of one's own (``data.prior_column``) is a candidate as it is, beside them.
+    A forecast of one's own (``data.prior_column``) is a candidate as it is, beside them.
     """
 
     name: Literal["selected"] = "selected"
@@ -50,13 +52,15 @@ class SelectedConfig(PartConfig):
 
 @register("forecaster", SelectedConfig)
 class Selected(Composite):
-    """The forecast of the best candidate; all candidates are stages of the training.
+    """The mean forecast of the chosen candidates; all candidates are stages of the training.
 
-    ``errors`` (C,): the mean absolute error of each on validation, 0 before. The weights of the
-    others are stored, too.
+    ``errors`` (C,): the mean absolute error of each on validation, 0 before; ``chosen`` (C,): 1 for
+    those that are level with the best, before that for the first. The weights of the others are
+    stored, too.
     """
 
     errors: Tensor
+    chosen: Tensor
 
     def __init__(self, config: SelectedConfig, shape: Shape) -> None:
         super().__init__()
@@ -65,31 +69,51 @@ class Selected(Composite):
         self.names = _names(candidates)
         self.candidates = nn.ModuleList(build(each, shape) for each in candidates)
         self.register_buffer("errors", torch.zeros(len(self.names)))
+        self.register_buffer("chosen", _only(0, len(self.names)))
 
     @property
     def parts(self) -> list[PointForecaster]:
         return [each for each in self.candidates if isinstance(each, PointForecaster)]
 
     @property
-    def best(self) -> int:
-        """The place of the chosen candidate."""
-        return int(self.errors.argmin())
+    def choice(self) -> str:
+        """The names of the chosen candidates."""
+        return " and ".join(
+            name for name, chosen in zip(self.names, self.chosen.tolist(), strict=True) if chosen
+        )
 
     def __str__(self) -> str:
         errors = [f"{error:.4g} {n}" for n, error in zip(self.names, self.errors, strict=True)]
-        return f"{self.names[self.best]}, by its error on validation ({', '.join(errors)})"
+        found = ", ".join(errors)
+        if self.chosen.sum() > 1:
+            return f"mean of {self.choice}, level in their errors on validation ({found})"
+        return f"{self.choice}, by its error on validation ({found})"
 
     def idle(self) -> list[Forecaster]:
         """The stages that the forecast does not need."""
-        others = [part for place, part in enumerate(self.parts) if place != self.best]
-        return [stage for part in others for stage in (*part.stages(), part)]
+        pairs = zip(self.parts, self.chosen.tolist(), strict=True)
+        return [stage for part, chosen in pairs if not chosen for stage in (*part.stages(), part)]
 
     def predict_with_label(self, batch: Batch) -> Float[Tensor, "B K M"]:
-        return self.parts[self.best].predict_with_label(batch)
+        pairs = zip(self.parts, self.chosen.tolist(), strict=True)
+        forecasts = [part.predict_with_label(batch) for part, chosen in pairs if chosen]
+        return forecasts[0] if len(forecasts) == 1 else torch.stack(forecasts).mean(0)
 
     def calibrate(self, train: Windows, validation: Windows) -> None:
         """Measure the candidates on evenly spaced validation windows."""
         self.errors.copy_(mean_errors(self.parts, validation))
+        self.chosen.copy_(self.errors <= _LEVEL * self.errors.min())
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """A model saved before several were chosen has the best alone."""
+        errors = state_dict.get(prefix + "errors")
+        if errors is not None:
+            state_dict.setdefault(prefix + "chosen", _only(int(errors.argmin()), len(self.names)))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _only(place: int, count: int) -> Float[Tensor, " C"]:
+    return torch.eye(count)[place]
 
 
 @torch.no_grad()

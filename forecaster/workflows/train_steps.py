@@ -221,7 +221,7 @@ def _fit(site: Site, config: Config, problem: Problem) -> Fitted:
     if trained.stopped:
         _tell_stopped(site, trained.stopped, "used are the best weights so far")
     for key, selection in selections(model):
-        site.run.parameters({f"{key}.chosen": selection.names[selection.best]})
+        site.run.parameters({f"{key}.chosen": selection.choice})
         progress.say(f"{key}: {selection}")
     if unlearnt := walked_as_untrained(model):
         _tell_untrained(site, problem, unlearnt)

@@ -37,7 +37,7 @@ def test_the_candidate_with_the_lowest_validation_error_is_chosen(period: int) -
     model = selected(naive(3), naive(4), naive(5))
     validation = waves(period)
     model.calibrate(waves(3), validation)
-    assert model.names[model.best] == f"seasonal-naive ({period - 2})"
+    assert model.choice == f"seasonal-naive ({period - 2})"
     batch = validation[torch.arange(len(validation))]
     missed = (model.predict(batch) - batch.future).abs() * batch.future_mask
     assert missed.max() == 0
@@ -63,22 +63,57 @@ def test_the_errors_are_means_over_what_is_observed() -> None:
     )
 
 
-def test_the_first_of_equal_candidates_is_chosen() -> None:
-    model = selected(naive(4), naive(3), naive(3))
+@pytest.mark.parametrize(
+    ("errors", "chosen"),
+    [
+        ([1.0, 1.009, 1.02], [0, 1]),
+        ([1.009, 3.0, 1.0], [0, 2]),
+        ([1.02, 1.0, 1.011], [1]),
+        ([2.0, 2.0, 2.0], [0, 1, 2]),
+        ([0.0, 0.0, 1e-9], [0, 1]),
+    ],
+)
+def test_candidates_within_a_hundredth_are_averaged(monkeypatch, errors, chosen) -> None:
+    model, batch = selected(naive(3), naive(4), naive(5)), waves(7)[torch.arange(5)]
+    found = torch.tensor(errors, dtype=torch.float64)
+    monkeypatch.setattr("forecaster.models.selected.mean_errors", lambda *_: found)
     model.calibrate(waves(3), waves(3))
-    assert model.best == 1
+    forecasts = [model.parts[place].predict(batch) for place in chosen]
+    torch.testing.assert_close(model.predict(batch), sum(forecasts) / len(chosen))
+    names = [f"seasonal-naive ({place + 1})" for place in chosen]
+    assert model.choice == " and ".join(names)
+    assert model.idle() == [part for k, part in enumerate(model.parts) if k not in chosen]
+    beginning = (
+        f"{names[0]}, by its error"
+        if len(chosen) == 1
+        else (f"mean of {' and '.join(names)}, level in their errors")
+    )
+    assert str(model).startswith(f"{beginning} on validation ({errors[0]:.4g} seasonal-naive (1), ")
 
 
 def test_the_choice_is_stored_with_the_weights() -> None:
     candidates = ({"name": "linear"}, {"name": "sorted-levels"})
     model, batch = selected(*candidates), waves(3)[torch.arange(5)]
-    model.errors.copy_(torch.tensor([2.0, 1.0]))
+    model.chosen.copy_(torch.tensor([0.0, 1.0]))
     again = selected(*candidates)
+    assert again.choice == "linear"
     again.load_state_dict(model.state_dict())
     assert torch.equal(again.predict(batch), model.parts[1].predict(batch))
     assert not torch.equal(again.predict(batch), model.parts[0].predict(batch))
     assert again.names == ["linear", "sorted-levels"]
-    assert again.best == 1
+    assert again.choice == "sorted-levels"
+
+
+def test_a_model_saved_before_several_were_chosen_forecasts_as_ever() -> None:
+    """That is, by the best alone, however near another one is."""
+    candidates = ({"name": "linear"}, {"name": "sorted-levels"})
+    model, batch = selected(*candidates), waves(3)[torch.arange(5)]
+    model.errors.copy_(torch.tensor([1.0001, 1.0]))
+    state = {name: value for name, value in model.state_dict().items() if name != "chosen"}
+    again = selected(*candidates)
+    again.load_state_dict(state)
+    assert torch.equal(again.predict(batch), model.parts[1].predict(batch))
+    assert again.choice == "sorted-levels"
 
 
 def test_candidates_are_trained_with_their_members() -> None:

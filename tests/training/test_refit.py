@@ -124,7 +124,10 @@ def test_where_the_initial_weights_were_best_they_are_kept(tmp_path: Path) -> No
     )
 
 
-def test_what_was_not_selected_is_not_trained_again(tmp_path: Path) -> None:
+def test_what_was_not_selected_is_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forecaster.models.selected._LEVEL", 1.0)
     settings = (
         "model={name: selected, candidates: [{name: linear, norm: none}, {name: linear}]}",
         "trainer.stage_epochs=1",
@@ -133,7 +136,7 @@ def test_what_was_not_selected_is_not_trained_again(tmp_path: Path) -> None:
     held_out, found = both(config, problem, tmp_path / "checkpoints")
     assert isinstance(held_out, Selected)
     assert isinstance(found.model, Selected)
-    assert held_out.best == found.model.best == 1
+    assert held_out.choice == found.model.choice == "linear (2)"
     assert found.held_out_steps == (0, 4, 0)
     assert found.steps == (0, 6, 0)
     start = new_model(config, problem)
