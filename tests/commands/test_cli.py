@@ -294,6 +294,7 @@ def test_references_and_the_tracked_run(cli: Cli, bridge: dict, tmp_path) -> Non
     assert run["params"]["model.prior.base.chosen"] in {
         "average of linear",
         "average of sorted-levels",
+        "average of linear and average of sorted-levels",
     }
     assert run["metrics"]["test/mse"] == pytest.approx(bridge["metrics"]["test/mse"])
     assert {"train/loss", "val/loss", "val/loss_prior1", "test/seasonal_naive/mse"} <= set(
