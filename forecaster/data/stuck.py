@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecaster.data.digits import shortest
-from forecaster.data.missing import suspected_codes
 from forecaster.data.tables import Table
 
 # rows of one value that are many, by themselves and beside the longest run that is usual
@@ -25,7 +24,7 @@ def stuck(table: Table, rows: int | None = None) -> list[str]:
     """What to tell about values that are stuck, in one line.
 
     ``rows``: the last of each series, into which a run has to reach (None: any). Not told are runs
-    of 0, of the least or the largest value, which may be a limit, of codes for missing values, and
+    of 0, of the least or the largest value, which may be a limit or a code for missing values, and
     several of nearly one length, which may be closed days filled.
     """
     found = [run for k in range(len(table.names)) for run in _of_column(table, k, rows)]
@@ -57,13 +56,12 @@ def _of_column(table: Table, k: int, rows: int | None) -> Iterator[Run]:
     many = (lengths >= _MANY) & (values[starts] != 0)
     if not many.any():
         return
-    codes = {suspect.value for suspect in suspected_codes(values)}
     owners = np.searchsorted(ends, starts, side="right")
     for number in np.unique(owners[many]).tolist():
         own = slice(*np.searchsorted(owners, [number, number + 1]))
         own_values = table.series[number].values[:, k]
         least = max(_MANY, _TIMES * _usual(lengths[own]))
-        limits = {0.0, np.nanmin(own_values), np.nanmax(own_values), *codes}
+        limits = {0.0, np.nanmin(own_values), np.nanmax(own_values)}
         begins = int(ends[number]) - len(own_values)
         runs = [
             (int(start) - begins, int(length))
