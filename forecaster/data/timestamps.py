@@ -32,7 +32,8 @@ from forecaster.errors import UserError
 
 _NAMED = re.compile(
     r"date|time|year|month|day|week|quarter|^ds$|^ts?$|stamp|period|epoch|unix|"
-    r"datum|zeit|jahr|monat|woche|fecha|hora|mes$|ann[ée]e|heure|jour",
+    r"datum|zeit|jahr|monat|woche|fecha|hora|mes$|ann[ée]e|heure|jour|"
+    r"(?:yyyy|aaaa|jjjj)[-_ ]?mm|mm[-_ ]?(?:yyyy|aaaa|jjjj)",  # written as a format: AAAAMMJJ
     re.IGNORECASE,
 )
 # numbers of five digits, and of four, are times only in columns of these names

@@ -62,6 +62,44 @@ def test_a_column_is_left_out_as_codes_only_beside_values(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("name", "grades", "left_out"),
+    [
+        *((name, 4, True) for name in ("QN_9", "qn3", "Q", "temp_qc", "dataQuality", "x flag")),
+        *((name, 4, True) for name in ("Qx", "Q_X", "qualité", "Qualitaetsniveau", "Flags")),
+        *((name, 4, False) for name in ("Q1", "air_quality", "QY", "quantity", "flagship")),
+        ("temp_qc", 13, False),
+        ("Qx", 13, False),
+    ],
+)
+def test_flags_of_quality_are_no_series(
+    tmp_path: Path, name: str, grades: int, left_out: bool
+) -> None:
+    cells = [f"{i % 3 + 0.5},{i % grades}" for i in range(ROWS)]
+    found = profiles(tmp_path, f"day,x,{name}\n" + days(*cells))[name]
+    expected = ("left out", "holds flags, no quantities") if left_out else ("value", "numbers")
+    assert (found.role, found.why) == expected
+
+
+def test_flags_of_fractions_alone_or_in_a_few_rows_are_values(tmp_path: Path) -> None:
+    fractions = [f"{i},{i % 4 + 0.5}" for i in range(ROWS)]
+    assert profiles(tmp_path, "day,x,qc\n" + days(*fractions))["qc"].role == "value"
+    alone = [str(i % 4) for i in range(ROWS)]
+    assert profiles(tmp_path, "day,qc\n" + days(*alone))["qc"].role == "value"
+    third = [f"{i * i},{i % 4}" for i in range(12)]
+    assert profiles(tmp_path, "day,x,qc\n" + days(*third))["qc"].role == "left out"
+    assert profiles(tmp_path, "day,x,qc\n" + days(*third[:11]))["qc"].role == "value"
+
+
+def test_flags_of_yes_and_no_may_be_known_ahead(tmp_path: Path) -> None:
+    for grades, hint in ((2, "; --known reads what is known ahead"), (3, "")):
+        cells = [f"{i * i},{i % grades}" for i in range(ROWS)]
+        (tmp_path / "f.csv").write_text("day,x,holiday_flag\n" + days(*cells))
+        decisions = read_table(tmp_path / "f.csv", Columns()).report.decisions
+        said = f"column 'holiday_flag' left out: holds flags, no quantities{hint}"
+        assert said in decisions
+
+
+@pytest.mark.parametrize(
     ("others", "named"),
     [([5.0, -7.0], ["-200"]), ([-200.0, -300.0, 500.0], []), ([-900.0, 0.0], [])],
 )

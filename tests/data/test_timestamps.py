@@ -106,6 +106,14 @@ def test_months_of_several_years_are_no_weeks_whatever_the_column_is_called(step
     assert list(seasons.wall) == list(pd.date_range("2009-01-01", periods=15, freq="YS"))
 
 
+def test_a_name_that_is_a_format_is_one_of_times() -> None:
+    cells = [f"{day:%Y%m%d}" for day in pd.date_range("2024-01-01", periods=60)]
+    for name in ("YYYYMMDD", "AAAAMMJJ", "jjjj-mm-tt", "DDMMYYYY", "aaaa_mm"):
+        assert looks_like_time(name, cells)
+    for name in ("aaaa", "mm", "comma", "summary"):
+        assert not looks_like_time(name, cells)
+
+
 def test_a_number_and_a_year_without_a_name_are_a_week_if_told() -> None:
     later, whole = [[f"{n}/2021" for n in range(first, 40)] for first in (13, 1)]
     for cells in (later, whole):

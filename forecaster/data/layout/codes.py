@@ -1,7 +1,7 @@
 """What is asked of a column as a whole: its different values, and their kind."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,11 @@ _CLOCK = re.compile(
 _CODES = re.compile(
     r"(?:^|[\W_])(?:id|ids|uid|uuid|code|key|sku|zip|zipcode|postcode|plz|ean|gtin|isbn)$", re.I
 )
+_QUALITY = re.compile(
+    r"(?:^|_)(?:q[acn]?|qn_?\d+|flags?|(?<!air_)quality|qualit[éeà]|qualit(?:ä|ae)t\w*|calidad|"
+    r"qualidade)(?:$|_)"
+)
+_GRADES = 12  # of quality, at most
 _FLAGS = frozenset(
     "true false t f yes no y n ja nein j oui non si sim on off 0 1".split()  # noqa: SIM905
 )
@@ -116,13 +121,33 @@ def starts_numeric(column: Column) -> bool:
     return bool(present) and all(map(is_number, present))
 
 
+def _words(name: str) -> str:
+    """A name in lower case, its words apart: ``dataQuality`` is ``data_quality``."""
+    return re.sub(r"\W+", "_", re.sub(r"([a-z])([A-Z])", r"\1_\2", name)).lower()
+
+
 def holds_codes(name: str, column: Column) -> bool:
     """Whether a column of whole numbers is called like a code: ``CustomerID``, ``zip``."""
-    if _CODES.search(re.sub(r"([a-z])([A-Z])", r"\1_\2", name)) is None:
+    if _CODES.search(_words(name)) is None:
         return False
     return starts_whole(column) and all(
         _WHOLE.fullmatch(value) or is_missing(value) for value in coded(column).values
     )
+
+
+def grades_quality(name: str, column: Column, others: Collection[str]) -> bool:
+    """Whether a column of few whole numbers is called like a flag, of quality or of another column.
+
+    ``QN_9``, ``temp_qc``; ``QTX`` beside ``TX``.
+    """
+    called = _words(name)
+    marked = called[:1] == "q" and any(called[1:].strip("_") == _words(other) for other in others)
+    if not (marked or _QUALITY.search(called)) or not starts_whole(column):
+        return False
+    found = coded(column)
+    values = [value for value in found.values if not is_missing(value)]
+    few = min(_GRADES, len(found.codes) // 3)
+    return len(values) <= few and all(map(_WHOLE.fullmatch, values))
 
 
 def starts_with_words(column: Column) -> bool:

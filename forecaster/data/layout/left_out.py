@@ -13,7 +13,7 @@ from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
 from forecaster.data.covariates import MOST_LEVELS
 from forecaster.data.layout.calendar_columns import could_repeat, repeats_the_calendar
-from forecaster.data.layout.codes import coded, holds_codes, is_words
+from forecaster.data.layout.codes import coded, grades_quality, holds_codes, is_words
 from forecaster.data.layout.keys import names_series
 from forecaster.data.layout.row_numbers import could_number, numbers_rows
 from forecaster.data.layout.words import listed
@@ -25,6 +25,7 @@ from forecaster.errors import UserError
 
 TIMES, TEXT, ROW_NUMBERS = "holds times", "text", "numbers the rows"
 EMPTY, CODES = "has no values", "holds codes, no quantities"
+FLAGS = "holds flags, no quantities"
 CALENDAR, ONE = "repeats the time", "is the same in all rows"
 _MEASURED = re.compile(r"\W{0,3}\d")
 
@@ -83,9 +84,18 @@ def find_values(
         raise UserError(
             f"{raw.path}: no value column beside {listed([*times, *items])}{beside}; add one"
         )
-    texts = () if wanted else (name for name, why in left_out.items() if why == TEXT)
-    categories = [name for name in texts if _is_category(raw.columns[name], codes)]
+    categories = [] if wanted else _categories(raw, left_out, codes)
     return Values(targets, left_out, categories)
+
+
+def _categories(raw: RawTable, left_out: Mapping[str, str], codes: Codes) -> list[str]:
+    """The texts, and the flags of yes or no, that a covariate could be."""
+    return [
+        name
+        for name, why in left_out.items()
+        if (why == TEXT or (why == FLAGS and coded(raw.columns[name]).are_flags))
+        and _is_category(raw.columns[name], codes)
+    ]
 
 
 def _is_empty(column: Column, codes: Codes) -> bool:
@@ -119,6 +129,8 @@ def _is_category(column: Column, missing: Codes) -> bool:
 
 def _no_series(raw: RawTable, name: str, items: tuple[str, ...], columns: Columns) -> str:
     """Why a column of numbers is no series, told by its name and its values; '' if it is one."""
+    if grades_quality(name, raw.columns[name], [other for other in raw.columns if other != name]):
+        return FLAGS
     is_first, is_named = name == next(iter(raw.columns)), names_series(name)
     if not (could_number(name, is_first) or is_named or could_repeat(name)):
         return CODES if holds_codes(name, raw.columns[name]) else ""
