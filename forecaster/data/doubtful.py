@@ -5,8 +5,10 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from forecaster.config.schema import DataConfig
 from forecaster.data.digits import shortest
 from forecaster.data.layout.words import listed, option
+from forecaster.data.leaks import ended_early, suspected_leaks
 from forecaster.data.missing import Suspect, suspected_codes
 from forecaster.data.splits import Scaling
 from forecaster.data.stuck import stuck
@@ -20,9 +22,18 @@ _SHOWN, _MOST = 3, 20  # names in a message, and in an option
 _FAR = 20.0
 
 
-def doubts(table: Table, missing: Sequence[str] | None) -> list[str]:
-    """What to tell about the values of a file before a training."""
-    return [*doubtful_codes(table, missing), *stuck(table), *constants(table), *totals(table)]
+def doubts(table: Table, config: DataConfig) -> list[str]:
+    """What to tell about the values of a file, not of a named data set, before a training."""
+    if config.dataset is not None:
+        return []
+    return [
+        *suspected_leaks(table, config.horizon, config.prior_column or ()),
+        *ended_early(table),
+        *doubtful_codes(table, config.missing),
+        *stuck(table),
+        *constants(table),
+        *totals(table),
+    ]
 
 
 def doubtful_codes(

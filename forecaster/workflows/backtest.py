@@ -116,10 +116,7 @@ def backtest(options: BacktestOptions, notify: Callable[[str], object]) -> Backt
         check_folder(options.output.parent)
     configs = load_configs(options.models, options.settings, options.overrides)
     _check_engine(options, configs)
-    data = next(iter(configs.values())).data
-    table = load_table(data)
-    if data.dataset is None:
-        table.report.decisions += doubts(table, data.missing)
+    table = load_table(next(iter(configs.values())).data)
     return compete(configs, table, options, RunContext(notify=notify))
 
 
@@ -148,6 +145,7 @@ def compete(
     table = _without_short(configs, table)
     configs = _settled(configs, table, options)
     configs, table = _without_dead(configs, table, options)
+    table.report.decisions += doubts(table, next(iter(configs.values())).data)
     field = _field(configs, table, options)
     for decision in table.report.decisions:
         context.notify(decision)

@@ -11,7 +11,6 @@ from forecaster.config.load import check_config
 from forecaster.config.parts import Trust, custom_names
 from forecaster.config.schema import Config, DataConfig, TrainerConfig
 from forecaster.data.doubtful import doubts
-from forecaster.data.leaks import ended_early, suspected_leaks
 from forecaster.data.problem import Problem, load_problem, load_table
 from forecaster.data.reading import RawTable
 from forecaster.data.report import briefly
@@ -77,10 +76,8 @@ def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> Training
     table = _table(options.config.data, options.source)
     read = [] if options.parent else list(table.report.decisions)
     config, decisions = settle(options.config, table)
-    decisions += suspected_leaks(table, config.data.horizon, config.data.prior_column or ())
-    decisions += ended_early(table)
-    if config.data.dataset is None and not options.parent:
-        decisions += doubts(table, config.data.missing)
+    if not options.parent:
+        decisions += doubts(table, config.data)
     problem = load_problem(config.data, table)
     config = config.model_copy(update={"data": problem.config})
     config, of_width = settle_width(config, problem, options.asked)

@@ -177,8 +177,7 @@ def tune(options: TuneOptions) -> TuningResult:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     table = load_table(options.config.data)
     settled, _ = settle(options.config, table)
-    if settled.data.dataset is None:
-        table.report.decisions += doubts(table, settled.data.missing)
+    table.report.decisions += doubts(table, settled.data)
     problem = load_problem(settled.data, table)
     settled = settled.model_copy(update={"data": problem.config})
     settled, _ = settle_width(settled, problem, (*options.asked, *keys))

@@ -444,6 +444,19 @@ def test_nothing_is_printed_and_signals_are_left_alone(capsys: pytest.CaptureFix
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_backtest_says_what_is_doubtful_in_a_frame() -> None:
+    board = forecaster.backtest(
+        wide_columns().assign(same=7.0),
+        ["seasonal-naive"],
+        horizon=3,
+        lookback=14,
+        origins=2,
+        tracking=False,
+    )
+    (said,) = [note for note in board.notes if note.startswith("one value in all rows")]
+    assert said.startswith("one value in all rows: 'same'; forecast and scored all the same")
+
+
 def test_a_backtest_is_the_command_lines(cli: Cli, long_csv: Path, tmp_path: Path) -> None:
     common = ("--horizon", 3, "--lookback", 14, "--origins", 3, "--refit-every", 2, "--seed", 4)
     done = cli(

@@ -186,6 +186,32 @@ def test_every_training_says_what_is_doubtful(
     assert "column 'same' is the sum of all others" in named
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("backtest", "--model", "nlinear", "--origins", 2),
+        ("tune", "nlinear", "--trials", 1),
+        ("train", "nlinear"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_every_training_says_what_a_covariate_should_not_hold(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str | int, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=ROWS)})
+    frame["x"] = 20 + np.arange(ROWS) * 5 % 7
+    frame["copy"] = frame["x"].shift(-1, fill_value=0)
+    frame["seen"] = np.where(np.arange(ROWS) < ROWS - 2, np.arange(ROWS) ** 2 % 11, np.nan)
+    frame.to_csv(tmp_path / "leak.csv", index=False)
+    covariates = "--known", "copy", "--past", "seen"
+    said = cli(*command, "--csv", tmp_path / "leak.csv", *covariates, *TINY).stderr.splitlines()
+    lines = [line.removeprefix("note: ") for line in said]
+    assert sum("column 'copy' (--known)" in line and "flatter" in line for line in lines) == 1
+    blank = "column 'seen' (--past): the last 2 row(s), from 2024-02-28 on, are blank: taken as "
+    assert sum(line.startswith(blank) for line in lines) == 1
+
+
 def test_the_first_and_the_last_end_of_series_are_said(cli: Cli, tmp_path: Path) -> None:
     parts = [
         pd.DataFrame({"day": pd.date_range("2024-01-01", periods=n), "shop": name})
