@@ -20,13 +20,14 @@ from forecaster.data.times.formats import check_format, is_own, option_for
 from forecaster.data.times.numeric_times import EPOCH_DAYS, EXCEL, is_plain_number, whole_numbers
 from forecaster.data.times.readings import (
     Stamps,
+    days_without_year,
     fits_own_format,
     is_weekly,
     is_written_as,
     numeric_styles,
     readings_of,
 )
-from forecaster.data.times.styles import FIRST_YEAR, ISO_WEEK, LAST_YEAR
+from forecaster.data.times.styles import FIRST_YEAR, ISO_WEEK, LAST_YEAR, MONTH_OF_YEAR
 from forecaster.data.times.text_times import Source, could_be_times, out_of_range
 from forecaster.errors import UserError
 
@@ -43,6 +44,7 @@ _YEARLY = re.compile(
 )
 _REGULAR = "by which the times are regular"
 _YEARS = (1400, 2300)  # of four digits; those too early or late to be told are named
+_YEAR = 365  # days
 _MANY = 2000  # of a column of numbers, enough to tell whether they are times
 AS_DEFAULT = Columns()
 
@@ -126,6 +128,8 @@ def parse_stamps(
     elif usual is not None and is_written_as(source, usual):
         given = usual
     stamps = _chosen(source, readings_of(source, given))
+    if given is None and stamps.date_style == MONTH_OF_YEAR:
+        _check_year(source, stamps.wall)
     _check_years(source, stamps.wall)
     return stamps
 
@@ -155,6 +159,20 @@ def _chosen(source: Source, readings: dict[str, Stamps]) -> Stamps:
         f"(otherwise --date-format {' or '.join(options[s] for s in others)})"
     )
     return replace(chosen, decisions=(*chosen.decisions, note))
+
+
+def _check_year(source: Source, wall: pd.DatetimeIndex) -> None:
+    """Raise UserError for months and years of two digits that may be days of months instead."""
+    times = pd.DatetimeIndex(np.unique(wall))
+    months = is_regular(times) and bool((np.diff(times) < np.timedelta64(_YEAR, "D")).any())
+    if months or days_without_year(source) is None:
+        return
+    last = source.cell(len(wall) - 1)
+    raise UserError(
+        f"{source.raw.path}, column '{source.name}': '{source.cell(0)}' to '{last}' may be days "
+        f"without their year; write the year into each cell, or, if these are months, give "
+        f"--date-format '{MONTH_OF_YEAR}'"
+    )
 
 
 def _first_difference(walls: Sequence[pd.DatetimeIndex]) -> int:

@@ -111,6 +111,11 @@ REFUSALS = [
     ),
     Refusal("outside the years", rows("2262-01-01", "2262-01-02"), mended=(TWO,)),
     Refusal("can be read as", TWELVE),
+    Refusal(
+        "may be days without their year",
+        rows(*(f"Mar {day:02d}" for day in range(1, 31))),
+        mended=(rows(*(f"Mar {day:02d}, 2024" for day in range(1, 31))),),
+    ),
     Refusal("can be read as", rows("18262", "18263", "18264")),
     Refusal(
         "not a time written as mdy",

@@ -230,6 +230,48 @@ def test_zones_after_times(zone: str, minutes: int) -> None:
     assert (list(stamps.wall), set(stamps.offsets)) == (list(HOURS), {minutes})
 
 
+@pytest.mark.parametrize("order", ["%d%m%y", "%m%d%y", "%y%m%d", "%y-%m-%d", "%y.%m.%d"])
+def test_days_of_a_month_are_likelier_than_a_day_of_many_years(order: str) -> None:
+    times = pd.date_range("2012-12-01", periods=31)
+    stamps = read([day.strftime(order) for day in times])
+    assert list(stamps.wall) == list(times)
+
+
+def test_first_days_of_years_may_be_days_of_january() -> None:
+    cells = [f"01-01-{year:02d}" for year in range(1, 25)]
+    with pytest.raises(UserError, match="can be read as") as refused:
+        read(cells)
+    assert "ymd" in str(refused.value)
+    assert read(cells, date_format="ymd").wall[-1] == pd.Timestamp("2001-01-24")
+    assert read(cells, date_format="dmy").wall[-1] == pd.Timestamp("2024-01-01")
+    march = [f"01-03-{year:02d}" for year in range(1, 25)]
+    assert read(march).wall[-1] == pd.Timestamp("2001-03-24")
+
+
+@pytest.mark.parametrize("style", ["%b %d", "%b-%d", "%B %d"])
+def test_days_without_their_year_are_no_years_of_two_digits(style: str) -> None:
+    for days in (
+        pd.date_range("2001-03-01", periods=31),
+        pd.date_range("2001-02-20", "2001-05-29"),
+    ):
+        with pytest.raises(UserError, match="may be days without their year"):
+            read([day.strftime(style) for day in days])
+
+
+def test_months_with_years_of_two_digits_are_read_as_such() -> None:
+    for months in (
+        pd.date_range("2001-01-01", "2004-12-01", freq="MS"),
+        pd.date_range("2001-02-01", "2030-12-01", freq="QS"),
+        pd.date_range("2001-01-01", "2029-01-01", freq="6MS"),
+        pd.date_range("1985-05-01", "2032-05-01", freq="YS-MAY"),
+    ):
+        assert list(read([month.strftime("%b %y") for month in months]).wall) == list(months)
+    panel = [
+        month for _ in range(40) for month in pd.date_range("2001-01-01", periods=3, freq="MS")
+    ]
+    assert list(read([month.strftime("%b-%y") for month in panel]).wall) == panel
+
+
 def test_names_of_several_zones_need_the_place_or_their_sibling() -> None:
     winter, summer = "2024-01-01 10:00 CST", "2024-07-01 10:00 CDT"
     with pytest.raises(UserError, match="--timezone America/Chicago"):

@@ -232,3 +232,15 @@ def test_wide_tables_are_not_mistaken(write, head: list[str]) -> None:
 def test_a_target_that_is_asked_for_leaves_the_table_as_it_stands(write) -> None:
     path = write(across(series(YEARS), "%Y", "%m", MONTHS).to_csv(index=False))
     assert read_table(path, Columns(target=("Jan",))).interval.alias == "YS-JAN"
+
+
+def test_columns_beside_the_times_are_said_to_be_left_out(write) -> None:
+    expected = series(YEARS)
+    table = across(expected, "%Y", "%m", MONTHS)
+    left = "column 'Total', '03B' left out: none of these times"
+    path = write(table.assign(Total=7.0, **{"03B": 1.5}).to_csv(index=False))
+    found = read_table(path, Columns(layout="periods-across"))
+    is_series(found, expected)
+    assert found.report.decisions[1] == left
+    plain = read_table(write(table.to_csv(index=False)), Columns(layout="periods-across"))
+    assert not any("left out" in said for said in plain.report.decisions)

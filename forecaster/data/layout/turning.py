@@ -13,7 +13,7 @@ from forecaster.data.layout.across import Across, dates_across, numbered, period
 from forecaster.data.layout.codes import is_words, starts_whole
 from forecaster.data.layout.keys import names_series
 from forecaster.data.layout.time_columns import check_language
-from forecaster.data.layout.words import with_unit
+from forecaster.data.layout.words import listed, with_unit
 from forecaster.data.numbers import Numbers, numbers
 from forecaster.data.reading import RawTable
 from forecaster.errors import UserError
@@ -98,6 +98,8 @@ def _upright(raw: RawTable, columns: Columns, across: Across) -> tuple[RawTable,
         if name not in {*across.columns, *across.used, TIME, VALUE}
         and (name in (columns.item_id or ()) or _could_name(raw, name, column))
     }
+    beside = [name for name in raw.columns if name not in {*across.columns, *across.used, *carried}]
+    left_out = [f"column {listed(beside)} left out: none of these times"] if beside else []
     if not carried and len(raw.places) > 1 and across.by_row:
         carried = {ROW: Text.of(str(raw.places[int(row)]) for row in rows)}
     upright: dict[str, Column] = {TIME: pd.DatetimeIndex(times.ravel()[kept])}
@@ -108,7 +110,7 @@ def _upright(raw: RawTable, columns: Columns, across: Across) -> tuple[RawTable,
         header=(),
         delimiter="",
     )
-    return upright_table, list(found.decisions)
+    return upright_table, [*left_out, *found.decisions]
 
 
 def _between(values: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from forecaster.data.times.numeric_times import (
     read_numbers,
     whole_numbers,
 )
-from forecaster.data.times.styles import ISO, STYLES, fitting, read_dates
+from forecaster.data.times.styles import ISO, MONTH_OF_YEAR, STYLES, fitting, read_dates
 from forecaster.data.times.text_times import (
     Source,
     Texts,
@@ -76,6 +76,13 @@ def readings_of(source: Source, given: str | None) -> dict[str, Stamps]:
     if not found:
         raise _not_as_given(source, parts, str(given))
     return found
+
+
+def days_without_year(source: Source) -> pd.DatetimeIndex | None:
+    """The texts as months and days of a leap year, if all of them can be."""
+    dates = take_apart(source, weeks=False, only=[MONTH_OF_YEAR]).dates
+    wall = read_dates([f"{date} 2000" for date in dates], "%b %d %Y")
+    return None if wall.hasnans else wall
 
 
 def is_written_as(source: Source, style: str) -> bool:

@@ -13,16 +13,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+MONTH_OF_YEAR = "%b %y"
 FIRST_YEAR, LAST_YEAR = 1678, 2261  # the range of nanoseconds since 1970, with a margin
 ISO, QUARTER, ISO_WEEK, YEARS = "%Y-%m-%d", "quarter", "iso-week", "years"
 # of styles on one line, those on the next are taken only where none of these fits
 _USUAL = (
     *(ISO, "%Y/%m/%d", "%Y.%m.%d", "%Y %m %d", "%Y%m%d"),
     *("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%Y", "%d %m %Y"),
-    *("%d/%m/%y", "%m/%d/%y", "%y/%m/%d", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d", "%y%m%d"),
+    *("%d/%m/%y", "%m/%d/%y", "%y/%m/%d", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d"),
+    *("%y%m%d", "%d%m%y", "%m%d%y"),
     *("%d.%m.%y", "%y.%m.%d"),
     *("%d %b %Y", "%b %d %Y", "%Y %b %d", "%d %b %y", "%b %d %y"),
-    *("%b %Y", "%Y %b", "%b %y"),
+    *("%b %Y", "%Y %b", MONTH_OF_YEAR),
     *("%Y-%m", "%Y/%m", "%Y.%m", "%Y %m", "%Y:%m", "%YM%m", "%Y%m", "%m/%Y", "%m-%Y", "%m.%Y"),
     *("%Y-%j", "%Y%j", "%Y年%m月%d日", "%Y年%m月", "%Y", QUARTER, ISO_WEEK, YEARS),
 )
