@@ -79,8 +79,9 @@ def working_times(
 ) -> tuple[pd.DatetimeIndex, Clock, str]:
     """Times of a file → working times (n,), their clock, and a description of it for the report.
 
-    ``groups`` (n,): the number of each row's series. Within one series, the second occurrence of a
-    local time is the one after the end of daylight saving.
+    ``groups`` (n,): the number of each row's series. Within one series, the later occurrence of a
+    local time is the one after the end of daylight saving: the second, or, where the latest rows
+    stand first, the first one.
     """
     check_zone(timezone)
     zone = timezone
@@ -130,7 +131,7 @@ def _localize(
     raw: RawTable, name: str, stamps: Stamps, groups: NDArray[np.int64], timezone: str
 ) -> pd.DatetimeIndex:
     frame = pd.DataFrame({"wall": stamps.wall, "group": groups})
-    first = (frame.groupby(["group", "wall"]).cumcount() == 0).to_numpy()
+    first = _are_earlier(raw, name, frame, timezone)
     local = stamps.wall.tz_localize(timezone, ambiguous=first, nonexistent="NaT")
     skipped = np.flatnonzero(local.isna())
     if len(skipped):
@@ -148,6 +149,31 @@ def _localize(
             f"{'remove the row' if there else 'correct the time'}{other}"
         )
     return local.tz_convert("UTC").tz_localize(None)
+
+
+def _are_earlier(
+    raw: RawTable, name: str, frame: pd.DataFrame, timezone: str
+) -> NDArray[np.bool_]:
+    """Whether each row is the earlier of those of its series with its local time (n,).
+
+    Raises UserError where an hour occurs twice in rows that are neither in order nor in reverse.
+    """
+    wall = pd.DatetimeIndex(frame.wall)
+    twice = wall.tz_localize(timezone, ambiguous="NaT", nonexistent="shift_forward").isna()
+    repeated = frame.duplicated() & twice
+    steps = frame.groupby("group").wall.diff() / pd.Timedelta(1)
+    counts = pd.DataFrame({"repeated": repeated, "up": steps > 0, "down": steps < 0})
+    counts = counts.groupby(frame.group).transform("sum")
+    unordered = counts[["up", "down"]].min(axis=1) > counts.repeated
+    row = int((repeated & unordered).argmax())
+    if repeated[row] and unordered[row]:
+        raise UserError(
+            f"{raw.where(row, name)}: {frame.wall[row]} occurs twice, and the rows are not in the "
+            "order of time, which tells the earlier from the later; sort them as they were "
+            "measured, or give each time with its offset"
+        )
+    reverse = counts.down > counts.up
+    return np.asarray(~np.where(reverse, frame.duplicated(keep="last"), frame.duplicated()))
 
 
 def _put_forward(wall: pd.Timestamp, timezone: str) -> pd.Timestamp:

@@ -32,6 +32,40 @@ def test_change_of_the_clock_is_no_gap_and_no_duplicate(write, first: str, style
     assert written == [stamp.isoformat(sep=" ") for stamp in expected]
 
 
+@pytest.mark.parametrize("minutes", [60, 30])
+@pytest.mark.parametrize("items", [1, 2])
+def test_the_hour_that_comes_twice_in_a_file_with_the_latest_row_first(
+    write, minutes: int, items: int
+) -> None:
+    start = pd.Timestamp("2024-10-26 12:00", tz="UTC")
+    stamps = pd.date_range(start, periods=60, freq=f"{minutes}min").tz_convert(ZONE)
+    rows = [
+        f"{stamp:%Y-%m-%d %H:%M},{item},{i}"
+        for i, stamp in reversed(list(enumerate(stamps)))
+        for item in "ab"[:items]
+    ]
+    path = write("time,item,x\n" + "\n".join(rows) + "\n")
+    table = read_table(path, Columns(timezone=ZONE, item_id=("item",)))
+    for series in table.series:
+        assert series.first == start.tz_localize(None)
+        assert series.values[:, 0].tolist() == list(range(60))
+
+
+def test_the_hour_that_comes_twice_is_open_where_rows_are_in_no_order(write) -> None:
+    lines = local_csv("2024-10-26 12:00", 30, "%Y-%m-%d %H:%M").splitlines()
+    mixed = [lines[0], *lines[1:][::2], *lines[2:][::2][::-1]]
+    with pytest.raises(UserError, match="2024-10-27 02:00:00 occurs twice, and the rows are not"):
+        read_table(write("\n".join(mixed)), Columns(timezone=ZONE))
+    # two files one below the other are in order in each
+    joined = [lines[0], *lines[16:], *lines[1:16]]
+    values = read_table(write("\n".join(joined)), Columns(timezone=ZONE)).series[0].values
+    assert values[:, 0].tolist() == list(range(30))
+    summer = local_csv("2024-07-26 12:00", 30, "%Y-%m-%d %H:%M").splitlines()
+    summer = [summer[0], *summer[1:][::2], *summer[2:][::2][::-1], summer[3]]
+    columns = Columns(timezone=ZONE, on_duplicate="first")
+    assert len(read_table(write("\n".join(summer)), columns).series[0].values) == 30
+
+
 def test_what_is_said_of_a_file_is_in_its_own_times(write) -> None:
     """A gap, twice the same time, and a clock that has no zone."""
     lines = local_csv("2024-07-01 12:00", 30, "%Y-%m-%d %H:%M").splitlines(keepends=True)

@@ -112,6 +112,18 @@ REFUSALS = [
     Refusal("outside the years", rows("2262-01-01", "2262-01-02"), mended=(TWO,)),
     Refusal("can be read as", TWELVE),
     Refusal(
+        "occurs twice, and the rows are not in the order of time",
+        rows(*(f"2024-10-27 {hour:02d}:00" for hour in (1, 4, 2, 3, 0, 2, 5))),
+        {"timezone": "Europe/Berlin"},
+        mended=(
+            rows(*(f"2024-10-27 {hour:02d}:00" for hour in (0, 1, 2, 2, 3, 4, 5))),
+            rows(
+                *("2024-10-27 01:00+02:00", "2024-10-27 04:00+01:00", "2024-10-27 02:00+02:00"),
+                *("2024-10-27 03:00+01:00", "2024-10-27 02:00+01:00"),
+            ),
+        ),
+    ),
+    Refusal(
         "may be days without their year",
         rows(*(f"Mar {day:02d}" for day in range(1, 31))),
         mended=(rows(*(f"Mar {day:02d}, 2024" for day in range(1, 31))),),
