@@ -151,9 +151,7 @@ def _localize(
     return local.tz_convert("UTC").tz_localize(None)
 
 
-def _are_earlier(
-    raw: RawTable, name: str, frame: pd.DataFrame, timezone: str
-) -> NDArray[np.bool_]:
+def _are_earlier(raw: RawTable, name: str, frame: pd.DataFrame, timezone: str) -> NDArray[np.bool_]:
     """Whether each row is the earlier of those of its series with its local time (n,).
 
     Raises UserError where an hour occurs twice in rows that are neither in order nor in reverse.

@@ -27,7 +27,7 @@ from forecaster.data.times.readings import (
     numeric_styles,
     readings_of,
 )
-from forecaster.data.times.styles import FIRST_YEAR, ISO_WEEK, LAST_YEAR, MONTH_OF_YEAR
+from forecaster.data.times.styles import FIRST_YEAR, ISO_WEEK, LAST_YEAR, MONTH_OF_YEAR, has_day
 from forecaster.data.times.text_times import Source, could_be_times, out_of_range
 from forecaster.errors import UserError
 
@@ -42,6 +42,7 @@ _DATED = re.compile(r"dat[eu]|fecha|stamp", re.IGNORECASE)
 _YEARLY = re.compile(
     r"year|yr|jahr|jaar|ann[eéo]|año|dat[eu]|period|season|stamp|^(time|t|ds|ts)$", re.IGNORECASE
 )
+_QUARTERLY = re.compile(r"quarter|quartal|trimest|kwartaal|kvartal|qtr", re.IGNORECASE)
 _REGULAR = "by which the times are regular"
 _YEARS = (1400, 2300)  # of four digits; those too early or late to be told are named
 _YEAR = 365  # days
@@ -130,6 +131,8 @@ def parse_stamps(
     stamps = _chosen(source, readings_of(source, given))
     if given is None and stamps.date_style == MONTH_OF_YEAR:
         _check_year(source, stamps.wall)
+    if given is None and _QUARTERLY.search(name):
+        _check_quarters(source, stamps)
     _check_years(source, stamps.wall)
     return stamps
 
@@ -159,6 +162,21 @@ def _chosen(source: Source, readings: dict[str, Stamps]) -> Stamps:
         f"(otherwise --date-format {' or '.join(options[s] for s in others)})"
     )
     return replace(chosen, decisions=(*chosen.decisions, note))
+
+
+def _check_quarters(source: Source, stamps: Stamps) -> None:
+    """Raise UserError for months in a column of quarters, none of them after April."""
+    months = stamps.wall.month
+    style = stamps.date_style
+    if "%m" not in style or has_day(style) or months.max() > 4:
+        return
+    row = int(months.argmax())
+    year = stamps.wall.year[row]
+    raise UserError(
+        f"{source.raw.where(row, source.name)}: '{source.cell(row)}' is a month, but the column is "
+        f"called like quarters, and no number is above 4; write quarters as {year}-Q{months[row]}, "
+        f"or, if these are months, give --date-format {style}"
+    )
 
 
 def _check_year(source: Source, wall: pd.DatetimeIndex) -> None:

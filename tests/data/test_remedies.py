@@ -112,6 +112,24 @@ REFUSALS = [
     Refusal("outside the years", rows("2262-01-01", "2262-01-02"), mended=(TWO,)),
     Refusal("can be read as", TWELVE),
     Refusal(
+        "is a month, but the column is called like quarters",
+        rows(*(f"{year}-{n}" for year in (2001, 2002) for n in range(1, 5)), head="quarter"),
+        {"on_gap": "fill"},
+        mended=(rows(*(f"{y}-Q{n}" for y in (2001, 2002) for n in range(1, 5)), head="quarter"),),
+    ),
+    Refusal(
+        "a day is an hour short",
+        "day,slot,x\n"
+        + "".join(
+            f"2024-03-{day},{n},{n}\n"
+            for day, last in ((30, 48), (31, 46), (29, 48))
+            for n in range(1, last + 1)
+        ),
+        {"timestamp": "day,slot"},
+        mended=(TWO,),
+        values={"timestamp": "time"},
+    ),
+    Refusal(
         "occurs twice, and the rows are not in the order of time",
         rows(*(f"2024-10-27 {hour:02d}:00" for hour in (1, 4, 2, 3, 0, 2, 5))),
         {"timezone": "Europe/Berlin"},

@@ -49,6 +49,7 @@ def grouped(*names: str) -> str:
     )
 
 
+PARTED = csv("year,dekad,x", *(f"{2000 + i // 3},{1 + i % 3},{i}" for i in range(36)))
 GOOD = daily("x", *map(str, range(7)))
 HOURLY = csv("time,x", *(f"{day} {hour:02d}:00,{hour}" for day in DAYS for hour in range(24)))
 BEGUN = csv(
@@ -85,6 +86,11 @@ REFUSALS = [
     Refusal("'obs' could hold days such as '20240101'", f"id,obs,x\n{STATION}"),
     Refusal("give --timestamp b or --timestamp c", TWO_DAYS),
     Refusal("give --locale de", GERMAN),
+    Refusal(
+        "may hold times in another language",
+        csv("when,x", *(f"{month} 2000,1" for month in ("Januar", "Februar", "März", "April"))),
+    ),
+    Refusal("if that is a part of the time, write whole times", PARTED, mended=(GOOD,)),
     Refusal("give --locale de", GERMAN, {"layout": "dates-across"}),
     Refusal("could each be the time", TWO_TIMES),
     Refusal(

@@ -1,12 +1,12 @@
 """Which columns name the series of a long file."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from forecaster.config.schema import Columns
-from forecaster.data.cells import Column
+from forecaster.data.cells import Column, Text
 from forecaster.data.layout.codes import (
     Coded,
     coded,
@@ -17,14 +17,41 @@ from forecaster.data.layout.codes import (
 )
 from forecaster.data.layout.keys import Candidate, Key, find_keys, names_series
 from forecaster.data.layout.words import listed, option
+from forecaster.data.missing import is_missing
 from forecaster.data.reading import RawTable
+from forecaster.data.times.find_parts import joined_with
+from forecaster.data.times.parts import holds
 from forecaster.errors import UserError
 
 _ITEM_NAMES = frozenset({"item_id", "item", "id", "series", "series_id", "unique_id"})
+_SEASONS = frozenset(
+    [
+        "winter",
+        "spring",
+        "summer",
+        "autumn",
+        "fall",
+        "frühling",
+        "frühjahr",
+        "sommer",
+        "herbst",
+        "hiver",
+        "printemps",
+        "été",
+        "automne",
+        "invierno",
+        "primavera",
+        "verano",
+        "otoño",
+    ]
+)
+_COUNTED = re.compile(r"[^\W\d_]{0,6}[ .]?\d{1,4}(?:\.? [^\W\d_]+\.?)?")
+_LETTERS = frozenset("m p q s t h k w kw wk week sem half".split())  # noqa: SIM905
 _FULL = 0.5  # of items × times have a row, where they are no single events
 _OF_THE_CALENDAR = re.compile(
-    r"(?:^|[\W_])(?:year|quarter|qtr|month|week|weekday|day|dow|hour|hr|minute|min|second|time|"
-    r"jahr|quartal|monat|woche|tag|stunde|minute|zeit|holiday|weekend)(?:$|[\W_\d])",
+    r"(?:^|[\W_])(?:year|quarter|qtr|month|mo|week|weekday|day|dy|dow|hour|he|hr|minute|min|second|"
+    r"time|period|interval|jahr|quartal|monat|woche|kalenderwoche|kw|tag|stunde|minute|zeit|año|mes|"
+    r"semana|mois|semaine|trimestre|holiday|weekend)(?:$|[\W_\d])",
     re.IGNORECASE,
 )
 
@@ -51,8 +78,9 @@ def find_items(
         named = _single(raw, taken, columns)
     else:
         found = _candidates(raw, taken)
-        keys = find_keys(times.codes, _as_candidates(found))
-        named = _chosen(raw, keys, columns) or _by_name(found)
+        keys = _leaving_values(raw, taken, find_keys(times.codes, _as_candidates(found)))
+        parts = {name for name in found if _may_be_part(name, found[name], times)}
+        named = _chosen(raw, timestamp, keys, columns, parts) or _by_name(found)
     if columns.layout == "long" and not named:
         raise UserError(
             f"{raw.path}: --layout long, but no column makes times unique; name those of the "
@@ -87,8 +115,6 @@ def _candidates(raw: RawTable, taken: set[str]) -> dict[str, Coded]:
         named = starts_numeric(column) and names_series(name)
         if name in taken or not (words or named or starts_whole(column)):
             continue
-        if _OF_THE_CALENDAR.search(name) is not None and not names_series(name):
-            continue
         values = coded(column)
         usable = 1 < values.count <= len(values.codes) // 2
         flags = values.are_flags and not names_series(name)
@@ -98,17 +124,73 @@ def _candidates(raw: RawTable, taken: set[str]) -> dict[str, Coded]:
     return found
 
 
-def _chosen(raw: RawTable, keys: Sequence[Key], columns: Columns) -> tuple[str, ...]:
-    """The single column that is the likeliest key; raises UserError where one has to be named."""
+def _leaving_values(raw: RawTable, taken: set[str], keys: Sequence[Key]) -> list[Key]:
+    """The keys beside which a column of numbers is left."""
+    numbers = {name for name, column in raw.columns.items() if starts_numeric(column)}
+    return [key for key in keys if numbers - taken - {*key.columns} or taken & numbers]
+
+
+def _may_be_part(name: str, values: Coded, times: Coded) -> bool:
+    """Whether a column that is not called like a name may tell a part of the time: by its own name,
+    by numbers from 0 or 1 on, or, beside years, by a letter before them or by words.
+    """
+    if names_series(name):
+        return False
+    texts = [value.strip() for value in values.values if not is_missing(value)]
+    if _OF_THE_CALENDAR.search(name) is not None:
+        return all(map(_COUNTED.fullmatch, texts)) or holds("month", Text.of(texts))
+    years = all(re.fullmatch(r"(?:1[5-9]|2[01])\d\d", time) for time in times.values)
+    if years and {text.lower() for text in texts} <= _SEASONS:
+        return True
+    found = [re.fullmatch(r"([^\W\d_]{0,4})[ .]?(\d{1,3})", text) for text in texts]
+    numbers = sorted({int(match[2]) for match in found if match})
+    words = {match[1].lower() for match in found if match}
+    counted = numbers[:1] in ([0], [1]) and numbers == [*range(numbers[0], numbers[-1] + 1)]
+    return None not in found and counted and (words == {""} or (years and words <= _LETTERS))
+
+
+def _chosen(
+    raw: RawTable, timestamp: str, keys: Sequence[Key], columns: Columns, parts: Collection[str]
+) -> tuple[str, ...]:
+    """The single column that is the likeliest key; raises UserError where one has to be named.
+
+    ``parts``: columns that may be parts of the time.
+    """
     if not keys:
         return ()
     best = [key for key in keys if (key.named, key.is_text) == (keys[0].named, keys[0].is_text)]
     certain = len(best) == 1 and (best[0].named or best[0].is_text)
+    certain = certain and not set(parts).intersection(best[0].columns)
     if certain and len(best[0].columns) == 1:
         return best[0].columns
     if columns.aggregate is not None:
         return ()
+    if set(parts).intersection(best[0].columns):
+        raise UserError(f"{raw.path}: {_perhaps_parts(raw, timestamp, best[0], columns)}")
     raise UserError(f"{raw.path}: each time occurs in several rows; {_offered(best)}")
+
+
+def _perhaps_parts(raw: RawTable, timestamp: str, key: Key, columns: Columns) -> str:
+    """The message for columns that may be parts of the time or name series."""
+    first = sorted(coded(raw.columns[key.columns[0]]).values, key=_in_numbers)
+    tells = "tell" if len(key.columns) > 1 else "tells"
+    whole = joined_with(raw, timestamp, key.columns, columns)
+    part = (
+        "write whole times into one column"
+        if whole is None
+        else f"give {option('timestamp', whole.columns)}"
+    )
+    return (
+        f"each time occurs in several rows, which {listed(key.columns)} {tells} apart "
+        f"('{first[0]}' to '{first[-1]}'); if that is a part of the time, {part}; if it names "
+        f"series, give {option('item-id', key.columns)}; or put the rows of a time together with "
+        "--aggregate sum (or mean, last …)"
+    )
+
+
+def _in_numbers(text: str) -> tuple[int, str]:
+    digits = re.search(r"\d+", text)
+    return (int(digits[0]) if digits else -1, text)
 
 
 def _offered(keys: Sequence[Key]) -> str:

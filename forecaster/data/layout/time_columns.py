@@ -61,6 +61,14 @@ def find_time(raw: RawTable, columns: Columns) -> TimeColumn:
                 f"days such as '{next(iter(days.values()))}'; give "
                 f"{' or '.join(option('timestamp', [name]) for name in days)}"
             )
+        for name, column in raw.columns.items():
+            first = [] if name in taken or not isinstance(column, Text) else column.present[:1]
+            locale = None if columns.locale else suggested_locale(first)
+            if locale is not None:
+                raise UserError(
+                    f"{raw.path}: column '{name}' may hold times in another language, such as "
+                    f"'{first[0]}'; give --locale {locale}"
+                )
         if said := words_across(raw, columns):
             raise UserError(f"{raw.path}: no column holds times; {said}")
         raise UserError(

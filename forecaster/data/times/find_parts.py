@@ -21,6 +21,7 @@ from forecaster.errors import UserError
 _CLOCKS = ("clock", "hhmm", "hour")
 _SMALLER = ("minute", "second")
 _UNIQUE = 0.95  # of the rows have a time of their own, but for the hour that an autumn repeats
+_ALL = {"month": 12, "day": 28, "hour": 24}
 _IN_ORDER = ("year", "month", "day", "hour", "minute", "second")
 # with what follows a day
 _CALENDARS = (("year", "month", "day"), ("year", "yearday"), ("year", "week"), ("year", "quarter"))
@@ -93,9 +94,10 @@ def _of_day(found: dict[str, str], free: Given) -> list[str]:
 
 def _clock_kind(name: str, column: Column) -> str | None:
     """What a column named as a time of day holds."""
-    if plain_name(name) not in OF_DAY | NAMED["hour"]:
-        return None
-    return next((kind for kind in _CLOCKS if holds(kind, column)), None)
+    plain = plain_name(name)
+    if plain in OF_DAY | NAMED["hour"]:
+        return next((kind for kind in _CLOCKS if holds(kind, column)), None)
+    return "period" if plain in NAMED["period"] and holds("period", column) else None
 
 
 def _date_and_clock(free: Given, columns: Columns) -> Parts | None:
@@ -116,6 +118,8 @@ def _date_and_clock(free: Given, columns: Columns) -> Parts | None:
         found |= {k: n for k, n in _by_name(free).items() if k in _SMALLER and n != clock}
         kinds += _of_day(found, free)[1:]
     parts = _parts(found, kinds)
+    if "period" in kinds and parts.has_short_days(free):
+        return None
     unique = bool(named) or _count(parts, free) >= _UNIQUE * len(free[date])
     return parts if unique else None
 
@@ -172,7 +176,35 @@ def _named(raw: RawTable, columns: Columns) -> Parts | None:
             f"{raw.path}: --timestamp {given}: these columns do not make a time; name a date and a "
             "time of day, or the year, month, day, hour, or the year and the quarter or week"
         )
-    return Parts(tuple(names), kinds, given)
+    parts = Parts(tuple(names), kinds, given)
+    if "period" in kinds and parts.has_short_days(raw.columns):
+        raise UserError(
+            f"{raw.path}: --timestamp {given}: a day is an hour short, as where the clock goes "
+            "forward, so that its later periods have other times; write whole times into one column"
+        )
+    return parts
+
+
+def joined_with(
+    raw: RawTable, timestamp: str, others: Sequence[str], columns: Columns
+) -> Parts | None:
+    """The time column and others as one, if that makes a time of its own for nearly every row.
+
+    Columns that are not named as a part have all of its numbers.
+    """
+    names = (timestamp, *others)
+    kinds = _kinds(raw, names, columns)
+    if kinds is None:
+        return None
+    for kind, name in zip(kinds, names, strict=True):
+        few = pc.count_distinct(as_texts(raw.columns[name])).as_py() < _ALL.get(kind, 0)
+        if few and plain_name(name) not in NAMED[kind]:
+            return None
+    parts = Parts(names, kinds, ",".join(names))
+    if "period" in kinds and parts.has_short_days(raw.columns):
+        return None
+    unique = _count(parts, raw.columns) >= _UNIQUE * len(raw.columns[timestamp])
+    return parts if unique else None
 
 
 def _kinds(raw: RawTable, names: Sequence[str], columns: Columns) -> tuple[str, ...] | None:
@@ -200,7 +232,8 @@ def _is_time(kinds: Sequence[str | None]) -> bool:
     given = {kind for kind in kinds if kind is not None}
     if None in kinds or len(given) < len(kinds):
         return False
-    clocks = [{"clock"}, {"hhmm"}, {"hour"}, {"hour", "minute"}, {"hour", "minute", "second"}]
+    hours = [{"hour"}, {"hour", "minute"}, {"hour", "minute", "second"}]
+    clocks = [{"clock"}, {"hhmm"}, {"period"}, *hours]
     days = [{"date"}, {"year", "month", "day"}, {"year", "yearday"}]
     dates = [{"year", "month"}, {"year", "week"}, {"year", "quarter"}, *days]
     return given in dates or any(given == day | clock for day in days for clock in clocks)

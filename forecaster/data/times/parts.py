@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from forecaster.data.cells import Column, Text
 from forecaster.data.texts import as_texts, joined
+from forecaster.data.times.month_names import suggested_locale
 from forecaster.data.times.numeric_times import whole_numbers
 from forecaster.data.times.styles import fitting
 from forecaster.data.times.time_of_day import HALF
@@ -16,17 +17,18 @@ from forecaster.data.times.time_of_day import HALF
 # what a part is, in the order in which parts are written, with its largest number
 LARGEST = {
     **{"date": 0, "year": 2261, "quarter": 4, "week": 53, "yearday": 366, "month": 12, "day": 31},
-    **{"clock": 0, "hhmm": 2400, "hour": 24, "minute": 59, "second": 59},
+    **{"clock": 0, "hhmm": 2400, "hour": 24, "period": 96, "minute": 59, "second": 59},
 }
 _LEAST = {"year": 1400, "hour": 0, "hhmm": 0, "minute": 0, "second": 0}
 _NAMES = {
     "year": "year years yr yyyy yy jahr jaar anno ano año annee année år",
     "quarter": "quarter qtr quartal trimestre kwartaal",
-    "week": "week wk kw isoweek weekofyear weeknumber woche semana semaine",
+    "week": "week wk kw kalenderwoche isoweek weekofyear weeknumber woche semana semaine",
     "yearday": "doy dayofyear yearday yday julianday jday",
-    "month": "month mon mm monat maand mes mês mois mese mnth period",
-    "day": "day dd dy dayofmonth mday tag dag dia día jour giorno",
-    "hour": "hour hr hh hourending hourofday stunde stunden uur",
+    "month": "month mon mo mm monat maand mes mês mois mese mnth period",
+    "day": "day dd dy da dayofmonth mday tag dag dia día jour giorno",
+    "hour": "hour hr hh he hourending hourofday stunde stunden uur",
+    "period": "settlementperiod halfhour quarterhour deliveryperiod period interval slot sp",
     "minute": "minute minutes min mm minuten minuto",
     "second": "second seconds sec ss sekunde",
 }
@@ -34,6 +36,14 @@ NAMED = {kind: frozenset(names.split()) for kind, names in _NAMES.items()}
 OF_DAY = frozenset(
     ("time", "uhrzeit", "zeit", "hhmm", "clock", "timeofday", "tijd", "tid", "hora", "heure", "ora")
 )
+_PERIODS = (24, 48, 96)  # of a day
+# what stands at the number of a part: Q1, M01, KW 05, Week 5, HE01, 1. Std
+_LETTER = {
+    "quarter": r"^[Qq]0?\s?",
+    "month": r"^[Mm]\s?",
+    "week": r"^[Kk]?[Ww](?:eek|oche)?\s?",
+    "hour": r"^[Hh][Ee]?\s?|\.?\s?(?:[Ss]td\.?|[Uu]hr)$",
+}
 _SOME = 2000  # rows of a column, enough to tell what it holds
 _TIME = rf"\d{{1,2}}[:h][0-5]\d([:.][0-5]\d([.,]\d{{1,9}})?)?(\s?{HALF})?|\d{{1,2}}\s?{HALF}"
 _DOTTED = r"\d{1,2}\.[0-5]\d(\.[0-5]\d)?"
@@ -62,6 +72,15 @@ class Parts:
         whole: dict[str, Column] = {self.name: Text(cells)}
         return whole | {name: c for name, c in columns.items() if name not in self.columns}
 
+    def has_short_days(self, columns: Mapping[str, Column]) -> bool:
+        """Whether a day's numbered periods end an hour early."""
+        texts = {k: as_texts(columns[n]) for k, n in zip(self.kinds, self.columns, strict=True)}
+        numbers = whole_numbers(texts["period"])
+        assert numbers is not None  # as ``holds`` has found
+        table = pa.table({"date": _date(texts), "period": pc.cast(numbers, pa.int64())})
+        last = table.group_by("date").aggregate([("period", "max")])["period_max"].to_numpy()
+        return bool((last == last.max() - last.max() // 24).any())
+
 
 def plain_name(column: str) -> str:
     """A column's name in small letters alone."""
@@ -78,16 +97,24 @@ def holds(kind: str, column: Column) -> bool:
         return bool(pc.all(pc.match_substring_regex(texts, _CLOCK)).as_py())
     if kind == "month" and _are_names(texts):
         return True
+    if kind == "period":
+        numbers = whole_numbers(as_texts(column))
+        return numbers is not None and _last_period(numbers) in _PERIODS
     numbers = whole_numbers(_bare(texts, kind))
     if numbers is None or pc.any(pc.match_substring_regex(numbers, r"\.|^.{10}")).as_py():
         return False
     values = pc.cast(numbers, pa.int64())
     least, most = pc.min(values).as_py(), pc.max(values).as_py()
-    if kind == "hhmm" and (
-        most <= LARGEST["hour"] or max(v % 100 for v in values.to_pylist()) > 59
-    ):
+    if kind == "hhmm" and (most < 100 or max(v % 100 for v in values.to_pylist()) > 59):
         return False
     return _LEAST.get(kind, 1) <= least and most <= LARGEST[kind]
+
+
+def _last_period(numbers: pa.StringArray) -> int:
+    """The largest of the numbers of periods, of which the first is 1; 0 if they are none."""
+    values = pc.cast(numbers, pa.float64()).to_numpy(zero_copy_only=False)
+    whole = len(values) > 0 and bool((values % 1 == 0).all()) and values.min() == 1
+    return int(values.max()) if whole else 0
 
 
 def _are_minutes(values: pa.Int64Array) -> bool:
@@ -104,21 +131,26 @@ def is_plain_clock(column: Column) -> bool:
 
 
 def _are_names(texts: pa.StringArray) -> bool:
-    """Whether the texts are names of months."""
+    """Whether the texts are names of months, in any language."""
     names = texts.unique().to_pylist()
-    return len(names) <= 24 and "%b %Y" in fitting([f"{name} 2000" for name in names])
+    if len(names) > 24:
+        return False
+    dates = [f"{name} 2000" for name in names]
+    return "%b %Y" in fitting(dates) or suggested_locale(dates) is not None
 
 
 def _bare(texts: pa.StringArray, kind: str) -> pa.StringArray:
-    """``Q1``, ``M01``, ``W05`` without their letter."""
-    letter = {"quarter": "[Qq]0?", "month": "[Mm]", "week": "K?[Ww]"}.get(kind)
-    return texts if letter is None else pc.replace_substring_regex(texts, rf"^{letter}\s?", "")
+    """The numbers of parts without what stands at them."""
+    letter = _LETTER.get(kind)
+    return texts if letter is None else pc.replace_substring_regex(texts, letter, "")
 
 
 def _joined(texts: dict[str, pa.StringArray]) -> pa.StringArray:
     """The date and the time of day of each row, '' where a part is blank."""
     date = _date(texts)
-    of_day = [kind for kind in ("clock", "hhmm", "hour", "minute", "second") if kind in texts]
+    of_day = [
+        kind for kind in ("clock", "hhmm", "hour", "period", "minute", "second") if kind in texts
+    ]
     if not of_day:
         return date
     return joined([date, _time_of_day(texts, of_day)], " ")
@@ -147,12 +179,24 @@ def _time_of_day(texts: dict[str, pa.StringArray], kinds: Sequence[str]) -> pa.S
         return pc.replace_substring_regex(
             _padded(texts["hhmm"], "hhmm", 4), r"^(\d\d)(\d\d)$", r"\1:\2"
         )
+    if kinds[0] == "period":
+        return _clock_of_periods(texts["period"])
     numbers = [_padded(texts[kind], kind, 2) for kind in kinds]
     if len(numbers) == 1:
         return pc.replace_substring_regex(numbers[0], r"^(\d+)$", r"\1:00")
     return joined(numbers, ":")
 
 
+def _clock_of_periods(texts: pa.StringArray) -> pa.StringArray:
+    """The times of day at which numbered equal parts of a day begin."""
+    numbers = whole_numbers(texts)
+    assert numbers is not None  # as ``holds`` has found
+    minutes = 24 * 60 // _last_period(numbers)
+    begin = (pc.cast(numbers, pa.int64()).to_numpy() - 1) * minutes
+    return pa.array([f"{each // 60:02d}:{each % 60:02d}" for each in begin.tolist()])
+
+
 def _padded(texts: pa.StringArray, kind: str, width: int) -> pa.StringArray:
     bare = pc.replace_substring_regex(_bare(texts, kind), r"\.0+$", "")
+    bare = pc.replace_substring_regex(bare, r"^0+(\d)", r"\1")
     return pc.if_else(pc.equal(bare, ""), "", pc.utf8_lpad(bare, width, "0"))

@@ -55,8 +55,11 @@ _SHORT_QUARTERS = (
     re.compile(r"(?P<y>\d\d)\s?[-:/.]?\s?Q(?P<q>[1-4])", re.IGNORECASE),
 )
 _WEEKS = (
-    re.compile(r"(?P<y>\d{4})\s?[-:/ ]?\s?K?W\s?(?P<w>\d{1,2})(?:-?(?P<d>[1-7]))?", re.IGNORECASE),
-    re.compile(r"K?W\s?(?P<w>\d{1,2})\s?[-:/ ]?\s?(?P<y>\d{4})", re.IGNORECASE),
+    re.compile(
+        r"(?P<y>\d{4})\s?[-:/ ]?\s?(?:K?W|Week|Woche)\s?(?P<w>\d{1,2})(?:-?(?P<d>[1-7]))?",
+        re.IGNORECASE,
+    ),
+    re.compile(r"(?:K?W|Week|Woche)\s?(?P<w>\d{1,2})\s?[-:/ ]?\s?(?P<y>\d{4})", re.IGNORECASE),
     # where they are known to be weeks: 202005, 2020.05, 2020-05, 05/2020
     re.compile(r"(?P<y>\d{4})\.?(?P<w>\d{2})"),
     re.compile(r"(?P<y>\d{4})[-/ ](?P<w>\d{1,2})"),

@@ -1,0 +1,164 @@
+"""Columns that tell a part of the time are read as such or asked for, never taken for names."""
+
+import pandas as pd
+import pytest
+
+from forecaster.config.schema import Columns
+from forecaster.data.cells import Text
+from forecaster.data.tables import read_table
+from forecaster.data.times.parts import holds
+from forecaster.errors import UserError
+
+YEARS = range(2000, 2012)
+
+
+def yearly(head: str, *parts: str) -> str:
+    """A row a year and part, whose value counts."""
+    rows = [f"{year},{part}" for year in YEARS for part in parts]
+    return "\n".join([f"year,{head},x", *(f"{row},{i}" for i, row in enumerate(rows))]) + "\n"
+
+
+def dated(times: pd.DatetimeIndex, count: int, head: str = "Settlement Period") -> str:
+    """A date, and the number of the part of the day out of ``count``."""
+    number = ((times - times.normalize()) // pd.Timedelta(days=1) * count).astype(int)
+    number = ((times.hour * 60 + times.minute) * count // (24 * 60)) + 1
+    rows = [f"{t:%Y-%m-%d},{n},{i}" for i, (t, n) in enumerate(zip(times, number, strict=True))]
+    return "\n".join([f"day,{head},x", *rows]) + "\n"
+
+
+@pytest.mark.parametrize("count", [24, 48, 96])
+@pytest.mark.parametrize("head", ["Settlement Period", "INTERVAL", "slot", "Half-hour"])
+def test_numbered_parts_of_a_day_are_times(write, count: int, head: str) -> None:
+    times = pd.date_range("2024-03-05 12:00", periods=3 * count, freq=f"{24 * 60 // count}min")
+    table = read_table(write(dated(times, count, head)), Columns())
+    (series,) = table.series
+    assert list(table.interval.stamps(series.first, len(times))) == list(times)
+    assert series.values[:, 0].tolist() == list(range(len(times)))
+
+
+def test_a_day_whose_periods_end_an_hour_early_is_refused(write) -> None:
+    times = pd.date_range("2024-03-29", periods=48 * 4, freq="30min")
+    lines = dated(times, 48).splitlines()
+    kept = [line for line in lines if not line.startswith(("2024-03-31,47,", "2024-03-31,48,"))]
+    path = write("\n".join(kept))
+    with pytest.raises(UserError, match=r"'Settlement Period' tells apart \('1' to '48'\); if"):
+        read_table(path, Columns())
+    with pytest.raises(UserError, match="a day is an hour short"):
+        read_table(path, Columns(timestamp="day,Settlement Period"))
+    # the first day of a file may begin late, and the last one end early
+    inner = read_table(write("\n".join([lines[0], *lines[30:-20]])), Columns())
+    assert inner.series[0].first == times[29]
+
+
+@pytest.mark.parametrize(
+    ("head", "parts"),
+    [
+        ("period", [f"M{n:02d}" for n in range(1, 14)]),
+        ("period", [f"Q{n:02d}" for n in range(1, 6)]),
+        ("Half", ["H1", "H2"]),
+        ("Trimester", ["T1", "T2", "T3"]),
+        ("Season", ["Winter", "Spring", "Summer", "Autumn"]),
+        ("dekad", ["1", "2", "3"]),
+        ("Fiscal Week", [str(n) for n in range(1, 53)]),
+        ("HE", [f"{n:02d}00" for n in range(1, 26)]),
+    ],
+)
+def test_parts_are_asked_for(write, head: str, parts: list[str]) -> None:
+    path = write(yearly(head, *parts))
+    with pytest.raises(UserError, match=f"which '{head}' tells apart .*if that is a part of the"):
+        read_table(path, Columns())
+    assert len(read_table(path, Columns(item_id=head)).series) == len(parts)
+    (summed,) = read_table(path, Columns(aggregate="sum")).series
+    assert summed.values[0, -1] == sum(range(len(parts)))
+
+
+@pytest.mark.parametrize(
+    ("head", "parts"),
+    [
+        ("store", ["1", "2", "3"]),
+        ("product", ["P1", "P2", "P3"]),
+        ("who", ["Ann", "Bob"]),
+        ("Tag", ["FIC101.PV", "TIC205.PV"]),
+        ("kind", ["a1", "a2"]),
+        ("parameter", ["Sommer", "Winter"]),
+    ],
+)
+def test_names_are_names(write, head: str, parts: list[str]) -> None:
+    table = read_table(write(yearly(head, *parts)), Columns())
+    assert [series.item_id for series in table.series] == sorted(parts)
+
+
+def test_letters_and_numbers_beside_days_are_names(write) -> None:
+    rows = [f"2024-01-{day:02d},T{n},{day}" for day in range(1, 31) for n in (1, 2, 3)]
+    table = read_table(write("\n".join(["day,turbines,x", *rows])), Columns())
+    assert [series.item_id for series in table.series] == ["T1", "T2", "T3"]
+
+
+@pytest.mark.parametrize(
+    ("head", "parts", "interval"),
+    [
+        ("Periode", [f"{n:03d}" for n in range(1, 13)], "MS"),
+        ("fiscal period", [str(n) for n in range(1, 13)], "MS"),
+    ],
+)
+def test_what_makes_a_time_with_the_year_is_offered(
+    write, head: str, parts: list[str], interval: str
+) -> None:
+    path = write(yearly(head, *parts))
+    with pytest.raises(UserError) as refused:
+        read_table(path, Columns())
+    offered = str(refused.value).partition("--timestamp ")[2].partition(";")[0].strip("'")
+    table = read_table(path, Columns(timestamp=offered))
+    assert (table.interval.alias, len(table.series[0].values)) == (interval, 12 * len(YEARS))
+    assert table.series[0].first == pd.Timestamp("2000-01-01")
+
+
+@pytest.mark.parametrize(
+    ("head", "parts", "interval"),
+    [
+        ("MO", [str(n) for n in range(1, 13)], "MS"),
+        ("Kalenderwoche", [f"KW {n:02d}" for n in range(1, 53)], "W-MON"),
+        ("Week", [f"Week {n}" for n in range(1, 53)], "W-MON"),
+    ],
+)
+def test_names_of_parts(write, head: str, parts: list[str], interval: str) -> None:
+    text = yearly(head, *parts)
+    columns = Columns(on_gap="fill") if interval == "W-MON" else Columns()
+    assert read_table(write(text), columns).interval.alias == interval
+
+
+def test_months_in_another_language_beside_the_year(write) -> None:
+    months = "Januar Februar März April Mai Juni Juli August September Oktober November Dezember"
+    path = write(yearly("Monat", *months.split()))
+    with pytest.raises(UserError, match="such as 'Januar 2000'; give --locale de"):
+        read_table(path, Columns())
+    table = read_table(path, Columns(locale="de"))
+    assert (table.interval.alias, len(table.series[0].values)) == ("MS", 12 * len(YEARS))
+
+
+@pytest.mark.parametrize("cell", ["{year}0{n}", "{year}-{n}", "{year}-0{n}", "{n}/{year}"])
+def test_quarters_are_not_read_as_months(write, cell: str) -> None:
+    cells = [cell.format(year=year, n=n) for year in YEARS for n in range(1, 5)]
+    rows = [f"{each},{i}" for i, each in enumerate(cells)]
+    path = write("\n".join(["Quarter,x", *rows]))
+    with pytest.raises(UserError, match="no number is above 4; write quarters as 2000-Q4") as found:
+        read_table(path, Columns())
+    style = str(found.value).rpartition(" ")[2]
+    months = read_table(path, Columns(date_format=style, on_gap="fill"))
+    assert months.interval.alias == "MS"
+    year = [f"{2000 + i // 12}-{1 + i % 12:02d},{i}" for i in range(36)]
+    assert read_table(write("\n".join(["quarter,x", *year])), Columns()).interval.alias == "MS"
+
+
+def test_a_number_below_an_hour_is_no_time_of_day() -> None:
+    """``30`` of ``hhmm`` is 00:30 beside 1200, and a number of its own beside none."""
+    assert holds("hhmm", Text.of(["30", "1200"]))
+    assert holds("hhmm", Text.of(["30", "100"]))
+    assert not holds("hhmm", Text.of(["30", "59"]))
+
+
+def test_the_only_values_are_no_key(write) -> None:
+    rows = [f"{year},{'ab'[k]},{100 * year + k}" for year in YEARS for k in (0, 1, 0)]
+    with pytest.raises(UserError) as refused:
+        read_table(write("\n".join(["year,kind,cases", *rows])), Columns())
+    assert "--item-id cases" not in str(refused.value)
