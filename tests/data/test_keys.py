@@ -176,3 +176,34 @@ def test_single_events_may_be_put_together_in_place_of_keys(write) -> None:
         read_table(put(write, frame), Columns())
     table = read_table(put(write, frame), Columns(aggregate="sum", target=("x",)))
     assert table.series[0].values.sum() == frame.x.sum()
+
+
+@pytest.mark.parametrize(
+    ("head", "names", "asked"),
+    [
+        ("sensor", ["humidity", "temperature"], True),
+        ("device_id", ["17", "4", "230"], True),
+        ("Gauge", ["North Quay", "South Quay"], True),
+        ("weekday", ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], False),
+        ("sky", ["clear", "cloudy"], False),
+        ("level", ["1", "2"], False),
+        ("sensor", ["on", "on", "on", "off", "off", "off"], False),
+        ("sensor", ["a", "a", "b", "b"], True),
+        ("sensor", ["a", "a", "a", "b", "b", "b"], False),
+    ],
+)
+def test_series_that_report_by_turns_are_asked_for(write, head, names, asked: bool) -> None:
+    times = pd.date_range("2024-05-01", periods=120, freq="min")
+    frame = pd.DataFrame({"time": times, head: [names[i % len(names)] for i in range(120)]})
+    frame["x"] = np.arange(120)
+    path = put(write, frame)
+    if not asked:
+        assert len(read_table(path, Columns()).series) == 1
+        return
+    with pytest.raises(UserError, match=f"column '{head}' has .* values, by turns; if it names"):
+        read_table(path, Columns())
+    assert len(read_table(path, Columns(target="x")).series) == 1
+    count = len(set(names))
+    if len(names) == count:
+        series = read_table(path, Columns(item_id=head)).series
+        assert sorted(each.values[1, 0] - each.values[0, 0] for each in series) == [count] * count

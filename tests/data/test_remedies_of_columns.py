@@ -49,6 +49,7 @@ def grouped(*names: str) -> str:
     )
 
 
+TURNS = csv("day,sensor,x", *(f"{day},s{i % 3},{i % 3 * 50 + i}" for i, day in enumerate(DAYS)))
 PARTED = csv("year,dekad,x", *(f"{2000 + i // 3},{1 + i % 3},{i}" for i in range(36)))
 GOOD = daily("x", *map(str, range(7)))
 HOURLY = csv("time,x", *(f"{day} {hour:02d}:00,{hour}" for day in DAYS for hour in range(24)))
@@ -134,7 +135,8 @@ REFUSALS = [
         values={"item-id": "x"},
         without=("layout",),
     ),
-    Refusal("has 3 texts, one after the other", BLOCKS, values={"target": "x"}),
+    Refusal("has 3 values, one after the other", BLOCKS, values={"target": "x"}),
+    Refusal("has 3 values, by turns", TURNS, values={"target": "x"}),
     Refusal("the item has no name", grouped("a", ""), {"item_id": "name"}, (grouped("a", "b"),)),
     Refusal(
         "would both be called 'a/b'",

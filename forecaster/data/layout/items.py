@@ -10,6 +10,7 @@ from forecaster.data.cells import Column, Text
 from forecaster.data.layout.codes import (
     Coded,
     coded,
+    holds_codes,
     is_words,
     repeats,
     starts_numeric,
@@ -221,8 +222,10 @@ def _single(raw: RawTable, taken: set[str], columns: Columns) -> tuple[str, ...]
     alike = [name for name in alike if name in texts] or alike
     if len(alike) == 1:
         return (alike[0],)
-    for name in texts if columns.target is None else ():
-        _check_blocks(raw, name)
+    if columns.target is None:
+        codes = [n for n in free if n not in texts and holds_codes(n, raw.columns[n])]
+        for name in [*texts, *codes]:
+            _check_order(raw, name)
     return ()
 
 
@@ -233,12 +236,22 @@ def _is_one_name(is_text: bool, column: Column) -> bool:
     return values.count == 1 and (is_text or values.are_whole)
 
 
-def _check_blocks(raw: RawTable, name: str) -> None:
-    """Raise UserError if text comes in blocks, as the names of series of different times do."""
+def _check_order(raw: RawTable, name: str) -> None:
+    """Raise UserError if texts or codes come in blocks, as the names of series do that have
+    different times, or change in every other row and are called like names.
+    """
     values = coded(raw.columns[name])
+    count, rows = values.count, len(values.codes)
     runs = 1 + int((np.diff(values.codes) != 0).sum())
-    if 1 < values.count == runs <= len(values.codes) // 10 and not values.are_flags:
-        raise UserError(
-            f"{raw.path}: column '{name}' has {runs} texts, one after the other; if it names "
-            f"series, give {option('item-id', [name])}, else name the values with --target"
-        )
+    if not 1 < count <= rows // 10 or values.are_flags:
+        return
+    if runs == count:
+        order = "one after the other"
+    elif names_series(name) and 2 * runs >= rows:
+        order = "by turns"
+    else:
+        return
+    raise UserError(
+        f"{raw.path}: column '{name}' has {count} values, {order}; if it names series, give "
+        f"{option('item-id', [name])}, else name the values with --target"
+    )

@@ -17,7 +17,7 @@ _PROBE = 200  # repeated times that tell most sets to be no key
 _NAMED = re.compile(
     r"(?:^|[\W_])(?:id|ids|key|code|uid|uuid|series|item|name|store|shop|product|sku|article|dept|"
     r"department|category|family|brand|region|country|state|province|city|district|location|site|"
-    r"station|sensor|meter|device|machine|plant|turbine|building|room|zone|area|customer|client|"
+    r"station|sensor|gauge|logger|probe|meter|device|machine|plant|turbine|building|room|zone|area|customer|client|"
     r"account|household|user|branch|market|segment|ticker|symbol|group|unit|line|route|warehouse|"
     r"vehicle|variable|parameter|indicator|metric|pollutant|signal|channel|stn|poste|wban|usaf|wmo|lat|latitude|lon|lng|long|longitude|alti|altitude|"
     r"elev|elevation|filiale|artikel|produkt|kunde|zähler|anlage|standort|land|stadt|magasin|"
