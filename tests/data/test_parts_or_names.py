@@ -162,3 +162,34 @@ def test_the_only_values_are_no_key(write) -> None:
     with pytest.raises(UserError) as refused:
         read_table(write("\n".join(["year,kind,cases", *rows])), Columns())
     assert "--item-id cases" not in str(refused.value)
+
+
+@pytest.mark.parametrize("head", ["tz", "tz_cd", "timezone", "utc_offset"])
+@pytest.mark.parametrize("style", ["%Y-%m-%d %H:%M,", "%d.%m.%Y,%H:%M,"])
+def test_a_column_of_zones_is_part_of_the_time(write, head: str, style: str) -> None:
+    times = pd.date_range("2023-10-28 12:00", periods=40, freq="h", tz="UTC")
+    zone = "%z" if head == "utc_offset" else "%Z"
+    local = times.tz_convert("Europe/Berlin")
+    rows = [f"{time.strftime(style + zone)},{i}" for i, time in enumerate(local)]
+    heads = ["day", "clock", head, "x"] if style.count(",") == 2 else ["time", head, "x"]
+    table = read_table(write("\n".join([",".join(heads), *rows])), Columns())
+    (series,) = table.series
+    assert table.names == ("x",)
+    assert series.first == times[0].tz_localize(None)
+    assert series.values[:, 0].tolist() == list(range(40))
+    named = Columns(timestamp=",".join(heads[:-1]), timezone="Europe/Berlin")
+    assert (
+        read_table(write("\n".join([",".join(heads), *rows])), named).clock.zone == named.timezone
+    )
+
+
+def test_other_columns_called_a_zone_are_none_of_the_time(write) -> None:
+    rows = [f"2024-01-{day:02d} 12:00,{zone},{day}" for day in range(1, 31) for zone in "NS"]
+    table = read_table(write("\n".join(["time,zone,x", *rows])), Columns())
+    assert [series.item_id for series in table.series] == ["N", "S"]
+    days = [f"2024-01-{day:02d},UTC,{day}" for day in range(1, 31)]
+    table = read_table(write("\n".join(["day,tz,x", *days])), Columns())
+    assert (table.names, table.report.facts["time column"]) == (("x",), "day")
+    offsets = [f"2024-01-01 {hour:02d}:00,{hour * 100},{hour}" for hour in range(24)]
+    table = read_table(write("\n".join(["time,offset,x", *offsets])), Columns())
+    assert table.names == ("offset", "x")

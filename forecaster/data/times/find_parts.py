@@ -15,11 +15,25 @@ from forecaster.data.texts import as_texts
 from forecaster.data.times.month_names import translated
 from forecaster.data.times.parts import NAMED, OF_DAY, Parts, holds, is_plain_clock, plain_name
 from forecaster.data.times.styles import fitting, has_day
+from forecaster.data.times.text_times import could_be_times
 from forecaster.data.timestamps import looks_like_time
 from forecaster.errors import UserError
 
 _CLOCKS = ("clock", "hhmm", "hour")
 _SMALLER = ("minute", "second")
+_ZONED = frozenset(
+    (
+        "tz",
+        "tzcd",
+        "timezone",
+        "timezonecode",
+        "zone",
+        "zeitzone",
+        "offset",
+        "utcoffset",
+        "gmtoffset",
+    )
+)
 _UNIQUE = 0.95  # of the rows have a time of their own, but for the hour that an autumn repeats
 _ALL = {"month": 12, "day": 28, "hour": 24}
 _IN_ORDER = ("year", "month", "day", "hour", "minute", "second")
@@ -35,7 +49,25 @@ def find_parts(raw: RawTable, columns: Columns) -> Parts | None:
         return _named(raw, columns)
     taken = {*(columns.item_id or ()), *(columns.target or ())}
     free = {name: column for name, column in raw.columns.items() if name not in taken}
-    return _calendar(free, columns) or _date_and_clock(free, columns)
+    parts = _calendar(free, columns) or _date_and_clock(free, columns)
+    return _with_zone(parts, free, columns) or parts
+
+
+def _with_zone(parts: Parts | None, free: Given, columns: Columns) -> Parts | None:
+    """The parts, or the one column of times, with a column of zones, if they make times."""
+    zone = next((n for n, c in free.items() if plain_name(n) in _ZONED and holds("zone", c)), None)
+    if zone is None or columns.date_format is not None:
+        return None
+    if parts is None:
+        times = [n for n, c in free.items() if n != zone and looks_like_time(n, c, columns)]
+        if len(times) != 1 or not isinstance(free[times[0]], Text):
+            return None
+        parts = Parts((times[0],), ("date",), times[0])
+    names = (*parts.columns, zone)
+    whole = Parts(names, (*parts.kinds, "zone"), ",".join(names))
+    first = {name: Text.of([as_texts(free[name][:1])[0].as_py()]) for name in names}
+    joined = as_texts(whole.join(first)[whole.name]).to_pylist()
+    return whole if could_be_times(joined, columns.locale) else None
 
 
 def _parts(found: Mapping[str, str], kinds: Sequence[str]) -> Parts:
@@ -212,6 +244,8 @@ def _kinds(raw: RawTable, names: Sequence[str], columns: Columns) -> tuple[str, 
     found = _by_name({name: raw.columns[name] for name in names})
     by_name = {name: kind for kind, name in found.items()}
     kinds = [by_name.get(name) or _by_cells(name, raw.columns[name], columns) for name in names]
+    if kinds == [None, "zone"] and looks_like_time(names[0], raw.columns[names[0]], columns):
+        return "date", "zone"
     if _is_time(kinds):
         return tuple(str(kind) for kind in kinds)
     in_order = _IN_ORDER[: len(names)]
@@ -221,6 +255,8 @@ def _kinds(raw: RawTable, names: Sequence[str], columns: Columns) -> tuple[str, 
 
 
 def _by_cells(name: str, column: Column, columns: Columns) -> str | None:
+    if plain_name(name) in _ZONED and holds("zone", column):
+        return "zone"
     clock = _clock_kind(name, column) or next((k for k in _CLOCKS if holds(k, column)), None)
     if clock is not None:
         return clock
@@ -232,6 +268,8 @@ def _is_time(kinds: Sequence[str | None]) -> bool:
     given = {kind for kind in kinds if kind is not None}
     if None in kinds or len(given) < len(kinds):
         return False
+    if "zone" in given and (given := given - {"zone"}) == {"date"}:
+        return True
     hours = [{"hour"}, {"hour", "minute"}, {"hour", "minute", "second"}]
     clocks = [{"clock"}, {"hhmm"}, {"period"}, *hours]
     days = [{"date"}, {"year", "month", "day"}, {"year", "yearday"}]

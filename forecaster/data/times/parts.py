@@ -12,7 +12,7 @@ from forecaster.data.texts import as_texts, joined
 from forecaster.data.times.month_names import suggested_locale
 from forecaster.data.times.numeric_times import whole_numbers
 from forecaster.data.times.styles import fitting
-from forecaster.data.times.time_of_day import HALF
+from forecaster.data.times.time_of_day import HALF, is_zone
 
 # what a part is, in the order in which parts are written, with its largest number
 LARGEST = {
@@ -97,6 +97,9 @@ def holds(kind: str, column: Column) -> bool:
         return bool(pc.all(pc.match_substring_regex(texts, _CLOCK)).as_py())
     if kind == "month" and _are_names(texts):
         return True
+    if kind == "zone":
+        names = texts.unique().to_pylist()
+        return all(is_zone(name, frozenset(names)) for name in names)
     if kind == "period":
         numbers = whole_numbers(as_texts(column))
         return numbers is not None and _last_period(numbers) in _PERIODS
@@ -148,12 +151,13 @@ def _bare(texts: pa.StringArray, kind: str) -> pa.StringArray:
 def _joined(texts: dict[str, pa.StringArray]) -> pa.StringArray:
     """The date and the time of day of each row, '' where a part is blank."""
     date = _date(texts)
+    zone = [texts["zone"]] if "zone" in texts else []
     of_day = [
         kind for kind in ("clock", "hhmm", "hour", "period", "minute", "second") if kind in texts
     ]
     if not of_day:
-        return date
-    return joined([date, _time_of_day(texts, of_day)], " ")
+        return joined([date, *zone], " ") if zone else date
+    return joined([date, _time_of_day(texts, of_day), *zone], " ")
 
 
 def _date(texts: dict[str, pa.StringArray]) -> pa.StringArray:

@@ -21,6 +21,7 @@ from forecaster.data.times.styles import (
     read_dates,
 )
 from forecaster.data.times.time_of_day import (
+    SEVERAL,
     Cells,
     Coded,
     clock_times,
@@ -184,14 +185,11 @@ def _offsets(source: Source, cells: Cells) -> NDArray[np.int64]:
     return np.array(minutes, dtype=np.int64)[cells.zone.codes]
 
 
-_SEVERAL = {"CST": "America/Chicago", "IST": "Asia/Kolkata", "BST": "Europe/London"}
-
-
 def _no_offset(name: str) -> str:
-    if name in _SEVERAL:
+    if name in SEVERAL:
         return (
             f"names a zone that several places have; name the place, such as --timezone "
-            f"{_SEVERAL[name]}"
+            f"{SEVERAL[name]}"
         )
     return "has no such offset from UTC; correct it"
 

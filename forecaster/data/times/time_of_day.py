@@ -38,6 +38,7 @@ _ZONES = {
     **{"NZST": 720, "NZDT": 780, "EST": -300, "EDT": -240, "CDT": -300, "MST": -420},
     **{"MDT": -360, "PST": -480, "PDT": -420, "AKST": -540, "AKDT": -480, "HST": -600},
 }
+SEVERAL = {"CST": "America/Chicago", "IST": "Asia/Kolkata", "BST": "Europe/London"}
 _BESIDE = {"CST": ("CDT", -360), "BST": ("GMT", 60)}  # told apart by another name in the column
 
 
@@ -134,6 +135,11 @@ def _full(time: str) -> str:
     time = time.replace("h", ":").replace(",", ".")
     time = time.replace(".", ":") if ":" not in time else time
     return time + (":00:00", ":00", "")[min(time.count(":"), 2)]
+
+
+def is_zone(name: str, names: frozenset[str]) -> bool:
+    """Whether a text is an offset, or names one or several; ``names``: all that the column has."""
+    return name in SEVERAL or offset_minutes(name, names) is not None
 
 
 def offset_minutes(zone: str, names: frozenset[str] = frozenset()) -> int | None:
