@@ -79,7 +79,8 @@ def find_items(
         named = _single(raw, taken, columns)
     else:
         found = _candidates(raw, taken)
-        keys = _leaving_values(raw, taken, find_keys(times.codes, _as_candidates(found)))
+        keys = find_keys(times.codes, _as_candidates(found))
+        keys = keys if columns.target else _leaving_values(raw, {timestamp}, keys)
         parts = {name for name in found if _may_be_part(name, found[name], times)}
         named = _chosen(raw, timestamp, keys, columns, parts) or _by_name(found)
     if columns.layout == "long" and not named:
@@ -126,9 +127,15 @@ def _candidates(raw: RawTable, taken: set[str]) -> dict[str, Coded]:
 
 
 def _leaving_values(raw: RawTable, taken: set[str], keys: Sequence[Key]) -> list[Key]:
-    """The keys beside which a column of numbers is left."""
-    numbers = {name for name, column in raw.columns.items() if starts_numeric(column)}
-    return [key for key in keys if numbers - taken - {*key.columns} or taken & numbers]
+    """The keys beside which a column is left that may hold values."""
+    return [
+        key
+        for key in keys
+        if any(
+            name not in {*taken, *key.columns} and not is_words(column)
+            for name, column in raw.columns.items()
+        )
+    ]
 
 
 def _may_be_part(name: str, values: Coded, times: Coded) -> bool:
