@@ -23,6 +23,9 @@ _DIGITS = (
     rf"(?:(?:\d{{1,3}}(?:[.,'’{_SPACES}]\d{{3}})+|\d{{1,2}}(?:,\d{{2}})+,\d{{3}}|\d+)(?:[.,]\d*)?"
     r"|[.,]\d+)"
 )
+# a code of several parts, as of weather stations: +0012,1
+PADDED = rf"^{SIGN}(?:00|0\d{{3}})\d*[.,]"
+_NOT_PADDED = r"0(?:[1-9]\d?)?|[1-9]\d*"
 _BARE = rf"^[+\-−–]?{_DIGITS}{_EXPONENT}$"
 _CURRENCY = (
     "[A-Z]{0,3}[$€£¥₹₽₩₪₺]|Rs\\.?|Fr\\.|kr|"
@@ -184,7 +187,10 @@ def evidence(bare: Cells) -> Evidence:
 def proves_decimal(mark: str) -> str:
     """A regular expression of bare numbers in which ``mark`` can be decimal only."""
     m, others = re.escape(mark), _others(mark)
-    digits = rf"\d*{m}(?:\d{{0,2}}|\d{{4,}})|(?:0\d*|\d{{4,}})?{m}\d+|.*[{others}]\d{{3}}{m}\d*"
+    digits = (
+        rf"(?:{_NOT_PADDED})?{m}(?:\d{{0,2}}|\d{{4,}})|(?:0(?:[1-9]\d?)?|[1-9]\d{{3,}})?{m}\d+"
+        rf"|.*[{others}]\d{{3}}{m}\d*"
+    )
     return rf"^{SIGN}(?:{digits})$|{m}\d*[eE]"
 
 

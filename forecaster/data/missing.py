@@ -71,6 +71,11 @@ def is_missing(cell: str) -> bool:
     return cell.lower() in MISSING
 
 
+def is_usual(number: float) -> bool:
+    """Whether programs are known to write a number in place of a value."""
+    return number in _USUAL
+
+
 @dataclass(frozen=True)
 class Suspect:
     """A number that seems to stand for missing values, and how often it occurs."""
@@ -81,7 +86,7 @@ class Suspect:
     @property
     def is_usual(self) -> bool:
         """Whether programs are known to write it in place of a value."""
-        return self.value in _USUAL
+        return is_usual(self.value)
 
 
 def suspected_codes(values: NDArray[np.float64]) -> list[Suspect]:

@@ -12,6 +12,7 @@ from forecaster.data.cells import Text
 from forecaster.data.digits import shortest
 from forecaster.data.marks import (
     MARKS,
+    PADDED,
     SIGN,
     Evidence,
     NumberStyle,
@@ -24,11 +25,12 @@ from forecaster.data.marks import (
     proves_decimal,
     style_of,
 )
-from forecaster.data.missing import Codes
+from forecaster.data.missing import Codes, is_usual
 from forecaster.data.reading import RawTable
 from forecaster.errors import UserError
 
 _LIMIT = re.compile(r"([<>≤≥])=?\s*[-+]?[\d.,]*\d")
+_PADDED = re.compile(PADDED)
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 
 
@@ -103,6 +105,8 @@ def read_alike(column: Text, codes: Codes, style: NumberStyle) -> Written | None
     fits = pc.or_(missing, pc.match_substring_regex(column.arrow, style.pattern))
     if not pc.all(fits).as_py() or find(column.arrow, proves_decimal(style.decimal)) is None:
         return None
+    if find(column.arrow, PADDED) is not None:
+        return None
     shown = -1
     if style.thousands:
         shown = pc.index(pc.match_substring(column.arrow, style.thousands), True).as_py()
@@ -150,10 +154,24 @@ def _not_a_number(present: Present, cell: int, style: NumberStyle | None = None)
             f"missing, although it is known to be {known} (or name the text with --missing)"
             f"{present.or_without}"
         )
+    if _PADDED.match(text):
+        return _in_parts(present, cell)
     as_others = f" with {style.in_words}" if style is not None and style.in_words else ""
     return UserError(
         f"{where}: '{text}' is not a number{as_others}; correct it, or leave it blank for "
         f"missing (or name the text with --missing){present.or_without}"
+    )
+
+
+def _in_parts(present: Present, cell: int) -> UserError:
+    text = present.cells[cell].as_py()
+    mark = next(mark for mark in text if mark in ".,")
+    decimal = "" if mark == present.raw.delimiter else f" or give --decimal {mark}"
+    number = f"; if it is a number, write it without the zeros before it{decimal}"
+    is_padded = _PADDED.match(text) and is_number(text)
+    return UserError(
+        f"{present.where(cell)}: '{text}' seems to be a code of several parts; write each part "
+        f"into a column of its own{number if is_padded else ''}{present.or_without}"
     )
 
 
@@ -178,6 +196,8 @@ def _style(present: Present, codes: Codes, given: NumberStyle) -> NumberStyle:
     found = evidence(present.bare)
     if given.decimal or given.thousands:
         return style_of(found, given.decimal, given.thousands) or given
+    if (padded := find(present.bare, PADDED)) is not None:
+        raise _in_parts(present, padded)
     if (pair := contradiction(found)) is not None:
         raise present.refuse("differ in their decimal mark; write all with one", *pair)
     style = style_of(found)
@@ -187,7 +207,49 @@ def _style(present: Present, codes: Codes, given: NumberStyle) -> NumberStyle:
         style = None if elsewhere & {*found.weak} else style_of(found, decimal)
     if style is None:
         raise _undecided(present, found)
+    if style.decimal == present.raw.delimiter and _parts_elsewhere(present):
+        cell = find(present.bare, style.decimal)
+        if cell is not None:
+            raise _in_parts(present, cell)
+    _check_whole(present, found, style.decimal)
     return style
+
+
+def _check_whole(present: Present, found: Evidence, mark: str) -> None:
+    """Raise UserError where a mark that another column proves could be one of thousands here.
+
+    That is where it always stands before three digits, beside whole numbers below a thousand.
+    """
+    if mark not in found.unproven:
+        return
+    grouped = rf"^{SIGN}[1-9]\d{{0,2}}{re.escape(mark)}\d{{3}}$"
+    marked = pc.match_substring_regex(present.bare, grouped)
+    whole = pc.match_substring_regex(present.bare, rf"^{SIGN}\d{{1,3}}$")
+    if pc.sum(marked).as_py() < 2 or not pc.all(pc.or_(marked, whole)).as_py():
+        return
+    cells = np.flatnonzero(whole)
+    values = present.bare.filter(whole).cast(pa.float64()).to_numpy()
+    is_value = np.array([not is_usual(value) for value in values], bool)
+    large = cells[is_value & (np.abs(values) >= 100)]
+    if is_value.sum() < 2 or not len(large):
+        return
+    beside = present.raw.places[int(present.rows[large[0]])]
+    raise UserError(
+        f"{_both_readings(present, mark, found.unproven[mark])}: it always stands before three "
+        f"digits, beside whole numbers such as '{present.cells[large[0]]}' ({present.raw.unit} "
+        f"{beside}); write the column without marks{present.or_without}; if these are "
+        f"decimals, give --decimal {mark}"
+    )
+
+
+def _parts_elsewhere(present: Present) -> bool:
+    """Whether another column of the file begins with codes of several parts."""
+    return any(
+        _PADDED.match(cell)
+        for column in present.raw.columns.values()
+        if isinstance(column, Text)
+        for cell in column.head
+    )
 
 
 def _decimal_marks(raw: RawTable, name: str, codes: Codes) -> set[str]:
@@ -205,12 +267,18 @@ def _decimal_marks(raw: RawTable, name: str, codes: Codes) -> set[str]:
 
 def _undecided(present: Present, found: Evidence) -> UserError:
     mark, cell = next(iter({**found.weak, **found.unproven}.items()))
+    return UserError(
+        f"{_both_readings(present, mark, cell)}, and no other value tells which; give --thousands "
+        f"{mark} or --decimal {mark}"
+    )
+
+
+def _both_readings(present: Present, mark: str, cell: int) -> str:
     bare = present.bare[cell].as_py()
     one, other = (float(bare.replace(mark, point)) for point in ("", "."))
-    return UserError(
+    return (
         f"{present.where(cell)}: '{present.cells[cell]}' can be read as {shortest(one)} (thousands "
-        f"{MARKS[mark]}) and as {shortest(other)} (decimal {MARKS[mark]}), and no other value "
-        f"tells which; give --thousands {mark} or --decimal {mark}"
+        f"{MARKS[mark]}) and as {shortest(other)} (decimal {MARKS[mark]})"
     )
 
 

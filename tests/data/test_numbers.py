@@ -42,6 +42,8 @@ READ = [
     (["1234.567", "1.000"], [1234.567, 1]),
     (["1234,567", "1,000"], [1234.567, 1]),
     ([".125", "1.000"], [0.125, 1]),
+    (["05.5", "-08.123", "012.5"], [5.5, -8.123, 12.5]),
+    (["0012", "000"], [12, 0]),
     (["5.", "1.000"], [5, 1]),
     (["1.25", "1.000"], [1.25, 1]),
     (["1.2345", "1.000"], [1.2345, 1]),
@@ -106,6 +108,10 @@ REFUSED = [
     (["1.234,5", "1.2345"], "differ in their decimal mark"),
     (["1,234.5", "12,34"], "differ in their decimal mark"),
     (["1 234", "1 23"], "line 3, column 'x': '1 23' is not a number"),
+    (["+0012,1", "+0110,1"], "'+0012,1' seems to be a code of several parts; write each part"),
+    (["-0110,1", "1,5"], "'-0110,1' seems to be a code of several parts; write each part"),
+    (["12.5", "00.5"], "line 3, column 'x': '00.5' seems to be a code of several parts"),
+    (["5", "000,1,N,0031,1"], "'000,1,N,0031,1' seems to be a code of several parts"),
     (["1,5", "-inf"], "line 3, column 'x': an infinite value"),
 ]
 
@@ -115,6 +121,26 @@ def test_what_no_style_can_write_is_refused(cells: list[str], message: str) -> N
     with pytest.raises(UserError) as caught:
         read(*cells)
     assert message in str(caught.value)
+
+
+def test_codes_of_several_parts_prove_no_mark_and_give_way_to_an_option() -> None:
+    assert read("+0012.1", "00.5", decimal=".") == [12.1, 0.5]
+    raw = table(tmp=["+0012,1", "-0110,1"], x=["1,250", "2,125"])
+    with pytest.raises(UserError, match="'1,250' can be read as 1250"):
+        numbers(raw, ["x"], Columns())
+    raw = table(y=["1,5", "2,5"], x=["1,5", "+0012,1"])
+    with pytest.raises(UserError, match=r"column 'x': '\+0012,1' seems to be a code"):
+        numbers(raw, ["y", "x"], Columns())
+
+
+def test_beside_codes_of_several_parts_a_delimiter_is_no_decimal_mark(write) -> None:
+    rows = [f'2024-01-{day:02d},"+00{day},1","101{day},1"' for day in range(10, 30)]
+    path = write("\n".join(["day,tmp,slp", *rows]) + "\n")
+    with pytest.raises(
+        UserError, match="'10110,1' seems to be a code of several parts; write each"
+    ):
+        read_table(path, Columns(target="slp"))
+    assert read_table(path, Columns(target="slp", decimal=",")).series[0].values[0, 0] == 10110.1
 
 
 def test_options_decide_and_hold_for_every_cell() -> None:
@@ -148,6 +174,34 @@ def test_many_columns_and_one_that_differs() -> None:
     assert found.decisions == (
         "column 'odd': '1.234,5' is 1234.5, with a thousands point and a decimal comma",
     )
+
+
+@pytest.mark.parametrize("mark", [".", ","])
+def test_three_digits_behind_a_mark_beside_whole_numbers_are_in_doubt(mark: str) -> None:
+    def beside(*cells: str, **options: str) -> list[float]:
+        raw = table(x=[cell.replace(".", mark) for cell in cells], y=[f"1{mark}5"] * len(cells))
+        return numbers(raw, ["x"], Columns(**options)).values[:, 0].tolist()
+
+    doubtful = ["987", "1.234", "12.456", "98"]
+    with pytest.raises(UserError) as caught:
+        beside(*doubtful)
+    said = str(caught.value)
+    assert f"line 3, column 'x': '1{mark}234' can be read as 1234 (thousands" in said
+    assert "beside whole numbers such as '987' (line 2)" in said
+    assert said.endswith(
+        f"write the column without marks; if these are decimals, give --decimal {mark}"
+    )
+    assert beside(*doubtful, decimal=mark) == [987, 1.234, 12.456, 98]
+    for cells in (
+        [*doubtful, "1.5"],  # other numbers of decimals
+        [*doubtful, "0.125"],
+        ["97", "1.234", "12.456", "98"],  # no whole number of three digits
+        ["987", "1.234", "12.456"],  # one
+        ["987", "1.234", "98"],  # one mark
+        ["-999", "1.234", "12.456", "999"],  # codes for missing values
+        [*doubtful, "1234"],  # thousands without a mark
+    ):
+        assert beside(*cells) == [float(cell) for cell in cells]
 
 
 def test_codes_that_a_user_names_are_missing_and_counted() -> None:
