@@ -31,7 +31,15 @@ _CURRENCY = (
     "[A-Z]{0,3}[$€£¥₹₽₩₪₺]|Rs\\.?|Fr\\.|kr|"
     "USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|RUB|BRL|AUD|CAD|NZD|ZAR|TRY|KRW|MXN"
 )
-_UNIT = r"[A-Za-zµμΩ°%‰$€£¥₹₽₩₪₺À-ɏ][^\s,;()]{0,11}"
+# digits of a unit: of a substance, of a count that it is for, and an exponent at the end of a part
+_SUBSTANCE = r"(?:CO2|CH4|H2O|N2O?|NO[23x]|SO[24]|NH[34]|O[23]|K2O|P2O5|PM10|PM2[.,]5|PM1)"
+_PER = r"/10{2,6}"
+_FIRST, _FURTHER, _EXPONENT_INSIDE = r"[A-Za-zµμΩ°%‰$€£¥₹₽₩₪₺À-ɏ]", r"[^\s,;()\d]", "[1-9][/*.·⋅]"
+_UNIT = (
+    rf"(?:(?:{_SUBSTANCE}|{_FIRST}(?:{_EXPONENT_INSIDE})?)"
+    rf"(?:{_SUBSTANCE}|{_PER}|{_FURTHER}(?:{_EXPONENT_INSIDE})?){{0,11}}(?:{_FURTHER}[1-9])?"
+    rf"|{_FIRST}[1-9])"
+)
 _WITH_UNIT = (
     rf"^(?P<open>\(?)(?P<sign>[+\-−–]?)(?P<before>(?:{_CURRENCY})?)[{_SPACES}]?"
     rf"(?P<inner>[\-−–]?)(?P<digits>{_DIGITS})(?P<exponent>{_EXPONENT})[{_SPACES}]?"

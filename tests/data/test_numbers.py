@@ -244,6 +244,13 @@ def test_a_suspicion_names_the_option() -> None:
     assert suspicion("CO", [Suspect(999, 2)], ("-1", "x")).endswith("give --missing -1,x,999")
 
 
+UNITS = [
+    *("m2", " m3/h", " W/m2", " kWh/m2", "cm-1", " m^2", " W/m2/d", " m3*d", " l/100km", "°C"),
+    *(" gCO2/kWh", " kgCO2e", " mmH2O", " PM10", " PM2.5", " cases/100000", " %", " µg/m3"),
+]
+NO_UNITS = ["A000011124", "S0503", "A12", "m20", "A1B", "CO22", "m0", "x/12", "=100"]
+
+
 @pytest.mark.parametrize(
     ("cells", "text"),
     [
@@ -253,6 +260,8 @@ def test_a_suspicion_names_the_option() -> None:
         (["1 north", "2 south"], True),
         (["01.02.2024", "02.02.2024"], True),
         (["5 kW", "6 kW"], False),
+        *((["5" + unit, "6.5" + unit], False) for unit in UNITS),
+        *((["5" + no_unit, "5" + no_unit], True) for no_unit in NO_UNITS),
         (["a"] * 30 + ["1.234,5"], False),
         (["", "NA", "?"], False),
         (["7", "8"], False),

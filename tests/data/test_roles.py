@@ -98,3 +98,33 @@ def test_a_text_that_could_be_a_covariate_is_left_out_with_a_hint(write, texts, 
         assert all("left out: text;" not in each for each in table.report.decisions)
     else:
         assert said == ["column 'weather', 'remark' left out: text"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "is_text"),
+    [
+        (["2016A000011124"], True),
+        (["2016A000011124", "2021S0503001"], True),
+        (["2002=100"], True),
+        (["2002=100", "2015=100"], False),
+        (["5 kW", "300 W"], False),
+        (["5h30", "12h45"], False),
+    ],
+)
+def test_identifiers_and_one_text_are_no_numbers(write, texts: list[str], is_text: bool) -> None:
+    rows = [f"{day},{texts[i % len(texts)]},{i}" for i, day in enumerate(DAYS)]
+    path = write("\n".join(["day,what,x", *rows]) + "\n")
+    if is_text:
+        table = read_table(path, Columns())
+        assert table.names == ("x",)
+        assert any(
+            each.startswith("column 'what' left out: text") for each in table.report.decisions
+        )
+    else:
+        with pytest.raises(UserError, match=f"column 'what': '{texts[0]}' "):
+            read_table(path, Columns())
+
+
+def test_one_row_does_not_tell_that_a_column_is_text(write) -> None:
+    with pytest.raises(UserError, match="column 'what': '2002=100' is not a number"):
+        read_table(write(f"day,what,x\n{DAYS[0]},2002=100,5\n"), Columns())

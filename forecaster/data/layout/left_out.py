@@ -28,6 +28,7 @@ EMPTY, CODES = "has no values", "holds codes, no quantities"
 FLAGS = "holds flags, no quantities"
 CALENDAR, ONE = "repeats the time", "is the same in all rows"
 _MEASURED = re.compile(r"\W{0,3}\d")
+_IDENTIFIER = re.compile(r"\d+[A-Za-z_]+\d{3}")  # 2016A000011124
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,16 @@ def _holds_times(column: Column, is_text: bool, columns: Columns) -> bool:
 
 
 def _is_label(raw: RawTable, name: str) -> bool:
-    """Whether a column is text that does not look like numbers that could not be read."""
-    values = coded(raw.columns[name]).values
-    return 2 * sum(_MEASURED.match(value) is not None for value in values) < len(values)
+    """Whether a column is text that does not look like numbers that could not be read.
+
+    Nor do identifiers, and one text in all rows.
+    """
+    found = coded(raw.columns[name])
+    if found.count == 1 < len(found.codes):
+        return True
+    measured = [value for value in found.values if _MEASURED.match(value)]
+    measured = [value for value in measured if not _IDENTIFIER.match(value)]
+    return 2 * len(measured) < found.count
 
 
 def _is_category(column: Column, missing: Codes) -> bool:
