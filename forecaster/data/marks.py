@@ -42,9 +42,16 @@ _UNIT = (
 )
 _WITH_UNIT = (
     rf"^(?P<open>\(?)(?P<sign>[+\-−–]?)(?P<before>(?:{_CURRENCY})?)[{_SPACES}]?"
-    rf"(?P<inner>[\-−–]?)(?P<digits>{_DIGITS})(?P<exponent>{_EXPONENT})[{_SPACES}]?"
-    rf"(?P<after>(?:{_UNIT})?)(?P<close>\)?)$"
+    rf"(?P<inner>[\-−–(]?)[{_SPACES}]?(?P<digits>{_DIGITS})(?P<exponent>{_EXPONENT})"
+    rf"(?P<shut>\)?)(?P<behind>(?:[\-−–]$)?)[{_SPACES}]?(?P<after>(?:{_UNIT})?)(?P<close>\)?)$"
 )
+# a currency with a dash in place of 0
+_NOTHING = {
+    rf"^({_CURRENCY})[{_SPACES}]*[\-−–—]+$": r"\1 0",
+    rf"^[\-−–—]+[{_SPACES}]*({_CURRENCY})$": r"0 \1",
+}
+# numbers in a program's own way, to be told
+UNUSUAL = {"as Excel writes it": "|".join(_NOTHING), "as SAP writes it": r"\d[\-−–]$"}
 _PLAIN_SPELLING = {"[−–]": "-", f"[{_SPACES[1:]}]": " ", "’": "'"}
 
 Cells: TypeAlias = pa.ChunkedArray
@@ -117,7 +124,8 @@ class Evidence:
     grouped: str = ""
 
 
-_IS_NUMBER, _HAS_UNIT = re.compile(_BARE), re.compile(_WITH_UNIT)
+_IS_NUMBER = re.compile(_BARE)
+_HAS_UNIT = re.compile("|".join([_WITH_UNIT, *_NOTHING]))
 
 
 def is_number(cell: str) -> bool:
@@ -150,16 +158,19 @@ def bare_numbers(cells: Cells) -> tuple[Cells, pa.Array | None]:
 
 
 def _without_units(cells: Cells) -> tuple[Cells, pa.Array]:
+    for pattern, zero in _NOTHING.items():
+        cells = pc.replace_substring_regex(cells, pattern, zero)
     found = pc.extract_regex(cells.combine_chunks(), _WITH_UNIT)
     part = {field.name: pc.struct_field(found, field.name) for field in found.type}
     units = pc.binary_join_element_wise(part["before"], part["after"], "")
-    negative = pc.equal(part["open"], "(")
-    signs = pc.binary_join_element_wise(part["sign"], part["inner"], "")
-    valid = pc.and_(
-        pc.equal(negative, pc.equal(part["close"], ")")),
-        pc.less_equal(pc.utf8_length(signs), pc.if_else(negative, 0, 1)),
+    marks = pc.binary_join_element_wise(
+        *(part[name] for name in ("open", "sign", "inner", "shut", "behind", "close")), ""
     )
-    signs = pc.if_else(negative, "-", signs)
+    negative = pc.equal(marks, "()")
+    valid = pc.or_(negative, pc.match_substring_regex(marks, r"^[+\-−–]?$"))
+    price = pc.match_substring_regex(cells.combine_chunks(), r"[.,][\-−–]$")  # 5.- is no -5
+    valid = pc.and_not(valid, price)
+    signs = pc.if_else(negative, "-", marks)
     bare = pc.binary_join_element_wise(signs, part["digits"], part["exponent"], "")
     return pa.chunked_array([pc.if_else(valid, bare, None)]), units
 

@@ -14,11 +14,18 @@ from numpy.typing import NDArray
 from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
 from forecaster.data.digits import shortest
-from forecaster.data.layout.words import or_without
+from forecaster.data.layout.words import listed, or_without
 from forecaster.data.marks import PADDED, NumberStyle, find, given_style, proves_decimal
 from forecaster.data.missing import Codes
 from forecaster.data.reading import RawTable
-from forecaster.data.written import has_numbers, infinite, read_alike, read_written, side_of_limit
+from forecaster.data.written import (
+    Written,
+    has_numbers,
+    infinite,
+    read_alike,
+    read_written,
+    side_of_limit,
+)
 from forecaster.errors import UserError
 
 LARGEST = 1e36  # below float32's maximum of 3e38, so that sums do not overflow
@@ -56,15 +63,19 @@ def numbers(
     # that a value column can be left out for; of a table on its side all columns are one
     others = names if columns.layout in {None, "wide", "long"} else ()
     values, examples = np.empty((len(raw.places), len(names))), dict[str, str]()
+    unusual = dict[str, Mapping[str, tuple[str, int]]]()
     for begin, end in _batches(len(raw.places), len(names)):
         batch = names[begin:end]
         if (plain := _plain(raw, batch, styles, codes)) is not None:
             values[:, begin:end] = plain.T
             continue
         for k, name in enumerate(batch, start=begin):
-            values[:, k], examples[name] = _column(raw, name, styles, codes, usual, others)
+            found = _column(raw, name, styles[name], codes, usual, others)
+            values[:, k], styles[name], examples[name] = found.values, found.style, found.example
+            unusual[name] = found.unusual
             usual = styles[name] if known is None else usual
-    decisions = [*_in_words(examples, styles), *_leave_out(raw, names, values, codes)]
+    decisions = [*_in_words(examples, styles), *_unusual(unusual)]
+    decisions += _leave_out(raw, names, values, codes)
     _check_sizes(raw, names, values)
     return Numbers(values, _with_common_mark(styles), tuple(decisions))
 
@@ -118,33 +129,31 @@ def _with_point(text: Text, known: NumberStyle) -> NumberStyle | None:
 def _column(
     raw: RawTable,
     name: str,
-    styles: dict[str, NumberStyle],
+    style: NumberStyle,
     codes: Codes,
     usual: NumberStyle,
     others: Sequence[str],
-) -> tuple[NDArray[np.float64], str]:
-    """A column (n,) of any kind, and a cell that shows its marks or unit.
+) -> Written:
+    """A column of any kind; ``style``: what is known of it.
 
     ``others``: the value columns, one of which can be left out; none where all are one.
     """
     column = raw.columns[name]
     if isinstance(column, np.ndarray):
-        return column, ""
-    if isinstance(column, Text) and not styles[name].unit:
+        return Written(column, style, "")
+    if isinstance(column, Text) and not style.unit:
         alike = read_alike(column, codes, usual)
         if alike is not None:
-            styles[name] = alike.style
-            return alike.values, alike.example
+            return alike
     unless = or_without(name, others)
     if isinstance(column, pd.DatetimeIndex):
         raise UserError(
             f"{raw.path}, column '{name}': holds dates, not numbers; give numbers{unless}"
         )
+    styles = {name: style}
     if (plain := _plain(raw, [name], styles, codes)) is not None:
-        return plain[0], ""
-    written = read_written(raw, name, codes, styles[name], unless)
-    styles[name] = written.style
-    return written.values, written.example
+        return Written(plain[0], styles[name], "")
+    return read_written(raw, name, codes, style, unless)
 
 
 def _with_common_mark(styles: Styles) -> Styles:
@@ -168,6 +177,19 @@ def _in_words(examples: Mapping[str, str], styles: Styles) -> Iterator[str]:
         yield f"column '{name}': {shown[name]}, with {style.in_words}{others}"
 
 
+def _unusual(found: Mapping[str, Mapping[str, tuple[str, int]]]) -> Iterator[str]:
+    """A line for each way of a program's own, with an example."""
+    for way in dict.fromkeys(way for ways in found.values() for way in ways):
+        columns = {name: ways[way] for name, ways in found.items() if way in ways}
+        example = next(iter(columns.values()))[0]
+        count = sum(count for _, count in columns.values())
+        yield f"{example}, {way}: {count} time(s) in column {_shown([*columns])}"
+
+
+def _shown(names: Sequence[str]) -> str:
+    return listed(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+
+
 def _leave_out(
     raw: RawTable, names: Sequence[str], values: NDArray[np.float64], codes: Codes
 ) -> Iterator[str]:
@@ -175,19 +197,22 @@ def _leave_out(
     for text, number in codes.named:
         found = values == number
         values[found] = np.nan
-        counts = found.sum(axis=0) + [_count(raw.columns[name], text) for name in names]
-        where = [f"'{name}'" for name, count in zip(names, counts, strict=True) if count]
+        cells = [_equal(raw.columns[name], text) for name in names]
+        counts = found.sum(axis=0) + [len(each) for each in cells]
+        where = [name for name, count in zip(names, counts, strict=True) if count]
         if where:
-            shown = ", ".join(where[:_NAMED]) + (", …" if len(where) > _NAMED else "")
             side = side_of_limit(text)
             known = "" if side is None else f", although these values are known to be {side}"
-            yield f"{text} taken as missing: {counts.sum()} time(s) in column {shown}{known}"
+            written = next((each[0].as_py() for each in cells if len(each)), text)
+            times = f"{counts.sum()} time(s) in column {_shown(where)}"
+            yield f"{written} taken as missing: {times}{known}"
 
 
-def _count(column: Column, text: str) -> int:
+def _equal(column: Column, text: str) -> pa.ChunkedArray | tuple[()]:
+    """The cells that are this text, in capital or in small letters."""
     if not isinstance(column, Text):
-        return 0
-    return pc.sum(pc.equal(pc.utf8_lower(column.arrow), text)).as_py()
+        return ()
+    return column.arrow.filter(pc.equal(pc.utf8_lower(column.arrow), text))
 
 
 def _check_sizes(raw: RawTable, names: Sequence[str], values: NDArray[np.float64]) -> None:

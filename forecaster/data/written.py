@@ -1,7 +1,8 @@
 """A column of text in whatever style its numbers are written → numbers, or a refusal."""
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from forecaster.data.marks import (
     MARKS,
     PADDED,
     SIGN,
+    UNUSUAL,
     Evidence,
     NumberStyle,
     are_numbers,
@@ -36,11 +38,15 @@ _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Written:
-    """Values (n,), nan where missing; their style, and a cell that shows it with its value."""
+    """Values (n,), nan where missing; their style, and a cell that shows it with its value.
+
+    ``unusual``: by its way, how a number in a program's own way was read, and how many there are.
+    """
 
     values: NDArray[np.float64]
     style: NumberStyle
     example: str
+    unusual: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ def read_written(
     assert isinstance(column, Text)
     present = _present(raw, name, column, codes, or_without)
     values = np.full(len(column), np.nan)
-    style, example = given, ""
+    style, example, unusual = given, "", dict[str, tuple[str, int]]()
     if len(present.rows):
         style = replace(_style(present, codes, given), unit=_unit(present, given.unit))
         odd = _first_not(pc.match_substring_regex(present.bare, style.pattern))
@@ -90,7 +96,19 @@ def read_written(
         if style.unit or shown is not None:
             shown = shown or 0
             example = f"'{present.cells[shown]}' is {shortest(values[present.rows[shown]])}"
-    return Written(values, style, example)
+        if present.units is not None:
+            unusual = _unusual(present, values)
+    return Written(values, style, example, unusual)
+
+
+def _unusual(present: Present, values: NDArray[np.float64]) -> dict[str, tuple[str, int]]:
+    found = {}
+    for way, pattern in UNUSUAL.items():
+        cells = np.flatnonzero(pc.match_substring_regex(present.cells, pattern))
+        if len(cells):
+            value = shortest(values[present.rows[cells[0]]])
+            found[way] = f"'{present.cells[cells[0]]}' read as {value}", len(cells)
+    return found
 
 
 def read_alike(column: Text, codes: Codes, style: NumberStyle) -> Written | None:

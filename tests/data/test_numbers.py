@@ -59,6 +59,11 @@ READ = [
     (["12 %", "1.5%"], [12, 1.5]),
     (["(1,234)", "(17)", "17.5"], [-1234, -17, 17.5]),
     (["5 kW", "6,5 kW"], [5, 6.5]),
+    (["$ (719)", "$ 2,336", "$(1.5)", "$ -", "-"], [-719, 2336, -1.5, 0, np.nan]),
+    (["(5.2)%", "5.2%"], [-5.2, 5.2]),
+    (["- 7,50 €", "- €", "—€", "8,50 €"], [-7.5, 0, 0, 8.5]),
+    (["EUR -", "EUR -"], [0, 0]),
+    (["998,22-", "1.155,41", "17−"], [-998.22, 1155.41, -17]),
     (["5 kWh/m2", "60 kWh/m2"], [5, 60]),
     (["−5", "–6.5"], [-5, -6.5]),
     (["nA", "5", "?", "\\N", "..", "<NA>"], [np.nan, 5, np.nan, np.nan, np.nan, np.nan]),
@@ -101,6 +106,15 @@ REFUSED = [
     (["1.234.567", "1,234,567"], "(lines 2 and 3) differ"),
     (["5 kW", "300 W"], "'5 kW' and '300 W' (lines 2 and 3) are in different units"),
     (["12 %", "0.1"], "'12 %' and '0.1' (lines 2 and 3) are in different units"),
+    (["5", "5.-"], "'5.-' is not a number"),
+    (["5", "-7-"], "'-7-' is not a number"),
+    (["5", "(7-)"], "'(7-)' is not a number"),
+    (["5", "((7)"], "'((7)' is not a number"),
+    (["5", "(7))"], "'(7))' is not a number"),
+    (["$5", "$ (7"], "'$ (7' is not a number"),
+    (["$5", "$ -(7)"], "'$ -(7)' is not a number"),
+    (["5", "5-kW"], "'5-kW' is not a number"),
+    (["5 kW", "- kW"], "'- kW' is not a number"),
     (["5", "x7"], "line 3, column 'x': 'x7' is not a number"),
     (["5", "+-7"], "line 3, column 'x': '+-7' is not a number"),
     (["5", "(7"], "line 3, column 'x': '(7' is not a number"),
@@ -176,6 +190,16 @@ def test_many_columns_and_one_that_differs() -> None:
     )
 
 
+def test_numbers_in_the_way_of_a_program_are_told() -> None:
+    raw = table(
+        a=["$ -", "$5", "$ -"], b=["5-", "7", "1"], c=["$5", "$ -", "$7"], d=["1", "2", "3"]
+    )
+    assert numbers(raw, ["a", "b", "c", "d"], Columns()).decisions[-2:] == (
+        "'$ -' read as 0, as Excel writes it: 3 time(s) in column 'a', 'c'",
+        "'5-' read as -5, as SAP writes it: 1 time(s) in column 'b'",
+    )
+
+
 @pytest.mark.parametrize("mark", [".", ","])
 def test_three_digits_behind_a_mark_beside_whole_numbers_are_in_doubt(mark: str) -> None:
     def beside(*cells: str, **options: str) -> list[float]:
@@ -205,13 +229,13 @@ def test_three_digits_behind_a_mark_beside_whole_numbers_are_in_doubt(mark: str)
 
 
 def test_codes_that_a_user_names_are_missing_and_counted() -> None:
-    raw = table(a=["-200", "1.5", "-200.0"], b=["5", "closed", "-999"])
+    raw = table(a=["-200", "1.5", "-200.0"], b=["5", "cLosed", "-999"])
     found = numbers(raw, ["a", "b"], Columns(missing="-200,-999,Closed"))
     np.testing.assert_array_equal(found.values, [[np.nan, 5], [1.5, np.nan], [np.nan, np.nan]])
     assert found.decisions == (
         "-200 taken as missing: 2 time(s) in column 'a'",
         "-999 taken as missing: 1 time(s) in column 'b'",
-        "closed taken as missing: 1 time(s) in column 'b'",
+        "cLosed taken as missing: 1 time(s) in column 'b'",
     )
     frame = pd.DataFrame({"a": [1.5, -200.0]})
     found = numbers(read_frame(frame, "f"), ["a"], Columns(missing=[-200]))
