@@ -208,10 +208,10 @@ def _leave_out(
             yield f"{written} taken as missing: {times}{known}"
 
 
-def _equal(column: Column, text: str) -> pa.ChunkedArray | tuple[()]:
+def _equal(column: Column, text: str) -> pa.ChunkedArray:
     """The cells that are this text, in capital or in small letters."""
     if not isinstance(column, Text):
-        return ()
+        return pa.chunked_array([], pa.string())
     return column.arrow.filter(pc.equal(pc.utf8_lower(column.arrow), text))
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from forecaster.data.cells import Text
 from forecaster.data.digits import shortest
+from forecaster.data.layout.words import option
 from forecaster.data.marks import (
     MARKS,
     PADDED,
@@ -87,7 +88,7 @@ def read_written(
     values = np.full(len(column), np.nan)
     style, example, unusual = given, "", dict[str, tuple[str, int]]()
     if len(present.rows):
-        style = replace(_style(present, codes, given), unit=_unit(present, given.unit))
+        style = replace(_style(present, codes, given), unit=_unit(present, codes, given.unit))
         odd = _first_not(pc.match_substring_regex(present.bare, style.pattern))
         if odd is not None:
             raise _not_a_number(present, odd, style)
@@ -199,14 +200,46 @@ def side_of_limit(text: str) -> str | None:
     return None if found is None else "low" if found[1] in "<≤" else "high"
 
 
-def _unit(present: Present, known: str) -> str:
+def _unit(present: Present, codes: Codes, known: str) -> str:
     unit = "" if present.units is None else present.units[0].as_py()
     if unit != known and known:
         raise UserError(f"{present.where(0)}: '{present.cells[0]}' is not in '{known}'; correct it")
     other = None if present.units is None else _first_not(pc.equal(present.units, unit))
     if other is not None:
-        raise present.refuse("are in different units; write all in one", 0, other)
+        raise _different(present, codes, other)
     return unit
+
+
+def _different(present: Present, codes: Codes, other: int) -> UserError:
+    """The error about cells in different units, the first and another one."""
+    assert present.units is not None
+    units = {*pc.unique(present.units).to_pylist()}
+    in_capitals = {unit.upper() for unit in units}
+    if {"DR"} <= in_capitals <= {"", "CR", "DR"} or units == {"S", "H"}:
+        return present.refuse(
+            "are credits and debits; write numbers in their place, those of one kind with a minus",
+            0,
+            other,
+        )
+    bare = present.cells.filter(pc.equal(present.units, ""))
+    found = pc.unique(bare).to_pylist()
+    if found and all(_is_code(cell) for cell in found):
+        missing = option("missing", [*codes.more, *found])
+        return present.refuse(
+            "are in different units; if those without a unit stand for missing values, give "
+            f"{missing}; write all others in one",
+            0,
+            other,
+        )
+    return present.refuse("are in different units; write all in one", 0, other)
+
+
+def _is_code(cell: str) -> bool:
+    """Whether a cell is a number that programs write in place of a value."""
+    try:
+        return is_usual(float(cell))
+    except ValueError:
+        return False
 
 
 def _style(present: Present, codes: Codes, given: NumberStyle) -> NumberStyle:

@@ -233,6 +233,17 @@ REFUSALS = [
     ),
     Refusal("a column of its own, or leave", daily("x,y", '"001,1,N,0031,1",2', "3,2")),
     Refusal("are in different units", daily("x", "1 kW", "1 MW"), mended=(GOOD,)),
+    Refusal("give --missing -999; write all others in one$", daily("x", "$5", "-999", "$7")),
+    Refusal(
+        "give --missing n/k,-999,9999; write",
+        daily("x", "n/k", "-999", "$7", "9999"),
+        {"missing": "n/k"},
+    ),
+    Refusal(
+        "credits and debits; write numbers in their place, those of one kind with a minus$",
+        daily("x", "2 CR", "2.5 DR"),
+        mended=(daily("x", "2", "-2.5"),),
+    ),
     Refusal("differ in their decimal mark", daily("x", '"1,5"', "1.25"), mended=(GOOD,)),
     Refusal("can be read as 1234", daily("x", "1.234", "5.678")),
     Refusal(
