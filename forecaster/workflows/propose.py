@@ -19,7 +19,7 @@ _DEPTH = 4  # remedies one after the other
 _ATTEMPTS = 12
 _SHOWN = 3
 # what changes values: proposed by a file's first message only, whose reason is shown beside it
-_ALTERING = frozenset({"aggregate", "on_duplicate", "target"})
+_ALTERING = frozenset({"aggregate", "on_duplicate", "target", "decimal"})
 
 
 def options_in(message: str) -> Iterator[dict[str, Any]]:
