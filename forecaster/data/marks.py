@@ -23,22 +23,17 @@ _DIGITS = (
     rf"(?:(?:\d{{1,3}}(?:[.,'’{_SPACES}]\d{{3}})+|\d{{1,2}}(?:,\d{{2}})+,\d{{3}}|\d+)(?:[.,]\d*)?"
     r"|[.,]\d+)"
 )
-# a code of several parts, as of weather stations: +0012,1
-PADDED = rf"^{SIGN}(?:00|0\d{{3}})\d*[.,]"
-_NOT_PADDED = r"0(?:[1-9]\d?)?|[1-9]\d*"
+# a code of several parts, as of weather stations, in a file with commas between cells: +0012,1
+PADDED = rf"^{SIGN}(?:00|0\d{{3}})\d*,"
 _BARE = rf"^[+\-−–]?{_DIGITS}{_EXPONENT}$"
 _CURRENCY = (
     "[A-Z]{0,3}[$€£¥₹₽₩₪₺]|Rs\\.?|Fr\\.|kr|"
     "USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|RUB|BRL|AUD|CAD|NZD|ZAR|TRY|KRW|MXN"
 )
-# digits of a unit: of a substance, of a count that it is for, and an exponent at the end of a part
-_SUBSTANCE = r"(?:CO2|CH4|H2O|N2O?|NO[23x]|SO[24]|NH[34]|O[23]|K2O|P2O5|PM10|PM2[.,]5|PM1)"
-_PER = r"/10{2,6}"
-_FIRST, _FURTHER, _EXPONENT_INSIDE = r"[A-Za-zµμΩ°%‰$€£¥₹₽₩₪₺À-ɏ]", r"[^\s,;()\d]", "[1-9][/*.·⋅]"
+# with digits that are no number of their own: m2, kWh/15min, USD2015, /100000
 _UNIT = (
-    rf"(?:(?:{_SUBSTANCE}|{_FIRST}(?:{_EXPONENT_INSIDE})?)"
-    rf"(?:{_SUBSTANCE}|{_PER}|{_FURTHER}(?:{_EXPONENT_INSIDE})?){{0,11}}(?:{_FURTHER}[1-9])?"
-    rf"|{_FIRST}[1-9])"
+    r"[A-Za-zµμΩ°%‰$€£¥₹₽₩₪₺À-ɏ](?:\d{0,4}[^\s,;()\d]){0,11}(?:\d{0,4}|/10{2,6})"
+    r"|PM2,5"
 )
 _WITH_UNIT = (
     rf"^(?P<open>\(?)(?P<sign>[+\-−–]?)(?P<before>(?:{_CURRENCY})?)[{_SPACES}]?"
@@ -206,10 +201,7 @@ def evidence(bare: Cells) -> Evidence:
 def proves_decimal(mark: str) -> str:
     """A regular expression of bare numbers in which ``mark`` can be decimal only."""
     m, others = re.escape(mark), _others(mark)
-    digits = (
-        rf"(?:{_NOT_PADDED})?{m}(?:\d{{0,2}}|\d{{4,}})|(?:0(?:[1-9]\d?)?|[1-9]\d{{3,}})?{m}\d+"
-        rf"|.*[{others}]\d{{3}}{m}\d*"
-    )
+    digits = rf"\d*{m}(?:\d{{0,2}}|\d{{4,}})|(?:0\d*|\d{{4,}})?{m}\d+|.*[{others}]\d{{3}}{m}\d*"
     return rf"^{SIGN}(?:{digits})$|{m}\d*[eE]"
 
 

@@ -15,7 +15,7 @@ from forecaster.config.schema import Columns
 from forecaster.data.cells import Column, Text
 from forecaster.data.digits import shortest
 from forecaster.data.layout.words import listed, or_without
-from forecaster.data.marks import PADDED, NumberStyle, find, given_style, proves_decimal
+from forecaster.data.marks import NumberStyle, find, given_style, proves_decimal
 from forecaster.data.missing import Codes
 from forecaster.data.reading import RawTable
 from forecaster.data.written import (
@@ -31,7 +31,7 @@ from forecaster.errors import UserError
 LARGEST = 1e36  # below float32's maximum of 3e38, so that sums do not overflow
 _AT_ONCE = 1 << 20  # cells converted at once
 _NAMED = 3  # columns that a decision names
-_POINT, _PADDED = re.compile(proves_decimal(".")), re.compile(PADDED)
+_POINT = re.compile(proves_decimal("."))
 
 Styles = Mapping[str, NumberStyle]
 
@@ -115,8 +115,6 @@ def _with_point(text: Text, known: NumberStyle) -> NumberStyle | None:
         return None
     if known.decimal == ".":
         return known
-    if any(map(_PADDED.match, text.head)):
-        return None
     some = (text.first,) if _POINT.search(text.first) else text.head
     if not known.decimal and any(map(_POINT.search, some)):
         return replace(known, decimal=".")

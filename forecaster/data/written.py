@@ -124,8 +124,6 @@ def read_alike(column: Text, codes: Codes, style: NumberStyle) -> Written | None
     fits = pc.or_(missing, pc.match_substring_regex(column.arrow, style.pattern))
     if not pc.all(fits).as_py() or find(column.arrow, proves_decimal(style.decimal)) is None:
         return None
-    if find(column.arrow, PADDED) is not None:
-        return None
     shown = -1
     if style.thousands:
         shown = pc.index(pc.match_substring(column.arrow, style.thousands), True).as_py()
@@ -173,7 +171,7 @@ def _not_a_number(present: Present, cell: int, style: NumberStyle | None = None)
             f"missing, although it is known to be {known} (or name the text with --missing)"
             f"{present.or_without}"
         )
-    if _PADDED.match(text):
+    if present.raw.delimiter == "," and _PADDED.match(text):
         return _in_parts(present, cell)
     as_others = f" with {style.in_words}" if style is not None and style.in_words else ""
     return UserError(
@@ -184,9 +182,7 @@ def _not_a_number(present: Present, cell: int, style: NumberStyle | None = None)
 
 def _in_parts(present: Present, cell: int) -> UserError:
     text = present.cells[cell].as_py()
-    mark = next(mark for mark in text if mark in ".,")
-    decimal = "" if mark == present.raw.delimiter else f" or give --decimal {mark}"
-    number = f"; if it is a number, write it without the zeros before it{decimal}"
+    number = "; if it is a number, write it without the zeros before it"
     is_padded = _PADDED.match(text) and is_number(text)
     return UserError(
         f"{present.where(cell)}: '{text}' seems to be a code of several parts; write each part "
@@ -247,7 +243,8 @@ def _style(present: Present, codes: Codes, given: NumberStyle) -> NumberStyle:
     found = evidence(present.bare)
     if given.decimal or given.thousands:
         return style_of(found, given.decimal, given.thousands) or given
-    if (padded := find(present.bare, PADDED)) is not None:
+    padded = find(present.bare, PADDED) if present.raw.delimiter == "," else None
+    if padded is not None:
         raise _in_parts(present, padded)
     if (pair := contradiction(found)) is not None:
         raise present.refuse("differ in their decimal mark; write all with one", *pair)

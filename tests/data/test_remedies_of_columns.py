@@ -213,12 +213,6 @@ REFUSALS = [
     Refusal("an infinite value", daily("x", "1", "inf"), mended=(GOOD,)),
     Refusal("an infinite value", FRAME[["day", "x"]].replace(3.0, np.inf), mended=(GOOD,)),
     Refusal("too large to compute with", daily("x", "1", "1e37"), mended=(GOOD,)),
-    Refusal(
-        "a code of several parts.* or give --decimal .$",
-        daily("x", "0012.1", "0110.1"),
-        {},
-        (GOOD,),
-    ),
     Refusal("without the zeros before it$", daily("x", '"+0012,1"', "3"), mended=(GOOD,)),
     Refusal(
         "'10130,1' seems to be a code of several parts; write each part into a column of its own$",
