@@ -154,24 +154,34 @@ def _localize(
 def _are_earlier(raw: RawTable, name: str, frame: pd.DataFrame, timezone: str) -> NDArray[np.bool_]:
     """Whether each row is the earlier of those of its series with its local time (n,).
 
-    Raises UserError where an hour occurs twice in rows that are neither in order nor in reverse.
+    Raises UserError for an hour that comes twice where the rows about it are in no order.
     """
     wall = pd.DatetimeIndex(frame.wall)
     twice = wall.tz_localize(timezone, ambiguous="NaT", nonexistent="shift_forward").isna()
-    repeated = frame.duplicated() & twice
-    steps = frame.groupby("group").wall.diff() / pd.Timedelta(1)
-    counts = pd.DataFrame({"repeated": repeated, "up": steps > 0, "down": steps < 0})
-    counts = counts.groupby(frame.group).transform("sum")
-    unordered = counts[["up", "down"]].min(axis=1) > counts.repeated
-    row = int((repeated & unordered).argmax())
-    if repeated[row] and unordered[row]:
+    again = frame.duplicated()
+    by_group = frame.groupby("group").wall
+    before = by_group.diff() / pd.Timedelta(hours=1)
+    after = -by_group.diff(-1) / pd.Timedelta(hours=1)
+    # the direction of the rows about each hour: of the step to its first row, or from its last
+    pairs = [frame.group, frame.wall]
+    step = before.where(~again).groupby(pairs).transform("first")
+    onward = after.where(~frame.duplicated(keep="last")).groupby(pairs).transform("last")
+    turns = _near(step) & _near(onward) & ((step < 0) != (onward < 0))
+    step = step.where(_near(step), onward)
+    unordered = again & twice & (turns | ~_near(step))
+    if unordered.any():
+        row = int(unordered.argmax())
         raise UserError(
             f"{raw.where(row, name)}: {frame.wall[row]} occurs twice, and the rows are not in the "
             "order of time, which tells the earlier from the later; sort them as they were "
             "measured, or give each time with its offset"
         )
-    reverse = counts.down > counts.up
-    return np.asarray(~np.where(reverse, frame.duplicated(keep="last"), frame.duplicated()))
+    return np.asarray(~np.where(step < 0, frame.duplicated(keep="last"), again))
+
+
+def _near(step: "pd.Series[float]") -> "pd.Series[bool]":
+    """Whether steps in hours lead to another time of the same day or so."""
+    return (step != 0) & (step.abs() <= 24)
 
 
 def _put_forward(wall: pd.Timestamp, timezone: str) -> pd.Timestamp:

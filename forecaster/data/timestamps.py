@@ -1,7 +1,7 @@
 """Whether a column holds times, and reading it in the one way in which it is meant."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -46,6 +46,7 @@ _QUARTERLY = re.compile(r"quarter|quartal|trimest|kwartaal|kvartal|qtr", re.IGNO
 _REGULAR = "by which the times are regular"
 _YEARS = (1400, 2300)  # of four digits; those too early or late to be told are named
 _YEAR = 365  # days
+_SIX_DIGITS, _DASHED = ("%y%m%d", "%d%m%y", "%m%d%y"), "%y-%m-%d"
 _MANY = 2000  # of a column of numbers, enough to tell whether they are times
 AS_DEFAULT = Columns()
 
@@ -141,7 +142,8 @@ def _chosen(source: Source, readings: dict[str, Stamps]) -> Stamps:
     """The reading that is meant; raises UserError where that is open."""
     if len(readings) == 1:
         return next(iter(readings.values()))
-    rivals = likely({style: stamps.wall for style, stamps in readings.items()})
+    readings = _compact(readings)
+    rivals = _or_days(readings, likely({style: each.wall for style, each in readings.items()}))
     options, why = {style: option_for(style, list(readings)) for style in readings}, _REGULAR
     if ISO_WEEK in readings and is_weekly(source.name) and is_regular(readings[ISO_WEEK].wall):
         rivals, why = [ISO_WEEK], "as the column is called a week"
@@ -164,11 +166,40 @@ def _chosen(source: Source, readings: dict[str, Stamps]) -> Stamps:
     return replace(chosen, decisions=(*chosen.decisions, note))
 
 
+def _compact(readings: dict[str, Stamps]) -> dict[str, Stamps]:
+    """Without days first, or months, in six digits, where the year first makes no yearly times and
+    they are not the only regular ones.
+    """
+    others = [style for style in _SIX_DIGITS[1:] if style in readings]
+    first = readings.get(_SIX_DIGITS[0])
+    if first is None or not others or _is_yearly(first.wall):
+        return readings
+    regular = any(is_regular(readings[style].wall) for style in others)
+    if regular and not is_regular(first.wall):
+        return readings
+    return {style: each for style, each in readings.items() if style not in others}
+
+
+def _or_days(readings: Mapping[str, Stamps], rivals: list[str]) -> list[str]:
+    """With the days that ``12-01-01`` to ``12-01-31`` may be, where the rivals are yearly times."""
+    days = readings.get(_DASHED)
+    if days is None or not is_regular(days.wall) or _is_yearly(days.wall):
+        return rivals
+    yearly = all(_is_yearly(readings[style].wall) for style in rivals)
+    return [*rivals, _DASHED] if yearly else rivals
+
+
+def _is_yearly(wall: pd.DatetimeIndex) -> bool:
+    """Whether no two different times are less than a year apart."""
+    times = np.unique(wall)
+    return bool((np.diff(times) >= np.timedelta64(_YEAR, "D")).all())
+
+
 def _check_quarters(source: Source, stamps: Stamps) -> None:
     """Raise UserError for months in a column of quarters, none of them after April."""
     months = stamps.wall.month
     style = stamps.date_style
-    if "%m" not in style or has_day(style) or months.max() > 4:
+    if "%m" not in style or has_day(style) or months.max() > 4 or months.nunique() < 2:
         return
     row = int(months.argmax())
     year = stamps.wall.year[row]
@@ -179,11 +210,16 @@ def _check_quarters(source: Source, stamps: Stamps) -> None:
     )
 
 
+def _turns(wall: pd.DatetimeIndex) -> int:
+    """How often times go back, or forward where most go back."""
+    steps = np.diff(wall.to_numpy(np.int64))
+    return int(min((steps < 0).sum(), (steps > 0).sum()))
+
+
 def _check_year(source: Source, wall: pd.DatetimeIndex) -> None:
     """Raise UserError for months and years of two digits that may be days of months instead."""
-    times = pd.DatetimeIndex(np.unique(wall))
-    months = is_regular(times) and bool((np.diff(times) < np.timedelta64(_YEAR, "D")).any())
-    if months or days_without_year(source) is None:
+    days = days_without_year(source)
+    if days is None or (not _is_yearly(wall) and _turns(wall) <= _turns(days)):
         return
     last = source.cell(len(wall) - 1)
     raise UserError(

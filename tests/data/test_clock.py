@@ -60,6 +60,11 @@ def test_the_hour_that_comes_twice_is_open_where_rows_are_in_no_order(write) -> 
     joined = [lines[0], *lines[16:], *lines[1:16]]
     values = read_table(write("\n".join(joined)), Columns(timezone=ZONE)).series[0].values
     assert values[:, 0].tolist() == list(range(30))
+    days = [line for day in ("28", "27", "26") for line in lines[1:] if f"10-{day}" in line]
+    values = (
+        read_table(write("\n".join([lines[0], *days])), Columns(timezone=ZONE)).series[0].values
+    )
+    assert values[:, 0].tolist() == list(range(30))
     summer = local_csv("2024-07-26 12:00", 30, "%Y-%m-%d %H:%M").splitlines()
     summer = [summer[0], *summer[1:][::2], *summer[2:][::2][::-1], summer[3]]
     columns = Columns(timezone=ZONE, on_duplicate="first")

@@ -18,27 +18,32 @@ def yearly(head: str, *parts: str) -> str:
     return "\n".join([f"year,{head},x", *(f"{row},{i}" for i, row in enumerate(rows))]) + "\n"
 
 
-def dated(times: pd.DatetimeIndex, count: int, head: str = "Settlement Period") -> str:
-    """A date, and the number of the part of the day out of ``count``."""
-    number = ((times - times.normalize()) // pd.Timedelta(days=1) * count).astype(int)
-    number = ((times.hour * 60 + times.minute) * count // (24 * 60)) + 1
-    rows = [f"{t:%Y-%m-%d},{n},{i}" for i, (t, n) in enumerate(zip(times, number, strict=True))]
+def dated(times: pd.DatetimeIndex, minutes: int, head: str = "Settlement Period") -> str:
+    """A date, and the number of the part of the day, of so many minutes."""
+    numbers = (times.hour * 60 + times.minute) // minutes + 1
+    rows = [f"{t:%Y-%m-%d},{n},{i}" for i, (t, n) in enumerate(zip(times, numbers, strict=True))]
     return "\n".join([f"day,{head},x", *rows]) + "\n"
 
 
-@pytest.mark.parametrize("count", [24, 48, 96])
-@pytest.mark.parametrize("head", ["Settlement Period", "INTERVAL", "slot", "Half-hour"])
-def test_numbered_parts_of_a_day_are_times(write, count: int, head: str) -> None:
-    times = pd.date_range("2024-03-05 12:00", periods=3 * count, freq=f"{24 * 60 // count}min")
-    table = read_table(write(dated(times, count, head)), Columns())
-    (series,) = table.series
-    assert list(table.interval.stamps(series.first, len(times))) == list(times)
-    assert series.values[:, 0].tolist() == list(range(len(times)))
+@pytest.mark.parametrize(
+    ("head", "minutes"),
+    [("Settlement Period", 30), ("HALF-HOUR", 30), ("quarter_hour", 15), ("Viertelstunde", 15)],
+)
+@pytest.mark.parametrize("periods", [9, 300])
+def test_numbered_parts_of_a_day_are_times(write, head: str, minutes: int, periods: int) -> None:
+    times = pd.date_range("2024-03-05 20:00", periods=periods, freq=f"{minutes}min")
+    columns = Columns(timestamp=f"day,{head}") if periods < 10 else Columns()
+    for rows in (slice(None), slice(None, None, -1)):
+        lines = dated(times, minutes, head).splitlines()
+        table = read_table(write("\n".join([lines[0], *lines[1:][rows]])), columns)
+        (series,) = table.series
+        assert list(table.interval.stamps(series.first, len(times))) == list(times)
+        assert series.values[:, 0].tolist() == list(range(len(times)))
 
 
 def test_a_day_whose_periods_end_an_hour_early_is_refused(write) -> None:
     times = pd.date_range("2024-03-29", periods=48 * 4, freq="30min")
-    lines = dated(times, 48).splitlines()
+    lines = dated(times, 30).splitlines()
     kept = [line for line in lines if not line.startswith(("2024-03-31,47,", "2024-03-31,48,"))]
     path = write("\n".join(kept))
     with pytest.raises(UserError, match=r"'Settlement Period' tells apart \('1' to '48'\); if"):
@@ -46,8 +51,16 @@ def test_a_day_whose_periods_end_an_hour_early_is_refused(write) -> None:
     with pytest.raises(UserError, match="a day is an hour short"):
         read_table(path, Columns(timestamp="day,Settlement Period"))
     # the first day of a file may begin late, and the last one end early
-    inner = read_table(write("\n".join([lines[0], *lines[30:-20]])), Columns())
-    assert inner.series[0].first == times[29]
+    inner = read_table(write("\n".join([lines[0], *lines[30:-2]])), Columns())
+    assert (inner.series[0].first, len(inner.series[0].values)) == (times[29], 161)
+
+
+@pytest.mark.parametrize("head", ["slot", "interval", "period", "INTERVAL"])
+@pytest.mark.parametrize("count", [24, 48, 96])
+def test_numbers_of_any_slots_may_be_names(write, head: str, count: int) -> None:
+    rows = [f"2024-01-{day:02d},{n},{n}" for day in range(1, 31) for n in range(1, count + 1)]
+    with pytest.raises(UserError, match=f"which '{head}' tells apart .*; if it names series, give"):
+        read_table(write("\n".join([f"day,{head},x", *rows])), Columns())
 
 
 @pytest.mark.parametrize(
@@ -58,6 +71,15 @@ def test_a_day_whose_periods_end_an_hour_early_is_refused(write) -> None:
         ("Half", ["H1", "H2"]),
         ("Trimester", ["T1", "T2", "T3"]),
         ("Season", ["Winter", "Spring", "Summer", "Autumn"]),
+        ("season", ["DJF", "MAM", "JJA", "SON"]),
+        ("quarter", ["Jan-Mar", "Apr-Jun", "Jul-Sep", "Oct-Dec"]),
+        ("quarter", ["1st", "2nd", "3rd", "4th"]),
+        ("semester", ["I", "II"]),
+        ("month", ["J", "F", "M", "A", "MJ", "JY", "AU", "S", "O", "N", "D", "JA"]),
+        ("Tag", ["FIC101.PV", "TIC205.PV"]),
+        ("x2", [f"M{n}" for n in range(1, 13)]),
+        ("x2", [f"Q{n}" for n in range(1, 5)]),
+        ("x2", [f"W{n}" for n in range(1, 53)]),
         ("dekad", ["1", "2", "3"]),
         ("Fiscal Week", [str(n) for n in range(1, 53)]),
         ("HE", [f"{n:02d}00" for n in range(1, 26)]),
@@ -68,8 +90,8 @@ def test_parts_are_asked_for(write, head: str, parts: list[str]) -> None:
     with pytest.raises(UserError, match=f"which '{head}' tells apart .*if that is a part of the"):
         read_table(path, Columns())
     assert len(read_table(path, Columns(item_id=head)).series) == len(parts)
-    (summed,) = read_table(path, Columns(aggregate="sum")).series
-    assert summed.values[0, -1] == sum(range(len(parts)))
+    (summed,) = read_table(path, Columns(aggregate="sum", target="x")).series
+    assert summed.values[0, 0] == sum(range(len(parts)))
 
 
 @pytest.mark.parametrize(
@@ -78,8 +100,10 @@ def test_parts_are_asked_for(write, head: str, parts: list[str]) -> None:
         ("store", ["1", "2", "3"]),
         ("product", ["P1", "P2", "P3"]),
         ("who", ["Ann", "Bob"]),
-        ("Tag", ["FIC101.PV", "TIC205.PV"]),
         ("kind", ["a1", "a2"]),
+        ("kind", ["T1", "T2", "T3"]),
+        ("kind", ["Q1", "Q2", "Q3", "Q4", "Q5"]),
+        ("sector", ["S1", "S2", "S3"]),
         ("parameter", ["Sommer", "Winter"]),
     ],
 )
@@ -164,7 +188,7 @@ def test_the_only_values_are_no_key(write) -> None:
     assert "--item-id cases" not in str(refused.value)
 
 
-@pytest.mark.parametrize("head", ["tz", "tz_cd", "timezone", "utc_offset"])
+@pytest.mark.parametrize("head", ["tz", "tz_cd", "time zone", "utc_offset"])
 @pytest.mark.parametrize("style", ["%Y-%m-%d %H:%M,", "%d.%m.%Y,%H:%M,"])
 def test_a_column_of_zones_is_part_of_the_time(write, head: str, style: str) -> None:
     times = pd.date_range("2023-10-28 12:00", periods=40, freq="h", tz="UTC")
@@ -183,13 +207,41 @@ def test_a_column_of_zones_is_part_of_the_time(write, head: str, style: str) -> 
     )
 
 
-def test_other_columns_called_a_zone_are_none_of_the_time(write) -> None:
-    rows = [f"2024-01-{day:02d} 12:00,{zone},{day}" for day in range(1, 31) for zone in "NS"]
-    table = read_table(write("\n".join(["time,zone,x", *rows])), Columns())
-    assert [series.item_id for series in table.series] == ["N", "S"]
-    days = [f"2024-01-{day:02d},UTC,{day}" for day in range(1, 31)]
-    table = read_table(write("\n".join(["day,tz,x", *days])), Columns())
-    assert (table.names, table.report.facts["time column"]) == (("x",), "day")
-    offsets = [f"2024-01-01 {hour:02d}:00,{hour * 100},{hour}" for hour in range(24)]
-    table = read_table(write("\n".join(["time,offset,x", *offsets])), Columns())
-    assert table.names == ("offset", "x")
+def test_a_zone_tells_apart_the_rows_of_items_too(write) -> None:
+    times = pd.date_range("2023-10-28 12:00", periods=40, freq="h", tz="UTC")
+    local = times.tz_convert("Europe/Berlin")
+    rows = [f"{t:%Y-%m-%d %H:%M},{t:%Z},{item},{i}" for item in "ab" for i, t in enumerate(local)]
+    table = read_table(write("\n".join(["time,tz,shop,x", *rows])), Columns())
+    assert [series.item_id for series in table.series] == ["a", "b"]
+    assert [len(series.values) for series in table.series] == [40, 40]
+
+
+@pytest.mark.parametrize(
+    ("head", "cells", "names"),
+    [
+        ("zone", ["EST", "PST"], ["EST", "PST"]),
+        ("tz", ["EST", "PST"], ["EST", "PST"]),
+        ("tz", ["N", "S"], ["N", "S"]),
+        ("zone", ["-1", "+1"], ["-1", "+1"]),
+    ],
+)
+def test_zones_of_all_times_are_names(write, head: str, cells: list[str], names) -> None:
+    rows = [f"2024-01-{day:02d} 12:00,{cell},{day}" for day in range(1, 31) for cell in cells]
+    table = read_table(write("\n".join([f"time,{head},x", *rows])), Columns())
+    assert [series.item_id for series in table.series] == names
+
+
+@pytest.mark.parametrize(
+    ("head", "cells", "values"),
+    [
+        ("tz", ["CST"], ["x"]),
+        ("tz", ["CET"], ["x"]),
+        ("tz", ["CET", "", "CET"], ["x"]),
+        ("offset", ["-1", "+0", "+1"], ["offset", "x"]),
+        ("utc_offset", ["-1", "+0", "+1"], ["utc_offset", "x"]),
+    ],
+)
+def test_a_zone_that_is_none_or_stays_is_no_part(write, head: str, cells, values) -> None:
+    rows = [f"2024-01-01 {h:02d}:00,{cells[h % len(cells)]},{h}" for h in range(24)]
+    table = read_table(write("\n".join([f"time,{head},x", *rows])), Columns())
+    assert (list(table.names), table.report.facts["time column"]) == (values, "time")

@@ -64,18 +64,19 @@ def test_a_column_is_left_out_as_codes_only_beside_values(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "grades", "left_out"),
     [
-        *((name, 4, True) for name in ("QN_9", "qn3", "Q", "temp_qc", "dataQuality", "x flag")),
-        *((name, 4, True) for name in ("Qx", "Q_X", "qualité", "Qualitaetsniveau", "Flags")),
-        *((name, 4, False) for name in ("Q1", "air_quality", "QY", "quantity", "flagship")),
+        *((name, 4, True) for name in ("QN_9", "qn3", "temp_qc", "dataQuality", "x flag")),
+        *((name, 4, True) for name in ("QX", "Qualitätsniveau", "Flags", "quality_flag")),
+        *((name, 4, False) for name in ("Q1", "Q", "Q_X", "qx", "Qy", "quality", "air_quality")),
+        *((name, 4, False) for name in ("qa_hours", "quality_complaints", "flags_raised")),
         ("temp_qc", 13, False),
-        ("Qx", 13, False),
+        ("QX", 13, False),
     ],
 )
 def test_flags_of_quality_are_no_series(
     tmp_path: Path, name: str, grades: int, left_out: bool
 ) -> None:
     cells = [f"{i % 3 + 0.5},{i % grades}" for i in range(ROWS)]
-    found = profiles(tmp_path, f"day,x,{name}\n" + days(*cells))[name]
+    found = profiles(tmp_path, f"day,X,{name}\n" + days(*cells))[name]
     expected = ("left out", "holds flags, no quantities") if left_out else ("value", "numbers")
     assert (found.role, found.why) == expected
 

@@ -119,13 +119,13 @@ REFUSALS = [
     ),
     Refusal(
         "a day is an hour short",
-        "day,slot,x\n"
+        "day,half_hour,x\n"
         + "".join(
             f"2024-03-{day},{n},{n}\n"
             for day, last in ((30, 48), (31, 46), (29, 48))
             for n in range(1, last + 1)
         ),
-        {"timestamp": "day,slot"},
+        {"timestamp": "day,half_hour"},
         mended=(TWO,),
         values={"timestamp": "time"},
     ),

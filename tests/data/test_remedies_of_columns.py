@@ -136,7 +136,7 @@ REFUSALS = [
         without=("layout",),
     ),
     Refusal("has 3 values, one after the other", BLOCKS, values={"target": "x"}),
-    Refusal("has 3 values, by turns", TURNS, values={"target": "x"}),
+    Refusal("has 3 values, in turn", TURNS, values={"target": "x"}),
     Refusal("the item has no name", grouped("a", ""), {"item_id": "name"}, (grouped("a", "b"),)),
     Refusal(
         "would both be called 'a/b'",

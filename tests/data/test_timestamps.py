@@ -230,22 +230,37 @@ def test_zones_after_times(zone: str, minutes: int) -> None:
     assert (list(stamps.wall), set(stamps.offsets)) == (list(HOURS), {minutes})
 
 
-@pytest.mark.parametrize("order", ["%d%m%y", "%m%d%y", "%y%m%d", "%y-%m-%d", "%y.%m.%d"])
-def test_days_of_a_month_are_likelier_than_a_day_of_many_years(order: str) -> None:
-    times = pd.date_range("2012-12-01", periods=31)
-    stamps = read([day.strftime(order) for day in times])
-    assert list(stamps.wall) == list(times)
+@pytest.mark.parametrize("order", ["%d%m%y", "%m%d%y", "%y%m%d"])
+@pytest.mark.parametrize("count", [31, 200])
+def test_days_in_six_digits(order: str, count: int) -> None:
+    times = pd.date_range("2012-12-01", periods=count)
+    assert list(read([day.strftime(order) for day in times]).wall) == list(times)
 
 
-def test_first_days_of_years_may_be_days_of_january() -> None:
-    cells = [f"01-01-{year:02d}" for year in range(1, 25)]
+def test_days_in_six_digits_with_the_year_first_are_not_doubted() -> None:
+    for times in (pd.date_range("2024-03-01", periods=10), pd.date_range("2024-02-25", periods=60)):
+        stamps = read([day.strftime("%y%m%d") for day in times.delete([4, 7])])
+        assert (list(stamps.wall), stamps.decisions) == (list(times.delete([4, 7])), ())
+
+
+@pytest.mark.parametrize("mark", "/.")
+@pytest.mark.parametrize("day", ["01", "04"])
+def test_a_day_of_many_years_is_one(mark: str, day: str) -> None:
+    cells = [f"01{mark}{day}{mark}{year:02d}" for year in range(1, 25)]
+    years = read(cells, date_format="dmy").wall
+    assert years[-1] == pd.Timestamp(2024, int(day), 1)
+    if day != "01":
+        assert list(read(cells).wall) == list(years)
+
+
+def test_days_of_a_month_or_one_day_of_many_years_are_asked_for() -> None:
+    cells = [f"12-01-{day:02d}" for day in range(1, 32)]
     with pytest.raises(UserError, match="can be read as") as refused:
         read(cells)
-    assert "ymd" in str(refused.value)
-    assert read(cells, date_format="ymd").wall[-1] == pd.Timestamp("2001-01-24")
-    assert read(cells, date_format="dmy").wall[-1] == pd.Timestamp("2024-01-01")
-    march = [f"01-03-{year:02d}" for year in range(1, 25)]
-    assert read(march).wall[-1] == pd.Timestamp("2001-03-24")
+    assert "--date-format mdy" in str(refused.value)
+    assert "--date-format ymd" in str(refused.value)
+    assert read(cells, date_format="ymd").wall[-1] == pd.Timestamp("2012-01-31")
+    assert read([f"12-01-{year}" for year in range(40, 60)]).wall[-1] == pd.Timestamp("1959-12-01")
 
 
 @pytest.mark.parametrize("style", ["%b %d", "%b-%d", "%B %d"])

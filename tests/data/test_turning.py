@@ -237,7 +237,7 @@ def test_a_target_that_is_asked_for_leaves_the_table_as_it_stands(write) -> None
 def test_columns_beside_the_times_are_said_to_be_left_out(write) -> None:
     expected = series(YEARS)
     table = across(expected, "%Y", "%m", MONTHS)
-    left = "column 'Total', '03B' left out: none of these times"
+    left = "column 'Total', '03B' left out: holds none of the times across"
     path = write(table.assign(Total=7.0, **{"03B": 1.5}).to_csv(index=False))
     found = read_table(path, Columns(layout="periods-across"))
     is_series(found, expected)

@@ -22,8 +22,8 @@ _CODES = re.compile(
     r"(?:^|[\W_])(?:id|ids|uid|uuid|code|key|sku|zip|zipcode|postcode|plz|ean|gtin|isbn)$", re.I
 )
 _QUALITY = re.compile(
-    r"(?:^|_)(?:q[acn]?|qn_?\d+|flags?|(?<!air_)quality|qualit[éeà]|qualit(?:ä|ae)t\w*|calidad|"
-    r"qualidade)(?:$|_)"
+    r"(?:^|.*_)(?:qc|qn_?\d*|flags?|(?:quality|qc)_(?:flag|code|control|level)|"
+    r"qualit(?:ä|ae)ts?_?(?:niveau|byte|kennung|flag))|.+(?<!air)(?<!water)_quality"
 )
 _GRADES = 12  # of quality, at most
 _FLAGS = frozenset(
@@ -140,9 +140,8 @@ def grades_quality(name: str, column: Column, others: Collection[str]) -> bool:
 
     ``QN_9``, ``temp_qc``; ``QTX`` beside ``TX``.
     """
-    called = _words(name)
-    marked = called[:1] == "q" and any(called[1:].strip("_") == _words(other) for other in others)
-    if not (marked or _QUALITY.search(called)) or not starts_whole(column):
+    of_another = name[:1] == "Q" and name.isupper() and name[1:] in others
+    if not (of_another or _QUALITY.fullmatch(_words(name))) or not starts_whole(column):
         return False
     found = coded(column)
     values = [value for value in found.values if not is_missing(value)]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from forecaster.config.schema import Columns
-from forecaster.data.cells import Column, Text
+from forecaster.data.cells import Column
 from forecaster.data.layout.codes import (
     Coded,
     coded,
@@ -21,38 +21,17 @@ from forecaster.data.layout.words import listed, option
 from forecaster.data.missing import is_missing
 from forecaster.data.reading import RawTable
 from forecaster.data.times.find_parts import joined_with
-from forecaster.data.times.parts import holds
 from forecaster.errors import UserError
 
 _ITEM_NAMES = frozenset({"item_id", "item", "id", "series", "series_id", "unique_id"})
-_SEASONS = frozenset(
-    [
-        "winter",
-        "spring",
-        "summer",
-        "autumn",
-        "fall",
-        "frühling",
-        "frühjahr",
-        "sommer",
-        "herbst",
-        "hiver",
-        "printemps",
-        "été",
-        "automne",
-        "invierno",
-        "primavera",
-        "verano",
-        "otoño",
-    ]
-)
-_COUNTED = re.compile(r"[^\W\d_]{0,6}[ .]?\d{1,4}(?:\.? [^\W\d_]+\.?)?")
-_LETTERS = frozenset("m p q s t h k w kw wk week sem half".split())  # noqa: SIM905
+# letters before the numbers of the parts of a year, and the last numbers, with one of a total
+_LETTERS = {"m": (12, 13), "q": (4,), **dict.fromkeys(("w", "kw", "wk", "week"), (52, 53))}
 _FULL = 0.5  # of items × times have a row, where they are no single events
 _OF_THE_CALENDAR = re.compile(
     r"(?:^|[\W_])(?:year|quarter|qtr|month|mo|week|weekday|day|dy|dow|hour|he|hr|minute|min|second|"
     r"time|period|interval|jahr|quartal|monat|woche|kalenderwoche|kw|tag|stunde|minute|zeit|año|mes|"
-    r"semana|mois|semaine|trimestre|holiday|weekend)(?:$|[\W_\d])",
+    r"semana|mois|semaine|trimestre|trimester|semester|half|season|slot|dekad|holiday|weekend)"
+    r"(?:$|[\W_\d])",
     re.IGNORECASE,
 )
 
@@ -127,7 +106,7 @@ def _candidates(raw: RawTable, taken: set[str]) -> dict[str, Coded]:
 
 
 def _leaving_values(raw: RawTable, taken: set[str], keys: Sequence[Key]) -> list[Key]:
-    """The keys beside which a column is left that may hold values."""
+    """The keys that leave a column for the values."""
     return [
         key
         for key in keys
@@ -140,21 +119,21 @@ def _leaving_values(raw: RawTable, taken: set[str], keys: Sequence[Key]) -> list
 
 def _may_be_part(name: str, values: Coded, times: Coded) -> bool:
     """Whether a column that is not called like a name may tell a part of the time: by its own name,
-    by numbers from 0 or 1 on, or, beside years, by a letter before them or by words.
+    by numbers from 0 or 1 on, or, beside years, by all months, quarters or weeks with their letter.
     """
     if names_series(name):
         return False
-    texts = [value.strip() for value in values.values if not is_missing(value)]
     if _OF_THE_CALENDAR.search(name) is not None:
-        return all(map(_COUNTED.fullmatch, texts)) or holds("month", Text.of(texts))
-    years = all(re.fullmatch(r"(?:1[5-9]|2[01])\d\d", time) for time in times.values)
-    if years and {text.lower() for text in texts} <= _SEASONS:
         return True
+    texts = [value.strip() for value in values.values if not is_missing(value)]
     found = [re.fullmatch(r"([^\W\d_]{0,4})[ .]?(\d{1,3})", text) for text in texts]
     numbers = sorted({int(match[2]) for match in found if match})
+    if None in found or numbers[:1] not in ([0], [1]) or len(numbers) <= numbers[-1] - numbers[0]:
+        return False
     words = {match[1].lower() for match in found if match}
-    counted = numbers[:1] in ([0], [1]) and numbers == [*range(numbers[0], numbers[-1] + 1)]
-    return None not in found and counted and (words == {""} or (years and words <= _LETTERS))
+    years = all(re.fullmatch(r"(?:1[5-9]|2[01])\d\d", time) for time in times.values)
+    letter = next(iter(words)) if len(words) == 1 else None
+    return letter == "" or (years and numbers[-1] in _LETTERS.get(str(letter), ()))
 
 
 def _chosen(
@@ -180,7 +159,8 @@ def _chosen(
 
 def _perhaps_parts(raw: RawTable, timestamp: str, key: Key, columns: Columns) -> str:
     """The message for columns that may be parts of the time or name series."""
-    first = sorted(coded(raw.columns[key.columns[0]]).values, key=_in_numbers)
+    first = coded(raw.columns[key.columns[0]]).values
+    first = sorted(first, key=_in_numbers) if any(map(_has_digit, first)) else first
     tells = "tell" if len(key.columns) > 1 else "tells"
     whole = joined_with(raw, timestamp, key.columns, columns)
     part = (
@@ -194,6 +174,10 @@ def _perhaps_parts(raw: RawTable, timestamp: str, key: Key, columns: Columns) ->
         f"series, give {option('item-id', key.columns)}; or put the rows of a time together with "
         "--aggregate sum (or mean, last …)"
     )
+
+
+def _has_digit(text: str) -> bool:
+    return re.search(r"\d", text) is not None
 
 
 def _in_numbers(text: str) -> tuple[int, str]:
@@ -230,9 +214,11 @@ def _single(raw: RawTable, taken: set[str], columns: Columns) -> tuple[str, ...]
     if len(alike) == 1:
         return (alike[0],)
     if columns.target is None:
-        codes = [n for n in free if n not in texts and holds_codes(n, raw.columns[n])]
-        for name in [*texts, *codes]:
-            _check_order(raw, name)
+        for name in texts:
+            _check_blocks(raw, name)
+        for name in free:
+            if names_series(name) and (name in texts or holds_codes(name, raw.columns[name])):
+                _check_turns(raw, name)
     return ()
 
 
@@ -243,22 +229,26 @@ def _is_one_name(is_text: bool, column: Column) -> bool:
     return values.count == 1 and (is_text or values.are_whole)
 
 
-def _check_order(raw: RawTable, name: str) -> None:
-    """Raise UserError if texts or codes come in blocks, as the names of series do that have
-    different times, or change in every other row and are called like names.
-    """
+def _check_blocks(raw: RawTable, name: str) -> None:
+    """Raise UserError if text comes in blocks, as the names of series of different times do."""
     values = coded(raw.columns[name])
-    count, rows = values.count, len(values.codes)
     runs = 1 + int((np.diff(values.codes) != 0).sum())
-    if not 1 < count <= rows // 10 or values.are_flags:
-        return
-    if runs == count:
-        order = "one after the other"
-    elif names_series(name) and 2 * runs >= rows:
-        order = "by turns"
-    else:
-        return
-    raise UserError(
-        f"{raw.path}: column '{name}' has {count} values, {order}; if it names series, give "
+    if 1 < values.count == runs <= len(values.codes) // 10 and not values.are_flags:
+        raise _orders(raw, name, values, "one after the other")
+
+
+def _check_turns(raw: RawTable, name: str) -> None:
+    """Raise UserError if names come in turn, as those of series do that are measured in turn."""
+    values = coded(raw.columns[name])
+    count, codes = values.count, values.codes
+    if 1 < count <= len(codes) // 10 and not values.are_flags:
+        turn = codes[:count]
+        if len(np.unique(turn)) == count and (codes[count:] == codes[:-count]).all():
+            raise _orders(raw, name, values, "in turn")
+
+
+def _orders(raw: RawTable, name: str, values: Coded, order: str) -> UserError:
+    return UserError(
+        f"{raw.path}: column '{name}' has {values.count} values, {order}; if it names series, give "
         f"{option('item-id', [name])}, else name the values with --target"
     )

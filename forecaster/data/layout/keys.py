@@ -19,8 +19,8 @@ _NAMED = re.compile(
     r"department|category|family|brand|region|country|state|province|city|district|location|site|"
     r"station|sensor|gauge|logger|probe|meter|device|machine|plant|turbine|building|room|zone|area|customer|client|"
     r"account|household|user|branch|market|segment|ticker|symbol|group|unit|line|route|warehouse|"
-    r"vehicle|variable|parameter|indicator|metric|pollutant|signal|channel|stn|poste|wban|usaf|wmo|lat|latitude|lon|lng|long|longitude|alti|altitude|"
-    r"elev|elevation|filiale|artikel|produkt|kunde|zähler|anlage|standort|land|stadt|magasin|"
+    r"vehicle|variable|parameter|indicator|metric|pollutant|stn|poste|wban|usaf|wmo|lat|latitude|lon|lng|long|longitude|"
+    r"filiale|artikel|produkt|kunde|zähler|anlage|standort|land|stadt|magasin|"
     r"produit|pays|ville|tienda|producto|ciudad)(?:$|[\W_\d])",
     re.IGNORECASE,
 )

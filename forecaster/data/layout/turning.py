@@ -99,7 +99,9 @@ def _upright(raw: RawTable, columns: Columns, across: Across) -> tuple[RawTable,
         and (name in (columns.item_id or ()) or _could_name(raw, name, column))
     }
     beside = [name for name in raw.columns if name not in {*across.columns, *across.used, *carried}]
-    left_out = [f"column {listed(beside)} left out: none of these times"] if beside else []
+    left_out = (
+        [f"column {listed(beside)} left out: holds none of the times across"] if beside else []
+    )
     if not carried and len(raw.places) > 1 and across.by_row:
         carried = {ROW: Text.of(str(raw.places[int(row)]) for row in rows)}
     upright: dict[str, Column] = {TIME: pd.DatetimeIndex(times.ravel()[kept])}

@@ -9,16 +9,14 @@ import pandas as pd
 from forecaster.data.intervals import find_interval
 
 _ENOUGH = 12  # regular times, before which two regular readings are left open
-_MONTH, _YEAR = pd.Timedelta(days=28), pd.Timedelta(days=365)
-_ODDEST = 3
+_MONTH = pd.Timedelta(days=28)
 
 
 @dataclass(frozen=True)
 class _Fit:
     """How well a reading fits a calendar; all are numbers of times but ``oddness``.
 
-    ``oddness``: 0 of the first days of months, 1 of shorter steps and first days of years, 2 of the
-    first day of another month a year, 3 of months and years on another day.
+    ``oddness``: 0 of the first days of months, 1 of shorter steps, 2 of months on another day.
     """
 
     times: int
@@ -33,7 +31,7 @@ def likely(readings: Mapping[str, pd.DatetimeIndex]) -> list[str]:
     ``readings``: the times (n,) in each, without NaT, in the order of the file. One that is regular
     and in order excludes those that are neither. Of several regular ones, of twelve times or more,
     first days of months are likelier than the first twelve days of January, and these than the
-    same other day of each month, or of each year.
+    same other day of each month.
     """
     kept: dict[str, pd.DatetimeIndex] = {}
     for name, times in readings.items():
@@ -67,24 +65,15 @@ def _fit(times: pd.DatetimeIndex) -> _Fit:
     reversals = int(min((steps < 0).sum(), (steps > 0).sum()))
     unique = pd.DatetimeIndex(np.unique(times.to_numpy()))
     if len(unique) < 2:
-        return _Fit(len(unique), 0, reversals, _ODDEST)
+        return _Fit(len(unique), 0, reversals, 2)
     interval = find_interval([unique])
     assert interval is not None
     if interval.tick is not None and unique[-1].value - unique[0].value > np.iinfo(np.int64).max:
-        return _Fit(len(unique), len(unique), reversals, _ODDEST)
+        return _Fit(len(unique), len(unique), reversals, 2)
     places = interval.positions(unique)
     on_grid = np.unique(places[places >= 0])
     missing = int(on_grid[-1]) + 1 - len(on_grid)
-    return _Fit(len(unique), missing + len(unique) - len(on_grid), reversals, _oddness(unique))
-
-
-def _oddness(times: pd.DatetimeIndex) -> int:
-    """As of ``_Fit``, of two sorted times or more."""
-    step = (times[1:] - times[:-1]).min()
-    if step < _MONTH:
-        return 1
-    if not bool((times.day == 1).all()):
-        return _ODDEST
-    if step < _YEAR:
-        return 0
-    return 1 if bool((times.month == 1).all()) else 2
+    oddness = 1
+    if unique[1:].size and (unique[1:] - unique[:-1]).min() >= _MONTH:
+        oddness = 0 if bool((unique.day == 1).all()) else 2
+    return _Fit(len(unique), missing + len(unique) - len(on_grid), reversals, oddness)

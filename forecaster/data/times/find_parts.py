@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecaster.config.schema import Columns
@@ -13,7 +14,15 @@ from forecaster.data.cells import Column, Text
 from forecaster.data.reading import RawTable
 from forecaster.data.texts import as_texts
 from forecaster.data.times.month_names import translated
-from forecaster.data.times.parts import NAMED, OF_DAY, Parts, holds, is_plain_clock, plain_name
+from forecaster.data.times.parts import (
+    NAMED,
+    NUMBERED,
+    OF_DAY,
+    Parts,
+    holds,
+    is_plain_clock,
+    plain_name,
+)
 from forecaster.data.times.styles import fitting, has_day
 from forecaster.data.times.text_times import could_be_times
 from forecaster.data.timestamps import looks_like_time
@@ -56,7 +65,7 @@ def find_parts(raw: RawTable, columns: Columns) -> Parts | None:
 def _with_zone(parts: Parts | None, free: Given, columns: Columns) -> Parts | None:
     """The parts, or the one column of times, with a column of zones, if they make times."""
     zone = next((n for n, c in free.items() if plain_name(n) in _ZONED and holds("zone", c)), None)
-    if zone is None or columns.date_format is not None:
+    if zone is None or columns.date_format is not None or _count_values(free, [zone]) == 1:
         return None
     if parts is None:
         times = [n for n, c in free.items() if n != zone and looks_like_time(n, c, columns)]
@@ -67,7 +76,21 @@ def _with_zone(parts: Parts | None, free: Given, columns: Columns) -> Parts | No
     whole = Parts(names, (*parts.kinds, "zone"), ",".join(names))
     first = {name: Text.of([as_texts(free[name][:1])[0].as_py()]) for name in names}
     joined = as_texts(whole.join(first)[whole.name]).to_pylist()
-    return whole if could_be_times(joined, columns.locale) else None
+    if not could_be_times(joined, columns.locale):
+        return None
+    # a zone tells apart the hours of a night, not the rows of every time
+    once = _count_values(free, parts.columns)
+    return whole if _UNIQUE * _count_values(free, names) <= once else None
+
+
+def _count_values(free: Given, names: Sequence[str]) -> int:
+    """The number of different rows that these columns have."""
+    return (
+        pa.table({str(i): as_texts(free[n]) for i, n in enumerate(names)})
+        .group_by([str(i) for i in range(len(names))])
+        .aggregate([])
+        .num_rows
+    )
 
 
 def _parts(found: Mapping[str, str], kinds: Sequence[str]) -> Parts:
@@ -129,7 +152,7 @@ def _clock_kind(name: str, column: Column) -> str | None:
     plain = plain_name(name)
     if plain in OF_DAY | NAMED["hour"]:
         return next((kind for kind in _CLOCKS if holds(kind, column)), None)
-    return "period" if plain in NAMED["period"] and holds("period", column) else None
+    return next((k for k in NUMBERED if plain in NAMED[k] and holds(k, column)), None)
 
 
 def _date_and_clock(free: Given, columns: Columns) -> Parts | None:
@@ -150,7 +173,7 @@ def _date_and_clock(free: Given, columns: Columns) -> Parts | None:
         found |= {k: n for k, n in _by_name(free).items() if k in _SMALLER and n != clock}
         kinds += _of_day(found, free)[1:]
     parts = _parts(found, kinds)
-    if "period" in kinds and parts.has_short_days(free):
+    if parts.has_short_days(free):
         return None
     unique = bool(named) or _count(parts, free) >= _UNIQUE * len(free[date])
     return parts if unique else None
@@ -209,7 +232,7 @@ def _named(raw: RawTable, columns: Columns) -> Parts | None:
             "time of day, or the year, month, day, hour, or the year and the quarter or week"
         )
     parts = Parts(tuple(names), kinds, given)
-    if "period" in kinds and parts.has_short_days(raw.columns):
+    if parts.has_short_days(raw.columns):
         raise UserError(
             f"{raw.path}: --timestamp {given}: a day is an hour short, as where the clock goes "
             "forward, so that its later periods have other times; write whole times into one column"
@@ -233,7 +256,7 @@ def joined_with(
         if few and plain_name(name) not in NAMED[kind]:
             return None
     parts = Parts(names, kinds, ",".join(names))
-    if "period" in kinds and parts.has_short_days(raw.columns):
+    if parts.has_short_days(raw.columns):
         return None
     unique = _count(parts, raw.columns) >= _UNIQUE * len(raw.columns[timestamp])
     return parts if unique else None
@@ -271,7 +294,7 @@ def _is_time(kinds: Sequence[str | None]) -> bool:
     if "zone" in given and (given := given - {"zone"}) == {"date"}:
         return True
     hours = [{"hour"}, {"hour", "minute"}, {"hour", "minute", "second"}]
-    clocks = [{"clock"}, {"hhmm"}, {"period"}, *hours]
+    clocks = [{"clock"}, {"hhmm"}, *({kind} for kind in NUMBERED), *hours]
     days = [{"date"}, {"year", "month", "day"}, {"year", "yearday"}]
     dates = [{"year", "month"}, {"year", "week"}, {"year", "quarter"}, *days]
     return given in dates or any(given == day | clock for day in days for clock in clocks)

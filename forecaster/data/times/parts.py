@@ -14,10 +14,13 @@ from forecaster.data.times.numeric_times import whole_numbers
 from forecaster.data.times.styles import fitting
 from forecaster.data.times.time_of_day import HALF, is_zone
 
+# numbered parts of a day, in minutes
+NUMBERED = {"halfhour": 30, "quarterhour": 15}
 # what a part is, in the order in which parts are written, with its largest number
 LARGEST = {
     **{"date": 0, "year": 2261, "quarter": 4, "week": 53, "yearday": 366, "month": 12, "day": 31},
-    **{"clock": 0, "hhmm": 2400, "hour": 24, "period": 96, "minute": 59, "second": 59},
+    **{"clock": 0, "hhmm": 2400, "hour": 24, "halfhour": 48, "quarterhour": 96},
+    **{"minute": 59, "second": 59},
 }
 _LEAST = {"year": 1400, "hour": 0, "hhmm": 0, "minute": 0, "second": 0}
 _NAMES = {
@@ -28,7 +31,8 @@ _NAMES = {
     "month": "month mon mo mm monat maand mes mês mois mese mnth period",
     "day": "day dd dy da dayofmonth mday tag dag dia día jour giorno",
     "hour": "hour hr hh he hourending hourofday stunde stunden uur",
-    "period": "settlementperiod halfhour quarterhour deliveryperiod period interval slot sp",
+    "halfhour": "settlementperiod halfhour halfhours",
+    "quarterhour": "quarterhour quarterhours viertelstunde",
     "minute": "minute minutes min mm minuten minuto",
     "second": "second seconds sec ss sekunde",
 }
@@ -36,7 +40,6 @@ NAMED = {kind: frozenset(names.split()) for kind, names in _NAMES.items()}
 OF_DAY = frozenset(
     ("time", "uhrzeit", "zeit", "hhmm", "clock", "timeofday", "tijd", "tid", "hora", "heure", "ora")
 )
-_PERIODS = (24, 48, 96)  # of a day
 # what stands at the number of a part: Q1, M01, KW 05, Week 5, HE01, 1. Std
 _LETTER = {
     "quarter": r"^[Qq]0?\s?",
@@ -73,13 +76,16 @@ class Parts:
         return whole | {name: c for name, c in columns.items() if name not in self.columns}
 
     def has_short_days(self, columns: Mapping[str, Column]) -> bool:
-        """Whether a day's numbered periods end an hour early."""
+        """Whether numbered parts of a day end an hour early, but on the last day of the file."""
+        kind = next((kind for kind in self.kinds if kind in NUMBERED), None)
+        if kind is None:
+            return False
         texts = {k: as_texts(columns[n]) for k, n in zip(self.kinds, self.columns, strict=True)}
-        numbers = whole_numbers(texts["period"])
-        assert numbers is not None  # as ``holds`` has found
-        table = pa.table({"date": _date(texts), "period": pc.cast(numbers, pa.int64())})
-        last = table.group_by("date").aggregate([("period", "max")])["period_max"].to_numpy()
-        return bool((last == last.max() - last.max() // 24).any())
+        numbers = pc.cast(whole_numbers(texts[kind]), pa.int64())
+        table = pa.table({"date": _date(texts), "number": numbers})
+        last = table.group_by("date").aggregate([("number", "max")])["number_max"].to_numpy()
+        short = last == LARGEST[kind] - 60 // NUMBERED[kind]
+        return bool(short[1:-1].any())
 
 
 def plain_name(column: str) -> str:
@@ -98,11 +104,8 @@ def holds(kind: str, column: Column) -> bool:
     if kind == "month" and _are_names(texts):
         return True
     if kind == "zone":
-        names = texts.unique().to_pylist()
+        names = as_texts(column).unique().to_pylist()
         return all(is_zone(name, frozenset(names)) for name in names)
-    if kind == "period":
-        numbers = whole_numbers(as_texts(column))
-        return numbers is not None and _last_period(numbers) in _PERIODS
     numbers = whole_numbers(_bare(texts, kind))
     if numbers is None or pc.any(pc.match_substring_regex(numbers, r"\.|^.{10}")).as_py():
         return False
@@ -111,13 +114,6 @@ def holds(kind: str, column: Column) -> bool:
     if kind == "hhmm" and (most < 100 or max(v % 100 for v in values.to_pylist()) > 59):
         return False
     return _LEAST.get(kind, 1) <= least and most <= LARGEST[kind]
-
-
-def _last_period(numbers: pa.StringArray) -> int:
-    """The largest of the numbers of periods, of which the first is 1; 0 if they are none."""
-    values = pc.cast(numbers, pa.float64()).to_numpy(zero_copy_only=False)
-    whole = len(values) > 0 and bool((values % 1 == 0).all()) and values.min() == 1
-    return int(values.max()) if whole else 0
 
 
 def _are_minutes(values: pa.Int64Array) -> bool:
@@ -153,7 +149,7 @@ def _joined(texts: dict[str, pa.StringArray]) -> pa.StringArray:
     date = _date(texts)
     zone = [texts["zone"]] if "zone" in texts else []
     of_day = [
-        kind for kind in ("clock", "hhmm", "hour", "period", "minute", "second") if kind in texts
+        kind for kind in ("clock", "hhmm", "hour", *NUMBERED, "minute", "second") if kind in texts
     ]
     if not of_day:
         return joined([date, *zone], " ") if zone else date
@@ -183,21 +179,22 @@ def _time_of_day(texts: dict[str, pa.StringArray], kinds: Sequence[str]) -> pa.S
         return pc.replace_substring_regex(
             _padded(texts["hhmm"], "hhmm", 4), r"^(\d\d)(\d\d)$", r"\1:\2"
         )
-    if kinds[0] == "period":
-        return _clock_of_periods(texts["period"])
+    if kinds[0] in NUMBERED:
+        return _clock_of_numbers(texts[kinds[0]], NUMBERED[kinds[0]])
     numbers = [_padded(texts[kind], kind, 2) for kind in kinds]
     if len(numbers) == 1:
         return pc.replace_substring_regex(numbers[0], r"^(\d+)$", r"\1:00")
     return joined(numbers, ":")
 
 
-def _clock_of_periods(texts: pa.StringArray) -> pa.StringArray:
-    """The times of day at which numbered equal parts of a day begin."""
-    numbers = whole_numbers(texts)
-    assert numbers is not None  # as ``holds`` has found
-    minutes = 24 * 60 // _last_period(numbers)
-    begin = (pc.cast(numbers, pa.int64()).to_numpy() - 1) * minutes
-    return pa.array([f"{each // 60:02d}:{each % 60:02d}" for each in begin.tolist()])
+def _clock_of_numbers(texts: pa.StringArray, minutes: int) -> pa.StringArray:
+    """The times of day at which numbered parts of so many minutes begin; '' for a blank."""
+    count = 24 * 60 // minutes
+    begin = [f"{n * minutes // 60:02d}:{n * minutes % 60:02d}" for n in range(count)]
+    numbers = pc.replace_substring_regex(texts, r"\.0+$", "")
+    numbers = pc.replace_substring_regex(numbers, r"^0+(\d)", r"\1")
+    place = pc.index_in(numbers, pa.array([str(n + 1) for n in range(count)]))
+    return pc.fill_null(pa.array(begin).take(place), "")
 
 
 def _padded(texts: pa.StringArray, kind: str, width: int) -> pa.StringArray:

@@ -80,9 +80,9 @@ def readings_of(source: Source, given: str | None) -> dict[str, Stamps]:
 
 def days_without_year(source: Source) -> pd.DatetimeIndex | None:
     """The texts as months and days of a leap year, if all of them can be."""
-    dates = take_apart(source, weeks=False, only=[MONTH_OF_YEAR]).dates
-    wall = read_dates([f"{date} 2000" for date in dates], "%b %d %Y")
-    return None if wall.hasnans else wall
+    parts = take_apart(source, weeks=False, only=[MONTH_OF_YEAR])
+    wall = read_dates([f"{date} 2000" for date in parts.dates], "%b %d %Y")
+    return None if wall.hasnans else wall.take(parts.cells.date.codes)
 
 
 def is_written_as(source: Source, style: str) -> bool:

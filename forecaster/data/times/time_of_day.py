@@ -138,7 +138,12 @@ def _full(time: str) -> str:
 
 
 def is_zone(name: str, names: frozenset[str]) -> bool:
-    """Whether a text is an offset, or names one or several; ``names``: all that the column has."""
+    """Whether a text is an offset with hours and minutes, or names one or several.
+
+    ``names``: all that the column has.
+    """
+    if not name.isalpha():
+        return re.fullmatch(r"(?:UTC|GMT)?[+-]\d{2}:?\d{2}", name) is not None
     return name in SEVERAL or offset_minutes(name, names) is not None
 
 
