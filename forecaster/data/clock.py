@@ -160,28 +160,28 @@ def _are_earlier(raw: RawTable, name: str, frame: pd.DataFrame, timezone: str) -
     twice = wall.tz_localize(timezone, ambiguous="NaT", nonexistent="shift_forward").isna()
     again = frame.duplicated()
     by_group = frame.groupby("group").wall
-    before = by_group.diff() / pd.Timedelta(hours=1)
-    after = -by_group.diff(-1) / pd.Timedelta(hours=1)
+    before = by_group.diff().dt.total_seconds() / 3600
+    after = -by_group.diff(-1).dt.total_seconds() / 3600
     # the direction of the rows about each hour: of the step to its first row, or from its last
     pairs = [frame.group, frame.wall]
-    step = before.where(~again).groupby(pairs).transform("first")
-    onward = after.where(~frame.duplicated(keep="last")).groupby(pairs).transform("last")
-    turns = _near(step) & _near(onward) & ((step < 0) != (onward < 0))
-    step = step.where(_near(step), onward)
-    unordered = again & twice & (turns | ~_near(step))
+    first = before.where(~again).groupby(pairs).transform("first").to_numpy()
+    last = after.where(~frame.duplicated(keep="last")).groupby(pairs).transform("last").to_numpy()
+    turns = _near(first) & _near(last) & ((first < 0) != (last < 0))
+    step = np.where(_near(first), first, last)
+    unordered = again.to_numpy() & twice & (turns | ~_near(step))
     if unordered.any():
         row = int(unordered.argmax())
         raise UserError(
-            f"{raw.where(row, name)}: {frame.wall[row]} occurs twice, and the rows are not in the "
-            "order of time, which tells the earlier from the later; sort them as they were "
-            "measured, or give each time with its offset"
+            f"{raw.where(row, name)}: {wall[row]} occurs twice, and the rows are not in the order "
+            "of time, which tells the earlier from the later; sort them as they were measured, or "
+            "give each time with its offset"
         )
     return np.asarray(~np.where(step < 0, frame.duplicated(keep="last"), again))
 
 
-def _near(step: "pd.Series[float]") -> "pd.Series[bool]":
+def _near(step: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether steps in hours lead to another time of the same day or so."""
-    return (step != 0) & (step.abs() <= 24)
+    return (step != 0) & (np.abs(step) <= 24)
 
 
 def _put_forward(wall: pd.Timestamp, timezone: str) -> pd.Timestamp:

@@ -392,6 +392,7 @@ print("mlflow" in sys.modules, [str(p) for p in Path(sys.argv[3]).iterdir()])
 """
 
 
+@pytest.mark.slow
 def test_without_tracking_nothing_is_written_but_the_output(tmp_path: Path) -> None:
     for name in ("home", "here", "tmp"):
         (tmp_path / name).mkdir()
