@@ -48,7 +48,7 @@ SHAPES: dict[str, Callable[[], pd.DataFrame]] = {
         x=[f"{value:.2f}".replace(".", ",") for value in VALUES]
     ),
     "a note and a code beside": lambda: plain().assign(
-        note=["ok", "late"] * 60, customer_id=[7, 8, 9] * 40, blank=None
+        note=["ok", "late"] * 60, customer_id=[7, 8, 9, 9] * 30, blank=None
     ),
 }
 
