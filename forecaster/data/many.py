@@ -206,7 +206,7 @@ def _roles(files: _Files, columns: Columns, wanted: Collection[str]) -> _Roles |
     try:
         raw = with_names(files.head(), columns)
         on_its_side = turned(raw, columns)[2]
-        if on_its_side or find_parts(raw, columns) is not None:
+        if on_its_side or find_parts(raw, columns, zoned=True) is not None:
             return None
         layout = find_layout(raw, columns, wanted)
     except (pa.ArrowException, OSError, UserError):

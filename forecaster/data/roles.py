@@ -43,7 +43,7 @@ def find_layout(raw: RawTable, columns: Columns, wanted: Collection[str] = ()) -
     """
     columns = _resolved(raw, _of_the_file(raw, columns, wanted))
     time = find_time(raw, columns)
-    items, said = find_items(raw, time.name, columns)
+    items, said = find_items(raw, time.name, columns, wanted)
     decisions = [*time.decisions, *said]
     if columns.target is None:
         found = find_values(raw, (time.name, *time.others), items, columns, wanted)

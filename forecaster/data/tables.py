@@ -190,6 +190,7 @@ def read_table(
     usual: str | None = None,
     wanted: Collection[str] = (),
     start: str | None = None,
+    zoned: bool = False,
 ) -> Table:
     """Read and check a file; raises UserError for data that training or forecasting cannot use.
 
@@ -197,7 +198,8 @@ def read_table(
     is useful even after an error. ``by_row``: take the rows as equally spaced, as a benchmark's
     protocol does, and report how many are not. ``usual``: the style in which dates are written in
     the file that a model was trained on. ``wanted``: the value columns that it reads. ``start``:
-    the time at which forecasts begin (None: after the last row with a value).
+    the time at which forecasts begin (None: after the last row with a value). ``zoned``: whether a
+    column of zones counts that are the same in all rows, as in some rows of a model's file.
     """
     report = report if report is not None else IntakeReport()
     raw = source if isinstance(source, RawTable) else read_file(source, columns.header)
@@ -210,7 +212,7 @@ def read_table(
     }
     report.decisions += raw.decisions
     raw = with_names(raw, columns)
-    names, parts = tuple(raw.columns), find_parts(raw, columns)
+    names, parts = tuple(raw.columns), find_parts(raw, columns, zoned)
     if parts is not None:
         raw = replace(raw, columns=parts.join(raw.columns))
         report.decisions.append(f"columns {listed(parts.columns)} give the time together")

@@ -167,8 +167,8 @@ def _chosen(source: Source, readings: dict[str, Stamps]) -> Stamps:
 
 
 def _compact(readings: dict[str, Stamps]) -> dict[str, Stamps]:
-    """Without days first, or months, in six digits, where the year first makes no yearly times and
-    they are not the only regular ones.
+    """Six digits are read with the year first alone, unless that makes yearly times, or irregular
+    ones where another order makes regular ones.
     """
     others = [style for style in _SIX_DIGITS[1:] if style in readings]
     first = readings.get(_SIX_DIGITS[0])

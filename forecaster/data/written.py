@@ -34,6 +34,7 @@ from forecaster.errors import UserError
 
 _LIMIT = re.compile(r"([<>≤≥])=?\s*[-+]?[\d.,]*\d")
 _PADDED = re.compile(PADDED)
+_OF_ACCOUNTS = {"", "CR", "DR"}  # credit, debit; Soll and Haben are S and H
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 
 
@@ -211,7 +212,7 @@ def _different(present: Present, codes: Codes, other: int) -> UserError:
     assert present.units is not None
     units = {*pc.unique(present.units).to_pylist()}
     in_capitals = {unit.upper() for unit in units}
-    if {"DR"} <= in_capitals <= {"", "CR", "DR"} or units == {"S", "H"}:
+    if ("DR" in in_capitals and in_capitals <= _OF_ACCOUNTS) or units == {"S", "H"}:
         return present.refuse(
             "are credits and debits; write numbers in their place, those of one kind with a minus",
             0,

@@ -74,7 +74,10 @@ def read_input(
     columns = columns_of(saved, roles)
     usual, wanted = saved.schema.date_style, saved.schema.names
     alone = columns.model_copy(update={"static_file": None})
-    table = read_table(source, alone, IntakeReport(), usual=usual, wanted=wanted, start=start)
+    zoned = columns.timezone is None and bool((saved.metadata.get("clock") or {}).get("utc"))
+    table = read_table(
+        source, alone, IntakeReport(), usual=usual, wanted=wanted, start=start, zoned=zoned
+    )
     table = _with_static(saved, table, columns)
     if saved.config.data.columns.on_gap != "zero":
         # the model has learnt from no rows that were put in

@@ -203,6 +203,7 @@ def test_series_that_report_in_turn_are_asked_for(write, head, names, asked: boo
     with pytest.raises(UserError, match=f"column '{head}' has .* values, in turn; if it names"):
         read_table(path, Columns())
     assert len(read_table(path, Columns(target="x")).series) == 1
+    assert len(read_table(path, Columns(), wanted=("x",)).series) == 1
     count = len(set(names))
     if len(names) == count:
         series = read_table(path, Columns(item_id=head)).series

@@ -5,6 +5,7 @@ import pytest
 
 from forecaster.config.schema import Columns
 from forecaster.data.cells import Text
+from forecaster.data.many import in_parts
 from forecaster.data.tables import read_table
 from forecaster.data.times.parts import holds
 from forecaster.errors import UserError
@@ -237,6 +238,7 @@ def test_zones_of_all_times_are_names(write, head: str, cells: list[str], names)
         ("tz", ["CST"], ["x"]),
         ("tz", ["CET"], ["x"]),
         ("tz", ["CET", "", "CET"], ["x"]),
+        ("UTC offset", ["+0200"], ["x"]),
         ("offset", ["-1", "+0", "+1"], ["offset", "x"]),
         ("utc_offset", ["-1", "+0", "+1"], ["utc_offset", "x"]),
     ],
@@ -245,3 +247,22 @@ def test_a_zone_that_is_none_or_stays_is_no_part(write, head: str, cells, values
     rows = [f"2024-01-01 {h:02d}:00,{cells[h % len(cells)]},{h}" for h in range(24)]
     table = read_table(write("\n".join([f"time,{head},x", *rows])), Columns())
     assert (list(table.names), table.report.facts["time column"]) == (values, "time")
+
+
+def test_a_half_hour_without_its_number_is_refused_with_its_line(write) -> None:
+    times = pd.date_range("2024-03-05", periods=200, freq="30min")
+    lines = dated(times, 30).splitlines()
+    lines[150] = "2024-03-08,,9"
+    with pytest.raises(UserError, match="line 151, column 'day,Settlement Period'"):
+        read_table(write("\n".join(lines)), Columns())
+
+
+@pytest.mark.parametrize("zoned", [True, False])
+def test_a_large_file_of_one_zone_in_its_first_rows_is_not_read_in_parts(
+    tmp_path, zoned: bool
+) -> None:
+    days = pd.date_range("2024-01-01 12:00", periods=40).strftime("%Y-%m-%d %H:%M")
+    frame = pd.DataFrame({"time": [*days, *days], "shop": ["a"] * 40 + ["b"] * 40, "x": range(80)})
+    frame.assign(**({"tz": "CET"} if zoned else {})).to_parquet(tmp_path / "data.parquet")
+    with in_parts(tmp_path / "data.parquet", Columns(), few=True) as parts:
+        assert (parts is None) is zoned

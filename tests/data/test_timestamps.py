@@ -281,6 +281,9 @@ def test_months_with_years_of_two_digits_are_read_as_such() -> None:
         pd.date_range("1985-05-01", "2032-05-01", freq="YS-MAY"),
     ):
         assert list(read([month.strftime("%b %y") for month in months]).wall) == list(months)
+    months = pd.date_range("2005-01-01", periods=20, freq="MS").delete(7)
+    for times in (months, months[::-1]):
+        assert list(read([month.strftime("%b %y") for month in times]).wall) == list(times)
     panel = [
         month for _ in range(40) for month in pd.date_range("2001-01-01", periods=3, freq="MS")
     ]

@@ -37,13 +37,14 @@ _OF_THE_CALENDAR = re.compile(
 
 
 def find_items(
-    raw: RawTable, timestamp: str, columns: Columns
+    raw: RawTable, timestamp: str, columns: Columns, wanted: Collection[str] = ()
 ) -> tuple[tuple[str, ...], list[str]]:
     """The columns that name the series, and what is said of them; none in a wide file.
 
     Where times repeat, that is one column that makes them unique and is text or is called like a
     name; several are asked for, unless the rows of a time are to be put together. Raises UserError
-    for those, and for a long layout without any.
+    for those, and for a long layout without any. ``wanted``: the value columns of a model, beside
+    which no names are sought in rows whose times do not repeat.
     """
     if columns.layout == "wide" and columns.item_id is None:
         return (), []
@@ -55,7 +56,7 @@ def find_items(
         return columns.item_id, []
     taken = {timestamp, *(columns.target or ())}
     if times is None:
-        named = _single(raw, taken, columns)
+        named = _single(raw, taken, ask=not (columns.target or wanted))
     else:
         found = _candidates(raw, taken)
         keys = find_keys(times.codes, _as_candidates(found))
@@ -198,8 +199,11 @@ def _by_name(found: Mapping[str, Coded]) -> tuple[str, ...]:
     return (named[0],) if len(named) == 1 else ()
 
 
-def _single(raw: RawTable, taken: set[str], columns: Columns) -> tuple[str, ...]:
-    """The column that names the one series of a file whose times do not repeat."""
+def _single(raw: RawTable, taken: set[str], ask: bool) -> tuple[str, ...]:
+    """The column that names the one series of a file whose times do not repeat.
+
+    ``ask``: raise UserError for a column that may name several.
+    """
     free = [name for name in raw.columns if name not in taken]
     texts = [name for name in free if is_words(raw.columns[name])]
     named = [name for name in texts if name.lower() in _ITEM_NAMES]
@@ -213,7 +217,7 @@ def _single(raw: RawTable, taken: set[str], columns: Columns) -> tuple[str, ...]
     alike = [name for name in alike if name in texts] or alike
     if len(alike) == 1:
         return (alike[0],)
-    if columns.target is None:
+    if ask:
         for name in texts:
             _check_blocks(raw, name)
         for name in free:

@@ -17,10 +17,10 @@ _PROBE = 200  # repeated times that tell most sets to be no key
 _NAMED = re.compile(
     r"(?:^|[\W_])(?:id|ids|key|code|uid|uuid|series|item|name|store|shop|product|sku|article|dept|"
     r"department|category|family|brand|region|country|state|province|city|district|location|site|"
-    r"station|sensor|gauge|logger|probe|meter|device|machine|plant|turbine|building|room|zone|area|customer|client|"
-    r"account|household|user|branch|market|segment|ticker|symbol|group|unit|line|route|warehouse|"
-    r"vehicle|variable|parameter|indicator|metric|pollutant|stn|poste|wban|usaf|wmo|lat|latitude|lon|lng|long|longitude|"
-    r"filiale|artikel|produkt|kunde|zähler|anlage|standort|land|stadt|magasin|"
+    r"station|sensor|gauge|logger|probe|meter|device|machine|plant|turbine|building|room|zone|"
+    r"area|customer|client|account|household|user|branch|market|segment|ticker|symbol|group|unit|line|route|warehouse|"
+    r"vehicle|variable|parameter|indicator|metric|pollutant|stn|poste|wban|usaf|wmo|lat|latitude|"
+    r"lon|lng|long|longitude|filiale|artikel|produkt|kunde|zähler|anlage|standort|land|stadt|magasin|"
     r"produit|pays|ville|tienda|producto|ciudad)(?:$|[\W_\d])",
     re.IGNORECASE,
 )

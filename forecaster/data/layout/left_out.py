@@ -27,7 +27,10 @@ TIMES, TEXT, ROW_NUMBERS = "holds times", "text", "numbers the rows"
 EMPTY, CODES = "has no values", "holds codes, no quantities"
 FLAGS = "holds flags, no quantities"
 CALENDAR, ONE = "repeats the time", "is the same in all rows"
-_PLACE = re.compile(r"alti(?:tude)?|elev(?:ation)?", re.IGNORECASE)
+# what says where or by which clock values are measured, if it is the same in all rows
+_OF_ALL_ROWS = re.compile(
+    r"alti(?:tude)?|elev(?:ation)?|(?:(?:utc|gmt|tz|time[ _]?zone)[ _]?)?offset", re.IGNORECASE
+)
 _MEASURED = re.compile(r"\W{0,3}\d")
 _IDENTIFIER = re.compile(r"\d+[A-Za-z_]+\d{3}")  # 2016A000011124
 
@@ -141,7 +144,7 @@ def _no_series(raw: RawTable, name: str, items: tuple[str, ...], columns: Column
     if grades_quality(name, raw.columns[name], [other for other in raw.columns if other != name]):
         return FLAGS
     is_first = name == next(iter(raw.columns))
-    is_named = names_series(name) or _PLACE.fullmatch(name) is not None
+    is_named = names_series(name) or _OF_ALL_ROWS.fullmatch(name) is not None
     if not (could_number(name, is_first) or is_named or could_repeat(name)):
         return CODES if holds_codes(name, raw.columns[name]) else ""
     try:

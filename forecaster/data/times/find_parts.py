@@ -30,19 +30,8 @@ from forecaster.errors import UserError
 
 _CLOCKS = ("clock", "hhmm", "hour")
 _SMALLER = ("minute", "second")
-_ZONED = frozenset(
-    (
-        "tz",
-        "tzcd",
-        "timezone",
-        "timezonecode",
-        "zone",
-        "zeitzone",
-        "offset",
-        "utcoffset",
-        "gmtoffset",
-    )
-)
+_ZONED = frozenset(("tz", "tzcd", "tzoffset", "timezone", "timezonecode", "zone", "zeitzone"))
+_ZONED |= {"offset", "utcoffset", "gmtoffset"}
 _UNIQUE = 0.95  # of the rows have a time of their own, but for the hour that an autumn repeats
 _ALL = {"month": 12, "day": 28, "hour": 24}
 _IN_ORDER = ("year", "month", "day", "hour", "minute", "second")
@@ -52,20 +41,26 @@ _CALENDARS = (("year", "month", "day"), ("year", "yearday"), ("year", "week"), (
 Given = Mapping[str, Column]
 
 
-def find_parts(raw: RawTable, columns: Columns) -> Parts | None:
-    """The columns that give the time together, if they do; raises UserError for wrong ones."""
+def find_parts(raw: RawTable, columns: Columns, zoned: bool = False) -> Parts | None:
+    """The columns that give the time together, if they do; raises UserError for wrong ones.
+
+    ``zoned``: whether a zone counts that is the same in all rows.
+    """
     if columns.timestamp is not None:
         return _named(raw, columns)
     taken = {*(columns.item_id or ()), *(columns.target or ())}
     free = {name: column for name, column in raw.columns.items() if name not in taken}
     parts = _calendar(free, columns) or _date_and_clock(free, columns)
-    return _with_zone(parts, free, columns) or parts
+    return _with_zone(parts, free, columns, 1 if zoned else 2) or parts
 
 
-def _with_zone(parts: Parts | None, free: Given, columns: Columns) -> Parts | None:
-    """The parts, or the one column of times, with a column of zones, if they make times."""
+def _with_zone(parts: Parts | None, free: Given, columns: Columns, fewest: int) -> Parts | None:
+    """The parts, or the one column of times, with a column of zones, if they make times.
+
+    ``fewest``: different zones.
+    """
     zone = next((n for n, c in free.items() if plain_name(n) in _ZONED and holds("zone", c)), None)
-    if zone is None or columns.date_format is not None or _count_values(free, [zone]) == 1:
+    if zone is None or columns.date_format is not None or _count_values(free, [zone]) < fewest:
         return None
     if parts is None:
         times = [n for n, c in free.items() if n != zone and looks_like_time(n, c, columns)]

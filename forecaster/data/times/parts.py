@@ -76,16 +76,15 @@ class Parts:
         return whole | {name: c for name, c in columns.items() if name not in self.columns}
 
     def has_short_days(self, columns: Mapping[str, Column]) -> bool:
-        """Whether numbered parts of a day end an hour early, but on the last day of the file."""
+        """Whether numbered parts of a day end an hour early, but on the first and the last day."""
         kind = next((kind for kind in self.kinds if kind in NUMBERED), None)
         if kind is None:
             return False
         texts = {k: as_texts(columns[n]) for k, n in zip(self.kinds, self.columns, strict=True)}
-        numbers = pc.cast(whole_numbers(texts[kind]), pa.int64())
-        table = pa.table({"date": _date(texts), "number": numbers})
-        last = table.group_by("date").aggregate([("number", "max")])["number_max"].to_numpy()
-        short = last == LARGEST[kind] - 60 // NUMBERED[kind]
-        return bool(short[1:-1].any())
+        table = pa.table({"date": _date(texts), "place": _places(texts[kind], LARGEST[kind])})
+        last = table.group_by("date").aggregate([("place", "max")])["place_max"]
+        short = pc.equal(last, LARGEST[kind] - 60 // NUMBERED[kind] - 1)
+        return bool(pc.any(short[1:-1]).as_py())
 
 
 def plain_name(column: str) -> str:
@@ -191,13 +190,20 @@ def _clock_of_numbers(texts: pa.StringArray, minutes: int) -> pa.StringArray:
     """The times of day at which numbered parts of so many minutes begin; '' for a blank."""
     count = 24 * 60 // minutes
     begin = [f"{n * minutes // 60:02d}:{n * minutes % 60:02d}" for n in range(count)]
-    numbers = pc.replace_substring_regex(texts, r"\.0+$", "")
-    numbers = pc.replace_substring_regex(numbers, r"^0+(\d)", r"\1")
-    place = pc.index_in(numbers, pa.array([str(n + 1) for n in range(count)]))
-    return pc.fill_null(pa.array(begin).take(place), "")
+    return pc.fill_null(pa.array(begin).take(_places(texts, count)), "")
+
+
+def _places(texts: pa.StringArray, count: int) -> pa.Int32Array:
+    """The numbers from 1 to ``count`` as places from 0 on, null for all else."""
+    return pc.index_in(_plain(texts), pa.array([str(n + 1) for n in range(count)]))
 
 
 def _padded(texts: pa.StringArray, kind: str, width: int) -> pa.StringArray:
-    bare = pc.replace_substring_regex(_bare(texts, kind), r"\.0+$", "")
-    bare = pc.replace_substring_regex(bare, r"^0+(\d)", r"\1")
+    bare = _plain(_bare(texts, kind))
     return pc.if_else(pc.equal(bare, ""), "", pc.utf8_lpad(bare, width, "0"))
+
+
+def _plain(numbers: pa.StringArray) -> pa.StringArray:
+    """Whole numbers without zeros before and behind them: ``007``, ``7.0`` → ``7``."""
+    numbers = pc.replace_substring_regex(numbers, r"\.0+$", "")
+    return pc.replace_substring_regex(numbers, r"^0+(\d)", r"\1")
