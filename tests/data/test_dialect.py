@@ -76,6 +76,147 @@ def test_what_stands_around_a_table_is_skipped_and_said(
         assert decision.startswith(start)
 
 
+LEVELS = ";Close;Close;Volume;Volume\nTicker;X;Y;X;Y"
+TOGETHER = [
+    f"Price{LEVELS}\nDate;;;;",  # yfinance
+    f"{LEVELS}\nDate;;;;",
+    LEVELS.replace("Ticker", "Date"),
+]
+MERGED = ";North;;South;\ndate;sold;stock;sold;stock"
+
+
+def test_names_in_several_lines_are_joined_and_said() -> None:
+    rows = "".join(f"2024-01-0{day};{day};2;3;4\n" for day in range(1, 8))
+    names = ["date", "North sold", "North stock", "South sold", "South stock"]
+    found = read(f"Report\n{MERGED}\n{rows}")
+    assert found.names == names
+    assert list(found.columns[1]) == [*"1234567"]
+    assert found.header_line == 3
+    assert found.decisions == (
+        "line 1 skipped, above the names of the columns: 'Report'",
+        "lines 2 to 3 name the columns together, such as 'North sold'",
+    )
+    found = read(f"{MERGED}\n;t;t;t;t\n{rows}")  # with a line of units
+    assert found.names == names
+
+
+@pytest.mark.parametrize("head", TOGETHER)
+def test_lines_of_names_of_a_data_frame_are_joined(head: str) -> None:
+    found = read(head + "\n" + "".join(f"{row};8;9\n" for row in ROWS))
+    assert found.names == ["Date", "Close X", "Close Y", "Volume X", "Volume Y"]
+    assert [";".join(cells) for cells in zip(*found.columns, strict=True)] == [
+        f"{row};8;9" for row in ROWS
+    ]
+    last = head.count("\n") + 1
+    assert found.header_line == last
+    assert found.decisions == (f"lines 1 to {last} name the columns together, such as 'Close X'",)
+
+
+@pytest.mark.parametrize("head", ["t;a;a", "x;a;a\nt;b;b", "t;a;a\n\n;x;x"])
+def test_names_that_repeat_in_every_line_stay_a_fault(head: str, write) -> None:
+    with pytest.raises(UserError, match="occurs twice"):
+        read_table(write(head + "\n" + DATA), Columns())
+
+
+def test_names_that_one_line_gives_alone_are_not_joined() -> None:
+    found = read("Group;North;North\nt;a;b\n" + DATA)
+    assert found.names == ["t", "a", "b"]
+    assert found.decisions == (
+        "line 1 skipped, above the names of the columns: 'Group, North, North'",
+    )
+
+
+ABOUT = [
+    ("", "Title;Prices;Wages", "CDID;L5;L6\nPreUnit;;\nUnit;%;a, b\nRelease date;14-02-2024;14-02-2024"),
+    ("", ";X.D;X.D_FLAGS", ";Rate;\nEinheit;USD;\nStand vom;22.02.2024;"),
+    ("Report\n", ";X.D;Y.D", ";Rate;\nunit:;USD;EUR\nlast update;2024-05-30;2024-05-30"),
+    ("", "a;x;y", "Unit;%;kg\nImportant notes;;"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("above", "head", "about"), ABOUT)
+def test_lines_that_tell_of_the_columns_stand_below_the_names(
+    above: str, head: str, about: str
+) -> None:
+    found = read(f"{above}{head}\n{about}\n{DATA}")
+    assert found.names == head.split(";")
+    assert [";".join(cells) for cells in zip(*found.columns, strict=True)] == ROWS
+    first, last = above.count("\n") + 2, above.count("\n") + 2 + about.count("\n")
+    assert found.decisions[-1].startswith(f"lines {first} to {last} skipped, above the rows of d")
+
+
+def test_a_column_called_unit_is_named_where_no_times_are_below() -> None:
+    rows = "".join(f"kg;2024-01-0{day};{day}\n" for day in range(1, 8))
+    found = read(f"Report;of;all\nunit;time;value\n{rows}")
+    assert found.names == ["unit", "time", "value"]
+
+
+def test_a_line_of_formats_is_no_row_of_data() -> None:
+    found = read("id\tt\ta\tc\n5s\t20d\t14n\t10s\n" + "G\t2024-01-01\t1\tA\n" * 4)
+    assert found.names == ["id", "t", "a", "c"]
+    assert list(found.columns[2]) == [*"1111"]
+    assert found.decisions == ("line 2 skipped, above the rows of data: '5s, 20d, 14n, 10s'",)
+
+
+YEARS, QUARTERS = ["2023;20", "2024;21"], ["2023 Q4;19", "2024 Q1;22"]
+PERIODS = [
+    (YEARS, ["2023 NOV;1", "2023 DEC;2", "2024 JAN;3", "2024 FEB;4"], "years"),
+    (YEARS, ["2023-11;1", "2023-12;2", "2024-01;3", "2024-02;4"], "years"),
+    ([*YEARS, *QUARTERS], ["2023 NOV;1", "2023 DEC;2", "2024 JAN;3"], "quarters and years"),
+    (YEARS, ["2023-Q3;1", "2023-Q4;2", "2024-Q1;3"], "years"),
+    ([*YEARS, "2023-H2;1"], ["2023-Q3;1", "2023-Q4;2", "2024-Q1;3"], "half-years and years"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize(("coarse", "fine", "said"), PERIODS)
+def test_longer_periods_than_the_shortest_are_skipped_and_said(
+    coarse: list[str], fine: list[str], said: str, mixed: bool
+) -> None:
+    rows = [*fine[:1], *coarse, *fine[1:]] if mixed else [*coarse, *fine]
+    found = read("\n".join(["t;a", *rows, ""]))
+    assert [";".join(cells) for cells in zip(*found.columns, strict=True)] == fine
+    lines = ", ".join(str(rows.index(row) + 2) for row in coarse[:5])
+    more = "s" if len(coarse) > 1 else ""
+    assert found.decisions == (f"line{more} {lines} skipped: {said}, beside shorter periods",)
+
+
+@pytest.mark.parametrize(("letter", "count"), [("M", 12), ("Q", 4), ("S", 2)])
+def test_annual_figures_among_numbered_periods_are_skipped_and_said(
+    letter: str, count: int, write
+) -> None:
+    rows = [
+        f"CU1  \t{year}\t{letter}{n:02d}\t  {year + n / 8}\t"
+        for year in range(2010, 2020)
+        for n in range(1, count + 2)
+    ]
+    text = "\n".join(["series_id\tyear\tperiod\tvalue\tfootnote_codes", *rows, ""])
+    values = [year + n / 8 for year in range(2010, 2020) for n in range(1, count + 1)]
+    found = read(text)
+    assert list(map(float, found.columns[3])) == values
+    lines = ", ".join(str(2 + count + year * (count + 1)) for year in range(5))
+    assert found.decisions[-1] == f"lines {lines}, … skipped: years, beside shorter periods"
+    if letter == "M":
+        assert read_table(write(text), Columns()).interval.alias == "MS"
+    # periods that are no numbers, or of other tables: nothing is taken for a year
+    for other in (text.replace(f"{letter}01", "x1"), text.replace("series_id", "shop")):
+        assert len(read(other).lines) == len(rows)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "t;a\n2022;1\n2023;2\n2024;3\n",  # all are years
+        "t;a\n2023 NOV;1\n2023 DEC;2\n2024;3\nX;4\n",  # and something else
+        "geo;t;a\nA;2023;1\nA;2023-Q3;2\nA;2023-Q4;2\n",  # a series of each
+        "t;geo;a\n2023;A;1\n2023-Q3;A;2\n2023-Q4;A;2\n",
+    ],
+)
+def test_periods_of_other_files_are_all_read(text: str) -> None:
+    found = read(text)
+    assert len(found.lines) == text.count("\n") - 1
+
+
 def test_a_blank_column_without_a_name_is_left_out() -> None:
     found = read(";t;;a\n" + "".join(f";2024-01-0{day};;{day}\n" for day in range(1, 8)))
     assert found.names == ["t", "a"]

@@ -137,6 +137,36 @@ def test_quarters(style: str) -> None:
     assert list(read(cells).wall) == list(QUARTERS)
 
 
+@pytest.mark.parametrize(
+    "style",
+    ["{y}-S{h}", "{y}S{h}", "{y}-H{h}", "{y} H{h}", "H{h} {y}", "H{h}/{y}", "{h}H{y}", "{h}H {y}"],
+)
+def test_half_years(style: str) -> None:
+    halves = pd.date_range("2010-01-01", periods=15, freq="6MS")
+    cells = [style.format(y=day.year, h=1 + day.month // 7) for day in halves]
+    assert looks_like_time("x", cells)
+    stamps = read(cells)
+    assert (list(stamps.wall), stamps.date_style) == (list(halves), "half-year")
+    with pytest.raises(UserError, match=r"is (not a time like|in another format)"):
+        read([*cells, style.format(y=2020, h=3)])
+
+
+CLOCK_FIRST = [
+    "%H:%M %d/%m/%Y",
+    "%H:%M:%S %Y-%m-%d",
+    "%I:%M %p %m/%d/%Y",
+    "%I:%M:%S%p, %d %B %Y",
+    "%H:%M  %d.%m.%Y",
+]
+
+
+@pytest.mark.parametrize("style", CLOCK_FIRST)
+def test_a_time_of_day_before_its_date(style: str) -> None:
+    hours = pd.date_range("2023-03-01 05:00", periods=600, freq="h")
+    stamps = read([f"{hour:{style}}" for hour in hours], "when")
+    assert list(stamps.wall) == list(hours)
+
+
 @pytest.mark.parametrize(("unit", "per_second"), [("s", 1), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)])
 def test_times_since_1970_are_utc(unit: str, per_second: float) -> None:
     cells = [str(int(hour.value // 10**9 * per_second)) for hour in HOURS]

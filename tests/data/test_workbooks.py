@@ -58,6 +58,25 @@ def test_what_stands_around_the_table_is_skipped(tmp_path: Path, kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
+def test_years_among_months_are_skipped(tmp_path: Path, kind: str) -> None:
+    months = pd.date_range("2021-01", periods=40, freq="MS").strftime("%Y %b")
+    rows: list[list[Cell]] = [
+        ["Title", "Prices"],
+        ["Unit", "Index"],
+        *([year, 5.5] for year in (2021, 2022, 2023)),
+        *([month, value] for month, value in zip(months, VALUES, strict=True)),
+    ]
+    table = read(tmp_path, KINDS[kind]({"Data": rows}), kind)
+    assert table.names == ("Prices",)
+    assert (table.interval.alias, table.series[0].first) == ("MS", pd.Timestamp("2021-01-01"))
+    assert table.series[0].values[:, 0].tolist() == VALUES
+    assert table.report.decisions == [
+        "row 2 skipped, above the rows of data: 'Unit, Index'",
+        "rows 3, 4, 5 skipped: years, beside shorter periods",
+    ]
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_totals_between_the_rows_are_skipped(tmp_path: Path, kind: str) -> None:
     rows = [PLAIN[0], ["Total", 120.0], *PLAIN[1:8], ["Subtotal", 20.0], *PLAIN[8:]]
     table = read(tmp_path, KINDS[kind]({"Data": rows}), kind)

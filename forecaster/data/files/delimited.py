@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecaster.data.cells import Text
+from forecaster.data.files.coarser import annual_rows, coarser_rows
 from forecaster.data.files.dialect import Dialect, find_dialect, shown
 from forecaster.data.files.encoding import decode
 from forecaster.data.files.footer import table_end, time_column
@@ -95,16 +96,23 @@ def _without_repeated(
 ) -> tuple[list[Text], Sequence[int], list[str]]:
     """The rows without those that are blank, comments, totals, or the line of names again."""
     blank = _rows_of(columns, [""] * len(columns))
-    again = _rows_of(columns, names) if dialect.header_line else blank[:0]
-    comments = blank[:0]
+    none = blank[:0]
+    again = _rows_of(columns, names) if dialect.header_line else none
+    comments = none
     if dialect.kinds[0] == "plain":
         comments = np.flatnonzero(pc.starts_with(columns[0].arrow, "#"))
     totals = _totals(columns)
+    coarser, periods = none, ""
+    if dialect.kinds[0] == "plain" and "text" not in dialect.kinds:
+        coarser, periods = coarser_rows(columns[0].arrow)
+    elif len(annual := annual_rows(names, [column.arrow for column in columns])):
+        coarser, periods = annual, "years"
     kinds = {
         "blank": blank,
         "the names again": again,
         "comments": comments,
         f"totals ({_shown(columns, totals)})": totals,
+        f"{periods}, beside shorter periods": coarser,
     }
     decisions = [
         f"{named_lines([lines[row] for row in rows.tolist()])} skipped: {kind}"

@@ -8,7 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from forecaster.data.files.kinds import Kind, is_time_name, is_total, is_unit, kind_of
+from forecaster.data.files.kinds import (
+    Kind,
+    is_about_columns,
+    is_time_name,
+    is_total,
+    is_unit,
+    kind_of,
+)
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -18,6 +25,7 @@ _JUDGED = 60  # rows and columns that tell the delimiter
 _MOST = 0.6  # of a column's cells
 _SHOWN = 60  # letters of a line that is skipped
 _FEWEST = 3  # times that name columns
+_TOGETHER = 5  # lines that name columns together
 _NAMED = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
 
@@ -135,14 +143,23 @@ def structure(rows: Sequence[Row], delimiter: str, header: bool) -> Dialect:
     else:
         trailing = not any(row.cells[-1] for row in whole[len(whole) // 2 :])
         found = _names_of_times(rows, kinds, trailing)
+        joined = None
         if found is None and first < len(rows):
-            found = _header(rows[:first], width, trailing)
+            joined = _joined(rows[:first], width, trailing)
+            found = _header(rows[:first], kinds, trailing) if joined is None else joined.last
         place = rows.index(whole[0]) if found is None else found
         names, start = _uncommented(rows[place].cells), place + 1
-        while start < first < len(rows) and not _has_data(rows[start]):
+        while start < first < len(rows) and (
+            not _has_data(rows[start]) or _is_about(rows[start], kinds)
+        ):
             start += 1
         after = rows[start - 1].after
-        said += _said(rows[:place], "above the names of the columns")
+        above = place if joined is None else joined.first
+        said += _said(rows[:above], "above the names of the columns")
+        if joined is not None:
+            names = joined.names
+            lines = lines_of(rows[above].line, rows[place].after - 1)
+            said.append(f"{lines} name the columns together, such as '{names[1]}'")
     said += _said(rows[place + 1 : start], "above the rows of data")
     line = rows[place].line if header else 0
     return Dialect(delimiter, names, line, after, width, kinds, said)
@@ -164,11 +181,18 @@ def _is_data(row: Row, kinds: Sequence[Kind]) -> bool:
         return False
     found = [kind_of(cell) for cell in row.cells]
     fits = all(kind != "text" for kind, usual in zip(found, kinds, strict=True) if usual == "plain")
+    if "plain" not in found and all(map(is_unit, row.cells)):
+        return False
     return fits and any(kind in {"plain", "measure"} for kind in found)
 
 
 def _has_data(row: Row) -> bool:
     return any(kind_of(cell) == "plain" for cell in row.cells)
+
+
+def _is_about(row: Row, kinds: Sequence[Kind]) -> bool:
+    """Whether a row says something of each column, such as its unit, where others have a time."""
+    return kinds[0] == "plain" and len(row.cells) == len(kinds) and is_about_columns(row.cells[0])
 
 
 def _names_of_times(rows: Sequence[Row], kinds: Sequence[Kind], trailing: bool) -> int | None:
@@ -203,18 +227,66 @@ def _sums_up(row: Row) -> bool:
     return is_total(next(filter(None, row.cells), "")) and _has_data(row)
 
 
-def _header(above: Sequence[Row], width: int, trailing: bool) -> int | None:
+def _header(above: Sequence[Row], kinds: Sequence[Kind], trailing: bool) -> int | None:
     """The row of names among those above the data, the likeliest first."""
     fitting = [
-        i for i, row in enumerate(above) if _fits(row, width, trailing) and not _sums_up(row)
+        i for i, row in enumerate(above) if _fits(row, len(kinds), trailing) and not _sums_up(row)
     ]
     named = [i for i in fitting if _are_names(above[i].cells, trailing)]
     names = [i for i in named if not all(map(is_unit, above[i].cells))]
     plain = [i for i in names if not _has_data(above[i]) and not above[i].is_remark]
+    others = [i for i in plain if not _is_about(above[i], kinds)]
+    if others and others != plain:
+        plain = sorted(others, key=lambda i: (all(above[i].cells[1:]), i))
     typed = [i for i in names if not above[i].is_remark]
     remarks = [i for i in names if above[i].is_remark]
-    others = [len(above) - 1] if above and len(above[-1].cells) > 1 else []
-    return next(iter([*plain[::-1], *typed, *remarks[::-1], *named, *fitting, *others]), None)
+    last = [len(above) - 1] if above and len(above[-1].cells) > 1 else []
+    return next(iter([*plain[::-1], *typed, *remarks[::-1], *named, *fitting, *last]), None)
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """The rows ``first`` to ``last``, each with a part of every name."""
+
+    first: int
+    last: int
+    names: list[str]
+
+
+def _joined(above: Sequence[Row], width: int, trailing: bool) -> _Joined | None:
+    """The rows above the data that name the columns together; None if one does, or none do.
+
+    A name that is blank is that to its left, as in cells that were merged. The last row may have
+    the name of the times alone, as where a data frame is written.
+    """
+    if any(_fits(row, width, trailing) and _are_names(row.cells, trailing) for row in above):
+        return None
+    rest = len(above)
+    while rest and len(above[rest - 1].cells) == width and not above[rest - 1].is_remark:
+        if rest < len(above) and above[rest - 1].after != above[rest].line:
+            break
+        rest -= 1
+    block = list(above[max(rest, len(above) - _TOGETHER) :])
+    if block and block[-1].cells[0] and not any(block[-1].cells[1:]):
+        time, block = block[-1].cells[0], block[:-1]
+    else:
+        time = next((row.cells[0] for row in reversed(block) if row.cells[0]), "")
+    for count in range(2, len(block) + 1):
+        parts = [row.cells[1:] for row in block[-count:]]
+        parts = [*map(_filled, parts[:-1]), parts[-1]]
+        told = [each for each in parts if len(set(each)) > 1]
+        names = [" ".join(filter(None, cells)) for cells in zip(*told, strict=True)]
+        if all(names) and len({*names, time}) == width:
+            return _Joined(above.index(block[-count]), len(above) - 1, [time, *names])
+    return None
+
+
+def _filled(cells: Sequence[str]) -> list[str]:
+    """The cells, each that is blank as the one before it."""
+    found: list[str] = []
+    for cell in cells:
+        found.append(cell or (found[-1] if found else ""))
+    return found
 
 
 def _are_names(cells: Sequence[str], trailing: bool) -> bool:

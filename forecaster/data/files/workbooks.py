@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from forecaster.config.program import install_extra
 from forecaster.data.cells import Column
+from forecaster.data.files.coarser import coarser_rows
 from forecaster.data.files.containers import Opened, unreadable
 from forecaster.data.files.dialect import ROWS, Dialect, Row, lines_of, shown, structure
 from forecaster.data.files.footer import last_row, time_column
 from forecaster.data.files.kinds import is_total
+from forecaster.data.files.rows_of_text import named_lines
 from forecaster.data.files.typed import column_of_objects, text_of
 from forecaster.data.files.workbook_size import check_size
 from forecaster.data.missing import is_missing
@@ -90,7 +93,10 @@ def _table(name: str, first: int, values: list[list[object]], header: bool) -> S
     table = [row for row in rows if row.line >= dialect.first_line]
     last = last_row(table, dialect)
     times = time_column(zip(*(row.cells for row in table[:_HEAD]), strict=True))
-    inside = {row.line: _is_row(row, dialect, times) for row in table[:last]}
+    coarser = _coarser(table[:last], dialect)
+    inside = {
+        row.line: row.line not in coarser and _is_row(row, dialect, times) for row in table[:last]
+    }
     places = [line for line, kept in inside.items() if kept]
     if not places:
         raise UserError(f"{name}: there is a header but no data; add rows")
@@ -99,8 +105,9 @@ def _table(name: str, first: int, values: list[list[object]], header: bool) -> S
         *(
             f"{_place(row)} skipped: {shown(row.cells)}"
             for row in table[:last]
-            if not inside[row.line]
+            if not inside[row.line] and row.line not in coarser
         ),
+        *(dict.fromkeys(coarser.values())),
         *(f"{_place(row)} skipped, below the table: {shown(row.cells)}" for row in table[last:]),
     ]
     body = [values[line - first] for line in places]
@@ -117,6 +124,15 @@ def _table(name: str, first: int, values: list[list[object]], header: bool) -> S
         dialect.header_line,
         [text.replace("line", "row", 1) for text in decisions],
     )
+
+
+def _coarser(rows: Sequence[Row], dialect: Dialect) -> dict[int, str]:
+    """What is said of the rows of longer periods than others, by line."""
+    if not rows or dialect.kinds[0] != "plain" or "text" in dialect.kinds:
+        return {}
+    found, periods = coarser_rows(pa.array([row.cells[0] for row in rows], pa.string()))
+    lines = [rows[i].line for i in found.tolist()]
+    return dict.fromkeys(lines, f"{named_lines(lines)} skipped: {periods}, beside shorter periods")
 
 
 def _is_row(row: Row, dialect: Dialect, times: int | None) -> bool:

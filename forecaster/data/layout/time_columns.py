@@ -136,11 +136,11 @@ def _leading(raw: RawTable, names: Sequence[str], columns: Columns) -> TimeColum
 def _leads(raw: RawTable, name: str, codes: Mapping[str, Coded], columns: Columns) -> bool:
     """Whether all other columns follow from this one: as late, its next time, or coarser."""
     own = codes[name]
-    others = {rival: other for rival, other in codes.items() if rival != name}
+    others = {rival: other for rival, other in codes.items() if rival != name and other.count > 1}
     if not all(own.determines(other) for other in others.values()):
         return False
     try:
-        times = {each: parse_stamps(raw, each, columns).wall for each in codes}
+        times = {each: parse_stamps(raw, each, columns).wall for each in (name, *others)}
     except UserError:
         return False
     return all(

@@ -5,7 +5,7 @@ import re
 import pandas as pd
 
 from forecaster.data.times.numeric_times import KINDS
-from forecaster.data.times.styles import ISO_WEEK, QUARTER, STYLES
+from forecaster.data.times.styles import HALF_YEAR, ISO_WEEK, QUARTER, STYLES
 from forecaster.errors import UserError
 
 ORDERS = ("dmy", "mdy", "ymd")
@@ -25,7 +25,7 @@ def check_format(given: str) -> None:
     if not valid:
         raise UserError(
             f"--date-format {given}: no such format; give dmy, mdy or ymd, a format as of strptime "
-            f"(%d.%m.%Y), or one of {', '.join((QUARTER, ISO_WEEK, *KINDS))}"
+            f"(%d.%m.%Y), or one of {', '.join((HALF_YEAR, QUARTER, ISO_WEEK, *KINDS))}"
         )
 
 

@@ -1,7 +1,8 @@
 """The ways in which dates are written, and reading them: texts → dates, NaT where one is not so.
 
-A style is a strptime format of a date whose spelling is plain (``plain``), or ``quarter``,
-``iso-week``, ``years`` (2010/11). Only different dates are read, of which a column has few.
+A style is a strptime format of a date whose spelling is plain (``plain``), or ``half-year``,
+``quarter``, ``iso-week``, ``years`` (2010/11). Only different dates are read, of which a column
+has few.
 """
 
 import datetime as dt
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 MONTH_OF_YEAR = "%b %y"
 FIRST_YEAR, LAST_YEAR = 1678, 2261  # the range of nanoseconds since 1970, with a margin
-ISO, QUARTER, ISO_WEEK, YEARS = "%Y-%m-%d", "quarter", "iso-week", "years"
+ISO, HALF_YEAR, QUARTER = "%Y-%m-%d", "half-year", "quarter"
+ISO_WEEK, YEARS = "iso-week", "years"
 # of styles on one line, those on the next are taken only where none of these fits
 _USUAL = (
     *(ISO, "%Y/%m/%d", "%Y.%m.%d", "%Y %m %d", "%Y%m%d"),
@@ -26,7 +28,8 @@ _USUAL = (
     *("%d %b %Y", "%b %d %Y", "%Y %b %d", "%d %b %y", "%b %d %y"),
     *("%b %Y", "%Y %b", MONTH_OF_YEAR),
     *("%Y-%m", "%Y/%m", "%Y.%m", "%Y %m", "%Y:%m", "%YM%m", "%Y%m", "%m/%Y", "%m-%Y", "%m.%Y"),
-    *("%Y-%j", "%Y%j", "%Y年%m月%d日", "%Y年%m月", "%Y", QUARTER, ISO_WEEK, YEARS),
+    *("%Y-%j", "%Y%j", "%Y年%m月%d日", "%Y年%m月", "%Y"),
+    *(HALF_YEAR, QUARTER, ISO_WEEK, YEARS),
 )
 _UNUSUAL = ("%m.%d.%Y", "%m.%d.%y", "%Y-%d-%m", "%Y/%d/%m", "%y %b %d", "%d%m%Y", "%m%d%Y")
 STYLES = (*_USUAL, *_UNUSUAL)
@@ -47,6 +50,11 @@ _QUARTERS = (
     re.compile(r"(?P<y>\d{4})\s?[-:/. ]?\s?[QT]0?(?P<q>[1-4])", re.IGNORECASE),
     re.compile(r"[QT]0?(?P<q>[1-4])\s?[-:/. ]?\s?(?P<y>\d{4})", re.IGNORECASE),
     re.compile(r"(?P<q>[1-4])[QT]\s?[-:/. ]?\s?(?P<y>\d{4})", re.IGNORECASE),
+)
+_HALF_YEARS = (
+    re.compile(r"(?P<y>\d{4})\s?[-:/. ]?\s?[HS](?P<h>[12])", re.IGNORECASE),
+    re.compile(r"[HS](?P<h>[12])\s?[-:/. ]?\s?(?P<y>\d{4})", re.IGNORECASE),
+    re.compile(r"(?P<h>[12])H\s?[-:/. ]?\s?(?P<y>\d{4})", re.IGNORECASE),
 )
 # years of two digits, where a letter or a mark parts them from the quarter: Q1 10, 1Q10, 10-Q1
 _SHORT_QUARTERS = (
@@ -156,6 +164,11 @@ def _shape(style: str) -> re.Pattern[str]:
     return re.compile("".join(codes.get(part, re.escape(part)) for part in parts), re.IGNORECASE)
 
 
+def _half_year(date: str) -> tuple[int, int, int] | None:
+    match = next((m for p in _HALF_YEARS if (m := p.fullmatch(date.strip()))), None)
+    return None if match is None else (int(match["y"]), 6 * int(match["h"]) - 5, 1)
+
+
 def _quarter(date: str) -> tuple[int, int, int] | None:
     match = next((m for p in _QUARTERS if (m := p.fullmatch(date.strip()))), None)
     return None if match is None else (int(match["y"]), 3 * int(match["q"]) - 2, 1)
@@ -194,6 +207,7 @@ def _week(date: str) -> tuple[int, int, int] | None:
 
 
 _COUNTED: dict[str, Callable[[str], tuple[int, int, int] | None]] = {
+    HALF_YEAR: _half_year,
     QUARTER: _quarter,
     ISO_WEEK: _week,
     YEARS: _years,

@@ -23,6 +23,7 @@ _COMPACT = (
     (r"^(\d{8})[T ]?(\d{2})(Z?)$", r"\1 \2:00\3"),
     (r"^(\d{8})[T ]?(\d{2})(\d{2})(Z?)$", r"\1 \2:\3\4"),
     (r"^(\d{8})[T ]?(\d{2})(\d{2})(\d{2}(?:\.\d{1,9})?)(Z?)$", r"\1 \2:\3:\4\5"),
+    (rf"^(\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:\.\d{{1,9}})?)?(?: ?{HALF})?),? +(\S.{{5,}})$", r"\2 \1"),
 )
 _SPANS = (
     r"^(?P<start>.{4,}?)\s+(?:-|–|to)\s+(?P<end>.{4,})$",
@@ -98,7 +99,7 @@ def dates_alone(texts: pa.StringArray) -> Cells:
 
 
 def uncompacted(texts: pa.StringArray) -> pa.StringArray:
-    """``20200101T0500Z``, ``20200101050000`` → ``20200101 05:00Z``, ``20200101 05:00:00``.
+    """``20200101T0500Z``, ``05:00 1/1/2020`` → ``20200101 05:00Z``, ``1/1/2020 05:00``.
 
     Texts that are written like the first are changed, if it is so written.
     """
