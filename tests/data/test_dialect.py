@@ -1,5 +1,6 @@
 """What stands around a table: found, skipped and said; what is a fault stays one."""
 
+import pandas as pd
 import pytest
 from conftest import SHARED
 
@@ -145,6 +146,72 @@ def test_lines_that_tell_of_the_columns_stand_below_the_names(
     assert found.decisions[-1].startswith(f"lines {first} to {last} skipped, above the rows of d")
 
 
+NO_FACTS = [
+    "Kontonummer;DE12X\nInhaber;Meier\nStand;Saldo",
+    "Country;Germany;Ifo\nRelease date;Actual;Forecast",
+    "Filiale;Nord;Sued\nStand;Kasse;Bank",
+    "Plant;Line1;Line2\nSource;North;South",
+    "Series;Turnover\nUnit;kg\nFrequency;Month\nSeries ID;A33R",
+    "TITLE;Credit\nPublication date;31-Jan-2022\nSeries ID;DGF",
+    "AAPL;momentum\nDate;20d",
+]
+
+
+@pytest.mark.parametrize("head", NO_FACTS)
+def test_the_line_next_to_the_data_has_the_names_unless_it_has_dates_or_blanks(head: str) -> None:
+    names = head.splitlines()[-1].split(";")
+    rows = "".join(
+        f"2024-01-0{d};" + ";".join(["5"] * (len(names) - 1)) + "\n" for d in range(1, 8)
+    )
+    assert read(f"{head}\n{rows}").names == names
+
+
+def test_a_row_that_is_called_like_a_fact_stays_one() -> None:
+    for name in ("Units", "Notes", "Source"):
+        rows = [f"{item};100;107;108" for item in (name, "1003", "1004", "1005")]
+        found = read("\n".join(["Product;2018-01;2018-02;2018-03", *rows]))
+        assert [";".join(cells) for cells in zip(*found.columns, strict=True)] == rows
+
+
+def test_rows_of_numbers_with_units_whose_name_is_one_stay_rows() -> None:
+    rows = ["EUR;1%;8%;6%", "USD;4%;2%;9%", "JPY;7%;5%;3%", "CHF;1%;8%;6%"]
+    found = read("\n".join(["Currency;X2018;X2019;X2020", *rows]))
+    assert [";".join(cells) for cells in zip(*found.columns, strict=True)] == rows
+
+
+NOT_JOINED = [
+    "Date;;Sales;Cost\nTarget;110;110;95",
+    "Date;Amount;Amount;Rate\nOpening balance;100;200;200",
+    "Date;N;N;S\nTotal;500;;20",
+    ";Sales;;Rain\nDate;Min;Max;Min",
+    ";North;;South\nDate;Min;Max;Rain",
+    ";;Germany;\nDate;A;A;B",
+    "Sales;;Private;\nDate;A;B;A",
+]
+
+
+@pytest.mark.parametrize("head", NOT_JOINED)
+def test_lines_are_not_joined_to_names_that_are_not_theirs(head: str) -> None:
+    rows = "".join(f"2024-01-0{day};1;2;3\n" for day in range(1, 8))
+    found = read(f"{head}\n{rows}")
+    assert not any("together" in said for said in found.decisions)
+    assert not any(" " in name or name.isdigit() for name in found.names)
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["Date;Amount;Amount\nb/f;100;200", "Sales overview;;\nDate;Sold;Sold", "Date;A;A\nUTC;kg;kg"],
+)
+def test_names_that_repeat_are_a_fault_whatever_is_below_them(head: str, write) -> None:
+    with pytest.raises(UserError, match="occurs twice"):
+        read_table(write(head + "\n" + DATA), Columns())
+
+
+def test_names_that_their_units_tell_apart_are_joined_with_them() -> None:
+    found = read("Date;Flow;Flow\nUTC;m3/s;l/s\n" + DATA)
+    assert found.names == ["Date", "Flow m3/s", "Flow l/s"]
+
+
 def test_a_column_called_unit_is_named_where_no_times_are_below() -> None:
     rows = "".join(f"kg;2024-01-0{day};{day}\n" for day in range(1, 8))
     found = read(f"Report;of;all\nunit;time;value\n{rows}")
@@ -158,14 +225,18 @@ def test_a_line_of_formats_is_no_row_of_data() -> None:
     assert found.decisions == ("line 2 skipped, above the rows of data: '5s, 20d, 14n, 10s'",)
 
 
-YEARS, QUARTERS = ["2023;20", "2024;21"], ["2023 Q4;19", "2024 Q1;22"]
+YEARS, QUARTERS = ["2022;20", "2023;21"], [f"2023 Q{q};9" for q in range(1, 5)]
+STARTS = pd.date_range("2022-01-01", periods=25, freq="MS")
+MONTHS = [f"{day:%Y %b};{i}".upper() for i, day in enumerate(STARTS)]
+IN_FOUR = [f"{y}-Q{q};{q}" for y in (2022, 2023) for q in range(1, 5)]
 PERIODS = [
-    (YEARS, ["2023 NOV;1", "2023 DEC;2", "2024 JAN;3", "2024 FEB;4"], "years"),
-    (YEARS, ["2023-11;1", "2023-12;2", "2024-01;3", "2024-02;4"], "years"),
-    ([*YEARS, *QUARTERS], ["2023 NOV;1", "2023 DEC;2", "2024 JAN;3"], "quarters and years"),
-    (YEARS, ["2023-Q3;1", "2023-Q4;2", "2024-Q1;3"], "years"),
-    ([*YEARS, "2023-H2;1"], ["2023-Q3;1", "2023-Q4;2", "2024-Q1;3"], "half-years and years"),
-]  # fmt: skip
+    (YEARS, MONTHS, "years"),
+    (YEARS, [f"{day:%Y-%m};{i}" for i, day in enumerate(STARTS)], "years"),
+    (YEARS, [f"{day:%B %Y};{i}" for i, day in enumerate(STARTS)], "years"),
+    ([*YEARS, *QUARTERS], MONTHS, "quarters and years"),
+    (YEARS, IN_FOUR, "years"),
+    ([*YEARS, "2023-H2;1"], IN_FOUR, "half-years and years"),
+]
 
 
 @pytest.mark.parametrize("mixed", [False, True])
@@ -177,8 +248,30 @@ def test_longer_periods_than_the_shortest_are_skipped_and_said(
     found = read("\n".join(["t;a", *rows, ""]))
     assert [";".join(cells) for cells in zip(*found.columns, strict=True)] == fine
     lines = ", ".join(str(rows.index(row) + 2) for row in coarse[:5])
-    more = "s" if len(coarse) > 1 else ""
-    assert found.decisions == (f"line{more} {lines} skipped: {said}, beside shorter periods",)
+    more = ", …" if len(coarse) > 5 else ""
+    assert found.decisions == (f"lines {lines}{more} skipped: {said}, beside shorter periods",)
+
+
+UNCOVERED = [
+    ["2024;1"],  # of which one month is there
+    ["2021;1"],
+    ["2024 Q1;1"],
+    ["2024-H1;1"],
+    [*YEARS, "x;1"],
+]
+
+
+@pytest.mark.parametrize("coarse", UNCOVERED)
+def test_longer_periods_without_all_their_parts_stay_rows(coarse: list[str]) -> None:
+    found = read("\n".join(["t;a", *coarse, *MONTHS, ""]))
+    assert len(found.lines) == len(coarse) + len(MONTHS)
+
+
+def test_periods_of_several_series_and_numbers_that_look_like_them_stay_rows() -> None:
+    for text in ("t;a;b\n" + "".join(f"{row};1\n" for row in [*YEARS, *MONTHS]),):
+        assert len(read(text).lines) == len(YEARS) + len(MONTHS)
+    codes = [f"{year}{month:02d};1" for year in (2022, 2023) for month in range(1, 13)]
+    assert len(read("\n".join(["sku;a", *YEARS, *codes, ""])).lines) == 26
 
 
 @pytest.mark.parametrize(("letter", "count"), [("M", 12), ("Q", 4), ("S", 2)])
@@ -199,8 +292,9 @@ def test_annual_figures_among_numbered_periods_are_skipped_and_said(
     if letter == "M":
         assert read_table(write(text), Columns()).interval.alias == "MS"
     # periods that are no numbers, or of other tables: nothing is taken for a year
-    for other in (text.replace(f"{letter}01", "x1"), text.replace("series_id", "shop")):
-        assert len(read(other).lines) == len(rows)
+    one = f"CU2\t2010\t{letter}{count + 1:02d}\t5\t\n"  # a series of years alone
+    for other in (text.replace(f"{letter}01", "x1"), text.replace("series_id", "shop"), text + one):
+        assert len(read(other).lines) >= len(rows)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,24 @@ def test_every_way_in_has_every_option() -> None:
     assert names < set(Params.model_fields)
 
 
+@pytest.mark.parametrize(
+    "names", [["S1-2001", "S2-2001"], ["H1 2020", "H2 2020"], ["1801S1", "1801S2"]]
+)
+def test_beside_a_time_half_years_are_names(write, names: list[str]) -> None:
+    table = read_table(write(long("lot,date,x", names)), Columns())
+    assert [s.item_id for s in table.series] == names
+    assert table.series[1].first == pd.Timestamp(DAYS[0])
+
+
+def test_a_column_that_holds_one_time_is_no_rival_of_the_time(write) -> None:
+    rows = [f"14/02/24 23:00:00,{day},{i}" for i, day in enumerate(DAYS)]  # in either order of days
+    table = read_table(write("\n".join(["LAST UPDATE,TIME_PERIOD,x", *rows])), Columns())
+    assert (table.names, table.series[0].first) == (("x",), pd.Timestamp(DAYS[0]))
+    assert table.report.decisions[0] == (
+        "column 'TIME_PERIOD' is the time; 'LAST UPDATE' follow from it: left out"
+    )
+
+
 @pytest.mark.parametrize("given", ["store,dept", ("store", "dept"), ("store", " dept")])
 def test_two_columns_name_the_series(write, given) -> None:
     path = write(long("store,dept,date,sales", ["1,1", "1,2", "2,1"]))

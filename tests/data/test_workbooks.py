@@ -63,6 +63,7 @@ def test_years_among_months_are_skipped(tmp_path: Path, kind: str) -> None:
     rows: list[list[Cell]] = [
         ["Title", "Prices"],
         ["Unit", "Index"],
+        ["Next release", datetime.date(2024, 6, 1)],
         *([year, 5.5] for year in (2021, 2022, 2023)),
         *([month, value] for month, value in zip(months, VALUES, strict=True)),
     ]
@@ -71,8 +72,8 @@ def test_years_among_months_are_skipped(tmp_path: Path, kind: str) -> None:
     assert (table.interval.alias, table.series[0].first) == ("MS", pd.Timestamp("2021-01-01"))
     assert table.series[0].values[:, 0].tolist() == VALUES
     assert table.report.decisions == [
-        "row 2 skipped, above the rows of data: 'Unit, Index'",
-        "rows 3, 4, 5 skipped: years, beside shorter periods",
+        "rows 2 to 3 skipped, above the rows of data: 'Unit, Index'",
+        "rows 4, 5, 6 skipped: years, beside shorter periods",
     ]
 
 

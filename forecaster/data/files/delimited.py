@@ -103,8 +103,9 @@ def _without_repeated(
         comments = np.flatnonzero(pc.starts_with(columns[0].arrow, "#"))
     totals = _totals(columns)
     coarser, periods = none, ""
-    if dialect.kinds[0] == "plain" and "text" not in dialect.kinds:
-        coarser, periods = coarser_rows(columns[0].arrow)
+    if len(columns) == 2:
+        rows, periods = coarser_rows([*columns[0]])
+        coarser = np.array(rows, np.int64)
     elif len(annual := annual_rows(names, [column.arrow for column in columns])):
         coarser, periods = annual, "years"
     kinds = {

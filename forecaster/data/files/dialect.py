@@ -11,11 +11,13 @@ from itertools import islice
 from forecaster.data.files.kinds import (
     Kind,
     is_about_columns,
+    is_format,
     is_time_name,
     is_total,
     is_unit,
     kind_of,
 )
+from forecaster.data.marks import is_number
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -150,7 +152,7 @@ def structure(rows: Sequence[Row], delimiter: str, header: bool) -> Dialect:
         place = rows.index(whole[0]) if found is None else found
         names, start = _uncommented(rows[place].cells), place + 1
         while start < first < len(rows) and (
-            not _has_data(rows[start]) or _is_about(rows[start], kinds)
+            not _has_data(rows[start]) or _is_fact(rows[start], kinds)
         ):
             start += 1
         after = rows[start - 1].after
@@ -181,7 +183,7 @@ def _is_data(row: Row, kinds: Sequence[Kind]) -> bool:
         return False
     found = [kind_of(cell) for cell in row.cells]
     fits = all(kind != "text" for kind, usual in zip(found, kinds, strict=True) if usual == "plain")
-    if "plain" not in found and all(map(is_unit, row.cells)):
+    if all(map(is_format, row.cells)):
         return False
     return fits and any(kind in {"plain", "measure"} for kind in found)
 
@@ -193,6 +195,13 @@ def _has_data(row: Row) -> bool:
 def _is_about(row: Row, kinds: Sequence[Kind]) -> bool:
     """Whether a row says something of each column, such as its unit, where others have a time."""
     return kinds[0] == "plain" and len(row.cells) == len(kinds) and is_about_columns(row.cells[0])
+
+
+def _is_fact(row: Row, kinds: Sequence[Kind]) -> bool:
+    """Whether a row about the columns cannot have their names: some are dates, or not there."""
+    if not _is_about(row, kinds):
+        return False
+    return not all(row.cells) or any(not is_number(c) and is_time_name(c) for c in row.cells[1:])
 
 
 def _names_of_times(rows: Sequence[Row], kinds: Sequence[Kind], trailing: bool) -> int | None:
@@ -233,12 +242,16 @@ def _header(above: Sequence[Row], kinds: Sequence[Kind], trailing: bool) -> int 
         i for i, row in enumerate(above) if _fits(row, len(kinds), trailing) and not _sums_up(row)
     ]
     named = [i for i in fitting if _are_names(above[i].cells, trailing)]
-    names = [i for i in named if not all(map(is_unit, above[i].cells))]
+    names = [i for i in named if not _tells_kinds(above[i].cells)]
     plain = [i for i in names if not _has_data(above[i]) and not above[i].is_remark]
     others = [i for i in plain if not _is_about(above[i], kinds)]
-    if others and others != plain:
+    if others and _is_fact(above[-1], kinds):
         plain = sorted(others, key=lambda i: (all(above[i].cells[1:]), i))
     typed = [i for i in names if not above[i].is_remark]
+    if not plain and not (typed and _has_times(above[typed[0]])):
+        # names that repeat, rather than the values of a row that could be names
+        plain = [i for i in fitting if not _has_data(above[i]) and _repeats(above[i].cells)]
+        plain = [i for i in plain if not _tells_kinds(above[i].cells) and not above[i].is_remark]
     remarks = [i for i in names if above[i].is_remark]
     last = [len(above) - 1] if above and len(above[-1].cells) > 1 else []
     return next(iter([*plain[::-1], *typed, *remarks[::-1], *named, *fitting, *last]), None)
@@ -259,7 +272,8 @@ def _joined(above: Sequence[Row], width: int, trailing: bool) -> _Joined | None:
     A name that is blank is that to its left, as in cells that were merged. The last row may have
     the name of the times alone, as where a data frame is written.
     """
-    if any(_fits(row, width, trailing) and _are_names(row.cells, trailing) for row in above):
+    alone = (row for row in above if _fits(row, width, trailing) and not _has_data(row))
+    if any(_are_names(row.cells, trailing) and not _tells_kinds(row.cells) for row in alone):
         return None
     rest = len(above)
     while rest and len(above[rest - 1].cells) == width and not above[rest - 1].is_remark:
@@ -270,23 +284,44 @@ def _joined(above: Sequence[Row], width: int, trailing: bool) -> _Joined | None:
     if block and block[-1].cells[0] and not any(block[-1].cells[1:]):
         time, block = block[-1].cells[0], block[:-1]
     else:
-        time = next((row.cells[0] for row in reversed(block) if row.cells[0]), "")
+        firsts = [row.cells[0] for row in reversed(block) if not _tells_kinds(row.cells)]
+        time = next(filter(None, firsts), "")
     for count in range(2, len(block) + 1):
-        parts = [row.cells[1:] for row in block[-count:]]
-        parts = [*map(_filled, parts[:-1]), parts[-1]]
-        told = [each for each in parts if len(set(each)) > 1]
+        levels = block[-count:]
+        if not all(levels[-1].cells[1:]) or any(map(_has_data, levels)):
+            return None
+        parts = [_filled(row.cells[1:], levels[-1].cells[1:]) for row in levels]
+        if not all(map(all, parts)):
+            return None
+        told = [each for each in parts if len(set(each)) > 1 or not _tells_kinds(each)]
         names = [" ".join(filter(None, cells)) for cells in zip(*told, strict=True)]
         if all(names) and len({*names, time}) == width:
             return _Joined(above.index(block[-count]), len(above) - 1, [time, *names])
     return None
 
 
-def _filled(cells: Sequence[str]) -> list[str]:
-    """The cells, each that is blank as the one before it."""
-    found: list[str] = []
-    for cell in cells:
-        found.append(cell or (found[-1] if found else ""))
-    return found
+def _filled(cells: list[str], below: list[str]) -> list[str]:
+    """The cells, each that is blank as the one before it, if the names below then repeat alike."""
+    starts = [i for i, cell in enumerate(cells) if cell]
+    size = len(cells) // max(len(starts), 1)
+    if starts != [*range(0, len(cells), size)] or below != below[:size] * len(starts):
+        return cells
+    return [cells[i - i % size] for i in range(len(cells))]
+
+
+def _repeats(cells: Sequence[str]) -> bool:
+    """Whether they are as names are, but for some that are alike."""
+    return all(cells[1:-1]) and len(set(cells)) < len(cells) - (not cells[0])
+
+
+def _tells_kinds(cells: Sequence[str]) -> bool:
+    """Whether a line is one of units, or of formats."""
+    return all(map(is_unit, cells)) or all(map(is_format, cells))
+
+
+def _has_times(row: Row) -> bool:
+    """Whether the numbers and times of a row could all name columns by times."""
+    return all(is_time_name(cell) for cell in row.cells if kind_of(cell) == "plain")
 
 
 def _are_names(cells: Sequence[str], trailing: bool) -> bool:

@@ -21,22 +21,23 @@ _TIME = re.compile(
 _NUMERIC_TIME = re.compile(r"(?:1[5-9]|2[0-2])\d\d(?:(?:0[1-9]|1[0-2])(?:[0-3]\d)?)?")
 # what programs put before a time that is to be a name
 _DECORATED = (re.compile(r"[XY_](\d.*)"), re.compile(r"(\d{4}) \[YR\1\]"))
-# what stands in a line of units: [kW], (°C), %, m/s, kWh, yyyy-mm-dd, UTC; of formats: 15s, 20d
+# what stands in a line of units: [kW], (°C), %, m/s, kWh, yyyy-mm-dd, UTC
 _UNIT = re.compile(
     r"[\[(].{1,20}[\])]|-|[°%‰$€£¥µμΩ].{0,8}|.{0,8}[°%‰$€£µμ²³]|[kMGTmµ]?(?:Wh?|V|A|VA|Pa|J|Hz|bar)"
     r"|[kcm]?m(?:\^?[23])?|[kmg]?g|t|l|h|hrs?|s|sec|min|d|days?|deg(?:rees?)?|deg ?[CF]|[CFK]|ppm"
-    r"|ppb|inches|in|ft|mph|knots?|kts?|hPa|mbar|mmHg|[a-zA-Zµ]{1,6}/[a-zA-Z0-9²³]{1,6}"
+    r"|ppb|inches|in|ft|mph|knots?|kts?|hPa|mbar|mmHg|[a-zA-Zµ]{1,6}[23²³]?/[a-zA-Z0-9²³]{1,6}"
     r"|units?|count|number|text|string|float|int(?:eger)?|date(?:time)?|timestamp|utc|local"
-    r"|[ymdhs]{1,4}(?:[-./: ]+[ymdhs]{1,4})+.*|EUR|USD|GBP|pcs|stk|\d{1,3}[snd]",
+    r"|[ymdhs]{1,4}(?:[-./: ]+[ymdhs]{1,4})+.*|EUR|USD|GBP|pcs|stk",
     re.IGNORECASE,
 )
 # what a line above the rows says of each column, in the place of the time
 _ABOUT = re.compile(
     r"(?:pre)?units?(?: of measure(?:ment)?)?|unit multiplier|einheit|multiplikator|unité|unidad|"
     r"stand(?: vom)?|last updated?|release date|next release|important notes|notes?|comments?|"
-    r"source(?: dataset id)?|cdid|(?:series )?(?:id|key|code)|freq(?:uency)?|seasonal adjustment",
+    r"source(?: dataset id)?|cdid|freq(?:uency)?|seasonal adjustment",
     re.IGNORECASE,
 )
+_FORMAT = re.compile(r"\d{1,3}[snd]")  # 15s, 20d: of texts, numbers and dates
 # of lines that sum up others, at the beginning of a cell, in any case
 _LABEL_WORDS = (
     r"(?:grand |sub[- ]?|sous[- ]|overall )?totals?\b|sum(?:me|ma)?\b|zwischensumme|gesamt|"
@@ -90,6 +91,11 @@ def is_unit(cell: str) -> bool:
 def is_about_columns(cell: str) -> bool:
     """Whether a cell says what its line tells of each column, such as ``Unit``."""
     return _ABOUT.fullmatch(cell.rstrip(":")) is not None
+
+
+def is_format(cell: str) -> bool:
+    """Whether a cell is the width and the kind of a column, as the U.S. Geological Survey's."""
+    return _FORMAT.fullmatch(cell) is not None
 
 
 def is_label(cell: str) -> bool:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from forecaster.config.program import install_extra
 from forecaster.data.cells import Column
@@ -128,10 +127,10 @@ def _table(name: str, first: int, values: list[list[object]], header: bool) -> S
 
 def _coarser(rows: Sequence[Row], dialect: Dialect) -> dict[int, str]:
     """What is said of the rows of longer periods than others, by line."""
-    if not rows or dialect.kinds[0] != "plain" or "text" in dialect.kinds:
+    if dialect.width != 2:
         return {}
-    found, periods = coarser_rows(pa.array([row.cells[0] for row in rows], pa.string()))
-    lines = [rows[i].line for i in found.tolist()]
+    found, periods = coarser_rows([row.cells[0] for row in rows])
+    lines = [rows[i].line for i in found]
     return dict.fromkeys(lines, f"{named_lines(lines)} skipped: {periods}, beside shorter periods")
 
 

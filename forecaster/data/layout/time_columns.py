@@ -16,6 +16,7 @@ from forecaster.data.layout.words import listed, option, or_without
 from forecaster.data.marks import is_number
 from forecaster.data.reading import RawTable
 from forecaster.data.times.month_names import suggested_locale
+from forecaster.data.times.styles import is_half_year
 from forecaster.data.timestamps import looks_like_time, parse_stamps
 from forecaster.errors import UserError
 
@@ -47,6 +48,8 @@ def find_time(raw: RawTable, columns: Columns) -> TimeColumn:
         for name, column in raw.columns.items()
         if name not in taken and looks_like_time(name, column, columns)
     }
+    # beside a time H1 2020 is a name
+    found = {name: c for name, c in found.items() if not _holds_half_years(c)} or found
     if not found:
         _check_targets(raw, columns)
         check_language(raw, columns)
@@ -161,6 +164,10 @@ def _goes_along(first: pd.DatetimeIndex, second: pd.DatetimeIndex) -> bool:
     if bool((later == later[0]).all()):
         return bool(later[0].value >= 0)
     return bool((second[:-1] == first[1:]).all())
+
+
+def _holds_half_years(column: Column) -> bool:
+    return isinstance(column, Text) and is_half_year(column.first)
 
 
 def _is_numeric(column: Column) -> bool:

@@ -164,6 +164,11 @@ def _shape(style: str) -> re.Pattern[str]:
     return re.compile("".join(codes.get(part, re.escape(part)) for part in parts), re.IGNORECASE)
 
 
+def is_half_year(cell: str) -> bool:
+    """Whether a cell is a half-year."""
+    return _half_year(cell) is not None
+
+
 def _half_year(date: str) -> tuple[int, int, int] | None:
     match = next((m for p in _HALF_YEARS if (m := p.fullmatch(date.strip()))), None)
     return None if match is None else (int(match["y"]), 6 * int(match["h"]) - 5, 1)
