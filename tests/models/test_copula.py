@@ -414,6 +414,21 @@ def test_without_noise_an_untrained_bridge_ends_at_the_median_of_the_copula() ->
 
 
 @pytest.mark.parametrize("schedule", ["bridge", "ddpm"])
+def test_the_point_forecast_does_not_depend_on_the_number_of_steps(schedule: str) -> None:
+    prior = prepared()
+    sampler = {"s": 2.0, "steps": 2, "point_steps": 1}
+    model = bridge_of(prior, schedule={"name": schedule, "steps": 20}, sampler=sampler)
+    for weight in model.denoiser.parameters():
+        weight.data.normal_(std=0.1, generator=torch.Generator().manual_seed(1))
+    point = model.predict(BATCH)
+    assert float((point - prior.predict(BATCH)).abs().max()) > 0.1  # the network counts
+    for steps in (1, 2, 20):
+        assert torch.equal(model.predict(BATCH, steps), point)
+    paths = [model.sample(BATCH, Draws(3, [*range(len(BATCH))], n)) for n in (1, 20)]
+    assert float((paths[0] - paths[1]).abs().max()) > 0.01  # of samples they do
+
+
+@pytest.mark.parametrize("schedule", ["bridge", "ddpm"])
 def test_the_target_of_an_innovation_has_variance_1_at_every_step(schedule: str) -> None:
     path = {"schedule": {"name": schedule, "steps": 20}, "sampler": {"steps": 1, "point_steps": 1}}
     model = bridge_of(prepared(), **path)

@@ -277,11 +277,18 @@ class Diffusion(Forecaster):
         super().calibrate_after(precursor)
 
     def reverse_point(self, batch: Batch, steps: int | None = None) -> Float[Tensor, "B K M"]:
-        """Reverse sampling without noise from the prior's point forecast, in z-scores."""
+        """Reverse sampling without noise from the prior's point forecast, in z-scores.
+
+        In the residual's coordinates it stays where its first call leads: without noise y_t says
+        nothing that the history does not, and what is right of Gaussian residuals would return that
+        end at each further step.
+        """
         window, past = self._normalise(batch)
         frame = self._frame(batch, window)
         given = self._inputs(self._condition(batch, window, past), frame.seen)
         count = self.config.sampler.point_steps if steps is None else steps
+        if self.config.coordinates == "residual" and self.arc is None:
+            count = 1
         h = frame.h
 
         def walked(network: bool) -> Tensor:
