@@ -1,6 +1,5 @@
 """Rows of years and quarters among rows of months, as statistical offices write them."""
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,22 +7,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-_YEAR = r"(?P<year>(?:1[5-9]|2[0-2])\d\d)"
-_NAMES = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-_NAME = rf"(?P<name>{'|'.join(_NAMES)})[a-z]{{0,6}}\.?"
-_MONTH, _QUARTER, _HALF = r"(?P<n>0[1-9]|1[0-2])", r"Q(?P<n>[1-4])", r"[HS](?P<n>[12])"
-# how a period is written, and its months; the shortest first
-_FORMS = (
-    (rf"{_YEAR}[- /M]{_MONTH}", "months", 1),
-    (rf"{_YEAR}[- ]?{_NAME}", "months", 1),
-    (rf"{_NAME}[- ]?{_YEAR}", "months", 1),
-    (rf"{_YEAR}[- ]?{_QUARTER}", "quarters", 3),
-    (rf"{_QUARTER}[- /]?{_YEAR}", "quarters", 3),
-    (rf"{_YEAR}[- ]?{_HALF}", "half-years", 6),
-    (rf"{_HALF}[- /]?{_YEAR}", "half-years", 6),
-    (_YEAR, "years", 12),
-)
-_PATTERNS = [(re.compile(form, re.IGNORECASE), kind, size) for form, kind, size in _FORMS]
+from forecaster.data.times.styles import HALF_YEAR, QUARTER, read_dates
+
+# the months of a period, and the styles of dates that tell it; the shortest first
+_PERIODS = {
+    "months": (1, ("%Y-%m", "%Y/%m", "%YM%m", "%Y %m", "%Y %b", "%b %Y")),
+    "quarters": (3, (QUARTER,)),
+    "half-years": (6, (HALF_YEAR,)),
+    "years": (12, ("%Y",)),
+}
 _MOST = 10_000  # rows of such a table
 # the years among numbered periods, as the U.S. Bureau of Labor Statistics writes them
 _ANNUAL = {"M": "M13", "Q": "Q05", "S": "S03"}
@@ -36,35 +28,30 @@ def coarser_rows(times: Sequence[str]) -> tuple[list[int], str]:
     None unless every cell is a month, a quarter, a half-year or a year, or is blank, and each of
     the longer ones is covered by rows of the shortest, its parts.
     """
-    if len(times) > _MOST or not any(map(_period, times[:2])):
+    if len(times) > _MOST or not _by_kind(times[:2]):
         return [], ""
-    found: dict[str, dict[int, range]] = {}
-    for row, cell in enumerate(times):
-        period = _period(cell)
-        if period is not None:
-            found.setdefault(period[0], {})[row] = period[1]
-        elif cell:
-            return [], ""
-    kinds = [kind for kind in dict.fromkeys(kind for _, kind, _ in _PATTERNS) if kind in found]
-    if len(kinds) < 2:
+    cells = [*times]
+    found = _by_kind(cells)
+    if len(found) < 2 or sum(map(len, found.values())) < sum(map(bool, cells)):
         return [], ""
-    covered = {month for months in found[kinds[0]].values() for month in months}
-    longer = {row: months for kind in kinds[1:] for row, months in found[kind].items()}
+    shortest, *kinds = found
+    covered = {month for months in found[shortest].values() for month in months}
+    longer = {row: months for kind in kinds for row, months in found[kind].items()}
     if not all(covered.issuperset(months) for months in longer.values()):
         return [], ""
-    return sorted(longer), " and ".join(filter(None, [", ".join(kinds[1:-1]), kinds[-1]]))
+    return sorted(longer), " and ".join(filter(None, [", ".join(kinds[:-1]), kinds[-1]]))
 
 
-def _period(cell: str) -> tuple[str, range] | None:
-    """The kind of a period, and its months, counted from the year 0."""
-    for pattern, kind, size in _PATTERNS:
-        if match := pattern.fullmatch(cell):
-            parts = match.groupdict()
-            name, number = parts.get("name"), int(parts.get("n") or 1)
-            place = number - 1 if name is None else _NAMES.index(name.lower())
-            first = 12 * int(parts["year"]) + size * place
-            return kind, range(first, first + size)
-    return None
+def _by_kind(cells: Sequence[str]) -> dict[str, dict[int, range]]:
+    """The months, counted from the year 0, of each row that is a period, by kinds of periods."""
+    found: dict[str, dict[int, range]] = {}
+    for kind, (size, styles) in _PERIODS.items():
+        for style in styles:
+            dates = read_dates(cells, style)
+            for row in np.flatnonzero(dates.notna()).tolist():
+                first = 12 * dates[row].year + dates[row].month
+                found.setdefault(kind, {})[row] = range(first, first + size)
+    return found
 
 
 def annual_rows(names: Sequence[str], columns: Sequence[pa.StringArray]) -> NDArray[np.int64]:

@@ -104,7 +104,7 @@ def _without_repeated(
     totals = _totals(columns)
     coarser, periods = none, ""
     if len(columns) == 2:
-        rows, periods = coarser_rows([*columns[0]])
+        rows, periods = coarser_rows(columns[0])
         coarser = np.array(rows, np.int64)
     elif len(annual := annual_rows(names, [column.arrow for column in columns])):
         coarser, periods = annual, "years"

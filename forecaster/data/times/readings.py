@@ -26,7 +26,7 @@ from forecaster.data.times.text_times import (
     read_texts,
     take_apart,
 )
-from forecaster.data.times.time_of_day import Coded, split, uncompacted
+from forecaster.data.times.time_of_day import Coded, date_then_clock, split
 from forecaster.errors import UserError
 
 _WEEKLY = re.compile(r"week|woche|semaine|semana|^kw$|^wk$", re.IGNORECASE)
@@ -160,6 +160,6 @@ def not_written_as(source: Source, row: int, given: str) -> UserError:
 
 def numeric_styles(name: str, numbers: pa.StringArray) -> list[str]:
     """The styles and kinds that numbers in a column of this name can be."""
-    texts = uncompacted(numbers).unique().to_pylist()
+    texts = date_then_clock(numbers).unique().to_pylist()
     dates = {text.partition(" ")[0]: None for text in texts}
     return fitting_numbers(numbers) + fitting([*dates], is_weekly(name))

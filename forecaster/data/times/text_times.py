@@ -25,11 +25,11 @@ from forecaster.data.times.time_of_day import (
     Cells,
     Coded,
     clock_times,
+    date_then_clock,
     dates_alone,
     interval_ends,
     offset_minutes,
     split,
-    uncompacted,
 )
 from forecaster.data.times.zones import names_in
 from forecaster.errors import UserError
@@ -88,7 +88,7 @@ def take_apart(source: Source, weeks: bool, only: Sequence[str] | None = None) -
     ends = interval_ends(texts)
     if ends is not None and could_be_times(ends[0][:1].to_pylist(), source.locale):
         texts, intervals = _starts(source, ends), True
-    texts = uncompacted(texts)
+    texts = date_then_clock(texts)
     cells = _split_as_fits(texts, source.locale, weeks)
     dates = translated(cells.date.values, source.locale)
     styles = fitting(dates, weeks, only)
@@ -103,7 +103,7 @@ def could_be_times(texts: Sequence[str], locale: str | None = None, weeks: bool 
     ends = interval_ends(array)
     if ends is not None and ends[0].null_count == 0 and could_be_times(ends[0].to_pylist(), locale):
         return True
-    cells = _split_as_fits(uncompacted(array), locale, weeks)
+    cells = _split_as_fits(date_then_clock(array), locale, weeks)
     return bool(fitting(translated(cells.date.values, locale), weeks))
 
 

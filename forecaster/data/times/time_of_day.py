@@ -19,7 +19,7 @@ _ZONE = r"(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?|[A-Z]{1,5}"
 _TAIL = rf"(?:\s?\(?(?P<zone>{_ZONE})\)?(?:\[[A-Za-z_/]+\])?)?"
 _CELL = rf"^(?P<date>.+?)(?:[T ,]\s*(?:at )?(?P<time>{CLOCK}){_TAIL})?$"
 _HOUR = rf"^(?P<date>.{{8,}})[T ]\s*(?P<time>\d{{1,2}}(?:\s?{HALF})?){_TAIL}$"
-_COMPACT = (
+_OTHERWISE = (
     (r"^(\d{8})[T ]?(\d{2})(Z?)$", r"\1 \2:00\3"),
     (r"^(\d{8})[T ]?(\d{2})(\d{2})(Z?)$", r"\1 \2:\3\4"),
     (r"^(\d{8})[T ]?(\d{2})(\d{2})(\d{2}(?:\.\d{1,9})?)(Z?)$", r"\1 \2:\3:\4\5"),
@@ -98,12 +98,12 @@ def dates_alone(texts: pa.StringArray) -> Cells:
     return Cells(Coded.of(texts), none, none)
 
 
-def uncompacted(texts: pa.StringArray) -> pa.StringArray:
+def date_then_clock(texts: pa.StringArray) -> pa.StringArray:
     """``20200101T0500Z``, ``05:00 1/1/2020`` → ``20200101 05:00Z``, ``1/1/2020 05:00``.
 
     Texts that are written like the first are changed, if it is so written.
     """
-    for pattern, parts in _COMPACT:
+    for pattern, parts in _OTHERWISE:
         if len(texts) and pc.match_substring_regex(texts[:1], pattern)[0].as_py():
             return pc.replace_substring_regex(texts, pattern, parts)
     return texts

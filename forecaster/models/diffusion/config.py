@@ -34,9 +34,10 @@ class SamplerConfig(Section):
 
     ``s``: the variance parameter, 0 (deterministic) to 2 (the exact posterior; η = 1 in DDIM's
     terms); ``steps``: the number of network calls for samples, evenly spaced, or the steps
-    themselves, descending from T; ``point_steps``: likewise for the point forecast. ``first_step``:
-    inject the full b_u at the step out of a pinned end y_T, or σ alone. Between the steps of a
-    model that predicts an end all noise is drawn anew: s = 2.
+    themselves, descending from T; ``point_steps``: likewise for the point forecast, which takes one
+    in the residual's coordinates. ``first_step``: inject the full b_u at the step out of a pinned
+    end y_T, or σ alone. Between the steps of a model that predicts an end all noise is drawn anew:
+    s = 2.
     """
 
     s: Annotated[float, Field(ge=0, le=2)] = 1.0

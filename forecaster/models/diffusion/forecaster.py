@@ -286,9 +286,9 @@ class Diffusion(Forecaster):
         window, past = self._normalise(batch)
         frame = self._frame(batch, window)
         given = self._inputs(self._condition(batch, window, past), frame.seen)
-        count = self.config.sampler.point_steps if steps is None else steps
-        if self.config.coordinates == "residual" and self.arc is None:
-            count = 1
+        count: int | Sequence[int] = 1
+        if self.config.coordinates == "series" or self.arc is not None:
+            count = self.config.sampler.point_steps if steps is None else steps
         h = frame.h
 
         def walked(network: bool) -> Tensor:
