@@ -4,6 +4,7 @@ import ast
 
 import pytest
 from mutants import mutants
+from mutate import ROOMS, ROOT, known_equivalents
 
 SOURCE = '''
 def f(x: int = 3, mask: "a + b" = None) -> "B + K":
@@ -60,3 +61,10 @@ def test_mistakes_of_an_expression(line: str, expected: set[str]) -> None:
 def test_names_tell_the_function_and_the_numbers_place() -> None:
     assert "f: round(x * mask) → int(x * mask)" in names(SOURCE)
     assert "f: x += 2 → x += 3" in names(SOURCE)
+
+
+@pytest.mark.slow
+def test_what_is_known_as_equivalent_is_a_mutant_of_a_room() -> None:
+    sources = {path for room in ROOMS.values() for each in room.sources for path in ROOT.glob(each)}
+    made = {name for path in sources for name in names(path.read_text(encoding="utf-8"))}
+    assert known_equivalents() - made == set()
