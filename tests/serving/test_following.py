@@ -172,6 +172,7 @@ def test_health_tells_of_the_version_in_service(
     }
 
 
+@pytest.mark.slow
 def test_a_version_that_cannot_be_loaded_leaves_the_present_one_in_service(
     running: Server, answers: dict[int, bytes]
 ) -> None:
