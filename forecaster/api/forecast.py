@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from forecaster.data.clock import Clock
 from forecaster.errors import UserError
 from forecaster.inference.forecasts import TableForecast
-from forecaster.io.atomic import check_folder, write_together
+from forecaster.io.atomic import check_file, write_together
 from forecaster.io.output_tables import renamed_items, table_bytes
 from forecaster.reporting.fans import MOST_INTERACTIVE, named
 from forecaster.reporting.plots import check_picture, draw_forecast, is_page, write_picture
@@ -143,7 +143,7 @@ class Forecast:
         place = None if path is None else Path(path)
         if place is not None:
             check_picture(place, interactive=True, option="plot:")
-            _check_file("plot", place)
+            check_file(place, option="plot:")
         labels = self._forecast.table.labels
         wanted = None if series is None else named(series, labels, "plot: series")
         drawn = picture(self._forecast, wanted)
@@ -157,7 +157,7 @@ class Forecast:
 
         Returns the decisions about names that a spreadsheet would interpret as formulas.
         """
-        _check_file("to_csv", Path(path))
+        check_file(Path(path), (".csv",), option="to_csv:")
         content = table_bytes(self._forecast.frame, ".csv")
         write_together({Path(path): lambda partial: partial.write_bytes(content)})
         return renamed_items(self._forecast.frame["item_id"])
@@ -168,13 +168,6 @@ def _known(kind: str, value: Any, among: Iterable[Any]) -> Any:
     if value not in labels:
         raise UserError(f"sel: no {kind} {short(value)}; there are {short(labels)}")
     return value
-
-
-def _check_file(method: str, path: Path) -> None:
-    """Create the file's folder. Raises UserError for a folder."""
-    if path.is_dir():
-        raise UserError(f"{method}: {path}: a folder; give the name of a file in it")
-    check_folder(path.parent)
 
 
 def read_times(clock: Clock, texts: pd.Series) -> pd.DatetimeIndex:

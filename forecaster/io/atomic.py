@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,6 +25,29 @@ def check_folder(path: Path) -> None:
         ) from error
 
 
+def check_file(
+    path: Path, endings: Sequence[str] = (), *read: object, option: str = "--output"
+) -> None:
+    """Create the folder of the file ``path``; raises UserError if it cannot be written.
+
+    ``endings``: of the kinds of files that are written (none: any); ``read``: the files and folders
+    that are read, which are not to be written over.
+    """
+    where, others = f"{option} {path}", " or ".join(endings)
+    if path.is_dir():
+        raise UserError(f"{where}: a folder; give the name of a file in it")
+    if str(path) == "-" or (path.exists() and not path.is_file()):
+        raise UserError(f"{where}: no file, which appears whole when all is done; name one")
+    if endings and path.suffix.lower() not in endings:
+        raise UserError(f"{where}: no kind of file that is written here; end the name in {others}")
+    for source in (each for each in read if isinstance(each, Path) and each.exists()):
+        if path.exists() and path.samefile(source):
+            raise UserError(f"{where}: is read here, and would be lost; choose another name")
+        if source.is_dir() and path.resolve().is_relative_to(source.resolve()):
+            raise UserError(f"{where}: lies in the folder that is read; choose another")
+    check_folder(path.parent)
+
+
 def check_model_folder(path: Path) -> None:
     """Raise UserError if a model cannot be saved at ``path``: other files, or no permission."""
     if (
@@ -40,22 +63,26 @@ def write_together(files: Mapping[Path, Callable[[Path], object]]) -> None:
     """Write all files under temporary names, then rename them; on an error the temporary ones go.
 
     Those of a process that was killed are removed, too. ``files``: path → a function that writes
-    the content to the temporary path it is given.
+    the content to the temporary path it is given. Of a symbolic link its target is written.
     """
+    places = {path: Path(os.path.realpath(path)) for path in files}
     partial = {
-        path: path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}") for path in files
+        path: place.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+        for path, place in places.items()
     }
-    for path in files:
-        _remove_left(path)
+    for path, place in places.items():
+        _remove_left(place.with_name(path.name))
     try:
         for path, write in files.items():
             write(partial[path])
         for path in files:
-            partial[path].replace(path)
+            partial[path].replace(places[path])
     except OSError as error:
+        given = {str(place): path for path, place in partial.items()}
+        where = given.get(str(error.filename), error.filename or next(iter(files)))
         raise UserError(
-            f"{error.filename or next(iter(files))}: cannot be written ({error.strerror}); "
-            "free some space or choose another --output"
+            f"{where}: cannot be written ({error.strerror}); free some space or choose another "
+            "--output"
         ) from error
     finally:
         for path in partial.values():

@@ -20,6 +20,8 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 _AT_ONCE = 50_000  # rows whose text is in memory
 
+# the kinds of files that a table of forecasts is written as
+KINDS = (".csv", ".parquet")
 # the columns of a forecast that hold no numbers
 TEXTS = ("item_id", "timestamp", "status")
 # those that hold numbers, but no quantile

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from forecaster.errors import UserError
-from forecaster.io.atomic import check_folder, write_together
+from forecaster.io.atomic import check_file, write_together
 from forecaster.reporting.comparison import Comparison, compare
 from forecaster.reporting.recorded import dataset_of, drawn
 from forecaster.reporting.run_section import RunSection, section
@@ -30,7 +30,7 @@ class Page:
 
 def write_report(records: Sequence[Record], output: Path) -> None:
     """Write the report about these runs to ``output``."""
-    check_folder(output.parent)
+    check_file(output, (".html", ".htm"))
     text = render(build(records))
     write_together({output: lambda path: path.write_text(text, encoding="utf-8")})
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecaster.data.tables import Series, Table
-from forecaster.io.atomic import check_folder, write_together
+from forecaster.io.atomic import check_file, write_together
 from forecaster.reporting.charts import history
 from forecaster.reporting.html import template
 from forecaster.reporting.profile import HEAD, column_table, lines_of
@@ -21,7 +21,7 @@ _POINTS = 400  # of a picture
 
 def write_profile(outcome: Mapping[str, Any], table: Table | None, output: Path) -> None:
     """Write the page about a file; ``table``: its series (None: the file is refused)."""
-    check_folder(output.parent)
+    check_file(output, (".html", ".htm"), option="--html")
     text = render(outcome, table)
     write_together({output: lambda path: path.write_text(text, encoding="utf-8")})
 

@@ -23,7 +23,7 @@ from forecaster.data.short import without_short
 from forecaster.data.tables import Table
 from forecaster.errors import UserError
 from forecaster.evaluation.compare import Comparison, against_best, in_words
-from forecaster.io.atomic import check_folder, write_together
+from forecaster.io.atomic import check_file, write_together
 from forecaster.io.output_tables import table_bytes
 from forecaster.tracking.provenance import code_version
 from forecaster.training.limit import Limit
@@ -112,12 +112,13 @@ class BacktestResult:
 
 def backtest(options: BacktestOptions, notify: Callable[[str], object]) -> BacktestResult:
     """Train and score all models, rank them, and log a run with a child run for each model."""
-    if options.output is not None:
-        check_folder(options.output.parent)
     configs = load_configs(options.models, options.settings, options.overrides)
+    data = next(iter(configs.values())).data
+    if options.output is not None:
+        read = (data.csv, data.columns.static_file)
+        check_file(options.output, (".csv",), *(Path(each) for each in read if each is not None))
     _check_engine(options, configs)
-    table = load_table(next(iter(configs.values())).data)
-    return compete(configs, table, options, RunContext(notify=notify))
+    return compete(configs, load_table(data), options, RunContext(notify=notify))
 
 
 def _check_engine(options: BacktestOptions, configs: Mapping[str, Config]) -> None:

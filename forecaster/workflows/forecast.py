@@ -21,8 +21,8 @@ from forecaster.inference.inputs import columns_of, read_input
 from forecaster.inference.locate import open_model
 from forecaster.inference.predictor import PredictionRequest, default_mode
 from forecaster.inference.saved_model import SavedModel, digest
-from forecaster.io.atomic import check_folder, write_together
-from forecaster.io.output_tables import kind_of, renamed_items, table_bytes
+from forecaster.io.atomic import check_file, write_together
+from forecaster.io.output_tables import KINDS, kind_of, renamed_items, table_bytes
 from forecaster.reporting.fans import MOST, MOST_INTERACTIVE, named
 from forecaster.reporting.plots import check_picture, is_page, write_picture
 from forecaster.tracking.provenance import versions
@@ -116,10 +116,14 @@ def _load(options: ForecastOptions) -> _Ready:
     elif options.engine == "spark":
         import_spark()
     saved = open_model(options.reference, options.accelerator, options.trust_code)
-    for path in (options.output, options.plot):
-        if path is not None:
-            check_folder(path.parent)
     return _ready(saved, options.settings)
+
+
+def _read(options: ForecastOptions) -> list[Path]:
+    """The files that a forecast reads."""
+    static = options.roles.get("static_file")
+    given = (options.csv, options.future, None if static is None else Path(static))
+    return [path for path in given if path is not None]
 
 
 def _check(settings: ForecastSettings) -> None:
@@ -150,7 +154,7 @@ def forecast_with(
 
 def write_template(options: ForecastOptions, output: Path) -> str:
     """Write the rows of the future that a forecast needs, to be filled in; says what it wrote."""
-    check_folder(output.parent)
+    check_file(output, (".csv",), *_read(options), option="--template")
     saved = open_model(options.reference, options.accelerator, options.trust_code)
     table = read_input(saved, options.csv, options.roles, options.start, options.future)
     frame = template(table, saved.config.data.horizon)
@@ -266,8 +270,10 @@ def forecast(options: ForecastOptions) -> ForecastResult:
         options.output if options.output is not None else Path("forecast.csv"),
         options.plot,
     )
+    check_file(output, KINDS, *_read(options))
     if plot is not None:
         check_picture(plot, interactive=True)
+        check_file(plot, option="--plot")
     ready = _load(options)
     with _parts(ready, options) as parts:
         if parts is not None:
@@ -319,10 +325,13 @@ def stream(
 
     ``notify`` receives decisions.
     """
-    if options.output is not None and options.output.suffix.lower() == ".parquet":
-        raise UserError(
-            f"{options.output}: --stream writes text, row after row; end the name in .csv or .json"
-        )
+    if options.output is not None:
+        if options.output.suffix.lower() == ".parquet":
+            raise UserError(
+                f"{options.output}: --stream writes text, row after row; end the name in .csv or "
+                ".json"
+            )
+        check_file(options.output, (".csv", ".json"), *_read(options))
     ready = _load(options)
     table = ready.read(options.csv)
     take, decisions = streaming.follow(ready.saved, table, ready.request, ready.columns, notify)

@@ -16,7 +16,7 @@ from forecaster.data.reading import file_digest
 from forecaster.errors import UserError
 from forecaster.inference.locate import find_model
 from forecaster.inference.saved_model import FILES, digest
-from forecaster.io.atomic import write_together
+from forecaster.io.atomic import check_file, write_together
 from forecaster.io.output_tables import TEXTS, kind_of, read_table_bytes
 from forecaster.tracking import store
 from forecaster.tracking.provenance import versions
@@ -94,6 +94,8 @@ def reproduce(
     if static is not None:
         sha256 = str(lineage.static_file_sha256)
         roles["static_file"] = str(_find_input(path, Path(static), lineage, sha256))
+    if output is not None:
+        check_file(output, (kind,), csv, future, None if static is None else Path(static), path)
     resolved = dataclasses.replace(
         options,
         roles=roles,

@@ -25,7 +25,7 @@ from forecaster.data.problem import Problem, load_problem, load_table
 from forecaster.data.report import briefly
 from forecaster.errors import UserError
 from forecaster.evaluation.score import evaluate, scorings_of
-from forecaster.io.atomic import check_folder, exclusive_lock, write_together
+from forecaster.io.atomic import check_file, check_folder, exclusive_lock, write_together
 from forecaster.models.ensemble import EnsembleConfig
 from forecaster.tracking import labels, store
 from forecaster.tracking import query as runs
@@ -161,7 +161,7 @@ class TuningResult:
 
 def tune(options: TuneOptions) -> TuningResult:
     """Run or resume a configuration's study on its data; write the best configuration."""
-    check_folder(options.output.parent)
+    check_file(options.output, (".yaml", ".yml"))
     for space in options.space:  # refuses an unknown key before any work is done
         if space.key.startswith("data.") and space.key != "data.lookback":
             raise UserError(
