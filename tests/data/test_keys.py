@@ -208,3 +208,36 @@ def test_series_that_report_in_turn_are_asked_for(write, head, names, asked: boo
     if len(names) == count:
         series = read_table(path, Columns(item_id=head)).series
         assert sorted(each.values[1, 0] - each.values[0, 0] for each in series) == [count] * count
+
+
+@pytest.mark.parametrize(
+    ("column", "names"), [("item", ("a", "b", "c")), ("Filiale", ("a", "b")), ("store", (1, 2, 3))]
+)
+def test_a_name_that_is_missing_is_told_and_series_are_not_added(write, column, names) -> None:
+    frame = panel(item=len(names)).rename(columns={"item": column})
+    frame[column] = [names[number - 1] for number in frame[column]]
+    frame = frame.astype({column: object})
+    frame.loc[5, column] = None
+    words = rf"line 7, column '{column}': the item has no name; fill it in or remove the row"
+    with pytest.raises(UserError, match=words):
+        read_table(put(write, frame), Columns())
+    frame.loc[5, column] = names[0]
+    assert len(read_table(put(write, frame), Columns()).series) == len(names)
+
+
+def test_a_country_whose_code_is_na_is_a_series(write) -> None:
+    frame = panel(country=3)
+    frame["country"] = frame["country"].map({1: "BW", 2: "NA", 3: "ZA"})
+    assert [s.item_id for s in read_table(put(write, frame), Columns()).series] == [
+        "BW",
+        "NA",
+        "ZA",
+    ]
+
+
+def test_remarks_beside_most_rows_without_one_name_no_series(write) -> None:
+    """Each day twice; one row of a day in ten has a remark."""
+    frame = panel(item=2).drop(columns="item").sort_values("date", kind="stable")
+    frame["remark"] = ["late" if i % 20 == 0 else "" for i in range(len(frame))]
+    with pytest.raises(UserError, match="time.s. occur more than once"):
+        read_table(put(write, frame), Columns())

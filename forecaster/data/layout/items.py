@@ -60,6 +60,7 @@ def find_items(
     else:
         found = _candidates(raw, taken)
         keys = find_keys(times.codes, _as_candidates(found))
+        keys = keys or find_keys(times.codes, _as_candidates(found, blanks=True))
         keys = keys if columns.target else _leaving_values(raw, {timestamp}, keys)
         parts = {name for name in found if _may_be_part(name, found[name], times)}
         named = _chosen(raw, timestamp, keys, columns, parts) or _by_name(found)
@@ -81,12 +82,19 @@ def _check_given(raw: RawTable, times: Coded, timestamp: str, columns: Columns) 
         raise UserError(f"{raw.path}: times repeat in a series; {_offered(keys)}")
 
 
-def _as_candidates(found: Mapping[str, Coded]) -> dict[str, Candidate]:
-    return {
-        name: Candidate(each.codes, is_text, not each.has_blanks and (is_text or each.are_whole))
-        for name, each in found.items()
-        for is_text in (not each.are_numbers,)
-    }
+def _as_candidates(found: Mapping[str, Coded], blanks: bool = False) -> dict[str, Candidate]:
+    """``blanks``: whether columns name series by themselves though names are missing in some rows.
+
+    In as many as a name has on average: one of them may be ``NA``, or be refused later on.
+    """
+    candidates = {}
+    for name, each in found.items():
+        present = [not is_missing(value) for value in each.values]
+        few = blanks and each.counts[np.logical_not(present)].sum() <= len(each.codes) / each.count
+        whole = not each.are_numbers or each.are_whole or (few and names_series(name))
+        alone = whole and (few or all(present))
+        candidates[name] = Candidate(each.codes, not each.are_numbers, alone)
+    return candidates
 
 
 def _candidates(raw: RawTable, taken: set[str]) -> dict[str, Coded]:
