@@ -78,12 +78,14 @@ def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> Training
     config, decisions = settle(options.config, table)
     if not options.parent:
         decisions += doubts(table, config.data)
+    before = len(table.report.decisions)
     problem = load_problem(config.data, table)
+    left_out = [] if options.parent else table.report.decisions[before:]
     config = config.model_copy(update={"data": problem.config})
     config, of_width = settle_width(config, problem, options.asked)
     decisions += of_width
     context.tracker.check()
-    for decision in briefly([*read, *decisions]):
+    for decision in briefly([*read, *decisions, *left_out]):
         context.notify(decision)
     name = options.run_name or _run_name(options, config, problem)
     with context.tracker.open(options.experiment, name, parent=options.parent) as run:

@@ -216,7 +216,8 @@ def test_training_leaves_out_what_is_short_or_dead(cli, tmp_path) -> None:
     train = ("train", "nlinear", "--csv", tmp_path / "wide.csv", *STEPS)
     refused = cli(*train, "--output", tmp_path / "none", status=1).stderr
     assert "column 'c' has no value in the" in refused
-    cli(*train, "--on-dead", "skip", "--lower", "a=-99,c=-99", "--output", tmp_path / "wide")
+    done = cli(*train, "--on-dead", "skip", "--lower", "a=-99,c=-99", "--output", tmp_path / "wide")
+    assert "without a value to learn from, or with one only: 'c', 'd'" in done.stderr
     forecast = ("forecast", "--output", tmp_path / "out.csv", "--csv")
     cli(*forecast, tmp_path / "wide.csv", "--model", tmp_path / "wide")
     assert statuses(pd.read_csv(tmp_path / "out.csv")) == {"a": "ok", "b": "ok"}
@@ -228,7 +229,9 @@ def test_training_leaves_out_what_is_short_or_dead(cli, tmp_path) -> None:
     assert refused.rstrip().endswith(
         "to be learnt from; add some, or leave it out with --on-dead skip"
     )
-    cli(*train, "--on-dead", "skip", "--output", tmp_path / "long")
+    done = cli(*train, "--on-dead", "skip", "--output", tmp_path / "long")
+    assert done.stderr.count("left out, with fewer than 63 rows: 'new' (3)\n") == 1
+    assert done.stderr.count("with one only: 'dead'") == 1
     assert [*load_model(tmp_path / "long").scaling] == ["s1", "s2"]
     cli(*forecast, tmp_path / "long.csv", "--model", tmp_path / "long")
     found = statuses(pd.read_csv(tmp_path / "out.csv"))
