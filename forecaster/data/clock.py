@@ -28,6 +28,11 @@ class Clock:
     zone: str | None
     date_only: bool
 
+    @property
+    def place(self) -> str | None:
+        """The zone, if it has a name."""
+        return None if self.zone is None or self.zone[0] in "+-" else self.zone
+
     def write(self, stamps: pd.DatetimeIndex) -> list[str]:
         """Working times → the file's local times, ISO 8601, with the offset if a zone is known."""
         if self.utc:

@@ -50,6 +50,8 @@ def settle(
     lengths = [len(series.values) for series in table.series]
     steps = choose_steps(config, lengths, interval, train_rows)
     values: dict[str, Any] = {"horizon": steps.horizon, "lookback": steps.lookback}
+    if table.clock.place is not None:
+        values["timezone"] = table.clock.place
     decisions = []
     if not {"horizon", "lookback"} <= given:
         decisions.append(_reason(steps, given, interval, lengths))

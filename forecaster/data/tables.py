@@ -42,6 +42,7 @@ from forecaster.data.series_names import groups_of
 from forecaster.data.start import until_forecasts
 from forecaster.data.static_file import StaticValues, left_out, read_static, with_static
 from forecaster.data.times.find_parts import find_parts
+from forecaster.data.times.zones import typed_zone
 from forecaster.data.timestamps import parse_stamps
 from forecaster.errors import UserError
 
@@ -229,6 +230,10 @@ def read_table(
     }
     report.decisions += layout.decisions
     report.roles = {**layout.roles, **roles_of(kinds)}
+    zone = typed_zone(raw.columns[layout.timestamp]) if columns.timezone is None else None
+    if zone is not None:
+        columns = columns.model_copy(update={"timezone": zone})
+        report.decisions.append(f"times are of {zone}, the zone of column '{layout.timestamp}'")
     stamps = parse_stamps(raw, layout.timestamp, columns, usual)
     report.decisions += stamps.decisions
     groups, items = groups_of(raw, layout.items)

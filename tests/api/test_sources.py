@@ -138,3 +138,47 @@ def test_a_model_learns_from_the_fields_and_forecasts_from_them() -> None:
         forecaster.UserError, match=r"'feat_dynamic_real_0' is blank at 2024-02-10 and"
     ):
         model.forecast(entries)
+
+
+def zoned(freq: str, tz: str, start: str = "2024-03-01", rows: int = 29 * 24) -> pd.DataFrame:
+    """Values that tell the hour of UTC, up to the day before Berlin puts its clocks forward."""
+    times = pd.date_range(start, periods=rows, freq=freq, tz=tz)
+    return pd.DataFrame({"y": np.arange(rows) % 24.0}, index=times)
+
+
+@pytest.mark.parametrize(
+    ("frame", "zone", "first", "last"),
+    [
+        (zoned("h", "Europe/Berlin"), "Europe/Berlin", "03-30 00:00:00+01:00", "04-01 00:00:00+02:00"),
+        (zoned("h", "Europe/Berlin", "2023-09-20", 60 * 24), "Europe/Berlin", "11-18 23:00:00+01:00", "11-20 22:00:00+01:00"),
+        (zoned("D", "Europe/Berlin", rows=29), "Europe/Berlin", "03-30 00:00:00+01:00", "03-31 00:00:00+01:00"),
+        (zoned("h", "UTC"), None, "03-30 00:00:00+00:00", "03-31 23:00:00+00:00"),
+        (zoned("h", "Asia/Kolkata"), None, "03-30 00:00:00+05:30", "03-31 23:00:00+05:30"),
+        (zoned("h", "Etc/GMT-1"), None, "03-30 00:00:00+01:00", "03-31 23:00:00+01:00"),
+    ],
+)  # fmt: skip
+def test_the_zone_of_a_data_type_is_that_of_the_forecast(
+    frame: pd.DataFrame, zone: str | None, first: str, last: str
+) -> None:
+    """Clocks that change are written as they will be; a zone that is given goes first."""
+    table = read_table(read_source(frame), Columns())
+    said = f"times are of {zone}, the zone of column 'timestamp'"
+    assert (said in table.report.decisions) == (zone is not None)
+    assert table.clock.place == zone
+    assert table.series[0].values[:, 0].tolist() == frame["y"].tolist()
+    after = table.interval.stamp(table.series[0].first, len(frame))
+    steps = 48 if table.clock.utc else 2
+    written = table.clock.write(pd.DatetimeIndex([after, table.interval.stamp(after, steps - 1)]))
+    assert [text[5:] for text in written] == [first, last]
+    given = read_table(read_source(frame), Columns(timezone="America/Lima"))
+    assert given.clock.place == "America/Lima"
+
+
+def test_a_model_keeps_the_zone_of_a_data_type() -> None:
+    steps = {"horizon": 3, "lookback": 24, "tracking": False}
+    frame = zoned("h", "Europe/Berlin")
+    model = forecaster.train(frame, model="seasonal-naive", calendar="hour", **steps)
+    local = frame.set_axis(frame.index.tz_localize(None))
+    for given in (frame, local, frame.tz_convert("UTC")):
+        times = model.forecast(given).frame["timestamp"]
+        assert [str(time) for time in times] == [f"2024-03-30 0{h}:00:00+01:00" for h in range(3)]

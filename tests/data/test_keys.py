@@ -239,5 +239,5 @@ def test_remarks_beside_most_rows_without_one_name_no_series(write) -> None:
     """Each day twice; one row of a day in ten has a remark."""
     frame = panel(item=2).drop(columns="item").sort_values("date", kind="stable")
     frame["remark"] = ["late" if i % 20 == 0 else "" for i in range(len(frame))]
-    with pytest.raises(UserError, match="time.s. occur more than once"):
+    with pytest.raises(UserError, match=r"time\(s\) occur more than once"):
         read_table(put(write, frame), Columns())

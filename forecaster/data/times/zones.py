@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecaster.data.cells import Column
 from forecaster.errors import UserError
 
 
@@ -20,6 +21,18 @@ def check_zone(timezone: str | None) -> None:
             raise UserError(
                 f"--timezone {timezone}: no such time zone; give a name like Europe/Berlin"
             ) from error
+
+
+def typed_zone(column: Column) -> str | None:
+    """The zone whose clocks change, if the data type of a column of times names one."""
+    if not isinstance(column, pd.DatetimeIndex) or column.tz is None:
+        return None
+    name = str(column.tz)
+    try:
+        offsets = names_in(name)
+    except UserError:  # of a fixed offset, or without a name
+        return None
+    return name if len(set(offsets.values())) > 1 else None
 
 
 def names_in(timezone: str | None) -> dict[str, int]:
