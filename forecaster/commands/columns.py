@@ -104,8 +104,8 @@ _OPTIONS |= {
     "on_dead": click.option(
         "--on-dead",
         type=click.Choice(get_args(OnDead)),
-        help="Series without a value in what is read, or constant: refuse, skip, or forecast "
-        "without the model.",
+        help="Series without a value in what is read: refuse; skip, or forecast without the "
+        "model, and likewise those that are constant.",
     ),
     "missing_column": click.option(
         "--missing-column",

@@ -26,6 +26,10 @@ _WINDOWS = 256  # that are scored, evenly spaced
 _FEWEST = 2  # origins of which a difference can be told
 
 
+class IncomparableError(UserError):
+    """Two models that no file compares."""
+
+
 @dataclass(frozen=True)
 class Contest:
     """``comparison``: the challenger's losses beside the champion's, by origin; ``loss``: which.
@@ -105,8 +109,15 @@ def contest(
     Raises UserError if there is nothing to compare by.
     """
     models = champion.scored(), challenger.scored()
-    if set(champion.schema.names) != set(challenger.schema.names):
-        raise UserError("their columns differ, so that their errors are of other forecasts")
+    before, after = champion.schema, challenger.schema
+    for what, alike in (
+        ("columns", set(before.names) == set(after.names)),
+        ("intervals", before.interval == after.interval),
+    ):
+        if not alike:
+            raise IncomparableError(
+                f"their {what} differ, so that their errors are of other forecasts"
+            )
     for saved in models:
         check_schema(saved, table)
     longest = max(saved.config.data.horizon for saved in models)

@@ -19,7 +19,7 @@ from forecaster.inference.predictor import default_mode
 from forecaster.inference.saved_model import SavedModel
 from forecaster.serving import registry
 from forecaster.tracking import references
-from forecaster.workflows.contest import Contest, contest
+from forecaster.workflows.contest import Contest, IncomparableError, contest
 
 _OTHER_UNIT = 20.0  # times as large, or as small: not the growth of one night
 
@@ -70,10 +70,11 @@ def promote(
             names = (f"version {version}", f"version {before}")
             found = contest(champion, challenger, table, names)
         except UserError as error:
+            file = "--csv FILE with rows that neither has learnt from, or "
+            file = "" if isinstance(error, IncomparableError) else file
             raise UserError(
                 f"version {version} of '{name}' was not compared with version {before}, the "
-                f"present {alias} ({error}); give --csv FILE with rows that neither has learnt "
-                "from, or --force to promote it all the same"
+                f"present {alias} ({error}); give {file}--force to promote it all the same"
             ) from error
         if found.worse:
             raise UserError(

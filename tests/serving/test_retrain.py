@@ -153,7 +153,8 @@ def test_other_columns_are_promoted_by_force_alone(nights: Path) -> None:
     ]
     assert refused[2].startswith(
         f"error: version {version} of 'good' was not compared with version {before}, the present "
-        "champion (their columns differ, so that their errors are of other forecasts); "
+        "champion (their columns differ, so that their errors are of other forecasts); give "
+        "--force to promote it all the same"
     )
     done = inside("models", "promote", "good", version, "--force", "--json")
     assert json.loads(done.stdout)["changes"] == changes.split("; ")
