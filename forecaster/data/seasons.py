@@ -27,8 +27,8 @@ _LEAST, _ERRORS = 0.2, 2.0
 _LEAST_OTHER, _ERRORS_OTHER, _CYCLES_OTHER = 0.5, 4.0, 4
 # columns share their noise, so that no more than these count as independent
 _INDEPENDENT = 16
-# the variance that rounding leaves of a straight line of variance 1
-_ROUNDING = 1e-18
+# the variance that rounding leaves of a straight line of variance 1, and the step of a value of 1
+_ROUNDING, _ROUNDED = 1e-18, 1e-12
 # the number of other seasons that are judged
 _PEAKS = 8
 
@@ -49,10 +49,12 @@ def seasonal_errors(values: NDArray[np.float64], season: int) -> NDArray[np.floa
     """MASE's scale (K,): the mean |y_t − y_{t−season}| of training rows (n, K).
 
     Hyndman and Koehler (2006). nan where no such pair is observed. If there are fewer rows than the
-    season is long, neighbouring rows are compared, as in GluonTS.
+    season is long, neighbouring rows are compared, as in GluonTS. Steps of the size of the values'
+    rounding are none.
     """
     lag = season if season < len(values) else 1
     steps = np.abs(values[lag:] - values[:-lag])
+    steps = np.where(steps <= _ROUNDED * np.abs(values[lag:]), 0.0, steps)
     counts = (~np.isnan(steps)).sum(axis=0)
     return np.where(counts > 0, np.nansum(steps, axis=0) / np.maximum(counts, 1), np.nan)
 

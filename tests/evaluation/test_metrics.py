@@ -169,6 +169,14 @@ def test_one_pair_gives_a_seasonal_error_and_none_that_of_neighbours() -> None:
     assert seasonal_errors(values, 2).tolist() == [3.0]
 
 
+def test_the_rounding_of_a_pattern_that_repeats_is_no_seasonal_error() -> None:
+    t = np.arange(700)[:, None]
+    values = 500 + 50 * np.sin(2 * np.pi * t / 7)
+    assert 0 < np.abs(values[7:] - values[:-7]).max() < 1e-10
+    assert seasonal_errors(values, 7).tolist() == [0.0]
+    assert 4e-9 < seasonal_errors(values + 1e-9 * t, 7)[0] < 1e-8
+
+
 def test_seasonal_error_is_the_one_of_gluonts_and_leaves_out_what_is_missing() -> None:
     from gluonts.ev.ts_stats import seasonal_error
 
