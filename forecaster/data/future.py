@@ -230,7 +230,10 @@ def template(table: Table, horizon: int) -> pd.DataFrame:
     if there is none to be filled in.
     """
     if not table.covariates.known:
-        raise UserError("--template: the model has no covariates that are known ahead; forecast")
+        raise UserError(
+            "--template: the model has no covariates that are known ahead, and needs no rows of "
+            "the future; forecast without it"
+        )
     keys = [name for name, role in table.report.roles.items() if role.role == _NAMES_SERIES]
     frames = []
     for series in table.series:
