@@ -9,12 +9,14 @@ import pandas as pd
 
 from forecaster.config.schema import Columns
 from forecaster.data.ends import within_values
+from forecaster.data.layout.words import listed
 from forecaster.errors import UserError
 
 if TYPE_CHECKING:
     from forecaster.data.clock import Clock
     from forecaster.data.tables import Series, Table
 
+_NAMED = 10  # of series left out
 _ISO = re.compile(
     r"\d{4}(-\d\d(-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?)?)?", re.ASCII
 )
@@ -37,14 +39,19 @@ def until_start(table: "Table", start: str, columns: Columns) -> "Table":
     """The table with each series up to the step before ``start``, an ISO 8601 time.
 
     Blank rows before it are missing values; rows that are not there are gaps, which
-    ``columns.on_gap`` decides about. Raises UserError for a time that cannot be read, that comes
-    before all of a series, or after a longer time than the longest one spans.
+    ``columns.on_gap`` decides about. Series that begin later are left out where those that are too
+    short stop no others (``columns.on_short``). Raises UserError for a time that cannot be read,
+    that comes before all of a series, or after a longer time than the longest one spans.
     """
     time, longest = _read(table.clock, start), max(len(each.values) for each in table.series)
     series, left_out, added = [], 0, 0
-    for each in table.series:
+    spans = [table.interval.steps_before(each.first, time) for each in table.series]
+    lenient = columns.on_short != "error" and max(spans) > 0
+    later = [each for each, steps in zip(table.series, spans, strict=True) if steps < 1]
+    for each, steps in zip(table.series, spans, strict=True):
+        if steps < 1 and lenient:
+            continue
         rows = len(each.values)
-        steps = table.interval.steps_before(each.first, time)
         _check(table, each, steps, longest, start)
         gap = max(steps - rows, 0)
         if gap and columns.on_gap == "error":
@@ -59,15 +66,21 @@ def until_start(table: "Table", start: str, columns: Columns) -> "Table":
     said += [f"{left_out} row(s) from there on left out"] if left_out else []
     taken = "0" if columns.on_gap == "zero" else "missing values"
     said += [f"{added} row(s) before it that are not there taken as {taken}"] if added else []
+    if later:
+        named = listed([str(each.item_id) for each in later[:_NAMED]])
+        more = f" and {len(later) - _NAMED} more" if len(later) > _NAMED else ""
+        said.append(f"left out, as they begin later: {named}{more}")
     table.report.decisions.append(", ".join(said))
     return replace(table, series=tuple(series))
 
 
 def _check(table: "Table", series: "Series", steps: int, longest: int, start: str) -> None:
     if steps < 1:
+        several = len(table.series) > 1
+        others = ", or leave such series out with --on-short skip" if several else ""
         raise UserError(
             f"{_name(table, series)}: begins at {_written(table, series.first)}, so that --start "
-            f"{start} leaves no history; give a later time"
+            f"{start} leaves no history; give a later time{others}"
         )
     if steps > len(series.values) + longest:
         raise UserError(

@@ -162,6 +162,12 @@ REFUSALS = [
     Refusal("not a time; give it like", GOOD, {"start": "5/6/2024"}, values={"start": DAYS[-1]}),
     Refusal("not a time; give it like", GOOD, {"start": "1500-01"}, values={"start": DAYS[-1]}),
     Refusal("leaves no history", GOOD, {"start": DAYS[0]}, values={"start": DAYS[1]}),
+    Refusal(
+        "series 'b': begins at 2024-01-21, so that --start 2024-01-10 leaves no history",
+        csv("name,day,x", *EARLY, *LATE),
+        {"start": "2024-01-10", "item_id": "name"},
+        values={"start": "2024-01-22"},
+    ),
     Refusal("more than the file has rows", GOOD, {"start": "2025"}, values={"start": "2024-03"}),
     Refusal(r"5 row\(s\) missing between 2024-02-09 and", GOOD, {"start": "2024-02-15"}),
     Refusal(

@@ -101,3 +101,18 @@ def test_steps_before_a_time_are_those_of_the_grid(alias: str) -> None:
         assert interval.steps_before(first, stamp) == number
         assert interval.steps_before(first, stamp + minute) == number + 1
     assert interval.steps_before(first, first - minute) == 0
+
+
+def test_series_that_begin_later_stop_no_others_where_short_ones_do_not(write) -> None:
+    days = pd.date_range("2024-01-01", periods=20).strftime("%Y-%m-%d")
+    rows = [
+        f"{name},{day},1" for name, first in (("a", 0), ("b", 15), ("c", 4)) for day in days[first:]
+    ]
+    path = write("\n".join(["item,date,y", *rows, ""]))
+    for policy in ("skip", "fallback", "drop", "pad"):
+        table = read_table(path, Columns(on_short=policy), start="2024-01-16")
+        assert {s.item_id: len(s.values) for s in table.series} == {"a": 15, "c": 11}
+        [said] = [each for each in table.report.decisions if "(--start)" in each]
+        assert said.endswith("left out, as they begin later: 'b'")
+        with pytest.raises(UserError, match=r"series .a.: begins at .* leaves no history"):
+            read_table(path, Columns(on_short=policy), start="2024-01-01")
