@@ -33,6 +33,15 @@ def check_request(saved: SavedModel, request: PredictionRequest) -> None:
     for level in request.quantiles:
         if not 0 < level < 1:
             raise UserError(f"--quantiles: {level} does not lie between 0 and 1")
+    named: dict[str, float] = {}
+    for level in request.quantiles:
+        name = f"{level:g}"  # of its column
+        if not 0 < float(name) < 1:
+            raise UserError(f"--quantiles: {level} is {name} in six digits; give another level")
+        if (other := named.setdefault(name, level)) != level:
+            raise UserError(
+                f"--quantiles: {other} and {level} are both {name} in six digits; leave one out"
+            )
     if request.samples < 1:
         raise UserError("--samples: at least 1")
     if request.mode == "probabilistic" and saved.rate != 1:

@@ -474,6 +474,14 @@ REFUSED = [
         "--quantiles: 0.0 does not lie between 0 and 1",
     ),
     (
+        changed() | {"params": {"quantiles": [0.5, 0.99999999]}},
+        "--quantiles: 0.99999999 is 1 in six digits; give another level",
+    ),
+    (
+        changed() | {"params": {"quantiles": [0.1, 0.1000001, 0.5]}},
+        "--quantiles: 0.1 and 0.1000001 are both 0.1 in six digits; leave one out",
+    ),
+    (
         changed() | {"params": {"steps": 3}},
         "--steps: this model does not sample in steps; leave it out",
     ),
