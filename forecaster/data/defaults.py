@@ -102,7 +102,8 @@ def choose_steps(
     """
     usual, given = usual_steps(interval), config.model_fields_set
     strict = "on_short" in given and config.on_short == "error"
-    rows = min(n for n in lengths if strict or 2 * n >= np.median(lengths))
+    least = 0 if strict else np.median(lengths) / 2
+    rows = min(length for length in lengths if length >= least)
     horizon = config.horizon
     if "horizon" not in given:
         room = rows // 5
