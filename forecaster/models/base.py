@@ -121,6 +121,11 @@ class Forecaster(nn.Module):
         return any(part.fits_histories for part in parts if isinstance(part, Forecaster))
 
     @property
+    def calls(self) -> int:
+        """How often a network is called for a forecast, which its time is proportional to."""
+        return 1
+
+    @property
     def measured_by(self) -> "Forecaster":
         """What tells how its errors grow with what is missing: itself, or a part that is quick."""
         return self

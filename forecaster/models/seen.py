@@ -28,6 +28,8 @@ from forecaster.models.seeds import window_seeds
 _WINDOWS, _DRAWN_WINDOWS, _NUMBERS = 256, 4, 2**24
 # that of windows that a model is fitted to anew
 _FITTED_WINDOWS = 4
+# the most network calls of a forecast that is made for so many; of more there are fewer windows
+_CALLS = 5
 # sample paths, those of a forecast that is drawn, and the windows in which their width is measured,
 # the fewest of a wide table
 _PATHS, _DRAWN_PATHS, _WIDTH_WINDOWS, _FEWEST_WIDTHS = 20, 10, 16, 2
@@ -153,7 +155,9 @@ def measured(model: Forecaster, problem: Problem, settings: TrainerConfig) -> Se
     """The factors of a model's errors on validation windows."""
     model = model.measured_by
     windows, data = problem.windows("validation"), problem.config
-    most = min(_DRAWN_WINDOWS, settings.score_windows) if model.draws_centre else _WINDOWS
+    slow = max(model.calls // _CALLS, 1)
+    most = max(_WINDOWS // slow, _DRAWN_WINDOWS)
+    most = min(_DRAWN_WINDOWS, settings.score_windows) if model.draws_centre else most
     most = min(most, _FITTED_WINDOWS) if model.fits_histories else most
     each = problem.channels * (data.lookback + data.horizon)
     numbers = evenly_spaced(len(windows), max(min(most, _NUMBERS // each), 1))
@@ -170,6 +174,7 @@ def measured(model: Forecaster, problem: Problem, settings: TrainerConfig) -> Se
         ]
 
     width_windows = of_a_wide_table(_WIDTH_WINDOWS, problem.channels, _FEWEST_WIDTHS)
+    width_windows = max(width_windows // slow, _FEWEST_WIDTHS)
     few = evenly_spaced(len(windows), min(len(numbers), width_windows))
     trial = _Trial(model, cut(numbers), cut(few), problem.seasons)
     length, seasons = data.lookback, [s for s in problem.seasons if 1 < s <= data.lookback]

@@ -152,6 +152,38 @@ def test_the_widths_of_a_models_own_quantiles_are_measured(tmp_path: object) -> 
     assert (widths.diff() < 0).all()
 
 
+class Walking(Forecaster):
+    """Samples of a network that is called ``calls`` times for each; how many windows it has seen."""
+
+    distribution = "samples"
+    calls = 1
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.calls, self.points, self.drawn = calls, 0, 0  # type: ignore[misc]
+
+    def predict(self, batch: Batch, steps: int | None = None) -> torch.Tensor:
+        self.points = max(self.points, len(batch.past))
+        return batch.past[..., -H:]
+
+    def sample(self, batch: Batch, draws: Draws) -> torch.Tensor:
+        self.drawn = max(self.drawn, len(batch.past))
+        return batch.past[:, None, :, -H:] + torch.randn(draws.samples, 1, H)
+
+
+@pytest.mark.parametrize(
+    ("calls", "points", "drawn"), [(1, 64, 16), (9, 64, 16), (20, 64, 4), (50, 25, 2), (999, 4, 2)]
+)
+def test_a_model_of_many_calls_is_measured_on_fewer_windows(
+    tmp_path: object, calls: int, points: int, drawn: int
+) -> None:
+    """Windows come 64 at a time."""
+    values = np.random.default_rng(0).normal(size=8000)
+    model = Walking(calls)
+    measured(model, long_validation(problem_of(values, (1,), tmp_path)), TrainerConfig())
+    assert (model.points, model.drawn) == (points, drawn)
+
+
 def problem_of(values: np.ndarray, seasons: tuple[int, ...], tmp_path: object) -> Problem:
     times = pd.date_range("2020-01-01", periods=len(values), freq="h")
     path = f"{tmp_path}/rows.csv"

@@ -157,6 +157,10 @@ class Diffusion(Forecaster):
         sampler = self.config.sampler.model_copy(update={"s": s})
         self.config = self.config.model_copy(update={"sampler": sampler})
 
+    @property
+    def calls(self) -> int:
+        return max(map(len, self.step_grids())) - 1
+
     def step_grids(self) -> tuple[list[int], list[int]]:
         """The step grids of the point forecast and of samples, each from T down to 0."""
         sampler = self.config.sampler
