@@ -263,7 +263,7 @@ def tune(
         if error.name != "optuna":
             raise
         raise UserError(f"tune needs Optuna: {install_extra('tune')}") from error
-    from forecaster.config.load import keys_of
+    from forecaster.config.load import find_config, keys_of
     from forecaster.training.stages import quiet_libraries
 
     quiet_libraries()
@@ -280,6 +280,7 @@ def tune(
             output,
             experiment,
             keys_of(settings),
+            find_config(config),
         )
     )
     if as_json:

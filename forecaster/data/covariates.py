@@ -167,7 +167,7 @@ def read_row(
         text = str(raw.columns[each.name][0]).strip()
         if text in each.levels:
             values[place] = each.levels.index(text)
-        elif text.lower() not in missing.of_categories:
+        elif text.lower() not in missing.folded:
             new[each.name] = text
     return values, new
 
@@ -214,7 +214,7 @@ def _categories(
     assert isinstance(column, Text)
     cells = coded(column)
     texts = [value.strip() for value in cells.values]
-    kept = [text for text in texts if text.lower() not in missing.of_categories]
+    kept = [text for text in texts if text.lower() not in missing.folded]
     levels = tuple(sorted(set(kept)))
     places = {text: float(place) for place, text in enumerate(levels)}
     return levels, np.array([places.get(text, np.nan) for text in texts])[cells.codes]

@@ -38,12 +38,6 @@ class Codes:
         return MISSING | {code.strip().lower() for code in self.more}
 
     @cached_property
-    def of_categories(self) -> frozenset[str]:
-        """Those in a column of categories, where ``none`` says something: no promotion."""
-        asked = {code.strip().lower() for code in self.more}
-        return self.folded - ({"none"} - asked)
-
-    @cached_property
     def _spellings(self) -> pa.Array:
         ways = (str.lower, str.upper, str.capitalize, str.title)
         named = {code.strip() for code in self.more}

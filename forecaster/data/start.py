@@ -69,7 +69,7 @@ def until_start(table: "Table", start: str, columns: Columns) -> "Table":
     if later:
         named = listed([str(each.item_id) for each in later[:_NAMED]])
         more = f" and {len(later) - _NAMED} more" if len(later) > _NAMED else ""
-        said.append(f"left out, as they begin later: {named}{more}")
+        said.append(f"without the series that begin later: {named}{more}")
     table.report.decisions.append(", ".join(said))
     return replace(table, series=tuple(series))
 

@@ -230,16 +230,13 @@ def read_table(
     }
     report.decisions += layout.decisions
     report.roles = {**layout.roles, **roles_of(kinds)}
-    zone = typed_zone(raw.columns[layout.timestamp]) if columns.timezone is None else None
-    if zone is not None:
-        columns = columns.model_copy(update={"timezone": zone})
+    zone = columns.timezone or typed_zone(raw.columns[layout.timestamp])
+    if zone != columns.timezone:
         report.decisions.append(f"times are of {zone}, the zone of column '{layout.timestamp}'")
     stamps = parse_stamps(raw, layout.timestamp, columns, usual)
     report.decisions += stamps.decisions
     groups, items = groups_of(raw, layout.items)
-    times, clock, clock_note = working_times(
-        raw, layout.timestamp, stamps, groups, columns.timezone
-    )
+    times, clock, clock_note = working_times(raw, layout.timestamp, stamps, groups, zone)
     times, clock, step = in_steps(times, clock, columns, report)
     report.facts |= {"time format": stamps.style, "clock": clock_note}
     found = numbers(raw, layout.targets, columns)

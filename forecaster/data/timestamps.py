@@ -253,8 +253,8 @@ def _typed_stamps(raw: RawTable, name: str, column: pd.DatetimeIndex) -> Stamps:
             f"{raw.where(int(blank[0]), name)}: the time is missing; fill it in or remove the row"
         )
     _check_years(Source(raw, name, column), column)
-    date_only = bool((column == column.normalize()).all())
     if column.tz is None:
+        date_only = bool((column == column.normalize()).all())
         return Stamps(column.as_unit("ns"), None, "timestamps", date_only)
     wall = column.tz_localize(None).as_unit("ns")
     utc = column.tz_convert("UTC").tz_localize(None).as_unit("ns")

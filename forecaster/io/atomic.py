@@ -37,19 +37,27 @@ def check_file(
     if path.is_dir():
         raise UserError(f"{where}: a folder; give the name of a file in it")
     if str(path) == "-" or (path.exists() and not path.is_file()):
-        raise UserError(f"{where}: no file, which appears whole when all is done; name one")
+        raise UserError(f"{where}: not a file, as outputs are; give the name of one")
     if endings and path.suffix.lower() not in endings:
-        raise UserError(f"{where}: no kind of file that is written here; end the name in {others}")
+        raise UserError(
+            f"{where}: not a kind of file that is written here; end the name in {others}"
+        )
     for source in (each for each in read if isinstance(each, Path) and each.exists()):
         if path.exists() and path.samefile(source):
             raise UserError(f"{where}: is read here, and would be lost; choose another name")
         if source.is_dir() and path.resolve().is_relative_to(source.resolve()):
-            raise UserError(f"{where}: lies in the folder that is read; choose another")
-    check_folder(path.parent)
+            raise UserError(f"{where}: lies in the folder that is read; choose another folder")
+    check_folder(Path(os.path.realpath(path)).parent)
 
 
-def check_model_folder(path: Path) -> None:
-    """Raise UserError if a model cannot be saved at ``path``: other files, or no permission."""
+def check_model_folder(path: Path, *read: Path | None) -> None:
+    """Raise UserError if a model cannot be saved at ``path``: other files, or no permission.
+
+    ``read``: the files that are read, which are not to be replaced with the folder.
+    """
+    for source in read:
+        if source is not None and source.resolve().is_relative_to(path.resolve()):
+            raise UserError(f"--output {path}: holds {source}, which is read; choose another name")
     if (
         path.exists()
         and not (path / "metadata.json").is_file()

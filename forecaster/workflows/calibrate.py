@@ -105,7 +105,9 @@ def calibrate(saved: SavedModel, options: CalibrateOptions, context: RunContext)
     if options.registered_name is not None:
         registry.check_name(options.registered_name)
     if options.output is not None:
-        check_model_folder(options.output)
+        csv = saved.config.data.csv if options.csv is None else options.csv
+        read = Path(split_name(csv)[0]) if isinstance(csv, str | Path) else None
+        check_model_folder(options.output, read)
         if options.output.resolve() == saved.folder.resolve():
             raise UserError(
                 f"--output {options.output}: is the given model itself, which stays as it is; "

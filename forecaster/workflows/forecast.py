@@ -273,7 +273,7 @@ def forecast(options: ForecastOptions) -> ForecastResult:
     check_file(output, KINDS, *_read(options))
     if plot is not None:
         check_picture(plot, interactive=True)
-        check_file(plot, option="--plot")
+        check_file(plot, (), *_read(options), option="--plot")
     ready = _load(options)
     with _parts(ready, options) as parts:
         if parts is not None:
@@ -331,7 +331,7 @@ def stream(
                 f"{options.output}: --stream writes text, row after row; end the name in .csv or "
                 ".json"
             )
-        check_file(options.output, (".csv", ".json"), *_read(options))
+        check_file(options.output, (".csv", ".json", ".jsonl"), *_read(options))
     ready = _load(options)
     table = ready.read(options.csv)
     take, decisions = streaming.follow(ready.saved, table, ready.request, ready.columns, notify)

@@ -11,6 +11,7 @@ from forecaster.config.load import check_config
 from forecaster.config.parts import Trust, custom_names
 from forecaster.config.schema import Config, DataConfig, TrainerConfig
 from forecaster.data.doubtful import doubts
+from forecaster.data.files.containers import split_name
 from forecaster.data.problem import Problem, load_problem, load_table
 from forecaster.data.reading import RawTable
 from forecaster.data.report import briefly
@@ -70,7 +71,9 @@ def train(options: TrainOptions, context: RunContext = COMMAND_LINE) -> Training
     if options.registered_name is not None:
         registry.check_name(options.registered_name)
     if options.output is not None:
-        check_model_folder(options.output)
+        data = options.config.data
+        files = (each for each in (data.csv, data.static_file) if each is not None)
+        check_model_folder(options.output, *(Path(split_name(each)[0]) for each in files))
     check_devices(options.config.trainer)
     _check_parts(options.config)
     table = _table(options.config.data, options.source)

@@ -131,7 +131,7 @@ def default_space(config: Config) -> list[Range]:
 class TuneOptions:
     """The options of ``tune``; ``metric``: minimised on validation, ``limit``: of the time.
 
-    ``asked``: the configuration keys that the user set.
+    ``asked``: the configuration keys that the user set. ``source``: the file of the configuration.
     """
 
     config: Config
@@ -143,6 +143,7 @@ class TuneOptions:
     output: Path
     experiment: str
     asked: tuple[str, ...] = ()
+    source: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class TuningResult:
 
 def tune(options: TuneOptions) -> TuningResult:
     """Run or resume a configuration's study on its data; write the best configuration."""
-    check_file(options.output, (".yaml", ".yml"))
+    check_file(options.output, (".yaml", ".yml"), options.source)
     for space in options.space:  # refuses an unknown key before any work is done
         if space.key.startswith("data.") and space.key != "data.lookback":
             raise UserError(

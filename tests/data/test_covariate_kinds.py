@@ -49,18 +49,6 @@ def test_flags_and_other_texts_are_categories_and_blank_ones_missing(write) -> N
     np.testing.assert_array_equal(table.series[0].known[:, 0], [1, np.nan, 0, np.nan] * 3)
 
 
-def test_none_is_a_category_unless_it_is_named_as_missing(write) -> None:
-    path = write(daily("event", ["none", "sale", "None", "fair", "", "NA"] * 2))
-    table = read_table(path, Columns(known="event"))
-    assert table.covariates.known[0].levels == ("None", "fair", "none", "sale")
-    known = table.series[0].known[:, 0]
-    np.testing.assert_array_equal(known[:6], [2, 3, 0, 1, np.nan, np.nan])
-    table = read_table(path, Columns(known="event", missing="NONE"))
-    assert table.covariates.known[0].levels == ("fair", "sale")
-    values = read_table(write("date,y\n2024-01-01,1\n2024-01-02,none\n2024-01-03,3\n"), Columns())
-    np.testing.assert_array_equal(values.series[0].values[:, 0], [1, np.nan, 3])
-
-
 def test_codes_are_categories_where_they_are_named(write, tmp_path) -> None:
     cells = [f"{code},{code}" for code in ["7", "12", "7", "30"] * 3]
     columns = Columns(known="store,size", categorical="store")

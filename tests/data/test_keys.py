@@ -235,9 +235,50 @@ def test_a_country_whose_code_is_na_is_a_series(write) -> None:
     ]
 
 
-def test_remarks_beside_most_rows_without_one_name_no_series(write) -> None:
-    """Each day twice; one row of a day in ten has a remark."""
-    frame = panel(item=2).drop(columns="item").sort_values("date", kind="stable")
-    frame["remark"] = ["late" if i % 20 == 0 else "" for i in range(len(frame))]
+def test_a_name_may_lack_beside_other_texts(write) -> None:
+    """Store and weather tell the rows apart, too, but not by few names."""
+    frame = panel(store=3)
+    frame["weather"] = np.random.default_rng(1).choice(["sun", "rain", "fog"], len(frame))
+    frame = frame.astype({"store": object})
+    frame["store"] = frame["store"].map({1: "a", 2: "b", 3: "c"})
+    frame.loc[5, "store"] = None
+    with pytest.raises(UserError, match="line 7, column 'store': the item has no name"):
+        read_table(put(write, frame), Columns())
+
+
+TWICE = panel(item=2).drop(columns="item").sort_values("date", kind="stable")
+
+
+@pytest.mark.parametrize(
+    ("marks", "given"),
+    [
+        (["", "revised"] * 30, {}),  # as many rows without
+        (["none", "sale"] * 30, {}),
+        (["", "b", "", "b", "", "b", "", "b"] + ["a", "b"] * 26, {}),  # more than one in twenty
+        (["", "b"] + ["a", "b"] * 29, {"aggregate": "last"}),
+        (["", "b"] + ["a", "b"] * 29, {"on_duplicate": "last"}),
+    ],
+)
+def test_marks_name_no_series(write, marks: list[str], given: dict[str, str]) -> None:
+    """Of a time in two rows: the rows of a time are put together, or the times repeat."""
+    path = put(write, TWICE.assign(mark=marks))
+    if given:
+        assert len(read_table(path, Columns(**given)).series) == 1
+        return
+    with pytest.raises(UserError, match=r"time\(s\) occur more than once"):
+        read_table(path, Columns())
+
+
+def test_a_remark_beside_one_time_that_repeats_names_no_series(write) -> None:
+    frame = panel(item=1).drop(columns="item").assign(remark="ok")
+    again = frame.iloc[[6]].assign(remark="")
+    path = put(write, pd.concat([frame, again]).sort_values("date", kind="stable"))
+    with pytest.raises(UserError, match=r"1 time\(s\) occur more than once"):
+        read_table(path, Columns())
+
+
+def test_numbers_with_a_blank_are_names_only_if_they_are_called_so(write) -> None:
+    frame = panel(depth=3).astype({"depth": object})
+    frame.loc[5, "depth"] = None
     with pytest.raises(UserError, match=r"time\(s\) occur more than once"):
         read_table(put(write, frame), Columns())

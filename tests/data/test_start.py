@@ -113,6 +113,6 @@ def test_series_that_begin_later_stop_no_others_where_short_ones_do_not(write) -
         table = read_table(path, Columns(on_short=policy), start="2024-01-16")
         assert {s.item_id: len(s.values) for s in table.series} == {"a": 15, "c": 11}
         [said] = [each for each in table.report.decisions if "(--start)" in each]
-        assert said.endswith("left out, as they begin later: 'b'")
+        assert said.endswith("without the series that begin later: 'b'")
         with pytest.raises(UserError, match=r"series .a.: begins at .* leaves no history"):
             read_table(path, Columns(on_short=policy), start="2024-01-01")

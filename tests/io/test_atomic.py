@@ -39,14 +39,17 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     ("name", "words"),
     [
         ("folder", "a folder; give the name of a file in it"),
-        ("-", "no file, which appears whole when all is done; name one"),
-        ("pipe", "no file, which appears whole when all is done; name one"),
-        ("table.xlsx", "no kind of file that is written here; end the name in .csv or .parquet"),
-        ("table.csv.gz", "no kind of file that is written here; end the name in .csv or .parquet"),
+        ("-", "not a file, as outputs are; give the name of one"),
+        ("pipe", "not a file, as outputs are; give the name of one"),
+        ("table.xlsx", "not a kind of file that is written here; end the name in .csv or .parquet"),
+        (
+            "table.csv.gz",
+            "not a kind of file that is written here; end the name in .csv or .parquet",
+        ),
         ("read.csv", "is read here, and would be lost; choose another name"),
         ("again.csv", "is read here, and would be lost; choose another name"),
         ("link.csv", "is read here, and would be lost; choose another name"),
-        ("read/more.parquet", "lies in the folder that is read; choose another"),
+        ("read/more.parquet", "lies in the folder that is read; choose another folder"),
     ],
 )
 def test_no_file_is_written_there(
@@ -70,6 +73,12 @@ def test_a_new_file_or_one_of_before_can_be_written(tmp_path: Path) -> None:
     for name in ("old.CSV", "new/table.parquet"):
         check_file(tmp_path / name, (".csv", ".parquet"), tmp_path / "read.csv")
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["new", "old.CSV"]
+
+
+def test_the_folder_of_a_link_is_that_of_its_target(tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(tmp_path / "new" / "target.csv")
+    check_file(tmp_path / "link.csv")
+    assert (tmp_path / "new").is_dir()
 
 
 def test_what_a_link_leads_to_is_written(tmp_path: Path) -> None:

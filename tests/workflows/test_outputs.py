@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Cli
+from conftest import ROOT, Cli
 
 DAYS = pd.date_range("2024-01-01", periods=90).strftime("%Y-%m-%d")
 TABLE = pd.DataFrame({"date": DAYS, "sold": np.arange(90) % 7 + 0.5, "open": np.arange(90) % 2})
@@ -30,13 +30,16 @@ def folder(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("forecast", "--output", "future.csv", LOST),
         ("forecast", "--template", "sold.csv", LOST),
         ("forecast", "--output", "out.xlsx", "end the name in .csv or .parquet"),
-        ("forecast", "--output", "-", "no file, which appears whole when all is done; name one"),
+        ("forecast", "--output", "-", "not a file, as outputs are; give the name of one"),
         ("forecast --stream", "--output", "sold.csv", LOST),
         ("backtest", "--output", "sold.csv", LOST),
         ("backtest", "--output", "out.parquet", "end the name in .csv"),
         ("report", "--output", "sold.csv", "end the name in .html or .htm"),
         ("check", "--html", "sold.csv", "end the name in .html or .htm"),
         ("tune", "--output", "sold.csv", "end the name in .yaml or .yml"),
+        ("tune", "--output", "own.yaml", LOST),
+        ("train", "--output", "model", "holds model/sold.csv, which is read; choose another name"),
+        ("forecast of a folder", "--plot", "parts/sold.html", "choose another folder"),
     ],
 )
 def test_a_file_that_is_read_is_refused_as_an_output(
@@ -56,8 +59,13 @@ def test_a_file_that_is_read_is_refused_as_an_output(
         "backtest": ("backtest", "--model", "seasonal-naive", *read, "--horizon", 3),
         "report": ("report", "model"),
         "check": ("check", *read),
-        "tune": ("tune", "nlinear", *read, "--horizon", 3, "--trials", 1),
+        "tune": ("tune", "own.yaml", *read, "--horizon", 3, "--trials", 1),
+        "train": ("train", "nlinear", "--csv", "model/sold.csv", "--horizon", 3),
+        "forecast of a folder": ("forecast", "--model", "model", "--csv", "parts"),
     }
+    Path("own.yaml").write_bytes((ROOT / "configs" / "nlinear.yaml").read_bytes())
+    Path("model/sold.csv").write_bytes(Path("sold.csv").read_bytes())
+    Path("parts").mkdir(exist_ok=True)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     done = cli(*commands[command], option, name, status=1)
     assert done.stderr.splitlines()[-1].endswith(words)

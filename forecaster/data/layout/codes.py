@@ -49,11 +49,6 @@ class Coded:
         return any(map(is_missing, self.values))
 
     @property
-    def counts(self) -> NDArray[np.int64]:
-        """The number of rows of each value."""
-        return np.bincount(self.codes, minlength=self.count)
-
-    @property
     def are_flags(self) -> bool:
         """Whether all values say yes or no."""
         return {value.lower() for value in self.values} <= _FLAGS

@@ -27,6 +27,8 @@ _ITEM_NAMES = frozenset({"item_id", "item", "id", "series", "series_id", "unique
 # letters before the numbers of the parts of a year, and the last numbers, with one of a total
 _LETTERS = {"m": (12, 13), "q": (4,), **dict.fromkeys(("w", "kw", "wk", "week"), (52, 53))}
 _FULL = 0.5  # of items × times have a row, where they are no single events
+# the most rows that lack the name of a series, and the fewest rows a time of several series
+_LACKING, _DEPTH = 0.05, 1.5
 _OF_THE_CALENDAR = re.compile(
     r"(?:^|[\W_])(?:year|quarter|qtr|month|mo|week|weekday|day|dy|dow|hour|he|hr|minute|min|second|"
     r"time|period|interval|jahr|quartal|monat|woche|kalenderwoche|kw|tag|stunde|minute|zeit|año|mes|"
@@ -60,7 +62,9 @@ def find_items(
     else:
         found = _candidates(raw, taken)
         keys = find_keys(times.codes, _as_candidates(found))
-        keys = keys or find_keys(times.codes, _as_candidates(found, blanks=True))
+        asked = columns.aggregate is not None or columns.on_duplicate != "error"
+        if not asked and (not keys or len(keys[0].columns) > 1):
+            keys = _with_blanks(times, found) or keys
         keys = keys if columns.target else _leaving_values(raw, {timestamp}, keys)
         parts = {name for name in found if _may_be_part(name, found[name], times)}
         named = _chosen(raw, timestamp, keys, columns, parts) or _by_name(found)
@@ -82,19 +86,35 @@ def _check_given(raw: RawTable, times: Coded, timestamp: str, columns: Columns) 
         raise UserError(f"{raw.path}: times repeat in a series; {_offered(keys)}")
 
 
-def _as_candidates(found: Mapping[str, Coded], blanks: bool = False) -> dict[str, Candidate]:
-    """``blanks``: whether columns name series by themselves though names are missing in some rows.
+def _as_candidates(found: Mapping[str, Coded]) -> dict[str, Candidate]:
+    return {
+        name: Candidate(each.codes, is_text, not each.has_blanks and (is_text or each.are_whole))
+        for name, each in found.items()
+        for is_text in (not each.are_numbers,)
+    }
 
-    In as many as a name has on average: one of them may be ``NA``, or be refused later on.
+
+def _with_blanks(times: Coded, found: Mapping[str, Coded]) -> list[Key]:
+    """The single columns that name series though few rows lack a name, or ``NA`` is one of them.
+
+    A row without a name is refused later on, with its line.
     """
-    candidates = {}
-    for name, each in found.items():
-        present = [not is_missing(value) for value in each.values]
-        few = blanks and each.counts[np.logical_not(present)].sum() <= len(each.codes) / each.count
-        whole = not each.are_numbers or each.are_whole or (few and names_series(name))
-        alone = whole and (few or all(present))
-        candidates[name] = Candidate(each.codes, not each.are_numbers, alone)
-    return candidates
+    if len(times.codes) < _DEPTH * times.count:
+        return []
+    candidates = {
+        name: Candidate(each.codes, is_text=not each.are_numbers)
+        for name, each in found.items()
+        if each.has_blanks and _are_few(each) and (not each.are_numbers or names_series(name))
+    }
+    return [key for key in find_keys(times.codes, candidates) if len(key.columns) == 1]
+
+
+def _are_few(values: Coded) -> bool:
+    lacking = [value for value in values.values if is_missing(value)]
+    rows = np.bincount(values.codes, minlength=values.count)
+    count = sum(int(rows[values.values.index(value)]) for value in lacking)
+    share = 1 / values.count if lacking == ["NA"] else _LACKING
+    return count <= share * len(values.codes)
 
 
 def _candidates(raw: RawTable, taken: set[str]) -> dict[str, Coded]:

@@ -24,15 +24,15 @@ def check_zone(timezone: str | None) -> None:
 
 
 def typed_zone(column: Column) -> str | None:
-    """The zone whose clocks change, if the data type of a column of times names one."""
-    if not isinstance(column, pd.DatetimeIndex) or column.tz is None:
+    """The place whose zone a column of times has, if its data type names one."""
+    name = str(column.tz) if isinstance(column, pd.DatetimeIndex) else ""
+    if name.partition("/")[0] in {"UTC", "GMT", "Etc"}:
         return None
-    name = str(column.tz)
     try:
-        offsets = names_in(name)
-    except UserError:  # of a fixed offset, or without a name
+        check_zone(name)
+    except UserError:  # none, of a fixed offset, or without a name
         return None
-    return name if len(set(offsets.values())) > 1 else None
+    return name
 
 
 def names_in(timezone: str | None) -> dict[str, int]:
