@@ -254,6 +254,7 @@ TWICE = panel(item=2).drop(columns="item").sort_values("date", kind="stable")
     [
         (["", "revised"] * 30, {}),  # as many rows without
         (["none", "sale"] * 30, {}),
+        (["NA", "b"] + ["a", "b"] * 29, {}),
         (["", "b", "", "b", "", "b", "", "b"] + ["a", "b"] * 26, {}),  # more than one in twenty
         (["", "b"] + ["a", "b"] * 29, {"aggregate": "last"}),
         (["", "b"] + ["a", "b"] * 29, {"on_duplicate": "last"}),
@@ -281,4 +282,14 @@ def test_numbers_with_a_blank_are_names_only_if_they_are_called_so(write) -> Non
     frame = panel(depth=3).astype({"depth": object})
     frame.loc[5, "depth"] = None
     with pytest.raises(UserError, match=r"time\(s\) occur more than once"):
+        read_table(put(write, frame), Columns())
+
+
+def test_of_events_few_names_that_lack_are_no_reason_to_refuse(write) -> None:
+    """A user has no row a day: the sum of a day is offered as ever."""
+    generator = np.random.default_rng(0)
+    users = [f"u{number}" for number in generator.integers(0, 40, 90)]
+    frame = pd.DataFrame({"date": np.repeat(DAYS, 3), "user": users, "y": generator.random(90)})
+    frame.loc[5, "user"] = ""
+    with pytest.raises(UserError, match="--aggregate sum"):
         read_table(put(write, frame), Columns())

@@ -106,15 +106,19 @@ def _with_blanks(times: Coded, found: Mapping[str, Coded]) -> list[Key]:
         for name, each in found.items()
         if each.has_blanks and _are_few(each) and (not each.are_numbers or names_series(name))
     }
-    return [key for key in find_keys(times.codes, candidates) if len(key.columns) == 1]
+    keys = find_keys(times.codes, candidates)
+    return [key for key in keys if len(key.columns) == 1 and key.density >= _FULL]
 
 
 def _are_few(values: Coded) -> bool:
+    """Whether names lack in few rows, or ``NA`` is in about as many as a name has."""
     lacking = [value for value in values.values if is_missing(value)]
-    rows = np.bincount(values.codes, minlength=values.count)
-    count = sum(int(rows[values.values.index(value)]) for value in lacking)
-    share = 1 / values.count if lacking == ["NA"] else _LACKING
-    return count <= share * len(values.codes)
+    if lacking not in ([""], ["NA"]):
+        return False
+    count = int((values.codes == values.values.index(lacking[0])).sum())
+    average = len(values.codes) / values.count
+    named = lacking == ["NA"] and average / 2 <= count <= 2 * average
+    return named or (lacking == [""] and count <= _LACKING * len(values.codes))
 
 
 def _candidates(raw: RawTable, taken: set[str]) -> dict[str, Coded]:
