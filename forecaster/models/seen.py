@@ -156,8 +156,8 @@ def measured(model: Forecaster, problem: Problem, settings: TrainerConfig) -> Se
     model = model.measured_by
     windows, data = problem.windows("validation"), problem.config
     slow = max(model.calls // _CALLS, 1)
-    most = max(_WINDOWS // slow, _DRAWN_WINDOWS)
-    most = min(_DRAWN_WINDOWS, settings.score_windows) if model.draws_centre else most
+    many = max(_WINDOWS // slow, _DRAWN_WINDOWS)
+    most = min(_DRAWN_WINDOWS, settings.score_windows) if model.draws_centre else many
     most = min(most, _FITTED_WINDOWS) if model.fits_histories else most
     each = problem.channels * (data.lookback + data.horizon)
     numbers = evenly_spaced(len(windows), max(min(most, _NUMBERS // each), 1))
