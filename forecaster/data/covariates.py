@@ -139,8 +139,9 @@ def read_covariates(raw: RawTable, columns: Columns) -> Read:
     decisions += read.decisions
     for place, (name, kind) in enumerate(kinds.items()):
         if name in texts:
-            levels, values[:, place] = _categories(raw, name, missing)
+            levels, values[:, place], said = _categories(raw, name, missing)
             found[kind].append(Covariate(name, levels))
+            decisions += said
         else:
             values[:, place] = read.values[:, quantities.index(name)]
             found[kind].append(Covariate(name))
@@ -208,8 +209,10 @@ def _codes(raw: RawTable, kinds: Collection[str], columns: Columns) -> dict[str,
 
 def _categories(
     raw: RawTable, name: str, missing: Codes
-) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """The texts of a column, sorted, and the place of each row's among them, nan where missing."""
+) -> tuple[tuple[str, ...], NDArray[np.float64], list[str]]:
+    """The texts of a column, sorted, and the place of each row's among them, nan where missing; and
+    a decision for each code that stands for a missing text.
+    """
     column = raw.columns[name]
     assert isinstance(column, Text)
     cells = coded(column)
@@ -217,7 +220,14 @@ def _categories(
     kept = [text for text in texts if text.lower() not in missing.folded]
     levels = tuple(sorted(set(kept)))
     places = {text: float(place) for place, text in enumerate(levels)}
-    return levels, np.array([places.get(text, np.nan) for text in texts])[cells.codes]
+    rows = np.bincount(cells.codes, minlength=len(texts))
+    said = [
+        f"column '{name}': '{text}' is blank, in {count} row(s); if it says something, write "
+        "another word"
+        for text, count in zip(texts, rows.tolist(), strict=True)
+        if text and text not in places
+    ]
+    return levels, np.array([places.get(text, np.nan) for text in texts])[cells.codes], said
 
 
 def static_values(

@@ -49,6 +49,22 @@ def test_flags_and_other_texts_are_categories_and_blank_ones_missing(write) -> N
     np.testing.assert_array_equal(table.series[0].known[:, 0], [1, np.nan, 0, np.nan] * 3)
 
 
+def test_a_text_that_is_blank_is_told_and_another_word_is_a_category(write) -> None:
+    cells = ["none", "sale", "", "fair", "none", "NA"] * 2
+    table = read_table(write(daily("event", cells)), Columns(known="event"))
+    assert table.covariates.known[0].levels == ("fair", "sale")
+    told = [each for each in table.report.decisions if each.startswith("column 'event': ")]
+    assert told == [
+        f"column 'event': '{text}' is blank, in {count} row(s); if it says something, write "
+        "another word"
+        for text, count in (("none", 4), ("NA", 2))
+    ]
+    words = [cell.replace("none", "no event").replace("NA", "") for cell in cells]
+    table = read_table(write(daily("event", words)), Columns(known="event"))
+    assert table.covariates.known[0].levels == ("fair", "no event", "sale")
+    assert not any(each.startswith("column 'event': ") for each in table.report.decisions)
+
+
 def test_codes_are_categories_where_they_are_named(write, tmp_path) -> None:
     cells = [f"{code},{code}" for code in ["7", "12", "7", "30"] * 3]
     columns = Columns(known="store,size", categorical="store")
