@@ -115,7 +115,7 @@ def backtest(options: BacktestOptions, notify: Callable[[str], object]) -> Backt
     configs = load_configs(options.models, options.settings, options.overrides)
     data = next(iter(configs.values())).data
     if options.output is not None:
-        read = (data.csv, data.columns.static_file)
+        read = (data.csv, data.static_file)
         check_file(options.output, (".csv",), *(Path(each) for each in read if each is not None))
     _check_engine(options, configs)
     return compete(configs, load_table(data), options, RunContext(notify=notify))
